@@ -1,0 +1,228 @@
+package watch
+
+import (
+	"cmp"
+	"slices"
+	"time"
+)
+
+// Kind says what happened to a backend. The words are those of logs, docs and messages.
+type Kind string
+
+// What is told of a backend, and nothing else (docs/design.md, What counts).
+const (
+	Added       Kind = "added"
+	Removed     Kind = "removed"
+	LeftRunning Kind = "left running"
+	Recovered   Kind = "recovered"
+)
+
+// Change is one thing that happened to one backend.
+type Change struct {
+	Kind    Kind      `json:"kind"`
+	Backend Backend   `json:"backend"`        // as read now; as last seen, if removed
+	Was     Status    `json:"was,omitempty"`  // the status before; LeftRunning and Recovered only
+	At      time.Time `json:"at"`             // when the reading that shows it began
+	After   time.Time `json:"after,omitzero"` // the last reading without it, where that is long before At (gap): it happened between the two
+	Out     *Out      `json:"out,omitempty"`  // Recovered only: since when it had not been running
+}
+
+// Counts says how many changes of each kind there are.
+type Counts struct {
+	LeftRunning int `json:"leftRunning,omitempty"`
+	Removed     int `json:"removed,omitempty"`
+	Added       int `json:"added,omitempty"`
+	Recovered   int `json:"recovered,omitempty"`
+}
+
+// Total is the number of changes of all kinds.
+func (c Counts) Total() int { return c.LeftRunning + c.Removed + c.Added + c.Recovered }
+
+// Plus adds two counts.
+func (c Counts) Plus(d Counts) Counts {
+	return Counts{c.LeftRunning + d.LeftRunning, c.Removed + d.Removed, c.Added + d.Added, c.Recovered + d.Recovered}
+}
+
+func count(changes []Change) (c Counts) {
+	for _, ch := range changes {
+		switch ch.Kind {
+		case LeftRunning:
+			c.LeftRunning++
+		case Removed:
+			c.Removed++
+		case Added:
+			c.Added++
+		case Recovered:
+			c.Recovered++
+		}
+	}
+	return c
+}
+
+// PoolNews is what an alert tells about the backends of one load balancer.
+type PoolNews struct {
+	CLB     CLB      `json:"clb"`
+	Counts  Counts   `json:"counts"`            // exact, also where Changes had to be cut
+	Running int      `json:"running"`           // backends running after the changes
+	Total   int      `json:"total"`             // backends bound after the changes
+	Changes []Change `json:"changes,omitempty"` // in the order they were seen; of one reading: left running, removed, added, recovered
+}
+
+// Blind tells of a load balancer that could not be read.
+type Blind struct {
+	CLB      CLB       `json:"clb"`
+	Since    time.Time `json:"since"`             // the first tick that could not read it
+	LastGood time.Time `json:"lastGood,omitzero"` // the last reading known to be good; zero if there was none
+	Ticks    int       `json:"ticks"`             // ticks without a reading, up to the notice
+	Why      string    `json:"why"`               // the last error; untrusted text, at most maxWhy bytes
+	Do       string    `json:"do,omitempty"`      // what a person can do about it
+	Told     bool      `json:"told,omitempty"`    // the notice is out or owed
+}
+
+// Sighted tells of a load balancer that is readable again after a Blind notice.
+type Sighted struct {
+	CLB      CLB       `json:"clb"`
+	LastGood time.Time `json:"lastGood,omitzero"` // the last good reading before the gap; zero if there was none
+	Since    time.Time `json:"since"`             // the first tick that could not read it
+	At       time.Time `json:"at"`                // when it was read again
+	Changes  int       `json:"changes"`           // changes found that happened in the gap; they are told in Pools
+}
+
+// Baseline tells that load balancers are watched from now on: their first reading is not news.
+type Baseline struct {
+	CLBs     int        `json:"clbs"`     // how many load balancers are new
+	Backends int        `json:"backends"` // how many backends they have
+	Running  int        `json:"running"`  // how many of those run
+	Pools    []PoolNews `json:"pools"`    // the first ones, worst first, without changes; at most maxBaselinePools
+}
+
+// Alert is one message owed to people: the news of one tick, or of several that could not be told one by one.
+// Its size is bounded however much happened (bound); counts stay exact.
+type Alert struct {
+	ID          string     `json:"id"`                // unique; printed in the message, so that a double can be recognised
+	From        time.Time  `json:"from"`              // when the oldest news in it was read
+	To          time.Time  `json:"to"`                // when the newest news in it was read
+	Pools       []PoolNews `json:"pools,omitempty"`   // worst first
+	More        More       `json:"more,omitzero"`     // what did not fit into Pools
+	Blind       []Blind    `json:"blind,omitempty"`   // cannot be read, by key
+	Sighted     []Sighted  `json:"sighted,omitempty"` // readable again, by key
+	MoreBlind   int        `json:"moreBlind,omitempty"`
+	MoreSighted int        `json:"moreSighted,omitempty"`
+	Baseline    *Baseline  `json:"baseline,omitempty"` // now watching
+	Claimed     bool       `json:"claimed,omitempty"`  // a sender took it up: it may have been told already, so nothing may be added to it
+}
+
+// More counts what an Alert has no room to name.
+type More struct {
+	CLBs   int    `json:"clbs"`
+	Counts Counts `json:"counts"`
+}
+
+// Bounds of one alert in the stored head: about 300 kB at the most.
+const (
+	maxPools         = 100
+	maxChanges       = 600
+	maxBlind         = 50
+	maxBaselinePools = 15
+	maxWhy           = 300
+)
+
+// Empty reports whether the alert has nothing to tell.
+func (a Alert) Empty() bool {
+	return len(a.Pools) == 0 && len(a.Blind) == 0 && len(a.Sighted) == 0 && a.Baseline == nil
+}
+
+// Totals returns how many changes the alert tells of, and on how many load balancers.
+func (a Alert) Totals() (c Counts, clbs int) {
+	c, clbs = a.More.Counts, a.More.CLBs+len(a.Pools)
+	for _, p := range a.Pools {
+		c = c.Plus(p.Counts)
+	}
+	return c, clbs
+}
+
+// merge returns one alert with the news of both; older was owed before newer. The id is newer's.
+// Nothing is dropped but detail beyond the bounds; news of one backend stays in order.
+func merge(older, newer Alert) Alert {
+	m := newer
+	m.From = older.From
+	m.Pools = mergePools(older.Pools, newer.Pools)
+	m.More = More{older.More.CLBs + newer.More.CLBs, older.More.Counts.Plus(newer.More.Counts)}
+	m.Blind = slices.Concat(older.Blind, newer.Blind)
+	m.Sighted = slices.Concat(older.Sighted, newer.Sighted)
+	m.MoreBlind += older.MoreBlind
+	m.MoreSighted += older.MoreSighted
+	if b, o := newer.Baseline, older.Baseline; b != nil && o != nil {
+		m.Baseline = &Baseline{b.CLBs + o.CLBs, b.Backends + o.Backends, b.Running + o.Running, slices.Concat(o.Pools, b.Pools)}
+	} else if b == nil {
+		m.Baseline = o
+	}
+	return m.bound()
+}
+
+func mergePools(older, newer []PoolNews) []PoolNews {
+	at := make(map[string]int, len(older))
+	out := slices.Clone(older)
+	for i, p := range out {
+		at[p.CLB.Key()] = i
+	}
+	for _, n := range newer {
+		i, ok := at[n.CLB.Key()]
+		if !ok {
+			out = append(out, n)
+			continue
+		}
+		n.Counts = out[i].Counts.Plus(n.Counts)
+		n.Changes = slices.Concat(out[i].Changes, n.Changes)
+		out[i] = n
+	}
+	return out
+}
+
+// bound puts the worst first and cuts what does not fit; what is cut stays counted.
+func (a Alert) bound() Alert {
+	slices.SortStableFunc(a.Pools, worse)
+	for len(a.Pools) > maxPools {
+		last := a.Pools[len(a.Pools)-1]
+		a.Pools = a.Pools[:len(a.Pools)-1]
+		a.More.CLBs++
+		a.More.Counts = a.More.Counts.Plus(last.Counts)
+	}
+	room := maxChanges
+	for i := range a.Pools {
+		// The pools that follow get a fair share of what this one leaves.
+		share := max(room/(len(a.Pools)-i), 1)
+		if i == len(a.Pools)-1 || len(a.Pools[i].Changes) <= share {
+			share = min(room, len(a.Pools[i].Changes))
+		}
+		a.Pools[i].Changes = a.Pools[i].Changes[:share:share]
+		room -= share
+	}
+	a.Blind, a.MoreBlind = cut(a.Blind, a.MoreBlind)
+	a.Sighted, a.MoreSighted = cut(a.Sighted, a.MoreSighted)
+	if a.Baseline != nil && len(a.Baseline.Pools) > 1 {
+		b := *a.Baseline
+		slices.SortStableFunc(b.Pools, worse)
+		b.Pools = b.Pools[:min(len(b.Pools), maxBaselinePools)]
+		a.Baseline = &b
+	}
+	return a
+}
+
+func cut[T any](s []T, more int) ([]T, int) {
+	if len(s) <= maxBlind {
+		return s, more
+	}
+	return s[:maxBlind], more + len(s) - maxBlind
+}
+
+// worse orders load balancers by how bad their news is: left running, then removed, then not running at all, then size.
+func worse(a, b PoolNews) int {
+	return cmp.Or(
+		cmp.Compare(b.Counts.LeftRunning, a.Counts.LeftRunning),
+		cmp.Compare(b.Counts.Removed, a.Counts.Removed),
+		cmp.Compare(b.Total-b.Running, a.Total-a.Running),
+		cmp.Compare(b.Counts.Total(), a.Counts.Total()),
+		cmp.Compare(a.CLB.Key(), b.CLB.Key()),
+	)
+}

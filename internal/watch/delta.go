@@ -1,0 +1,214 @@
+package watch
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"strings"
+	"time"
+)
+
+// delta is what a sweep changes about a head.
+type delta struct {
+	at           time.Time        // when the sweep began; zero if it is older than what the head has seen, and so discarded
+	snapshot     SnapshotWriter   // the new snapshot, not yet committed; nil if the old one still holds
+	alert        Alert            // the news
+	changes      int              // how many backend changes that is
+	blind        map[string]Blind // load balancers that cannot be read
+	blindChanged bool
+}
+
+func (d *delta) close() {
+	if d.snapshot != nil {
+		_ = d.snapshot.Close() // drops what was not committed; a leftover is deleted by Collect
+	}
+}
+
+// diff compares a sweep with the snapshot and writes the snapshot that follows, in one pass over both: lines that did
+// not change are copied, only changed load balancers are decoded.
+func (w *Watcher) diff(ctx context.Context, b base, seen *sweep) (*delta, error) {
+	if b.head != nil && !b.head.ObservedAt.Before(seen.at) {
+		return &delta{}, nil // a slower run must not undo what a faster one saw later
+	}
+	d := &delta{at: seen.at, alert: Alert{From: seen.at, To: seen.at}}
+	found := map[string]int{} // changes of load balancers, by key
+	if !seen.quiet(b.known.CLBs) {
+		if err := w.compare(ctx, b, seen, d, found); err != nil {
+			d.close()
+			return nil, fmt.Errorf("diff: %w", err)
+		}
+	}
+	w.blind(b, seen, d, found)
+	return d, nil
+}
+
+func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta, found map[string]int) (err error) {
+	old := &snapshotReader{}
+	if b.head != nil && b.head.Snapshot != nil {
+		r, err := w.Store.OpenSnapshot(ctx, *b.head.Snapshot)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = r.Close() }() // only read
+		if old, _, err = openSnapshot(r); err != nil {
+			return err
+		}
+	}
+	out, err := w.Store.CreateSnapshot(ctx)
+	if err != nil {
+		return err
+	}
+	d.snapshot = out
+	idx := w.index(b.known.CLBs, seen)
+	same := len(idx.CLBs) == len(b.known.CLBs)
+	if err := writeLine(out, idx); err != nil {
+		return err
+	}
+	var fresh []PoolNews
+	for i, clb := range w.CLBs {
+		line, err := old.seek(clb.Key())
+		if err != nil {
+			return err
+		}
+		o := seen.seen[i]
+		if !o.changed {
+			if line != nil {
+				if _, err := out.Write(append(line, '\n')); err != nil {
+					return err
+				}
+			}
+			continue
+		}
+		now, err := seen.reading(o)
+		if err != nil {
+			return err
+		}
+		news := PoolNews{CLB: clb, Running: running(now), Total: len(now)}
+		if line == nil {
+			now = baseline(now, seen.at)
+			fresh = append(fresh, news)
+		} else {
+			before, err := decodeRecord(line)
+			if err != nil {
+				return err
+			}
+			now, news.Changes = Diff(before, now, seen.at, w.lastGood(b, clb, seen.at))
+			if news.Counts = count(news.Changes); news.Counts.Total() > 0 {
+				d.changes += news.Counts.Total()
+				found[clb.Key()] = news.Counts.Total()
+				d.alert.Pools = append(d.alert.Pools, news)
+			}
+		}
+		next, err := encodeLine(record{clb.Key(), now})
+		if err != nil {
+			return err
+		}
+		same = same && line != nil && bytes.Equal(line, next[:len(next)-1])
+		if _, err := out.Write(next); err != nil {
+			return err
+		}
+	}
+	if err := old.drain(); err != nil {
+		return err
+	}
+	d.alert.Baseline = newBaseline(fresh)
+	if same {
+		d.close()
+		d.snapshot = nil
+	}
+	return nil
+}
+
+// index is the first line of the snapshot that follows: what was read, and what was known of the rest.
+func (w *Watcher) index(known map[string]entry, seen *sweep) index {
+	idx := index{Schema: schema, CLBs: make(map[string]entry, len(w.CLBs))}
+	for i, clb := range w.CLBs {
+		if o := seen.seen[i]; o.changed {
+			idx.CLBs[clb.Key()] = entry{o.digest, o.backends}
+		} else if e, ok := known[clb.Key()]; ok {
+			idx.CLBs[clb.Key()] = e
+		}
+	}
+	return idx
+}
+
+// lastGood is the last reading that is known of, if it is long ago, else zero.
+func (w *Watcher) lastGood(b base, clb CLB, at time.Time) time.Time {
+	last := b.head.ObservedAt
+	if blind, ok := b.head.Blind[clb.Key()]; ok {
+		last = blind.LastGood
+	}
+	if at.Sub(last) < gap {
+		return time.Time{}
+	}
+	return last
+}
+
+// blind counts the ticks without a reading, and tells once when they are too many and once when they are over.
+func (w *Watcher) blind(b base, seen *sweep, d *delta, found map[string]int) {
+	old := map[string]Blind{}
+	if b.head != nil && b.head.Blind != nil {
+		old = b.head.Blind
+	}
+	d.blind = make(map[string]Blind)
+	for i, clb := range w.CLBs {
+		was, blind := old[clb.Key()]
+		o := seen.seen[i]
+		if o.err == nil {
+			if blind && was.Told {
+				d.alert.Sighted = append(d.alert.Sighted,
+					Sighted{CLB: clb, LastGood: was.LastGood, Since: was.Since, At: seen.at, Changes: found[clb.Key()]})
+			}
+			continue
+		}
+		if !blind {
+			was = Blind{Since: seen.at}
+			if _, ok := b.known.CLBs[clb.Key()]; ok {
+				was.LastGood = b.head.ObservedAt
+			}
+		}
+		was.CLB = clb
+		if !was.Told {
+			was.Ticks++
+			was.Why, was.Do = explain(o.err)
+			if was.Ticks >= w.BlindAfter {
+				was.Told = true
+				d.alert.Blind = append(d.alert.Blind, was)
+			}
+		}
+		d.blind[clb.Key()] = was
+	}
+	d.blindChanged = !maps.Equal(old, d.blind)
+}
+
+// explain returns an error's text, cut, and what can be done about it.
+func explain(err error) (why, do string) {
+	why = err.Error()
+	if len(why) > maxWhy {
+		why = strings.ToValidUTF8(why[:maxWhy], "") + "…"
+	}
+	return why, Advice(err)
+}
+
+func newBaseline(fresh []PoolNews) *Baseline {
+	if len(fresh) == 0 {
+		return nil
+	}
+	b := &Baseline{CLBs: len(fresh), Pools: fresh}
+	for _, p := range fresh {
+		b.Backends += p.Total
+		b.Running += p.Running
+	}
+	return b
+}
+
+func writeLine(w io.Writer, v any) error {
+	b, err := encodeLine(v)
+	if err != nil {
+		return err
+	}
+	_, err = w.Write(b)
+	return err
+}

@@ -1,0 +1,155 @@
+package watch
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+)
+
+// A snapshot is text: JSON Lines, sorted by key. The first line is the index, each other one a load balancer:
+//
+//	{"schema":1,"clbs":{"ap-guangzhou/lb-byhpduqt":{"digest":"…","backends":1}}}
+//	{"key":"ap-guangzhou/lb-byhpduqt","backends":[{"id":"ins-9o9ex9s0", …}]}
+//
+// It is streamed and never held whole: lines that did not change are copied as bytes.
+
+// index is the first line of a snapshot.
+type index struct {
+	Schema int              `json:"schema"`
+	CLBs   map[string]entry `json:"clbs"`
+}
+
+// entry is what a tick must know of a load balancer before it reads it.
+type entry struct {
+	Digest   Digest `json:"digest"`
+	Backends int    `json:"backends"`
+}
+
+// record is every other line of a snapshot.
+type record struct {
+	Key      string    `json:"key"`
+	Backends []Backend `json:"backends"`
+}
+
+// maxLine bounds a line of a snapshot, in bytes: an index of 10,000 load balancers takes less than 1 MB.
+const maxLine = 64 << 20
+
+var keyPrefix = []byte(`{"key":"`)
+
+// snapshotReader reads a snapshot line by line. The zero value is an empty one.
+type snapshotReader struct {
+	r     *bufio.Reader
+	key   string // of line
+	line  []byte // the current line, without its end; nil at the end and before the first
+	ended bool
+}
+
+// openSnapshot reads the index and stops before the first record.
+func openSnapshot(r io.Reader) (*snapshotReader, index, error) {
+	s := &snapshotReader{r: bufio.NewReaderSize(r, 64<<10)}
+	line, err := s.readLine()
+	if err != nil {
+		return nil, index{}, fmt.Errorf("snapshot is damaged: index: %w", noEOF(err))
+	}
+	var idx index
+	if err := json.Unmarshal(line, &idx); err != nil {
+		return nil, index{}, fmt.Errorf("snapshot is damaged: index: %w", err)
+	}
+	if idx.Schema != schema {
+		return nil, index{}, fmt.Errorf("snapshot has schema %d, this version knows %d", idx.Schema, schema)
+	}
+	return s, idx, nil
+}
+
+// seek moves to the record with this key, over those before it, and returns its line; nil if there is none.
+// Keys have to be asked for in rising order. The line is good until the next call.
+func (s *snapshotReader) seek(key string) ([]byte, error) {
+	for !s.ended && s.key < key {
+		if err := s.next(); err != nil {
+			return nil, err
+		}
+	}
+	if s.ended || s.key != key {
+		return nil, nil
+	}
+	return s.line, nil
+}
+
+// next moves to the next record. Every snapshot is read to its end, where the store checks its content.
+func (s *snapshotReader) next() error {
+	if s.r == nil {
+		s.ended = true
+		return nil
+	}
+	line, err := s.readLine()
+	if errors.Is(err, io.EOF) {
+		s.ended = true
+		return nil
+	}
+	if err != nil {
+		return fmt.Errorf("snapshot is damaged after %q: %w", s.key, err)
+	}
+	rest, ok := bytes.CutPrefix(line, keyPrefix)
+	key, _, ok2 := bytes.Cut(rest, []byte(`"`))
+	if !ok || !ok2 || string(key) <= s.key {
+		return fmt.Errorf("snapshot is damaged after %q: not a record in order", s.key)
+	}
+	s.key, s.line = string(key), line
+	return nil
+}
+
+// drain reads on to the end.
+func (s *snapshotReader) drain() error {
+	for !s.ended {
+		if err := s.next(); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// readLine returns the next line without its end. io.EOF means that there is none; a line without an end is an error.
+func (s *snapshotReader) readLine() ([]byte, error) {
+	line, err := s.r.ReadSlice('\n')
+	if errors.Is(err, bufio.ErrBufferFull) {
+		long := bytes.Clone(line)
+		for errors.Is(err, bufio.ErrBufferFull) && len(long) < maxLine {
+			line, err = s.r.ReadSlice('\n')
+			long = append(long, line...)
+		}
+		line = long
+	}
+	if err != nil {
+		if len(line) > 0 {
+			err = noEOF(err)
+		}
+		return nil, err
+	}
+	return line[:len(line)-1], nil
+}
+
+func noEOF(err error) error {
+	if errors.Is(err, io.EOF) {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+func decodeRecord(line []byte) ([]Backend, error) {
+	var rec record
+	if err := json.Unmarshal(line, &rec); err != nil {
+		return nil, fmt.Errorf("snapshot is damaged: %w", err)
+	}
+	return rec.Backends, nil
+}
+
+func encodeLine(v any) ([]byte, error) {
+	b, err := json.Marshal(v)
+	if err != nil {
+		return nil, fmt.Errorf("encode snapshot: %w", err)
+	}
+	return append(b, '\n'), nil
+}

@@ -1,0 +1,81 @@
+package watch
+
+import (
+	"context"
+	"fmt"
+)
+
+// Standing is how one load balancer stands now.
+type Standing struct {
+	CLB        CLB
+	Backends   int       // how many are bound
+	Running    int       // how many of those run
+	NotRunning []Backend // the others, by ID, with Out where the state knows it
+	Err        error     // why it could not be read; all else is zero then
+}
+
+// Survey reads every load balancer and says how it stands. It changes no state. Of the state it needs only since when
+// backends are out: if that cannot be had, the standings come without it, and the error says why.
+func (w *Watcher) Survey(ctx context.Context) ([]Standing, error) {
+	all := make([]int, len(w.CLBs))
+	for i := range all {
+		all[i] = i
+	}
+	out := make([]Standing, len(w.CLBs))
+	each(all, func(i int) {
+		out[i].CLB = w.CLBs[i]
+		r, err := w.Source.Read(ctx, w.CLBs[i], "")
+		if err != nil {
+			out[i].Err = err
+			return
+		}
+		out[i].Backends, out[i].Running = len(r.Backends), running(r.Backends)
+		for _, b := range r.Backends {
+			if !b.Running() {
+				out[i].NotRunning = append(out[i].NotRunning, b)
+			}
+		}
+	})
+	return out, w.recall(ctx, out)
+}
+
+// recall adds to standings since when backends are out.
+func (w *Watcher) recall(ctx context.Context, standings []Standing) error {
+	head, err := w.Store.Load(ctx)
+	if err != nil {
+		return fmt.Errorf("load state: %w", err)
+	}
+	if head == nil || head.Snapshot == nil {
+		return nil
+	}
+	r, err := w.Store.OpenSnapshot(ctx, *head.Snapshot)
+	if err != nil {
+		return fmt.Errorf("load state: %w", err)
+	}
+	defer func() { _ = r.Close() }() // only read
+	old, _, err := openSnapshot(r)
+	if err != nil {
+		return err
+	}
+	for _, s := range standings {
+		line, err := old.seek(s.CLB.Key())
+		if err != nil {
+			return err
+		}
+		if line == nil || len(s.NotRunning) == 0 {
+			continue
+		}
+		before, err := decodeRecord(line)
+		if err != nil {
+			return err
+		}
+		since := make(map[string]*Out, len(before))
+		for _, b := range before {
+			since[b.ID] = b.Out
+		}
+		for i := range s.NotRunning {
+			s.NotRunning[i].Out = since[s.NotRunning[i].ID]
+		}
+	}
+	return nil
+}

@@ -1,0 +1,160 @@
+package watch
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+const (
+	// readers bounds how many load balancers are read at once. At 20 calls a second it allows for answers that take 3 s.
+	readers = 64
+	// confirmAfter is how long a pool that reads as empty is left alone before the second reading that confirms it.
+	confirmAfter = 2 * time.Second
+)
+
+// sweep is what one tick saw: one observation for each load balancer, in the order of Watcher.CLBs.
+type sweep struct {
+	at   time.Time // before the first call
+	seen []observation
+
+	mu    sync.Mutex
+	spool Spool // readings that changed; nil until there is one
+	size  int64
+}
+
+// observation is what one tick saw of one load balancer.
+type observation struct {
+	err      error  // why it could not be read; all else is zero then
+	digest   Digest // of the answer
+	backends int    // how many it has, if changed
+	changed  bool   // not the answer that the snapshot was made from: the reading is in the spool
+	off, len int64  // where
+}
+
+// observe reads every load balancer. It does not fail: what could not be read is in the observations.
+// The order starts anywhere, so that a tick which runs out of time does not starve the same ones every time.
+func (w *Watcher) observe(ctx context.Context, known map[string]entry) *sweep {
+	s := &sweep{at: w.Now().UTC().Truncate(time.Millisecond), seen: make([]observation, len(w.CLBs))}
+	all := make([]int, len(w.CLBs))
+	for i := range all {
+		all[i] = (i + int(s.at.UnixMilli()%int64(len(all)))) % len(all)
+	}
+	each(all, func(i int) { s.seen[i] = w.read(ctx, s, i, known[w.CLBs[i].Key()].Digest) })
+
+	var emptied []int
+	for i, o := range s.seen {
+		if o.changed && o.backends == 0 && known[w.CLBs[i].Key()].Backends > 0 {
+			emptied = append(emptied, i)
+		}
+	}
+	if len(emptied) > 0 {
+		// A cloud that answers with nothing for a moment would be told as everything removed. If the second reading
+		// is not to be had, the load balancer counts as unread.
+		if err := w.Sleep(ctx, confirmAfter); err != nil {
+			for _, i := range emptied {
+				s.seen[i] = observation{err: fmt.Errorf("it reads as empty, and there was no time to confirm it: %w", err)}
+			}
+			return s
+		}
+		each(emptied, func(i int) { s.seen[i] = w.read(ctx, s, i, "") })
+	}
+	return s
+}
+
+// each calls f for every i of which, several at once.
+func each(which []int, f func(i int)) {
+	var next atomic.Int64
+	var wg sync.WaitGroup
+	for range min(readers, len(which)) {
+		wg.Go(func() {
+			for {
+				k := int(next.Add(1)) - 1
+				if k >= len(which) {
+					return
+				}
+				f(which[k])
+			}
+		})
+	}
+	wg.Wait()
+}
+
+func (w *Watcher) read(ctx context.Context, s *sweep, i int, known Digest) observation {
+	if err := ctx.Err(); err != nil {
+		return observation{err: errNotReached}
+	}
+	r, err := w.Source.Read(ctx, w.CLBs[i], known)
+	if err != nil {
+		return observation{err: err}
+	}
+	if r.Unchanged {
+		return observation{digest: r.Digest}
+	}
+	o := observation{digest: r.Digest, backends: len(r.Backends), changed: true}
+	if o.off, o.len, err = w.keep(s, r.Backends); err != nil {
+		return observation{err: err}
+	}
+	return o
+}
+
+var errNotReached = Advise(errors.New("not reached before the deadline of this run"), DoTime)
+
+// keep puts a reading into the spool.
+func (w *Watcher) keep(s *sweep, bs []Backend) (off, n int64, err error) {
+	b, err := json.Marshal(bs)
+	if err != nil {
+		return 0, 0, fmt.Errorf("keep reading: %w", err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.spool == nil {
+		if s.spool, err = w.Spool(); err != nil {
+			return 0, 0, fmt.Errorf("keep reading: %w", err)
+		}
+	}
+	off = s.size
+	m, err := s.spool.Write(b)
+	s.size += int64(m)
+	if err != nil {
+		return 0, 0, fmt.Errorf("keep reading: %w", err)
+	}
+	return off, int64(m), nil
+}
+
+// reading brings a changed reading back from the spool.
+func (s *sweep) reading(o observation) ([]Backend, error) {
+	b := make([]byte, o.len)
+	if _, err := s.spool.ReadAt(b, o.off); err != nil {
+		return nil, fmt.Errorf("read back a reading: %w", err)
+	}
+	var bs []Backend
+	if err := json.Unmarshal(b, &bs); err != nil {
+		return nil, fmt.Errorf("read back a reading: %w", err)
+	}
+	return bs, nil
+}
+
+// quiet reports whether every load balancer was read and is as the snapshot has it.
+func (s *sweep) quiet(known map[string]entry) bool {
+	if len(s.seen) != len(known) {
+		return false
+	}
+	for _, o := range s.seen {
+		if o.changed || o.err != nil {
+			return false
+		}
+	}
+	return true
+}
+
+func (s *sweep) close() error {
+	if s.spool == nil {
+		return nil
+	}
+	return s.spool.Close()
+}

@@ -1,0 +1,281 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	// heartbeat is how old the head may get before a quiet tick renews it. It bounds how exactly a gap can be told.
+	heartbeat = 5 * time.Minute
+	// gap is how old the last known reading must be for a change to be told as "between … and …".
+	gap = 2*heartbeat + time.Minute
+	// leaseSlack is how long the lease outlives the run that holds it, for clocks that differ.
+	leaseSlack = 5 * time.Second
+	// noDeadline is how long a run may take where the platform sets no limit.
+	noDeadline = 5 * time.Minute
+	// collectEvery is how many heads pass between two collections of old state.
+	collectEvery = 64
+	// maxConflicts is how often a commit starts over because another run was first.
+	maxConflicts = 8
+)
+
+// Watcher watches load balancers. All fields must be set.
+type Watcher struct {
+	CLBs       []CLB // sorted by Key, each once
+	Source     Source
+	Store      Store
+	Notifier   Notifier
+	BlindAfter int // ticks without a reading before people are told; at least 1
+
+	Spool func() (Spool, error)                            // room for one tick's changed readings
+	Now   func() time.Time                                 // the clock
+	Sleep func(ctx context.Context, d time.Duration) error // returns early, with an error, when ctx ends
+	Nonce func() string                                    // a new random text each time, at least 8 bytes
+}
+
+// Summary is what one tick did.
+type Summary struct {
+	CLBs       int `json:"clbs"`       // configured load balancers
+	Read       int `json:"read"`       // of those, read whole and verified
+	Unreadable int `json:"unreadable"` // of those, not
+	Changes    int `json:"changes"`    // backend changes found
+	Sent       int `json:"sent"`       // messages delivered
+	Pending    int `json:"pending"`    // alerts still owed
+
+	Head   int64 `json:"-"` // number of the head at the end
+	Unsent error `json:"-"` // why alerts are still owed, or were refused; the tick itself did its job
+	Unread error `json:"-"` // why a load balancer could not be read, one of several
+	Untidy error `json:"-"` // why old state was not deleted; it is tried again later
+}
+
+// Tick does one round: load, observe, diff, commit, notify, mark. Whatever stops it between two steps, the next tick
+// goes on from the head. It is an error only if the job could not be done at all: no state, or nothing readable.
+func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
+	t := w.schedule(ctx)
+	base, err := w.load(ctx)
+	if err != nil {
+		return Summary{CLBs: len(w.CLBs)}, err
+	}
+
+	readCtx, cancel := context.WithDeadline(ctx, t.readUntil)
+	seen := w.observe(readCtx, base.known.CLBs)
+	cancel()
+	defer func() { _ = seen.close() }() // an unlinked temporary file: nothing is lost with it
+	sum := seen.summary()
+
+	// If we stop before the commit, nothing has happened: the next tick diffs against the same snapshot.
+	head, claimed, err := w.commit(ctx, base, seen, t.leaseUntil, &sum)
+	if err != nil {
+		return sum, err
+	}
+	// If we stop from here on, the alerts are in the outbox, and the next tick sends them when our lease has ended.
+	sum.Head = head.N
+	sum.Pending = len(head.Outbox)
+	if claimed {
+		sendCtx, cancel := context.WithDeadline(ctx, t.sendUntil)
+		sent := w.notify(sendCtx, head, &sum)
+		cancel()
+		// If we stop here, messages that people have are sent again: the one double that a webhook cannot avoid.
+		if head, err = w.mark(ctx, head, sent); err != nil {
+			return sum, fmt.Errorf("%d messages were sent but could not be marked, the next tick may repeat them: %w", sum.Sent, err)
+		}
+		sum.Head, sum.Pending = head.N, len(head.Outbox)
+	}
+	if base.number()/collectEvery < head.N/collectEvery {
+		sum.Untidy = w.Store.Collect(ctx)
+	}
+	if sum.Read == 0 && sum.CLBs > 0 {
+		return sum, fmt.Errorf("no load balancer could be read: %w", sum.Unread)
+	}
+	return sum, nil
+}
+
+// Preview does the first half of a tick and reports what it would tell. Nothing is stored and nobody is told.
+func (w *Watcher) Preview(ctx context.Context) (Alert, Summary, error) {
+	base, err := w.load(ctx)
+	if err != nil {
+		return Alert{}, Summary{CLBs: len(w.CLBs)}, err
+	}
+	seen := w.observe(ctx, base.known.CLBs)
+	defer func() { _ = seen.close() }() // an unlinked temporary file
+	sum := seen.summary()
+	d, err := w.diff(ctx, base, seen)
+	if err != nil {
+		return Alert{}, sum, err
+	}
+	defer d.close()
+	sum.Changes = d.changes
+	if base.head != nil {
+		sum.Head, sum.Pending = base.head.N, len(base.head.Outbox)
+	}
+	return d.alert.bound(), sum, nil
+}
+
+// schedule divides the time of a run, so that a hanging call cannot take the time of what comes after it.
+type schedule struct{ readUntil, sendUntil, leaseUntil time.Time }
+
+func (w *Watcher) schedule(ctx context.Context) schedule {
+	now := w.Now()
+	deadline, ok := ctx.Deadline()
+	if !ok {
+		deadline = now.Add(noDeadline)
+	}
+	left := deadline.Sub(now)
+	return schedule{
+		readUntil:  deadline.Add(-min(15*time.Second, left*2/5)), // then: confirm, diff, commit, notify, mark
+		sendUntil:  deadline.Add(-min(5*time.Second, left/5)),    // then: mark
+		leaseUntil: deadline.Add(leaseSlack),
+	}
+}
+
+// base is what a tick starts from: the newest head, or nil, and the index of its snapshot.
+type base struct {
+	head  *Head
+	known index
+}
+
+func (b base) number() int64 {
+	if b.head == nil {
+		return 0
+	}
+	return b.head.N
+}
+
+func (w *Watcher) load(ctx context.Context) (base, error) {
+	head, err := w.Store.Load(ctx)
+	if err != nil {
+		return base{}, fmt.Errorf("load state: %w", err)
+	}
+	if head == nil || head.Snapshot == nil {
+		return base{head: head}, nil
+	}
+	r, err := w.Store.OpenSnapshot(ctx, *head.Snapshot)
+	if err != nil {
+		return base{}, fmt.Errorf("load state: %w", err)
+	}
+	defer func() { _ = r.Close() }() // only read
+	_, known, err := openSnapshot(r)
+	if err != nil {
+		return base{}, fmt.Errorf("load state: %w", err)
+	}
+	return base{head, known}, nil
+}
+
+// commit writes what was seen and what is owed because of it. It returns the newest head: the old one if there was
+// nothing to write, which is how most ticks end. claimed says that this run is now the one that sends what is owed.
+// If another run was first, it starts over from that run's head.
+func (w *Watcher) commit(ctx context.Context, b base, seen *sweep, leaseUntil time.Time, sum *Summary) (h *Head, claimed bool, err error) {
+	for range maxConflicts {
+		d, err := w.diff(ctx, b, seen)
+		if err != nil {
+			return nil, false, err
+		}
+		h, claimed, err := w.write(ctx, b.head, d, leaseUntil)
+		d.close()
+		sum.Changes = d.changes
+		if !errors.Is(err, ErrConflict) {
+			return h, claimed, err
+		}
+		if b, err = w.load(ctx); err != nil {
+			return nil, false, err
+		}
+	}
+	return nil, false, fmt.Errorf("commit state: %w, %d times in a row", ErrConflict, maxConflicts)
+}
+
+// write commits the head that follows, first the snapshot it points to, if there is anything to write.
+func (w *Watcher) write(ctx context.Context, old *Head, d *delta, leaseUntil time.Time) (h *Head, claimed bool, err error) {
+	now := w.Now().UTC().Truncate(time.Millisecond)
+	h = old.successor(w.Nonce(), now)
+	if !d.at.IsZero() {
+		h.ObservedAt, h.Blind = d.at, d.blind
+	}
+	if !d.alert.Empty() {
+		h.owe(d.alert)
+	}
+	claimed = len(h.Outbox) > 0 && !h.leased(now)
+	if old != nil && !claimed && d.alert.Empty() && d.snapshot == nil && !d.blindChanged && now.Sub(old.ObservedAt) < heartbeat {
+		return old, false, nil
+	}
+	if claimed {
+		h.claim(leaseUntil)
+	}
+	if d.snapshot != nil {
+		// If we stop after this, the snapshot is an orphan that Collect deletes.
+		blob, err := d.snapshot.Commit()
+		if err != nil {
+			return nil, false, fmt.Errorf("commit snapshot: %w", err)
+		}
+		h.Snapshot = &blob
+	}
+	if err := w.Store.Commit(ctx, h); err != nil {
+		return nil, false, fmt.Errorf("commit state: %w", err)
+	}
+	return h, claimed, nil
+}
+
+// notify sends what is owed, oldest first, and stops at the first failure, so that messages keep their order.
+func (w *Watcher) notify(ctx context.Context, h *Head, sum *Summary) map[string]outcome {
+	sent := make(map[string]outcome, len(h.Outbox))
+	for _, a := range h.Outbox {
+		if ctx.Err() != nil {
+			sum.Unsent = fmt.Errorf("no time left to send: %w", ctx.Err())
+			break
+		}
+		_, err := w.Notifier.Notify(ctx, a)
+		if err == nil {
+			sent[a.ID] = done
+			sum.Sent++
+			continue
+		}
+		sum.Unsent = fmt.Errorf("send alert %s: %w", a.ID, err)
+		if errors.Is(err, ErrRefused) {
+			sent[a.ID] = done
+			continue
+		}
+		if !errors.Is(err, ErrNotSent) {
+			sent[a.ID] = unknown
+		}
+		break
+	}
+	return sent
+}
+
+// mark takes what was sent out of the newest head, whoever wrote that, and gives the lease back.
+func (w *Watcher) mark(ctx context.Context, h *Head, sent map[string]outcome) (*Head, error) {
+	sender := h.Writer
+	for range maxConflicts {
+		next := h.successor(w.Nonce(), w.Now().UTC().Truncate(time.Millisecond))
+		next.mark(sender, sent)
+		err := w.Store.Commit(ctx, next)
+		if err == nil {
+			return next, nil
+		}
+		if !errors.Is(err, ErrConflict) {
+			return nil, fmt.Errorf("mark: %w", err)
+		}
+		if h, err = w.Store.Load(ctx); err != nil {
+			return nil, fmt.Errorf("mark: %w", err)
+		}
+		if h == nil {
+			return nil, errors.New("mark: the state is gone")
+		}
+	}
+	return nil, fmt.Errorf("mark: %w, %d times in a row", ErrConflict, maxConflicts)
+}
+
+func (s *sweep) summary() Summary {
+	sum := Summary{CLBs: len(s.seen)}
+	for _, o := range s.seen {
+		if o.err != nil {
+			sum.Unreadable++
+			sum.Unread = o.err
+			continue
+		}
+		sum.Read++
+	}
+	return sum
+}

@@ -1,0 +1,291 @@
+// Package watchtest is the world around a watch.Watcher, in memory and under a test's control: load balancers, a store,
+// Slack and a clock. Every call to it can fail as the real ones can, before it did anything or after, and whoever makes
+// the call can die there. It takes no short cut that the real ones would not: snapshots and heads go through bytes.
+package watchtest
+
+import (
+	"bytes"
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"clbwatch/internal/watch"
+)
+
+// Fault decides what becomes of one call: whether it takes effect, and what the caller is told. It is called once at a
+// time. op is "read",
+// "load", "open", "create", "commit snapshot", "commit", "notify" or "collect"; what is the key, head or alert.
+type Fault func(op, what string) (apply bool, err error)
+
+// ErrDied is what a run gets from a world in which it is dead: nothing it does takes effect any more.
+var ErrDied = errors.New("the run died")
+
+// World is what a watcher lives in. The zero value is not usable; see New.
+type World struct {
+	faults  sync.Mutex // one call of fault at a time, without mu: it may change the world
+	mu      sync.Mutex
+	now     time.Time
+	pools   map[string][]watch.Backend
+	heads   map[int64][]byte
+	newest  int64
+	snaps   map[string][]byte
+	told    []watch.Alert
+	reads   int
+	nonce   int
+	fault   Fault
+	collect int
+}
+
+// New returns a world without load balancers, at a fixed time, so far ahead that no real deadline passes.
+func New() *World {
+	return &World{
+		now:   time.Date(2126, 11, 23, 4, 53, 0, 0, time.UTC),
+		pools: map[string][]watch.Backend{}, heads: map[int64][]byte{}, snaps: map[string][]byte{},
+	}
+}
+
+// Watcher returns a watcher of these load balancers ("region/id") in the world: a new process with no memory.
+func (w *World) Watcher(keys ...string) *watch.Watcher {
+	r := &run{World: w}
+	var clbs []watch.CLB
+	for _, key := range slices.Sorted(slices.Values(keys)) {
+		region, id, _ := strings.Cut(key, "/")
+		clbs = append(clbs, watch.CLB{Region: region, ID: id})
+	}
+	return &watch.Watcher{
+		CLBs: clbs, Source: (*source)(r), Store: (*store)(r), Notifier: (*slack)(r), BlindAfter: 3,
+		Spool: func() (watch.Spool, error) { return &spool{}, nil },
+		Now:   w.Now, Sleep: func(ctx context.Context, d time.Duration) error { w.Advance(d); return ctx.Err() },
+		Nonce: func() string {
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			w.nonce++
+			return fmt.Sprintf("nonce%07d", w.nonce)
+		},
+	}
+}
+
+// Now is the time in the world.
+func (w *World) Now() time.Time {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.now
+}
+
+// Advance lets time pass.
+func (w *World) Advance(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.now = w.now.Add(d)
+}
+
+// Fail makes f decide about every call from now on; nil ends it.
+func (w *World) Fail(f Fault) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.fault = f
+}
+
+// Set makes this the pool of a load balancer.
+func (w *World) Set(key string, pool ...watch.Backend) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	pool = slices.Clone(pool)
+	watch.SortBackends(pool)
+	w.pools[key] = pool
+}
+
+// Told returns what Slack took, in order.
+func (w *World) Told() []watch.Alert {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return slices.Clone(w.told)
+}
+
+// Reads is how many readings were asked for.
+func (w *World) Reads() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.reads
+}
+
+// Collections is how often old state was collected.
+func (w *World) Collections() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.collect
+}
+
+// Head returns the newest head, or nil.
+func (w *World) Head() *watch.Head {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.head()
+}
+
+func (w *World) head() *watch.Head {
+	if w.newest == 0 {
+		return nil
+	}
+	h, err := watch.DecodeHead(w.newest, w.heads[w.newest])
+	if err != nil {
+		panic(err) // the world wrote it
+	}
+	return h
+}
+
+// Snapshot returns the text of the newest head's snapshot.
+func (w *World) Snapshot() string {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if h := w.head(); h != nil && h.Snapshot != nil {
+		return string(w.snaps[h.Snapshot.SHA256])
+	}
+	return ""
+}
+
+// run is one process in the world. It dies where a fault says so with ErrDied.
+type run struct {
+	*World
+	dead bool
+}
+
+// do makes one call: effect takes place under the lock, if the fault lets it.
+func (r *run) do(op, what string, effect func() error) error {
+	r.mu.Lock()
+	fault := r.fault
+	r.mu.Unlock()
+	apply, err := true, error(nil)
+	if fault != nil && !r.isDead() {
+		r.faults.Lock()
+		apply, err = fault(op, what)
+		r.faults.Unlock()
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.dead {
+		return ErrDied
+	}
+	r.dead = errors.Is(err, ErrDied)
+	if !apply {
+		return err
+	}
+	return errors.Join(effect(), err)
+}
+
+func (r *run) isDead() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.dead
+}
+
+type source run
+
+func (s *source) Read(_ context.Context, c watch.CLB, known watch.Digest) (out watch.Reading, err error) {
+	r := (*run)(s)
+	err = r.do("read", c.Key(), func() error {
+		r.reads++
+		pool, ok := r.pools[c.Key()]
+		if !ok {
+			return fmt.Errorf("there is no %s", c.Key())
+		}
+		b, err := json.Marshal(pool)
+		if err != nil {
+			return err
+		}
+		sum := sha256.Sum256(b)
+		out = watch.Reading{Backends: slices.Clone(pool), Digest: watch.Digest(hex.EncodeToString(sum[:]))}
+		if out.Digest == known {
+			out = watch.Reading{Digest: known, Unchanged: true}
+		}
+		return nil
+	})
+	return out, err
+}
+
+type store run
+
+func (s *store) Load(context.Context) (h *watch.Head, err error) {
+	r := (*run)(s)
+	err = r.do("load", "", func() error { h = r.head(); return nil })
+	return h, err
+}
+
+func (s *store) Commit(_ context.Context, h *watch.Head) error {
+	r := (*run)(s)
+	return r.do("commit", fmt.Sprint(h.N), func() error {
+		b, err := h.Encode()
+		if err != nil {
+			return err
+		}
+		if r.heads[h.N] != nil {
+			return watch.ErrConflict
+		}
+		r.heads[h.N] = b
+		r.newest = max(r.newest, h.N)
+		return nil
+	})
+}
+
+func (s *store) OpenSnapshot(_ context.Context, b watch.Blob) (out io.ReadCloser, err error) {
+	r := (*run)(s)
+	err = r.do("open", b.SHA256, func() error {
+		text, ok := r.snaps[b.SHA256]
+		if !ok {
+			return fmt.Errorf("there is no snapshot %s", b.SHA256)
+		}
+		out = io.NopCloser(bytes.NewReader(text))
+		return nil
+	})
+	return out, err
+}
+
+func (s *store) CreateSnapshot(context.Context) (out watch.SnapshotWriter, err error) {
+	r := (*run)(s)
+	err = r.do("create", "", func() error { out = &snapshotWriter{run: r}; return nil })
+	return out, err
+}
+
+func (s *store) Collect(context.Context) error {
+	r := (*run)(s)
+	return r.do("collect", "", func() error { r.collect++; return nil })
+}
+
+type snapshotWriter struct {
+	bytes.Buffer
+	run *run
+}
+
+func (w *snapshotWriter) Commit() (b watch.Blob, err error) {
+	sum := sha256.Sum256(w.Bytes())
+	b = watch.Blob{SHA256: hex.EncodeToString(sum[:]), Bytes: int64(w.Len())}
+	return b, w.run.do("commit snapshot", b.SHA256, func() error {
+		w.run.snaps[b.SHA256] = bytes.Clone(w.Bytes())
+		return nil
+	})
+}
+
+func (w *snapshotWriter) Close() error { return nil }
+
+type slack run
+
+func (s *slack) Notify(_ context.Context, a watch.Alert) (watch.Receipt, error) {
+	r := (*run)(s)
+	return watch.Receipt{}, r.do("notify", a.ID, func() error { r.told = append(r.told, a); return nil })
+}
+
+type spool struct{ b []byte }
+
+func (s *spool) Write(p []byte) (int, error) { s.b = append(s.b, p...); return len(p), nil }
+func (s *spool) ReadAt(p []byte, off int64) (int, error) {
+	return bytes.NewReader(s.b).ReadAt(p, off)
+}
+func (s *spool) Close() error { return nil }

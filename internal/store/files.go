@@ -1,0 +1,177 @@
+package store
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path"
+	"path/filepath"
+	"slices"
+	"syscall"
+	"time"
+)
+
+// Files returns a store in a folder, which is made if it is not there. Several processes may use it at once, also over
+// NFS: it relies on link(2) and on no lock.
+func Files(dir string, now func() time.Time) (*Store, error) {
+	f := files{dir, now}
+	for _, sub := range []string{headPrefix, snapPrefix, tempDir} {
+		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
+			return nil, fmt.Errorf("make state folder: %w", err)
+		}
+	}
+	return &Store{b: f, now: now}, f.sweep()
+}
+
+// tempDir holds files that are being written. It is beside the others, because link(2) stays inside a file system.
+const tempDir = "tmp"
+
+// files is a bucket in a folder.
+type files struct {
+	dir string
+	now func() time.Time
+}
+
+func (f files) path(key string) string { return filepath.Join(f.dir, filepath.FromSlash(key)) }
+
+func (f files) get(ctx context.Context, key string, limit int64) ([]byte, error) {
+	r, err := f.open(ctx, key)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = r.Close() }() // only read
+	b, err := readLimited(r, limit)
+	if err != nil {
+		return nil, fmt.Errorf("read %s: %w", f.path(key), err)
+	}
+	return b, nil
+}
+
+func (f files) open(_ context.Context, key string) (io.ReadCloser, error) {
+	r, err := os.Open(f.path(key))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w: %s", errAbsent, f.path(key))
+	}
+	return r, err
+}
+
+func (f files) create(ctx context.Context, key string, content []byte) error {
+	file, err := f.temp()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		_ = file.Close()           // link synced it
+		_ = os.Remove(file.Name()) // sweep deletes what is left over
+	}()
+	if _, err := file.Write(content); err != nil {
+		return err
+	}
+	return f.link(ctx, key, file)
+}
+
+func (f files) adopt(ctx context.Context, key string, file *os.File) error {
+	err := f.link(ctx, key, file)
+	if errors.Is(err, errExists) {
+		// The same content is there, unless it is damaged, and then it is as well replaced by a good one.
+		if err := os.Rename(file.Name(), f.path(key)); err != nil {
+			return err
+		}
+		return f.syncDir(key)
+	}
+	return err
+}
+
+// link makes a temporary file appear under its key, whole and durable, or returns errExists.
+func (f files) link(_ context.Context, key string, file *os.File) error {
+	if err := file.Sync(); err != nil {
+		return err
+	}
+	// If we stop here, the temporary file is left over and nobody looks at it.
+	err := os.Link(file.Name(), f.path(key))
+	if errors.Is(err, fs.ErrExist) && links(file) < 2 { // with 2, NFS did it and lost the answer
+		return fmt.Errorf("%w: %s", errExists, f.path(key))
+	}
+	if err != nil && !errors.Is(err, fs.ErrExist) {
+		return err
+	}
+	return f.syncDir(key)
+}
+
+// links is how many names a file has.
+func links(file *os.File) uint64 {
+	info, err := file.Stat()
+	if err != nil {
+		return 0
+	}
+	st, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return 0
+	}
+	return uint64(st.Nlink) //nolint:unconvert // its type differs between systems
+}
+
+// syncDir makes a new name durable.
+func (f files) syncDir(key string) error {
+	d, err := os.Open(filepath.Dir(f.path(key)))
+	if err != nil {
+		return err
+	}
+	return errors.Join(d.Sync(), d.Close())
+}
+
+func (f files) list(_ context.Context, prefix string, limit int) ([]object, error) {
+	entries, err := os.ReadDir(f.path(prefix))
+	if err != nil {
+		return nil, err
+	}
+	objects := make([]object, 0, len(entries))
+	for _, e := range entries {
+		info, err := e.Info()
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // another run collected it
+		}
+		if err != nil {
+			return nil, err
+		}
+		objects = append(objects, object{path.Join(prefix, e.Name()), info.ModTime()})
+		if len(objects) == limit {
+			break
+		}
+	}
+	slices.SortFunc(objects, func(a, b object) int { return cmp.Compare(a.key, b.key) })
+	return objects, nil
+}
+
+func (f files) remove(_ context.Context, keys ...string) error {
+	for _, key := range keys {
+		if err := os.Remove(f.path(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return nil
+}
+
+func (f files) temp() (*os.File, error) { return os.CreateTemp(filepath.Join(f.dir, tempDir), "new-*") }
+
+// sweep deletes temporary files that killed runs left over.
+func (f files) sweep() error {
+	entries, err := os.ReadDir(f.path(tempDir))
+	if err != nil {
+		return fmt.Errorf("clean state folder: %w", err)
+	}
+	for _, e := range entries {
+		info, err := e.Info()
+		if err != nil || f.now().Sub(info.ModTime()) < keepFor {
+			continue
+		}
+		if err := f.remove(context.Background(), path.Join(tempDir, e.Name())); err != nil {
+			return fmt.Errorf("clean state folder: %w", err)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,237 @@
+// Package store keeps heads and snapshots: numbered heads, each written once and never replaced, and snapshots named by
+// their content, so that a reader never meets a half-written or mixed state. It refuses to guess: state that is
+// missing where it must be, damaged or of another kind is an error.
+package store
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"os"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"clbwatch/internal/watch"
+)
+
+// bucket is the little that a place for state must be able to do. Keys are slash-separated paths.
+type bucket interface {
+	// get returns the content, or errAbsent. It returns errTooLarge instead of more than limit bytes.
+	get(ctx context.Context, key string, limit int64) ([]byte, error)
+	// open streams the content, or returns errAbsent.
+	open(ctx context.Context, key string) (io.ReadCloser, error)
+	// create stores content under a key that nobody has used, or returns errExists. Any other error leaves open
+	// whether it is stored.
+	create(ctx context.Context, key string, content []byte) error
+	// adopt stores a file under a key that names its content, whether or not it is there already.
+	adopt(ctx context.Context, key string, file *os.File) error
+	// list returns objects with this prefix, by key, at most limit of them if limit > 0. It may miss the newest.
+	list(ctx context.Context, prefix string, limit int) ([]object, error)
+	// remove deletes keys; one that is absent is no error.
+	remove(ctx context.Context, keys ...string) error
+	// temp creates a file from which adopt can take content.
+	temp() (*os.File, error)
+}
+
+// object is one entry of a listing.
+type object struct {
+	key      string
+	modified time.Time
+}
+
+var (
+	errAbsent   = errors.New("no such object")
+	errExists   = errors.New("object exists")
+	errTooLarge = errors.New("object is too large")
+)
+
+const (
+	initKey    = "INIT"  // written after the first head; while it exists, missing heads are lost heads
+	headPrefix = "head/" // + MaxInt64-n, 20 digits, so that the newest sorts first; + ".json"
+	snapPrefix = "snap/" // + sha256 of the stored bytes + ".zst"
+
+	// maxHead bounds a stored head, in bytes. An outbox of 16 alerts of 300 kB is well inside.
+	maxHead = 16 << 20
+	// maxProbe bounds how many heads beyond a listing are looked for: a listing so stale is no listing.
+	maxProbe = 1000
+
+	// Collect keeps what is younger, and the newest heads whatever their age. A number must not be used again while
+	// a run that read the old head may still be alive: keeping a few heads only lost acknowledged commits (docs/design.md).
+	keepFor   = 24 * time.Hour
+	keepHeads = 100
+)
+
+// Store is a watch.Store on a bucket: files (Files), with the same algorithm for any other.
+type Store struct {
+	b   bucket
+	now func() time.Time
+}
+
+var _ watch.Store = (*Store)(nil)
+
+// Load returns the newest head, or nil if nothing was ever committed here.
+func (s *Store) Load(ctx context.Context) (*watch.Head, error) {
+	newest, err := s.b.list(ctx, headPrefix, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(newest) == 0 {
+		return nil, s.mustBeNew(ctx)
+	}
+	n, err := headNumber(newest[0].key)
+	if err != nil {
+		return nil, err
+	}
+	head, err := s.head(ctx, n)
+	if err != nil {
+		return nil, fmt.Errorf("head %d was listed: %w", n, err)
+	}
+	// A listing may lag behind: go on to the newest.
+	for range maxProbe {
+		next, err := s.head(ctx, head.N+1)
+		if errors.Is(err, errAbsent) {
+			return head, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		head = next
+	}
+	return nil, fmt.Errorf("the listing of %s is more than %d heads behind", headPrefix, maxProbe)
+}
+
+// mustBeNew says whether it is right that there are no heads.
+func (s *Store) mustBeNew(ctx context.Context) error {
+	switch _, err := s.b.get(ctx, initKey, maxHead); {
+	case errors.Is(err, errAbsent):
+		return nil
+	case err != nil:
+		return err
+	}
+	return fmt.Errorf("%s says that there was state, but no head is found: it was deleted, or the listing is stale; "+
+		"to start over with a new baseline on purpose, delete %s", initKey, initKey)
+}
+
+// Commit makes h the newest head. Whatever the write answers, what counts is whose head is found there afterwards.
+func (s *Store) Commit(ctx context.Context, h *watch.Head) error {
+	content, err := h.Encode()
+	if err != nil {
+		return err
+	}
+	if len(content) > maxHead {
+		return fmt.Errorf("head %d has %d bytes, at most %d are allowed", h.N, len(content), maxHead)
+	}
+	// The second try is for a write that was lost: its answer said so, or nothing, and nothing is found.
+	for range 2 {
+		var there *watch.Head
+		writeErr := s.b.create(ctx, headKey(h.N), content)
+		if there, err = s.head(ctx, h.N); err == nil {
+			if there.Writer != h.Writer {
+				return watch.ErrConflict
+			}
+			return s.committed(ctx, h)
+		}
+		if !errors.Is(err, errAbsent) {
+			return errors.Join(writeErr, fmt.Errorf("read back: %w", err))
+		}
+		err = errors.Join(writeErr, fmt.Errorf("head %d is not found after writing it", h.N))
+	}
+	return err
+}
+
+// committed does what is due after a commit.
+func (s *Store) committed(ctx context.Context, h *watch.Head) error {
+	if h.N != 1 {
+		return nil
+	}
+	// If we stop before this, the next Load finds head 1 all the same; only a lost listing would not be noticed.
+	err := s.b.create(ctx, initKey, []byte("clbwatch: while this exists, missing state is an error, not a fresh start\n"))
+	if err != nil && !errors.Is(err, errExists) {
+		return fmt.Errorf("head 1 is committed, but %s is not: %w", initKey, err)
+	}
+	return nil
+}
+
+func (s *Store) head(ctx context.Context, n int64) (*watch.Head, error) {
+	b, err := s.b.get(ctx, headKey(n), maxHead)
+	if err != nil {
+		return nil, err
+	}
+	return watch.DecodeHead(n, b)
+}
+
+// Collect deletes, oldest first, heads that are old and not among the newest, and then old snapshots that no remaining
+// head points to.
+func (s *Store) Collect(ctx context.Context) error {
+	heads, err := s.b.list(ctx, headPrefix, 0)
+	if err != nil {
+		return err
+	}
+	before := s.now().Add(-keepFor)
+	keep := heads
+	var old []string
+	for len(keep) > keepHeads && keep[len(keep)-1].modified.Before(before) {
+		old = append(old, keep[len(keep)-1].key)
+		keep = keep[:len(keep)-1]
+	}
+	if err := s.b.remove(ctx, old...); err != nil {
+		return err
+	}
+	used := make(map[string]bool)
+	for _, o := range keep {
+		n, err := headNumber(o.key)
+		if err != nil {
+			return err
+		}
+		h, err := s.head(ctx, n)
+		if errors.Is(err, errAbsent) {
+			continue // another run deleted it
+		}
+		if err != nil {
+			return err
+		}
+		if h.Snapshot != nil {
+			used[snapKey(*h.Snapshot)] = true
+		}
+	}
+	snaps, err := s.b.list(ctx, snapPrefix, 0)
+	if err != nil {
+		return err
+	}
+	snaps = slices.DeleteFunc(snaps, func(o object) bool { return used[o.key] || !o.modified.Before(before) })
+	unused := make([]string, len(snaps))
+	for i, o := range snaps {
+		unused[i] = o.key
+	}
+	return s.b.remove(ctx, unused...)
+}
+
+func headKey(n int64) string { return fmt.Sprintf("%s%020d.json", headPrefix, math.MaxInt64-n) }
+
+func headNumber(key string) (int64, error) {
+	digits, ok := strings.CutSuffix(strings.TrimPrefix(key, headPrefix), ".json")
+	inverted, err := strconv.ParseInt(digits, 10, 64)
+	if !ok || err != nil || headKey(math.MaxInt64-inverted) != key {
+		return 0, fmt.Errorf("%q is not the name of a head: is this folder used by something else?", key)
+	}
+	return math.MaxInt64 - inverted, nil
+}
+
+func snapKey(b watch.Blob) string { return snapPrefix + b.SHA256 + ".zst" }
+
+func readLimited(r io.Reader, limit int64) ([]byte, error) {
+	var buf bytes.Buffer
+	n, err := buf.ReadFrom(io.LimitReader(r, limit+1))
+	if err != nil {
+		return nil, err
+	}
+	if n > limit {
+		return nil, errTooLarge
+	}
+	return buf.Bytes(), nil
+}

@@ -1,0 +1,476 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"clbwatch/internal/watch"
+)
+
+// opener opens one and the same state again, as another process would; wrap comes between it and its bucket.
+type opener func(wrap func(bucket) bucket) *Store
+
+func plain(b bucket) bucket { return b }
+
+// testContract is what every watch.Store has to pass. fresh makes a place for state and says how to open it.
+func testContract(t *testing.T, fresh func(t *testing.T) opener) {
+	t.Helper()
+	t.Run("nothing was ever committed", func(t *testing.T) {
+		t.Parallel()
+		if h, err := fresh(t)(plain).Load(t.Context()); h != nil || err != nil {
+			t.Errorf("Load() = %v, %v, want no head and no error", h, err)
+		}
+	})
+	t.Run("another process finds what was committed", func(t *testing.T) {
+		t.Parallel()
+		open := fresh(t)
+		blob := writeSnapshot(t, open(plain), "one\ntwo\n")
+		for n := range int64(3) {
+			commit(t, open(plain), &watch.Head{Schema: 1, N: n + 1, Writer: fmt.Sprint("w", n+1), Snapshot: &blob})
+		}
+		h, err := open(plain).Load(t.Context())
+		if err != nil || h.N != 3 || h.Writer != "w3" {
+			t.Fatalf("Load() = %+v, %v, want head 3", h, err)
+		}
+		if got := readSnapshot(t, open(plain), *h.Snapshot); got != "one\ntwo\n" {
+			t.Errorf("the snapshot is %q", got)
+		}
+	})
+	t.Run("a number is taken once", func(t *testing.T) {
+		t.Parallel()
+		open := fresh(t)
+		commit(t, open(plain), head(1, "a"))
+		if err := open(plain).Commit(t.Context(), head(1, "b")); !errors.Is(err, watch.ErrConflict) {
+			t.Errorf("Commit of a number that is taken = %v, want ErrConflict", err)
+		}
+		if err := open(plain).Commit(t.Context(), head(1, "a")); err != nil {
+			t.Errorf("Commit of one's own head again = %v, want nil", err)
+		}
+	})
+	t.Run("an uncommitted snapshot leaves nothing", func(t *testing.T) {
+		t.Parallel()
+		w, err := fresh(t)(plain).CreateSnapshot(t.Context())
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.WriteString(w, "x"); err != nil {
+			t.Fatal(err)
+		}
+		if err := w.Close(); err != nil {
+			t.Errorf("Close without Commit = %v", err)
+		}
+	})
+	t.Run("writes that fail", func(t *testing.T) { testLostAnswers(t, fresh) })
+	t.Run("stale answers", func(t *testing.T) { testStale(t, fresh) })
+	t.Run("16 writers lose no commit", func(t *testing.T) { testWriters(t, fresh) })
+}
+
+func testLostAnswers(t *testing.T, fresh func(t *testing.T) opener) {
+	t.Parallel()
+	broken := errors.New("broken pipe")
+	tests := []struct {
+		name  string
+		fault fault
+		want  error // of Commit; nil if it must succeed
+		there bool
+	}{
+		{"create did not happen, once", fault{op: "create", times: 1, err: broken}, nil, true},
+		{"create did not happen, ever", fault{op: "create", times: 99, err: broken}, broken, false},
+		{"create happened, the answer was lost", fault{op: "create", times: 1, apply: true, err: broken}, nil, true},
+		{"create happened, a repeat says that it exists", fault{op: "create", times: 1, apply: true, err: errExists}, nil, true},
+		{"a false 404 on reading back", fault{op: "get", times: 1, err: errAbsent}, nil, true},
+		{"reading back fails", fault{op: "get", times: 99, err: broken}, broken, true},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			open := fresh(t)
+			commit(t, open(plain), head(1, "a"))
+			err := open(tt.fault.wrap).Commit(t.Context(), head(2, "b"))
+			if !errors.Is(err, tt.want) || (err == nil) != (tt.want == nil) {
+				t.Errorf("Commit = %v, want %v", err, tt.want)
+			}
+			h, err := open(plain).Load(t.Context())
+			if err != nil || (h.N == 2) != tt.there {
+				t.Errorf("Load = %+v, %v; want head 2 there: %v", h, err, tt.there)
+			}
+		})
+	}
+}
+
+func testStale(t *testing.T, fresh func(t *testing.T) opener) {
+	t.Parallel()
+	open := fresh(t)
+	for n := range int64(5) {
+		commit(t, open(plain), head(n+1, fmt.Sprint("w", n+1)))
+	}
+	t.Run("a listing that lags is probed forward", func(t *testing.T) {
+		t.Parallel()
+		h, err := open(func(b bucket) bucket { return &staleList{b, 3} }).Load(t.Context())
+		if err != nil || h.N != 5 {
+			t.Errorf("Load = %+v, %v, want head 5", h, err)
+		}
+	})
+	t.Run("an empty listing is no fresh start", func(t *testing.T) {
+		t.Parallel()
+		h, err := open(func(b bucket) bucket { return &staleList{b, 0} }).Load(t.Context())
+		if err == nil || !strings.Contains(err.Error(), "INIT") {
+			t.Errorf("Load = %+v, %v, want an error: there was state", h, err)
+		}
+	})
+	for _, op := range []string{"list", "get", "open"} {
+		t.Run(op+" that fails is an error", func(t *testing.T) {
+			t.Parallel()
+			broken := errors.New("broken pipe")
+			s := open((&fault{op: op, times: 99, err: broken}).wrap)
+			h, err := s.Load(t.Context())
+			if op == "open" {
+				_, err = s.OpenSnapshot(t.Context(), watch.Blob{SHA256: strings.Repeat("0", 64), Bytes: 1})
+			}
+			if !errors.Is(err, broken) {
+				t.Errorf("%+v, %v, want %v", h, err, broken)
+			}
+		})
+	}
+}
+
+// testWriters lets 16 writers count together in the heads' outboxes, through a bucket that loses every tenth answer.
+func testWriters(t *testing.T, fresh func(t *testing.T) opener) {
+	t.Parallel()
+	const writers, each = 16, 8
+	open := fresh(t)
+	commit(t, open(plain), head(1, "start"))
+	var wg sync.WaitGroup
+	for i := range writers {
+		wg.Go(func() {
+			s := open(func(b bucket) bucket { return &lossy{bucket: b, rand: rand.New(rand.NewPCG(1, uint64(i)))} })
+			for k := range each {
+				for n := 0; ; n++ {
+					old, err := s.Load(t.Context())
+					if err != nil {
+						continue
+					}
+					next := head(old.N+1, fmt.Sprintf("w%d-%d-%d", i, k, n))
+					next.Outbox = append(old.Outbox, watch.Alert{ID: fmt.Sprintf("%d-%d", i, k)})
+					// An unknown outcome counts as committed only if the own commit is found later.
+					if err := s.Commit(t.Context(), next); err == nil {
+						break
+					}
+				}
+			}
+		})
+	}
+	wg.Wait()
+	h, err := open(plain).Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids := make(map[string]bool)
+	for _, a := range h.Outbox {
+		ids[a.ID] = true
+	}
+	if len(ids) != writers*each {
+		t.Errorf("%d of %d acknowledged commits survived", len(ids), writers*each)
+	}
+}
+
+func TestFiles(t *testing.T) {
+	t.Parallel()
+	testContract(t, func(t *testing.T) opener {
+		t.Helper()
+		dir := t.TempDir()
+		return func(wrap func(bucket) bucket) *Store { return files1(t, dir, time.Now, wrap) }
+	})
+}
+
+func files1(t *testing.T, dir string, now func() time.Time, wrap func(bucket) bucket) *Store {
+	t.Helper()
+	s, err := Files(dir, now)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.b = wrap(s.b)
+	return s
+}
+
+func TestFilesRefuseDamagedState(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name   string
+		damage func(t *testing.T, dir, head, snap string)
+		want   string
+	}{
+		{"head cut short", func(t *testing.T, _, head, _ string) { rewrite(t, head, func(b []byte) []byte { return b[:len(b)/2] }) }, "damaged"},
+		{"head empty", func(t *testing.T, _, head, _ string) { rewrite(t, head, func([]byte) []byte { return nil }) }, "damaged"},
+		{"head of another number", func(t *testing.T, _, head, _ string) {
+			rewrite(t, head, func(b []byte) []byte { return []byte(strings.Replace(string(b), `"n":1`, `"n":7`, 1)) })
+		}, "calls itself 7"},
+		{"head of another version", func(t *testing.T, _, head, _ string) {
+			rewrite(t, head, func(b []byte) []byte { return []byte(strings.Replace(string(b), `"schema":1`, `"schema":9`, 1)) })
+		}, "schema 9"},
+		{"a foreign file among the heads", func(t *testing.T, dir, _, _ string) {
+			if err := os.WriteFile(filepath.Join(dir, "head", "0.txt"), []byte("x"), 0o600); err != nil {
+				t.Fatal(err)
+			}
+		}, "is not the name of a head"},
+		{"heads deleted", func(t *testing.T, _, head, _ string) {
+			if err := os.Remove(head); err != nil {
+				t.Fatal(err)
+			}
+		}, "INIT"},
+		{"snapshot with one bit turned", func(t *testing.T, _, _, snap string) {
+			rewrite(t, snap, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
+		}, "snapshot"},
+		{"snapshot cut short", func(t *testing.T, _, _, snap string) { rewrite(t, snap, func(b []byte) []byte { return b[:len(b)-3] }) }, "snapshot"},
+		{"snapshot with something behind it", func(t *testing.T, _, _, snap string) {
+			rewrite(t, snap, func(b []byte) []byte { return append(b[:len(b):len(b)], "more"...) })
+		}, ""}, // what is behind its size is not read
+		{"snapshot replaced by another", func(t *testing.T, dir, _, snap string) {
+			other := writeSnapshot(t, files1(t, dir, time.Now, plain), strings.Repeat("another\n", 100))
+			if err := os.Rename(filepath.Join(dir, filepath.FromSlash(snapKey(other))), snap); err != nil {
+				t.Fatal(err)
+			}
+		}, "snapshot"},
+		{"snapshot deleted", func(t *testing.T, _, _, snap string) {
+			if err := os.Remove(snap); err != nil {
+				t.Fatal(err)
+			}
+		}, "no such object"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			s := files1(t, dir, time.Now, plain)
+			blob := writeSnapshot(t, s, strings.Repeat("a line\n", 100))
+			h := head(1, "a")
+			h.Snapshot = &blob
+			commit(t, s, h)
+			tt.damage(t, dir, filepath.Join(dir, filepath.FromSlash(headKey(1))), filepath.Join(dir, filepath.FromSlash(snapKey(blob))))
+			_, err := s.Load(t.Context())
+			if err == nil {
+				err = errors.Join(err, tryRead(t.Context(), s, blob))
+			}
+			if tt.want == "" && err == nil {
+				return
+			}
+			if err == nil || tt.want == "" || !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("error %v, want one with %q", err, tt.want)
+			}
+		})
+	}
+}
+
+func TestCollect(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	now := time.Now()
+	s := files1(t, dir, func() time.Time { return now }, plain)
+	var blobs []watch.Blob
+	for n := range int64(150) {
+		blob := writeSnapshot(t, s, fmt.Sprintln("snapshot", n))
+		blobs = append(blobs, blob)
+		h := head(n+1, fmt.Sprint("w", n))
+		h.Snapshot = &blob
+		commit(t, s, h)
+	}
+	orphan := writeSnapshot(t, s, "nobody points to it")
+	for _, step := range []struct {
+		name         string
+		age          time.Duration
+		heads, snaps int
+	}{
+		{"nothing is old", 23 * time.Hour, 150, 151},
+		{"all is old: the newest 100 stay", 25 * time.Hour, 100, 100},
+	} {
+		now = time.Now().Add(step.age)
+		if err := s.Collect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		heads, _ := s.b.list(t.Context(), headPrefix, 0)
+		snaps, _ := s.b.list(t.Context(), snapPrefix, 0)
+		if len(heads) != step.heads || len(snaps) != step.snaps {
+			t.Errorf("%s: %d heads and %d snapshots are left, want %d and %d", step.name, len(heads), len(snaps), step.heads, step.snaps)
+		}
+	}
+	if h, err := s.Load(t.Context()); err != nil || h.N != 150 {
+		t.Errorf("Load after Collect = %+v, %v, want head 150", h, err)
+	}
+	if got := readSnapshot(t, s, blobs[149]); got != "snapshot 149\n" {
+		t.Errorf("the newest snapshot is %q", got)
+	}
+	if err := tryRead(t.Context(), s, orphan); !errors.Is(err, errAbsent) {
+		t.Errorf("the orphan: %v, want it deleted", err)
+	}
+}
+
+func TestFilesDeleteWhatKilledRunsLeft(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := files1(t, dir, time.Now, plain)
+	f, err := s.b.temp() // as if killed before it was linked
+	if err != nil {
+		t.Fatal(err)
+	}
+	files1(t, dir, time.Now, plain)
+	if _, err := os.Stat(f.Name()); err != nil {
+		t.Errorf("a young temporary file was deleted: %v", err)
+	}
+	files1(t, dir, func() time.Time { return time.Now().Add(25 * time.Hour) }, plain)
+	if _, err := os.Stat(f.Name()); err == nil {
+		t.Error("an old temporary file is still there")
+	}
+}
+
+func head(n int64, writer string) *watch.Head { return &watch.Head{Schema: 1, N: n, Writer: writer} }
+
+func commit(t *testing.T, s *Store, h *watch.Head) {
+	t.Helper()
+	if err := s.Commit(t.Context(), h); err != nil {
+		t.Fatalf("Commit(%d): %v", h.N, err)
+	}
+}
+
+func writeSnapshot(t *testing.T, s *Store, text string) watch.Blob {
+	t.Helper()
+	w, err := s.CreateSnapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := io.WriteString(w, text); err != nil {
+		t.Fatal(err)
+	}
+	blob, err := w.Commit()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	return blob
+}
+
+func readSnapshot(t *testing.T, s *Store, b watch.Blob) string {
+	t.Helper()
+	r, err := s.OpenSnapshot(t.Context(), b)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = r.Close() }()
+	text, err := io.ReadAll(r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
+func tryRead(ctx context.Context, s *Store, b watch.Blob) error {
+	r, err := s.OpenSnapshot(ctx, b)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, r)
+	return errors.Join(err, r.Close())
+}
+
+func rewrite(t *testing.T, path string, change func([]byte) []byte) {
+	t.Helper()
+	b, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, change(b), 0o600); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// fault makes the first calls of one operation fail, with or without effect.
+type fault struct {
+	op    string
+	times int
+	apply bool
+	err   error
+}
+
+func (f *fault) wrap(b bucket) bucket { return &faulty{b, f} }
+
+type faulty struct {
+	bucket
+	f *fault
+}
+
+func (b *faulty) hit(op string, effect func() error) error {
+	if b.f.op != op || b.f.times == 0 {
+		return effect()
+	}
+	b.f.times--
+	if b.f.apply {
+		_ = effect()
+	}
+	return b.f.err
+}
+
+func (b *faulty) get(ctx context.Context, key string, limit int64) (out []byte, err error) {
+	err = b.hit("get", func() error { out, err = b.bucket.get(ctx, key, limit); return err })
+	return out, err
+}
+
+func (b *faulty) open(ctx context.Context, key string) (out io.ReadCloser, err error) {
+	err = b.hit("open", func() error { out, err = b.bucket.open(ctx, key); return err })
+	return out, err
+}
+
+func (b *faulty) create(ctx context.Context, key string, content []byte) error {
+	return b.hit("create", func() error { return b.bucket.create(ctx, key, content) })
+}
+
+func (b *faulty) list(ctx context.Context, prefix string, limit int) (out []object, err error) {
+	err = b.hit("list", func() error { out, err = b.bucket.list(ctx, prefix, limit); return err })
+	return out, err
+}
+
+// staleList hides all heads beyond one from listings.
+type staleList struct {
+	bucket
+	upTo int64
+}
+
+func (b *staleList) list(ctx context.Context, prefix string, limit int) ([]object, error) {
+	all, err := b.bucket.list(ctx, prefix, 0)
+	var out []object
+	for _, o := range all {
+		if n, err := headNumber(o.key); err == nil && n <= b.upTo {
+			out = append(out, o)
+		}
+	}
+	if limit > 0 {
+		out = out[:min(limit, len(out))]
+	}
+	return out, err
+}
+
+// lossy loses answers of writes at random, in both ways.
+type lossy struct {
+	bucket
+	rand *rand.Rand
+}
+
+func (b *lossy) create(ctx context.Context, key string, content []byte) error {
+	switch b.rand.IntN(20) {
+	case 0:
+		return errors.New("not done")
+	case 1:
+		_ = b.bucket.create(ctx, key, content)
+		return errors.New("done, and the answer lost")
+	}
+	return b.bucket.create(ctx, key, content)
+}

@@ -1,0 +1,226 @@
+// Package clb reads load balancers from Tencent Cloud: DescribeLoadBalancerBackends of API 2.0. It returns a whole and
+// verified reading or an error, and refuses to take anything else for an answer: no partial list, no foreign envelope,
+// no answer without a code.
+package clb
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"net/url"
+	"strconv"
+	"strings"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"clbwatch/internal/watch"
+)
+
+const (
+	// pageSize is the most backends that one call returns. Source: DescribeLoadBalancerBackends, parameter limit.
+	pageSize = 100
+	// maxPages bounds a reading; 100 backends a listener is the default quota.
+	maxPages = 100
+	// maxBody bounds an answer, in bytes: 100 backends take 30 kB.
+	maxBody = 1 << 20
+	// attempts is how often one call is made, the first included.
+	attempts = 3
+	// attemptTimeout bounds one call, so that a hanging one leaves time for another.
+	attemptTimeout = 5 * time.Second
+	// firstBackoff is the pause before the second attempt; it triples.
+	firstBackoff = 200 * time.Millisecond
+)
+
+// Client reads load balancers. Its fields are set before the first Read and not changed after.
+type Client struct {
+	Endpoint    *url.URL // of API 2.0; its host and path are part of the signature
+	Credentials Credentials
+	HTTP        *http.Client                                     // must not follow redirects (see NewHTTP)
+	Limit       *rate.Limiter                                    // calls a second, over all load balancers
+	Now         func() time.Time                                 // the clock
+	Sleep       func(ctx context.Context, d time.Duration) error // returns early, with an error, when ctx ends
+}
+
+var _ watch.Source = (*Client)(nil)
+
+// NewHTTP returns the HTTP client that a Client needs: redirects are answers, not followed, and connections are kept
+// for all readers of one tick. A POST is not repeated by the transport once it was sent, which would repeat its nonce.
+func NewHTTP() *http.Client {
+	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one, and a test would see it
+	t.MaxIdleConnsPerHost = 64
+	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// Read reads one load balancer, page by page. While the answers are the same bytes as last time, none is decoded.
+// If backends come and go between two pages, it starts over once.
+func (c *Client) Read(ctx context.Context, lb watch.CLB, known watch.Digest) (watch.Reading, error) {
+	r, err := c.readOnce(ctx, lb, known)
+	if errors.Is(err, errShifted) {
+		r, err = c.readOnce(ctx, lb, "")
+	}
+	if err != nil {
+		return watch.Reading{}, fmt.Errorf("read %s: %w", lb.Key(), err)
+	}
+	return r, nil
+}
+
+func (c *Client) readOnce(ctx context.Context, lb watch.CLB, known watch.Digest) (watch.Reading, error) {
+	knownSums := strings.Split(string(known), ".")
+	unchanged := known != ""
+	var pool pool
+	var sums []string
+	var same []page // pages that are as known, not decoded as long as all are
+	for n := range maxPages {
+		expect := ""
+		if unchanged && n < len(knownSums) {
+			expect = knownSums[n]
+		}
+		p, err := c.call(ctx, lb, n*pageSize, expect)
+		if err != nil {
+			return watch.Reading{}, err
+		}
+		sums = append(sums, p.sum)
+		if p.answer == nil {
+			if len(sums) == len(knownSums) {
+				return watch.Reading{Digest: known, Unchanged: true}, nil
+			}
+			same = append(same, p)
+			continue
+		}
+		unchanged = false
+		for _, p := range append(same, p) {
+			if err := pool.add(p); err != nil {
+				return watch.Reading{}, err
+			}
+		}
+		same = nil
+		if pool.whole() {
+			watch.SortBackends(pool.backends)
+			return watch.Reading{Backends: pool.backends, Digest: watch.Digest(strings.Join(sums, "."))}, nil
+		}
+	}
+	return watch.Reading{}, fmt.Errorf("more than %d backends: not a plausible answer", maxPages*pageSize)
+}
+
+// call makes one call until it has an answer with code 0, or an error that another attempt would not mend. Every attempt
+// waits for its turn under the rate and has a timestamp, nonce and signature of its own.
+func (c *Client) call(ctx context.Context, lb watch.CLB, offset int, expect string) (page, error) {
+	pause := firstBackoff
+	resigned := false
+	for n := 1; ; n++ {
+		if err := c.Limit.Wait(ctx); err != nil {
+			if ctx.Err() != nil {
+				err = ctx.Err()
+			}
+			return page{}, watch.Advise(fmt.Errorf("no time left for its turn at CLB_RATE calls a second: %w", err), watch.DoTime)
+		}
+		p, err := c.attempt(ctx, lb, offset)
+		if err == nil && p.sum != expect {
+			p.answer, err = decode(p.body)
+		}
+		switch retryOf(err) {
+		case never:
+			return p, err
+		case resign: // the clock or the nonce: a fresh signature mends it, or nothing does
+			if resigned {
+				return page{}, err
+			}
+			resigned = true
+		case backoff:
+			if n >= attempts {
+				return page{}, fmt.Errorf("%w (%d attempts)", err, n)
+			}
+			if c.Sleep(ctx, pause) != nil {
+				return page{}, err // it says more than that the time is up
+			}
+			pause *= 3
+		}
+	}
+}
+
+// attempt sends one signed request and returns the body of a 200 answer.
+func (c *Client) attempt(ctx context.Context, lb watch.CLB, offset int) (page, error) {
+	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
+	defer cancel()
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Endpoint.String(), strings.NewReader(c.form(lb, offset)))
+	if err != nil {
+		return page{}, err
+	}
+	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
+	resp, err := c.HTTP.Do(req)
+	if err != nil {
+		return page{}, transient{withoutURL(err)}
+	}
+	defer func() { _ = resp.Body.Close() }() // only read
+	body, err := readBody(resp)
+	switch {
+	case resp.StatusCode >= 500:
+		return page{}, transient{fmt.Errorf("the API answers %s", resp.Status)}
+	case resp.StatusCode != http.StatusOK:
+		return page{}, watch.Advise(fmt.Errorf("the API answers %s, expected 200", resp.Status), "see whether CLB_ENDPOINT is right")
+	case err != nil:
+		return page{}, err
+	}
+	sum := sha256.Sum256(body)
+	return page{body: body, sum: base64.RawURLEncoding.EncodeToString(sum[:16])}, nil
+}
+
+func readBody(resp *http.Response) ([]byte, error) {
+	var buf bytes.Buffer
+	n, err := buf.ReadFrom(io.LimitReader(resp.Body, maxBody+1))
+	if err != nil {
+		return nil, transient{fmt.Errorf("the answer broke off after %d bytes: %w", n, err)}
+	}
+	if n > maxBody {
+		return nil, fmt.Errorf("the answer has more than %d bytes: not a plausible one", maxBody)
+	}
+	return buf.Bytes(), nil
+}
+
+// form is the body of a signed request.
+func (c *Client) form(lb watch.CLB, offset int) string {
+	params := map[string]string{
+		"Action":          "DescribeLoadBalancerBackends",
+		"Region":          lb.Region,
+		"Timestamp":       strconv.FormatInt(c.Now().Unix(), 10),
+		"Nonce":           nonce(),
+		"SecretId":        c.Credentials.SecretID,
+		"SignatureMethod": "HmacSHA256",
+		"loadBalancerId":  lb.ID,
+		"offset":          strconv.Itoa(offset),
+		"limit":           strconv.Itoa(pageSize),
+	}
+	if c.Credentials.Token != "" {
+		params["Token"] = c.Credentials.Token
+	}
+	form := url.Values{"Signature": {sign(http.MethodPost, c.Endpoint.Hostname(), c.Endpoint.Path, params, c.Credentials.SecretKey)}}
+	for k, v := range params {
+		form.Set(k, v)
+	}
+	return form.Encode()
+}
+
+// nonce returns a random positive number: it may not repeat together with the timestamp, over all runs.
+func nonce() string {
+	var b [8]byte
+	_, _ = rand.Read(b[:]) // never fails, see crypto/rand
+	return strconv.FormatUint(binary.LittleEndian.Uint64(b[:])&math.MaxInt64|1, 10)
+}
+
+// withoutURL is a transport error without the request's URL.
+func withoutURL(err error) error {
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	return fmt.Errorf("call the API: %w", err)
+}

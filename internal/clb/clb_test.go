@@ -1,0 +1,396 @@
+package clb
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"clbwatch/internal/watch"
+)
+
+func TestSignAgainstPublishedVectors(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("testdata/api2-signature.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var vectors []struct {
+		Name, Method, Host, Path, SecretKey, Expected string
+		Params                                        map[string]string
+	}
+	if err := json.Unmarshal(b, &vectors); err != nil || len(vectors) < 7 {
+		t.Fatalf("%d vectors, %v", len(vectors), err)
+	}
+	for _, v := range vectors {
+		if got := sign(v.Method, v.Host, v.Path, v.Params, v.SecretKey); got != v.Expected {
+			t.Errorf("%s: sign(%s %s%s %v) = %s, want %s", v.Name, v.Method, v.Host, v.Path, v.Params, got, v.Expected)
+		}
+	}
+}
+
+// cloud answers calls by a function and remembers them.
+type cloud struct {
+	mu     sync.Mutex
+	calls  []url.Values
+	answer func(n int, form url.Values) (status int, body string) // n counts from 1; status 0 drops the connection
+	pauses []time.Duration
+}
+
+func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if err := r.ParseForm(); err != nil {
+		panic(err)
+	}
+	c.mu.Lock()
+	c.calls = append(c.calls, r.PostForm)
+	n := len(c.calls)
+	c.mu.Unlock()
+	status, body := c.answer(n, r.PostForm)
+	if status == 0 {
+		panic(http.ErrAbortHandler)
+	}
+	if status == http.StatusFound {
+		w.Header().Set("Location", "/elsewhere")
+	}
+	w.WriteHeader(status)
+	_, _ = w.Write([]byte(body))
+}
+
+// seen returns the calls so far.
+func (c *cloud) seen() []url.Values {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return slices.Clone(c.calls)
+}
+
+func (c *cloud) client(t *testing.T) *Client {
+	t.Helper()
+	srv := httptest.NewServer(c)
+	t.Cleanup(srv.Close)
+	endpoint, err := url.Parse(srv.URL + "/v2/index.php")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &Client{
+		Endpoint: endpoint, Credentials: Credentials{"AKIDtest", "key", "token"}, HTTP: NewHTTP(),
+		Limit: rate.NewLimiter(rate.Inf, 1), Now: time.Now,
+		Sleep: func(ctx context.Context, d time.Duration) error { c.pauses = append(c.pauses, d); return ctx.Err() },
+	}
+}
+
+// always answers every call alike.
+func always(status int, body string) func(int, url.Values) (int, string) {
+	return func(int, url.Values) (int, string) { return status, body }
+}
+
+// first answers the first n calls with one body, and the others well.
+func first(n, status int, body string) func(int, url.Values) (int, string) {
+	return func(call int, form url.Values) (int, string) {
+		if call <= n {
+			return status, body
+		}
+		return pages(1)(call, form)
+	}
+}
+
+// pages serves a pool of so many backends, page by page.
+func pages(total int) func(int, url.Values) (int, string) {
+	return func(_ int, form url.Values) (int, string) {
+		offset, _ := strconv.Atoi(form.Get("offset"))
+		limit, _ := strconv.Atoi(form.Get("limit"))
+		var rows []string
+		for i := offset; i < min(offset+limit, total); i++ {
+			rows = append(rows, row1(i))
+		}
+		return 200, body(total, rows...)
+	}
+}
+
+func row1(i int) string {
+	return fmt.Sprintf(`{"unInstanceId":"ins-%04d","instanceName":"web","lanIp":"10.0.0.1","wanIpSet":null,"instanceStatus":2,"weight":10}`, i)
+}
+
+func body(total int, rows ...string) string {
+	return fmt.Sprintf(`{"code":0,"message":"","codeDesc":"Success","totalCount":%d,"backendSet":[%s]}`, total, strings.Join(rows, ","))
+}
+
+var lb = watch.CLB{Region: "ap-guangzhou", ID: "lb-byhpduqt"}
+
+// document is the sample answer of DescribeLoadBalancerBackends, https://cloud.tencent.com/document/api/214/1259.
+const document = `{"code":0,"message":"","codeDesc":"Success","totalCount":1,"backendSet":[
+ {"instanceId":"qcvmed9e93b0bb2784b043c983761e624639","unInstanceId":"ins-9o9ex9s0","instanceName":"test_k8s_1",
+  "lanIp":"10.104.222.152","wanIpSet":["193.112.93.144"],"instanceStatus":4,"weight":44}]}`
+
+func TestReadDocumentSample(t *testing.T) {
+	t.Parallel()
+	c := &cloud{answer: always(200, document)}
+	r, err := c.client(t).Read(t.Context(), lb, "")
+	want := []watch.Backend{{ID: "ins-9o9ex9s0", Name: "test_k8s_1", Status: 4, Weight: 44, LanIP: "10.104.222.152", WanIPs: []string{"193.112.93.144"}}}
+	if err != nil || !reflect.DeepEqual(r.Backends, want) || r.Unchanged {
+		t.Errorf("Read = %+v, %v, want %+v", r, err, want)
+	}
+	f := c.seen()[0]
+	for k, want := range map[string]string{
+		"Action": "DescribeLoadBalancerBackends", "Region": "ap-guangzhou", "loadBalancerId": "lb-byhpduqt", "offset": "0",
+		"limit": "100", "SecretId": "AKIDtest", "Token": "token", "SignatureMethod": "HmacSHA256",
+	} {
+		if f.Get(k) != want {
+			t.Errorf("the call has %s=%q, want %q", k, f.Get(k), want)
+		}
+	}
+}
+
+func TestReadPagesUntilTheTotal(t *testing.T) {
+	t.Parallel()
+	for _, total := range []int{0, 1, 99, 100, 101, 250, 1000} {
+		c := &cloud{answer: pages(total)}
+		r, err := c.client(t).Read(t.Context(), lb, "")
+		wantCalls := max(1, (total+99)/100)
+		if err != nil || len(r.Backends) != total || len(c.seen()) != wantCalls {
+			t.Errorf("%d backends: Read = %d backends, %v, in %d calls, want %d calls", total, len(r.Backends), err, len(c.seen()), wantCalls)
+		}
+	}
+}
+
+func TestReadUnchanged(t *testing.T) {
+	t.Parallel()
+	for _, total := range []int{0, 20, 250} {
+		c := &cloud{answer: pages(total)}
+		client := c.client(t)
+		r, err := client.Read(t.Context(), lb, "")
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := client.Read(t.Context(), lb, r.Digest)
+		if err != nil || !again.Unchanged || again.Digest != r.Digest || again.Backends != nil {
+			t.Errorf("%d backends, the same bytes: %+v, %v, want unchanged", total, again, err)
+		}
+		for _, other := range []int{total + 1, max(total-1, 0), total + 100} {
+			if other == total {
+				continue
+			}
+			c.answer = pages(other)
+			again, err = client.Read(t.Context(), lb, r.Digest)
+			if err != nil || again.Unchanged || len(again.Backends) != other {
+				t.Errorf("%d backends, then %d: %d, unchanged %v, %v", total, other, len(again.Backends), again.Unchanged, err)
+			}
+		}
+	}
+}
+
+func TestReadLastPageChanged(t *testing.T) {
+	t.Parallel()
+	c := &cloud{answer: pages(250)}
+	client := c.client(t)
+	r, _ := client.Read(t.Context(), lb, "")
+	c.answer = func(n int, form url.Values) (int, string) {
+		status, b := pages(250)(n, form)
+		return status, strings.Replace(b, `"ins-0249","instanceName":"web"`, `"ins-0249","instanceName":"new"`, 1)
+	}
+	again, err := client.Read(t.Context(), lb, r.Digest)
+	if err != nil || len(again.Backends) != 250 || again.Backends[249].Name != "new" || again.Backends[0].Name != "web" {
+		t.Errorf("Read = %d backends, %v, want all 250 with the last one changed", len(again.Backends), err)
+	}
+}
+
+func TestReadTakesWhatIsLegal(t *testing.T) {
+	t.Parallel()
+	const id = `"unInstanceId":"ins-1"`
+	tests := []struct {
+		name, body string
+		want       watch.Backend
+	}{
+		{"code as a string", strings.Replace(body(1, `{`+id+`,"instanceStatus":2,"weight":10}`), `"code":0`, `"code":"0"`, 1), watch.Backend{Status: 2, Weight: 10}},
+		{"status and weight as strings", body(1, `{`+id+`,"instanceStatus":"4","weight":"7"}`), watch.Backend{Status: 4, Weight: 7}},
+		{"status without a meaning", body(1, `{`+id+`,"instanceStatus":99,"weight":0}`), watch.Backend{Status: 99}},
+		{"status 0", body(1, `{`+id+`,"instanceStatus":0,"weight":0}`), watch.Backend{}},
+		{"no weight", body(1, `{`+id+`,"instanceStatus":2}`), watch.Backend{Status: 2, Weight: 10}},
+		{"addresses null", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"lanIp":null,"wanIpSet":null}`), watch.Backend{Status: 2, Weight: 1}},
+		{"addresses empty", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"lanIp":"","wanIpSet":[]}`), watch.Backend{Status: 2, Weight: 1}},
+		{"addresses out of order", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"wanIpSet":["2.2.2.2","1.1.1.1"]}`),
+			watch.Backend{Status: 2, Weight: 1, WanIPs: []string{"1.1.1.1", "2.2.2.2"}}},
+		{"other types where nothing depends on it", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"instanceName":false,"lanIp":7,"wanIpSet":{}}`),
+			watch.Backend{Status: 2, Weight: 1}},
+	}
+	for _, tt := range tests {
+		c := &cloud{answer: always(200, tt.body)}
+		tt.want.ID = "ins-1"
+		r, err := c.client(t).Read(t.Context(), lb, "")
+		if err != nil || len(r.Backends) != 1 || !reflect.DeepEqual(r.Backends[0], tt.want) {
+			t.Errorf("%s: Read = %+v, %v, want %+v", tt.name, r.Backends, err, tt.want)
+		}
+	}
+}
+
+func TestReadRefuses(t *testing.T) {
+	t.Parallel()
+	ok := row1(1)
+	tests := []struct {
+		name     string
+		answer   func(int, url.Values) (int, string)
+		want     string // in the error
+		advice   string // in the advice
+		attempts int
+	}{
+		{"the envelope of API 3.0", always(200, `{"Response":{"Error":{"Code":"AuthFailure.X","Message":"no"},"RequestId":"1"}}`), "API 3.0", "CLB_ENDPOINT", 1},
+		{"the envelope of API 3.0 without an error", always(200, `{"Response":{"TotalCount":0,"RequestId":"1"}}`), "API 3.0", "", 1},
+		{"no code", always(200, `{"totalCount":0,"backendSet":[]}`), "no code", "", 1},
+		{"code null", always(200, `{"code":null,"totalCount":0,"backendSet":[]}`), "no code", "", 1},
+		{"code of another kind", always(200, `{"code":true,"totalCount":0,"backendSet":[]}`), "damaged", "", 3},
+		{"an empty object", always(200, `{}`), "no code", "", 1},
+		{"no backendSet", always(200, `{"code":0,"totalCount":0}`), "no backendSet", "", 1},
+		{"backendSet null", always(200, `{"code":0,"totalCount":0,"backendSet":null}`), "no backendSet", "", 1},
+		{"backendSet null with backends promised", always(200, `{"code":0,"totalCount":3,"backendSet":null}`), "no backendSet", "", 1},
+		{"no totalCount", always(200, `{"code":0,"backendSet":[]}`), "no totalCount", "", 1},
+		{"negative totalCount", always(200, `{"code":0,"totalCount":-1,"backendSet":[]}`), "no totalCount", "", 1},
+		{"fewer rows than totalCount", always(200, body(2, ok)), "1 of 2", "", 2},
+		{"no row where totalCount says one", always(200, body(1)), "0 of 1", "", 2},
+		{"more rows than totalCount", always(200, body(0, ok)), "more backends than", "", 1},
+		{"the same backend twice", always(200, body(2, ok, ok)), "twice", "", 2},
+		{"a row without an id", always(200, body(1, `{"instanceStatus":2}`)), "unInstanceId", "", 1},
+		{"a row without a status", always(200, body(1, `{"unInstanceId":"ins-1"}`)), "instanceStatus", "", 1},
+		{"a row with a status null", always(200, body(1, `{"unInstanceId":"ins-1","instanceStatus":null}`)), "instanceStatus", "", 1},
+		{"offset ignored", func(n int, f url.Values) (int, string) { f.Set("offset", "0"); return pages(150)(n, f) }, "more backends than", "", 2},
+		{"ids repeated on page two", func(n int, f url.Values) (int, string) {
+			s, b := pages(150)(n, f)
+			return s, strings.Replace(b, "ins-0120", "ins-0020", 1)
+		}, "twice", "", 4},
+		{"an empty page two", func(n int, f url.Values) (int, string) {
+			if f.Get("offset") != "0" {
+				return 200, body(150)
+			}
+			return pages(150)(n, f)
+		}, "100 of 150", "", 4},
+		{"the default limit of 20", func(n int, f url.Values) (int, string) { f.Set("limit", "20"); return pages(50)(n, f) }, "20 of 50", "", 2},
+		{"totalCount changes all the time", func(n int, f url.Values) (int, string) { return pages(150+n)(n, f) }, "totalCount was", "", 4},
+		{"HTML with 200", always(200, "<html>busy</html>"), "not JSON", "", 3},
+		{"an empty body", always(200, ""), "not JSON", "", 3},
+		{"truncated JSON", always(200, document[:150]), "damaged", "", 3},
+		{"JSON with something behind it", always(200, body(0)+"{}"), "damaged", "", 3},
+		{"an over-long body", always(200, `{"code":0,"message":"`+strings.Repeat("x", maxBody)+`"}`), "more than", "", 1},
+		{"502", always(502, "<html>"), "502", "", 3},
+		{"404", always(404, "{}"), "404", "CLB_ENDPOINT", 1},
+		{"a redirect", always(302, ""), "302", "CLB_ENDPOINT", 1},
+		{"the connection breaks", always(0, ""), "EOF", "", 3},
+		{"4000", always(200, `{"code":4000,"message":"(100004) x","codeDesc":"InvalidParameter"}`), "4000", "CLB_IDS", 1},
+		{"4100", always(200, `{"code":4100,"message":"","codeDesc":"AuthFailure"}`), "4100", "execution role", 1},
+		{"4102", always(200, `{"code":4102,"message":"","codeDesc":"AuthFailure"}`), "4102", "clb:DescribeLoadBalancerBackends", 1},
+		{"4300", always(200, `{"code":4300,"message":"x","codeDesc":"RequestForbidden"}`), "API 2.0 is closed for this account", "API 3.0", 1},
+		{"6100", always(200, `{"code":6100,"message":"x","codeDesc":"ActionNotFound"}`), "API 2.0 is closed for this account", "API 3.0", 1},
+		{"5000", always(200, `{"code":5000,"message":""}`), "no such load balancer", "CLB_IDS", 1},
+		{"code as a string", always(200, `{"code":"5000","message":""}`), "no such load balancer", "", 1},
+		{"an unknown code", always(200, `{"code":9999,"message":{"a":1}}`), "9999", "", 1},
+		{"4400 all the time", always(200, `{"code":4400,"message":""}`), "too many calls", "CLB_RATE", 3},
+		{"5100 all the time", always(200, `{"code":5100,"message":""}`), "5100", "", 3},
+		{"6000 all the time", always(200, `{"code":6000,"message":""}`), "6000", "", 3},
+		{"6200 all the time", always(200, `{"code":6200,"message":""}`), "6200", "", 3},
+		{"4500 all the time", always(200, `{"code":4500,"message":""}`), "4500", "clock", 2},
+		{"4200 all the time", always(200, `{"code":4200,"message":""}`), "4200", "clock", 2},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := &cloud{answer: tt.answer}
+			r, err := c.client(t).Read(t.Context(), lb, "")
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(watch.Advice(err), tt.advice) {
+				t.Errorf("Read = %+v, %v, advice %q; want an error with %q, advice with %q", r, err, watch.Advice(err), tt.want, tt.advice)
+			}
+			if len(c.seen()) != tt.attempts {
+				t.Errorf("%d calls, want %d", len(c.seen()), tt.attempts)
+			}
+			for _, secret := range []string{"AKIDtest", "key", "token"} {
+				if err != nil && strings.Contains(err.Error(), secret) {
+					t.Errorf("the error has %q in it: %v", secret, err)
+				}
+			}
+		})
+	}
+}
+
+func TestReadTriesAgain(t *testing.T) {
+	t.Parallel()
+	for name, answer := range map[string]func(int, url.Values) (int, string){
+		"after 4400": first(2, 200, `{"code":4400,"message":""}`), "after 5100": first(2, 200, `{"code":5100,"message":""}`),
+		"after 6000": first(1, 200, `{"code":6000,"message":""}`), "after 6200": first(1, 200, `{"code":6200,"message":""}`),
+		"after 4500": first(1, 200, `{"code":4500,"message":""}`), "after 4200": first(1, 200, `{"code":"4200","message":""}`),
+		"after 503": first(2, 503, ""), "after a broken connection": first(2, 0, ""), "after a truncated answer": first(1, 200, document[:99]),
+		"after the pool shifted between two pages": func(n int, f url.Values) (int, string) {
+			if n == 1 {
+				return pages(151)(n, f)
+			}
+			return pages(150)(n, f)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			c := &cloud{answer: answer}
+			if _, err := c.client(t).Read(t.Context(), lb, ""); err != nil {
+				t.Fatalf("Read: %v", err)
+			}
+			var nonces, signatures []string
+			for _, f := range c.seen() {
+				nonces, signatures = append(nonces, f.Get("Nonce")), append(signatures, f.Get("Signature"))
+			}
+			for _, s := range [][]string{nonces, signatures} {
+				slices.Sort(s)
+				if len(c.seen()) < 2 || len(slices.Compact(slices.Clone(s))) != len(c.seen()) {
+					t.Errorf("%d attempts with %v, want each its own", len(c.seen()), s)
+				}
+			}
+		})
+	}
+}
+
+func TestReadGivesUpAtTheDeadline(t *testing.T) {
+	t.Parallel()
+	hanging := make(chan struct{})
+	c := &cloud{answer: func(int, url.Values) (int, string) { <-hanging; return 200, body(0) }}
+	client := c.client(t)
+	t.Cleanup(func() { close(hanging) })
+	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
+	defer cancel()
+	if _, err := client.Read(ctx, lb, ""); !errors.Is(err, context.DeadlineExceeded) {
+		t.Errorf("Read of a hanging API = %v, want the deadline", err)
+	}
+	client.Limit = rate.NewLimiter(rate.Every(time.Hour), 1)
+	client.Limit.Allow()
+	if _, err := client.Read(ctx, lb, ""); err == nil || !strings.Contains(watch.Advice(err), "CLB_RATE") {
+		t.Errorf("Read without a turn = %v, want an error with advice about CLB_RATE", err)
+	}
+}
+
+func FuzzDecode(f *testing.F) {
+	f.Add([]byte(document))
+	f.Add([]byte(body(2, row1(1), row1(2))))
+	f.Add([]byte(`{"Response":{"Error":{"Code":"x","Message":"y"}}}`))
+	f.Add([]byte(`{"code":"0","totalCount":"1","backendSet":[{"unInstanceId":"i","instanceStatus":"2"}]}`))
+	f.Fuzz(func(t *testing.T, b []byte) {
+		var p pool
+		if err := p.add(page{body: b}); err != nil {
+			return
+		}
+		if len(p.backends) > p.total {
+			t.Errorf("%q: %d backends of %d", b, len(p.backends), p.total)
+		}
+		ids := map[string]bool{}
+		for _, b := range p.backends {
+			if b.ID == "" || ids[b.ID] || len(b.Name) > maxText {
+				t.Errorf("not a backend that may be taken: %+v", b)
+			}
+			ids[b.ID] = true
+		}
+	})
+}

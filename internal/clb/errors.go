@@ -1,0 +1,84 @@
+package clb
+
+import (
+	"errors"
+	"fmt"
+)
+
+// retry says whether another attempt can mend an error.
+type retry int
+
+const (
+	never   retry = iota
+	backoff       // after a pause
+	resign        // at once, with a fresh timestamp and nonce, and once only
+)
+
+func retryOf(err error) retry {
+	var code *Error
+	switch {
+	case errors.As(err, new(transient)):
+		return backoff
+	case errors.As(err, &code):
+		return codes[code.Code].retry
+	}
+	return never
+}
+
+// transient is an error of the way to the API or of its gateway.
+type transient struct{ error }
+
+func (t transient) Unwrap() error { return t.error }
+
+// Error is an answer of API 2.0 with a code other than 0.
+// Source: 错误码, https://cloud.tencent.com/document/api/214/11602.
+type Error struct {
+	Code    int
+	Desc    string // codeDesc, such as "AuthFailure"; untrusted text
+	Message string // untrusted text
+}
+
+// Error says what the code means, and what came with it.
+func (e *Error) Error() string {
+	what := codes[e.Code].what
+	if what == "" {
+		what = "the API refuses"
+	}
+	return fmt.Sprintf("%s (code %d %.60q: %.160q)", what, e.Code, e.Desc, e.Message)
+}
+
+// Do says what a person can do about the error.
+func (e *Error) Do() string { return codes[e.Code].do }
+
+const (
+	doClosed = "this account needs API 3.0"
+	doCAM    = "grant the function's execution role clb:DescribeLoadBalancerBackends on this load balancer (README, Deploy)"
+	doKeys   = "see whether the function has an execution role, or the keys are right and enabled"
+	doWait   = "usually clears by itself"
+)
+
+// codes are the published codes that a read can meet.
+var codes = map[int]struct {
+	retry    retry
+	what, do string
+}{
+	4000: {never, "the API does not take a parameter", "see whether the load balancer's id and region are right in CLB_IDS"},
+	4100: {never, "the signature is refused", doKeys},
+	4101: {never, "not authorised for this action", doCAM},
+	4102: {never, "not authorised for this load balancer", doCAM},
+	4103: {never, "not authorised for this action on this load balancer", doCAM},
+	4104: {never, "the SecretId is unknown or disabled", doKeys},
+	4105: {never, "the token is refused", doKeys},
+	4106: {never, "the account asks for a second factor", doKeys},
+	4110: {never, "not authorised", doCAM},
+	4200: {resign, "the request is too old", "see whether the clock is right"},
+	4300: {never, "API 2.0 is closed for this account", doClosed},
+	4400: {backoff, "too many calls", "lower CLB_RATE, or raise the timer's interval"},
+	4500: {resign, "the timestamp or nonce is refused", "see whether the clock is right"},
+	4600: {never, "the API wants HTTPS", "see whether CLB_ENDPOINT begins with https://"},
+	5000: {never, "there is no such load balancer", "see whether it was deleted, and its id and region in CLB_IDS"},
+	5100: {backoff, "the operation did not succeed", doWait},
+	6000: {backoff, "internal error of the API", doWait},
+	6100: {never, "API 2.0 is closed for this account: it does not know the action", doClosed + ", or CLB_ENDPOINT is wrong"},
+	6200: {backoff, "the API is under maintenance", doWait},
+}

@@ -1,0 +1,508 @@
+package notifier
+
+import (
+	"bytes"
+	"encoding/json"
+	"flag"
+	"fmt"
+	"os"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+	"unicode"
+	"unicode/utf8"
+
+	"clbwatch/internal/report"
+	"clbwatch/internal/watch"
+)
+
+var update = flag.Bool("update", false, "rewrite the golden files")
+
+func at(hour, minute int) time.Time { return time.Date(2026, 11, 23, hour, minute, 36, 0, time.UTC) }
+
+func clb(label, id string) watch.CLB {
+	return watch.CLB{Region: "ap-guangzhou", ID: id, Label: label}
+}
+
+var (
+	web = clb("prod-web", "lb-8a3k2m1q")
+	api = clb("prod-api", "lb-c4r9t0zw")
+)
+
+func left(name, ip string, s watch.Status) watch.Change {
+	return watch.Change{Kind: watch.LeftRunning, At: at(4, 53), Was: watch.Running, Backend: watch.Backend{ID: "ins-" + name, Name: name, LanIP: ip, Status: s}}
+}
+
+func removed(name, ip string) watch.Change {
+	return watch.Change{Kind: watch.Removed, At: at(4, 53), Backend: watch.Backend{ID: "ins-" + name, Name: name, LanIP: ip, Status: watch.Running}}
+}
+
+func added(name, ip string) watch.Change {
+	return watch.Change{Kind: watch.Added, At: at(4, 53), Backend: watch.Backend{ID: "ins-" + name, Name: name, LanIP: ip, Status: watch.Running}}
+}
+
+func recovered(name, ip string, was watch.Status, out *watch.Out) watch.Change {
+	return watch.Change{Kind: watch.Recovered, At: at(4, 53), Was: was, Out: out, Backend: watch.Backend{ID: "ins-" + name, Name: name, LanIP: ip, Status: watch.Running}}
+}
+
+func news(c watch.CLB, running, total int, changes ...watch.Change) watch.PoolNews {
+	p := watch.PoolNews{CLB: c, Running: running, Total: total, Changes: changes}
+	for _, ch := range changes {
+		switch ch.Kind {
+		case watch.LeftRunning:
+			p.Counts.LeftRunning++
+		case watch.Removed:
+			p.Counts.Removed++
+		case watch.Added:
+			p.Counts.Added++
+		case watch.Recovered:
+			p.Counts.Recovered++
+		}
+	}
+	return p
+}
+
+func alert(pools ...watch.PoolNews) watch.Alert {
+	return watch.Alert{ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53), Pools: pools}
+}
+
+// crowd is n load balancers with the changes of each; what is beyond 100 load balancers and 600 changes is only counted,
+// as watch bounds it.
+func crowd(n int, c watch.Counts) watch.Alert {
+	a := alert()
+	for i := range n {
+		p := watch.PoolNews{CLB: clb(fmt.Sprintf("prod-svc-%03d", i), fmt.Sprintf("lb-%08x", 0xabc000+7919*i)), Counts: c, Running: 34, Total: 70}
+		if i == 7 {
+			p.Running = 0
+		}
+		for j := 0; j < c.Total() && (c.Total() < 10 || j < 6); j++ {
+			name, ip := fmt.Sprintf("svc-%03d-%02d", i, j), fmt.Sprintf("10.0.%d.%d", i, 10+j)
+			switch {
+			case j < c.LeftRunning:
+				p.Changes = append(p.Changes, left(name, ip, 4))
+			case j < c.LeftRunning+c.Removed:
+				p.Changes = append(p.Changes, removed(name, ip))
+			default:
+				p.Changes = append(p.Changes, added(name, ip))
+			}
+		}
+		if i >= 100 {
+			a.More.CLBs++
+			a.More.Counts = a.More.Counts.Plus(c)
+			continue
+		}
+		a.Pools = append(a.Pools, p)
+	}
+	return a
+}
+
+func blind() watch.Blind {
+	return watch.Blind{CLB: web, Since: at(4, 43), LastGood: at(4, 38), Ticks: 3,
+		Why: "DescribeLoadBalancerBackends: RequestLimitExceeded (4400): your request is over the limit <!channel>\nrequest 7f0c2a1e",
+		Do:  "the cloud throttles the API: it usually clears by itself; if it lasts, lower CLB_RATE or ask for quota"}
+}
+
+func between(c watch.Change, after time.Time) watch.Change {
+	c.After = after
+	return c
+}
+
+func alerts() map[string]watch.Alert {
+	six := alert(
+		news(web, 9, 12, left("web-07", "10.0.3.17", 4), left("web-11", "10.0.3.121", 9), added("web-14", "10.0.4.9")),
+		news(api, 6, 8, left("api-02", "10.0.5.5", 5), removed("api-05", "10.0.5.8"), added("api-06", "10.0.5.9")))
+
+	hostile := alert(news(clb("prod-api <!channel> & `x` *b*", "lb-c4r9t0zw"), 3, 12,
+		left("<!channel>", "10.0.3.17", 4),
+		left("<@U123|boss>", "10.0.3.18", 4),
+		left("web\nremoved  web-01  10.0.0.1", "10.0.3.19", 4),
+		left("```code``` :fire: _i_ ~s~", "10.0.3.20", 4),
+		left("\u202egnp.exe\u2066 \u200bx\U000e0041", "10.0.3.21", 99),
+		left("🔥 on fire 🧯", "10.0.3.22", 4),
+		left(strings.Repeat("数据库服务器", 10), "10.0.3.23", 4),
+		left("https://evil.example/ <https://evil.example|Console>", "10.0.3.24", 4),
+		left("", "", 4),
+	))
+	hostile.Pools[0].CLB.Region = "<!here> *x*"
+
+	gap := alert(news(web, 11, 12, between(left("web-07", "10.0.3.17", 4), at(4, 38)), between(recovered("web-11", "10.0.3.121", 4, &watch.Out{Since: at(4, 20)}), at(4, 38))))
+	readable := gap
+	readable.Sighted = []watch.Sighted{{CLB: web, LastGood: at(4, 38), Since: at(4, 43), At: at(4, 53), Changes: 2}, {CLB: api, Since: at(4, 43), At: at(4, 53)}}
+
+	everything := six
+	everything.From = at(4, 41)
+	everything.Pools = append([]watch.PoolNews{}, six.Pools...)
+	flap := left("web-07", "10.0.3.17", 4)
+	flap.At = at(4, 41)
+	everything.Pools[0] = news(web, 10, 12, flap, removed("web-11", "10.0.3.121"), added("web-14", "10.0.4.9"), recovered("web-07", "10.0.3.17", 4, &watch.Out{Since: at(4, 41)}))
+	everything.Blind = []watch.Blind{{CLB: clb("batch", "lb-77aa00bb"), Since: at(4, 43), LastGood: at(4, 38), Ticks: 3, Why: "dial tcp: i/o timeout", Do: "the API does not answer: check the function's network"}}
+	everything.Sighted = []watch.Sighted{{CLB: watch.CLB{Region: "ap-beijing", ID: "lb-5zz1"}, LastGood: at(3, 2), Since: at(3, 7), At: at(4, 53)}}
+	everything.Baseline = &watch.Baseline{CLBs: 1, Backends: 6, Running: 6, Pools: []watch.PoolNews{news(clb("search", "lb-1qaz2wsx"), 6, 6)}}
+
+	base := &watch.Baseline{CLBs: 40, Backends: 470, Running: 463}
+	for i := range 15 {
+		base.Pools = append(base.Pools, news(clb(fmt.Sprintf("svc-%02d", i), fmt.Sprintf("lb-00ab%04d", i)), 12-max(0, 4-i), 12))
+	}
+
+	blinds := watch.Alert{ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53), MoreBlind: 12}
+	for i := range 50 {
+		b := blind()
+		b.CLB = clb(fmt.Sprintf("svc-%02d", i), fmt.Sprintf("lb-00ab%04d", i))
+		blinds.Blind = append(blinds.Blind, b)
+	}
+
+	return map[string]watch.Alert{
+		"one-down":          alert(news(web, 11, 12, left("web-07", "10.0.3.17", 4))),
+		"six-on-two":        six,
+		"removed":           alert(news(web, 9, 9, removed("web-07", "10.0.3.17"), removed("web-11", "10.0.3.121"))),
+		"added":             alert(news(web, 13, 14, added("web-14", "10.0.4.9"), func() watch.Change { c := added("web-15", "10.0.4.10"); c.Backend.Status = 8; return c }())),
+		"recovered":         alert(news(web, 12, 12, recovered("web-07", "10.0.3.17", 4, &watch.Out{Since: at(4, 41)}), recovered("web-11", "10.0.3.121", 9, &watch.Out{Since: at(1, 3), AtLeast: true})), news(api, 7, 8, recovered("api-02", "10.0.5.5", 5, nil))),
+		"last-one":          alert(news(web, 1, 3, left("web-07", "10.0.3.17", 4))),
+		"none-running":      alert(news(web, 0, 3, left("web-07", "10.0.3.17", 4)), news(api, 6, 8, removed("api-05", "10.0.5.8"))),
+		"emptied":           alert(news(web, 0, 0, removed("web-07", "10.0.3.17"))),
+		"sixty-on-fifteen":  crowd(15, watch.Counts{LeftRunning: 2, Removed: 1, Added: 1}),
+		"thousands":         crowd(120, watch.Counts{LeftRunning: 18, Removed: 18, Added: 6}),
+		"hostile-names":     hostile,
+		"blind":             {ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53), Blind: []watch.Blind{blind()}},
+		"blind-all":         blinds,
+		"readable-again":    readable,
+		"everything":        everything,
+		"baseline-first":    {ID: "1-k3q9x-0", From: at(4, 53), To: at(4, 53), Baseline: base},
+		"baseline-one-new":  {ID: "88-k3q9x-0", From: at(4, 53), To: at(4, 53), Baseline: everything.Baseline},
+		"after-gap":         gap,
+		"one-hostile-title": alert(news(clb("<!channel>", "lb-1"), 1, 2, left("*x* <@U1> :fire: evil.example", "10.0.0.1", 4))),
+	}
+}
+
+func reports() map[string]report.Report {
+	small := report.Report{At: at(4, 53), Took: 0.3, Pools: []report.Pool{{CLB: web, Backends: 12, Running: 10, NotRunning: []watch.Backend{
+		{ID: "ins-1", Name: "web-07", LanIP: "10.0.3.17", Status: 4, Out: &watch.Out{Since: at(4, 41)}},
+		{ID: "ins-2", Name: "数据库-11", LanIP: "10.0.3.121", Status: 9, Out: &watch.Out{Since: at(4, 53).Add(-72 * time.Hour), AtLeast: true}},
+	}}}}
+	return map[string]report.Report{
+		"report-small":     small,
+		"report-all-well":  {At: at(4, 53), Took: 0.3, Note: "the state cannot be read: since when is not known", Pools: []report.Pool{{CLB: web, Backends: 12, Running: 12}, {CLB: api, Backends: 8, Running: 8}}},
+		"report-200-on-12": stand(12, 200, 4, false),
+		"report-5000":      stand(50, 5000, 131, true),
+	}
+}
+
+// stand is a report of n load balancers with so many backends, of which out do not run.
+func stand(n, backends, out int, unreadable bool) report.Report {
+	r := report.Report{At: at(4, 53), Took: 2.1}
+	for i := range n {
+		p := report.Pool{CLB: clb(fmt.Sprintf("svc-%02d", i), fmt.Sprintf("lb-00ab%04d", i)), Backends: backends / n}
+		if i < backends%n {
+			p.Backends++
+		}
+		for j := range out/n + min(1, max(0, out%n-i)) {
+			p.NotRunning = append(p.NotRunning, watch.Backend{ID: fmt.Sprintf("ins-%d-%d", i, j), Name: fmt.Sprintf("svc-%02d-node-%d", i, j), LanIP: fmt.Sprintf("10.0.%d.%d", i, j+9), Status: 4, Out: &watch.Out{Since: at(4, 41)}})
+		}
+		p.Running = p.Backends - len(p.NotRunning)
+		if unreadable && i == 9 {
+			p = report.Pool{CLB: p.CLB, Err: "LBNotFound (4000): load balancer not exist", Do: "check the id and its region in CLB_IDS"}
+		}
+		r.Pools = append(r.Pools, p)
+	}
+	return r
+}
+
+// TestMessages compares messages with what people looked at and found good. See one as Slack shows it with the
+// checker's --png; the .txt files are the plain form.
+func TestMessages(t *testing.T) {
+	t.Parallel()
+	messages := map[string]Message{"test-message": testMessage(at(4, 53))}
+	for name, a := range alerts() {
+		messages[name] = AlertMessage(a)
+	}
+	for name, r := range reports() {
+		messages[name] = ReportMessage(r)
+	}
+	for name, m := range messages {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			checkMessage(t, m)
+			golden(t, name+".golden.json", posted(t, m))
+			golden(t, name+".golden.txt", []byte(m.Plain+"\n"))
+		})
+	}
+}
+
+// posted is the message as it goes over the wire, indented.
+func posted(t *testing.T, m Message) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	e.SetIndent("", "  ")
+	w := m.webhook()
+	if err := e.Encode(map[string]any{"text": w.Text, "blocks": w.Blocks, "attachments": w.Attachments}); err != nil {
+		t.Fatal(err)
+	}
+	return b.Bytes()
+}
+
+func golden(t *testing.T, name string, got []byte) {
+	t.Helper()
+	path := filepath.Join("testdata", name)
+	if *update {
+		if err := os.WriteFile(path, got, 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	want, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if !bytes.Equal(got, want) {
+		t.Errorf("%s:\n%s\nwant:\n%s", name, got, want)
+	}
+}
+
+func TestTitles(t *testing.T) {
+	t.Parallel()
+	all := alerts()
+	for name, want := range map[string]string{
+		"one-down":         "web-07 left running on prod-web: shut down (4)",
+		"six-on-two":       "3 left running, 1 removed, 2 added on 2 load balancers",
+		"removed":          "2 backends removed from prod-web",
+		"added":            "2 backends added to prod-web",
+		"recovered":        "3 backends recovered on 2 load balancers",
+		"none-running":     "1 left running, 1 removed on 2 load balancers, none running on prod-web",
+		"thousands":        "2160 left running, 2160 removed, 720 added on 120 load balancers, none running on at least 1 of them",
+		"blind":            "Cannot read prod-web",
+		"baseline-first":   "Now watching 40 load balancers: 463 of 470 backends running",
+		"baseline-one-new": "Now watching search: 6 of 6 backends running",
+	} {
+		if got := alertTitle(all[name]); got != want {
+			t.Errorf("title of %s = %q, want %q", name, got, want)
+		}
+	}
+}
+
+func TestWhatIsCutIsCounted(t *testing.T) {
+	t.Parallel()
+	cut := alert(news(web, 3, 12, left("web-07", "10.0.3.17", 4), left("web-11", "10.0.3.121", 4)))
+	cut.Pools[0].Counts = watch.Counts{LeftRunning: 9, Added: 2}
+	cut.More = watch.More{CLBs: 2, Counts: watch.Counts{Removed: 5}}
+	m := AlertMessage(cut)
+	for _, want := range []string{"9 left running, 5 removed, 2 added on 3 load balancers", "… and 9 more changes", "… and 2 more load balancers with 5 changes"} {
+		if !bytes.Contains(posted(t, m), []byte(want)) || !strings.Contains(m.Plain, want) {
+			t.Errorf("the message does not say %q:\n%s", want, m.Plain)
+		}
+	}
+	if m := AlertMessage(alerts()["thousands"]); !strings.Contains(m.Plain, "… and 105 more load balancers with 4410 changes") {
+		t.Errorf("mass message:\n%s", m.Plain)
+	}
+}
+
+func TestConsoleLink(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		clb  watch.CLB
+		want string
+	}{
+		{web, "https://console.cloud.tencent.com/clb/detail?rid=1&id=lb-8a3k2m1q"},
+		{watch.CLB{Region: "ap-tokyo", ID: "a&b=|> c"}, "https://console.cloud.tencent.com/clb/detail?rid=25&id=a%26b%3D%7C%3E+c"},
+		{watch.CLB{Region: "mars", ID: "lb-1"}, "https://console.cloud.tencent.com/clb"},
+	} {
+		if got := consoleURL(tt.clb); got != tt.want {
+			t.Errorf("consoleURL(%v) = %q, want %q", tt.clb, got, tt.want)
+		}
+	}
+}
+
+func TestInert(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string]string{
+		"web_07 10.0.3.17: shut down (4)": "web_07 10.0.3.17: shut down (4)",
+		"<!channel> & >":                  "&lt;!channel&gt; &amp; &gt;",
+		"*b* _i_ ~s~ `c`":                 "＊b＊ ＿i＿ ～s～ ｀c｀",
+		"04:53 12:345:67 5:10:20 1:2:33":  "04:53 12：345:67 5：10:20 1：2:33",
+		":fire: :a:":                      "：fire: ：a:",
+		"https://evil.example @here":      "https：//evil．example ＠here",
+	} {
+		if got := inert(in); got != want {
+			t.Errorf("inert(%q) = %q, want %q", in, got, want)
+		}
+	}
+}
+
+// markup is what would mean something to Slack in mrkdwn; ours is taken out before.
+var (
+	ours   = regexp.MustCompile("<!date\\^-?[0-9]+\\^\\{date_short_pretty\\} \\{time\\}\\|[0-9: UTC-]+>|`[A-Za-z0-9-]+`|^:[a-z_]+: ")
+	markup = regexp.MustCompile("[<>*~`@#]|&(?:[^alg]|$)|:[^ \n]+:|://|[^A-Za-z0-9]_|_[^A-Za-z0-9]|\\.[A-Za-z]")
+)
+
+func checkMrkdwn(t *testing.T, s string) {
+	t.Helper()
+	if !utf8.ValidString(s) || s == "" {
+		t.Fatalf("mrkdwn %q: empty or not UTF-8", s)
+	}
+	for l := range strings.Lines(s) {
+		if found := markup.FindString(ours.ReplaceAllString(l, "")); found != "" {
+			t.Fatalf("markup %q in %q", found, l)
+		}
+	}
+}
+
+// checkMessage holds what is true of every message, whatever it tells.
+func checkMessage(t *testing.T, m Message) {
+	t.Helper()
+	type node = map[string]any
+	raw, err := json.Marshal(m.webhook())
+	if err != nil {
+		t.Fatal(err)
+	}
+	var w struct {
+		Text        string
+		Blocks      []node
+		Attachments []node
+	}
+	if err := json.Unmarshal(raw, &w); err != nil {
+		t.Fatal(err)
+	}
+	body, err := json.Marshal(map[string]any{"blocks": w.Blocks, "attachments": w.Attachments})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(body) > 11_000 || !m.fits() {
+		t.Fatalf("blocks and attachments take %d bytes", len(body))
+	}
+	if n := len(w.Blocks) + len(w.Attachments[0]["blocks"].([]any)); n > 45 || len(w.Attachments) != 1 {
+		t.Fatalf("%d blocks, %d attachments", n, len(w.Attachments))
+	}
+	for _, s := range []string{m.Text, m.Plain} {
+		if len(s) == 0 || len(s) > 3800 {
+			t.Fatalf("text of %d bytes: %q", len(s), s)
+		}
+		checkMrkdwn(t, s)
+	}
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, x := range v {
+				walk(x)
+			}
+		case node:
+			switch v["type"] {
+			case "rich_text", "rich_text_section", "rich_text_preformatted":
+				if es, _ := v["elements"].([]any); len(es) == 0 {
+					t.Fatalf("%v has no elements", v)
+				}
+			case "context", "emoji":
+			case "date":
+				checkLiteral(t, v["fallback"])
+			case "link":
+				if u, _ := v["url"].(string); !strings.HasPrefix(u, console) || len(u) > 3000 || strings.ContainsAny(u, "<>| \n") {
+					t.Fatalf("link to %q", u)
+				}
+				checkLiteral(t, v["text"])
+			case "text":
+				checkLiteral(t, v["text"])
+			case "mrkdwn":
+				checkMrkdwn(t, v["text"].(string))
+				if v["verbatim"] != true || len(v["text"].(string)) > 3000 {
+					t.Fatalf("mrkdwn %v is not verbatim, or too long", v)
+				}
+			default:
+				t.Fatalf("an element of type %v, which no message needs", v["type"])
+			}
+			walk(v["elements"])
+		}
+	}
+	for _, b := range w.Blocks {
+		walk(b)
+	}
+	walk(w.Attachments[0]["blocks"])
+	for key := range w.Attachments[0] {
+		if key != "color" && key != "fallback" && key != "blocks" {
+			t.Fatalf("attachment has %q, which Slack refuses beside blocks", key)
+		}
+	}
+}
+
+func checkLiteral(t *testing.T, v any) {
+	t.Helper()
+	s, _ := v.(string)
+	if s == "" {
+		t.Fatal("an element without text")
+	}
+	for _, r := range s {
+		if r != '\n' && !unicode.IsPrint(r) || r == utf8.RuneError {
+			t.Fatalf("%U in %q", r, s)
+		}
+	}
+}
+
+func FuzzAlertMessage(f *testing.F) {
+	f.Add("web-07", "prod-web", "LBNotFound: no such load balancer", uint8(3), uint8(2), uint8(1), 1, int64(1795409616))
+	f.Add("<!channel> *b* `c` :fire: _x_", "<@U123|boss>", "a\nb\u2028c\u202e\U000e0041", uint8(60), uint8(15), uint8(0), 1<<40, int64(0))
+	f.Add(strings.Repeat("<", 4000), strings.Repeat("&", 4000), strings.Repeat("🔥", 4000), uint8(255), uint8(255), uint8(255), 1<<62, int64(-1<<40))
+	f.Add(strings.Repeat("數", 60), strings.Repeat("_", 60), strings.Repeat(">", 60), uint8(20), uint8(14), uint8(60), -5, int64(1)<<50)
+	f.Add("", "\u200b", "\xff\xfe", uint8(1), uint8(1), uint8(1), 0, int64(1))
+	f.Fuzz(func(t *testing.T, name, label, why string, changes, pools, others uint8, n int, unix int64) {
+		now := time.Unix(unix, 0)
+		a := watch.Alert{ID: name, From: now.Add(-time.Duration(others) * time.Minute), To: now, MoreBlind: n, MoreSighted: n, More: watch.More{CLBs: n, Counts: watch.Counts{Removed: n}}}
+		b := &watch.Baseline{CLBs: n, Backends: n, Running: n}
+		for i := range int(pools) {
+			c := watch.CLB{Region: []string{"ap-guangzhou", label, name}[i%3], ID: fmt.Sprint(label, i), Label: []string{name, label, ""}[i%3]}
+			p := watch.PoolNews{CLB: c, Running: n, Total: n, Counts: watch.Counts{LeftRunning: int(changes), Recovered: n / 3}}
+			for j := range int(changes) / max(int(pools)/8, 1) {
+				ch := watch.Change{Kind: []watch.Kind{watch.LeftRunning, watch.Removed, watch.Added, watch.Recovered}[j%4], At: now, Was: watch.Status(n),
+					Backend: watch.Backend{ID: why, Name: name, LanIP: label, WanIPs: []string{why}, Status: watch.Status(n)}}
+				if j%3 == 0 {
+					ch.After, ch.Out = now.Add(-time.Hour), &watch.Out{Since: now.Add(-time.Duration(n)), AtLeast: j%2 == 0}
+				}
+				p.Changes = append(p.Changes, ch)
+			}
+			a.Pools, b.Pools = append(a.Pools, p), append(b.Pools, p)
+		}
+		for i := range int(others) {
+			c := watch.CLB{Region: label, ID: fmt.Sprint(i, name), Label: label}
+			a.Blind = append(a.Blind, watch.Blind{CLB: c, Since: now, LastGood: now, Ticks: n, Why: fmt.Sprint(i%4, why), Do: name})
+			a.Sighted = append(a.Sighted, watch.Sighted{CLB: c, LastGood: now, Since: now, At: now, Changes: n})
+		}
+		checkMessage(t, AlertMessage(a)) // without a baseline: the mass table or blocks
+		a.Baseline = b
+		checkMessage(t, AlertMessage(a))
+		for _, part := range []watch.Alert{{Blind: a.Blind}, {Sighted: a.Sighted}, {Baseline: b}, {Pools: a.Pools[:min(1, len(a.Pools))]}, {Pools: a.Pools}} {
+			checkMessage(t, AlertMessage(part))
+		}
+	})
+}
+
+func FuzzReportMessage(f *testing.F) {
+	f.Add("web-07", "prod-web", "LBNotFound", "check CLB_IDS", uint8(3), uint8(2), 5, 2.1)
+	f.Add(strings.Repeat("<", 4000), strings.Repeat("&", 4000), strings.Repeat("🔥", 4000), strings.Repeat("`", 400), uint8(255), uint8(255), 1<<62, 1e300)
+	f.Add("\u202e", "\n", "\xff", ":fire:", uint8(1), uint8(1), -1, -1.0)
+	f.Fuzz(func(t *testing.T, name, label, why, do string, pools, out uint8, n int, took float64) {
+		r := report.Report{At: time.Unix(int64(n), 0), Took: took, Note: do}
+		for i := range int(pools) {
+			p := report.Pool{CLB: watch.CLB{Region: label, ID: name, Label: []string{label, ""}[i%2]}, Backends: n, Running: i}
+			for range int(out) {
+				p.NotRunning = append(p.NotRunning, watch.Backend{ID: why, Name: name, LanIP: do, Status: watch.Status(n), Out: &watch.Out{Since: time.Unix(int64(i), 0), AtLeast: i%2 == 0}})
+			}
+			if i%5 == 4 {
+				p.Err, p.Do = why, do
+			}
+			r.Pools = append(r.Pools, p)
+		}
+		checkMessage(t, ReportMessage(r))
+	})
+}
+
+func ExampleAlertMessage() {
+	m := AlertMessage(watch.Alert{
+		ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53),
+		Pools: []watch.PoolNews{{
+			CLB: web, Counts: watch.Counts{LeftRunning: 1}, Running: 11, Total: 12,
+			Changes: []watch.Change{left("web-07 <!channel>", "10.0.3.17", 4)},
+		}},
+	})
+	fmt.Println(m.Text)
+	// Output: :red_circle: web-07 &lt;!channel&gt; left running on prod-web: shut down (4)
+}

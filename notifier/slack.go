@@ -1,0 +1,341 @@
+package notifier
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptrace"
+	"net/url"
+	"strconv"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"github.com/slack-go/slack"
+
+	"clbwatch/internal/report"
+	"clbwatch/internal/watch"
+)
+
+// Bounds of one post.
+const (
+	pace        = time.Second      // Slack takes about one message a second and channel
+	maxWait     = 10 * time.Second // the longest Retry-After that is waited for here; a longer one is the next tick's
+	postTimeout = 15 * time.Second // for callers whose context has no deadline
+	maxAnswer   = 512              // bytes of an answer that are read; Slack's are one word
+)
+
+// Config says where messages go. WebhookURL is a secret.
+type Config struct {
+	WebhookURL string            // of an incoming webhook; https, or http to this machine
+	Transport  http.RoundTripper // nil: http.DefaultTransport
+	Now        func() time.Time  // nil: time.Now
+	// Sleep waits for d or until ctx ends, whose error it then returns. nil: it really sleeps.
+	Sleep func(ctx context.Context, d time.Duration) error
+}
+
+// Slack posts to one incoming webhook. It may be used from several goroutines.
+type Slack struct {
+	cfg     Config
+	secrets []string // what no error may contain
+
+	mu   sync.Mutex
+	next time.Time // when the next post may go out
+}
+
+var _ watch.Notifier = (*Slack)(nil)
+
+// New returns a Slack for the webhook. An error names the setting and never its value.
+func New(c Config) (*Slack, error) {
+	u, err := url.Parse(strings.TrimSpace(c.WebhookURL))
+	switch {
+	case c.WebhookURL == "":
+		return nil, errors.New("SLACK_WEBHOOK_URL is not set; see README, Settings")
+	case err != nil || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") == "":
+		// err is dropped: url.Parse quotes the URL.
+		return nil, errors.New("SLACK_WEBHOOK_URL is not a webhook's URL; copy it from the Slack app's page Incoming Webhooks")
+	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
+		return nil, errors.New("SLACK_WEBHOOK_URL must begin with https://, or its secret would travel in the clear")
+	}
+	c.WebhookURL = u.String()
+	if c.Transport == nil {
+		c.Transport = http.DefaultTransport
+	}
+	if c.Now == nil {
+		c.Now = time.Now
+	}
+	if c.Sleep == nil {
+		c.Sleep = sleep
+	}
+	s := &Slack{cfg: c, secrets: []string{c.WebhookURL, u.RequestURI(), u.Path}}
+	if last := u.Path[strings.LastIndex(u.Path, "/")+1:]; len(last) >= 8 {
+		s.secrets = append(s.secrets, last)
+	}
+	return s, nil
+}
+
+func loopback(host string) bool {
+	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// Notify posts one alert. A webhook tells no more than that it took the message, so the Receipt is empty.
+func (s *Slack) Notify(ctx context.Context, a watch.Alert) (watch.Receipt, error) {
+	return watch.Receipt{}, s.send(ctx, AlertMessage(a))
+}
+
+// Report posts a report. Its errors are those of Notify.
+func (s *Slack) Report(ctx context.Context, r report.Report) error {
+	return s.send(ctx, ReportMessage(r))
+}
+
+// Test posts one message saying that alerts will arrive here. Its errors are those of Notify.
+func (s *Slack) Test(ctx context.Context) error {
+	return s.send(ctx, testMessage(s.cfg.Now()))
+}
+
+// Check asks whether the webhook is alive without posting anything: it sends an empty message, which a live webhook
+// refuses as such.
+func (s *Slack) Check(ctx context.Context) error {
+	switch err := s.post(ctx, &slack.WebhookMessage{}); {
+	case errors.Is(err, errContent):
+		return nil
+	case err == nil:
+		return errors.New("SLACK_WEBHOOK_URL: an empty message was taken, which Slack would refuse; check that it is a Slack webhook")
+	default:
+		return err
+	}
+}
+
+// errContent says that the message itself was refused, not the webhook.
+var errContent = errors.New("the message was refused")
+
+// send posts the message and, if Slack does not like its looks, once more as text, so that people have it.
+func (s *Slack) send(ctx context.Context, m Message) error {
+	err := s.post(ctx, m.webhook())
+	if !errors.Is(err, errContent) {
+		return err
+	}
+	text := s.post(ctx, m.textOnly())
+	if errors.Is(text, errContent) {
+		return fmt.Errorf("%w, as blocks and as text: %w", watch.ErrRefused, text)
+	}
+	return text
+}
+
+// post posts once and, if Slack asks to wait for a time that ctx has left, once more.
+func (s *Slack) post(ctx context.Context, m *slack.WebhookMessage) error {
+	err := s.postOnce(ctx, m)
+	var limited *rateLimited
+	if !errors.As(err, &limited) || limited.wait > maxWait {
+		return err
+	}
+	if end, ok := ctx.Deadline(); ok && s.cfg.Now().Add(limited.wait).After(end.Add(-time.Second)) {
+		return err
+	}
+	if s.cfg.Sleep(ctx, limited.wait) != nil {
+		return err
+	}
+	return s.postOnce(ctx, m)
+}
+
+// rateLimited is answer 429.
+type rateLimited struct{ wait time.Duration }
+
+func (e *rateLimited) Error() string {
+	return fmt.Sprintf("Slack asks to wait for %v; the next tick tries again", e.wait)
+}
+
+// postOnce posts at most once. nil means that Slack said ok.
+func (s *Slack) postOnce(ctx context.Context, m *slack.WebhookMessage) error {
+	if err := s.keepPace(ctx); err != nil {
+		return fmt.Errorf("%w: wait to post to Slack: %w", watch.ErrNotSent, err)
+	}
+	x := &exchange{next: s.cfg.Transport}
+	client := &http.Client{
+		Transport: x,
+		Timeout:   postTimeout,
+		// A followed redirect would turn the post into an empty GET and look like success.
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	}
+	err := slack.PostWebhookCustomHTTPContext(x.trace(ctx), s.cfg.WebhookURL, client, m)
+	if x.status != 0 {
+		// slack-go has not read the answer and says ok to what is none; x knows.
+		return s.redact(x.verdict(s.cfg.Now()))
+	}
+	// An *url.Error quotes the whole URL; what it wraps does not.
+	for u := (*url.Error)(nil); errors.As(err, &u); {
+		err = u.Err
+	}
+	if x.unsent() {
+		return s.redact(fmt.Errorf("%w: no connection to Slack: %w", watch.ErrNotSent, err))
+	}
+	return s.redact(fmt.Errorf("post to Slack, which may have the message: %w", err))
+}
+
+// keepPace waits until a second after the last post.
+func (s *Slack) keepPace(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	s.mu.Lock()
+	now := s.cfg.Now()
+	wait := max(s.next.Sub(now), 0)
+	s.next = now.Add(wait + pace)
+	s.mu.Unlock()
+	if wait == 0 {
+		return nil
+	}
+	return s.cfg.Sleep(ctx, wait)
+}
+
+// redact is the last line of defence: it gives up the chain of an error that holds a secret, and the secret with it.
+func (s *Slack) redact(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	for _, secret := range s.secrets {
+		text = strings.ReplaceAll(text, secret, "[secret]")
+	}
+	if text == err.Error() {
+		return err
+	}
+	if errors.Is(err, watch.ErrNotSent) {
+		return fmt.Errorf("%w (%s)", watch.ErrNotSent, text)
+	}
+	return errors.New(text)
+}
+
+// exchange is the transport of one post. It keeps what slack-go drops: the answer, and how far the post got.
+type exchange struct {
+	next http.RoundTripper
+
+	status int // 0: no answer
+	header http.Header
+	body   string // up to maxAnswer bytes
+	broken error  // the answer broke off
+
+	asked, connected atomic.Bool
+}
+
+// trace notes in x whether a connection was asked for, and whether there was one to send on.
+func (x *exchange) trace(ctx context.Context) context.Context {
+	return httptrace.WithClientTrace(ctx, &httptrace.ClientTrace{
+		GetConn: func(string) { x.asked.Store(true) },
+		GotConn: func(httptrace.GotConnInfo) { x.connected.Store(true) },
+	})
+}
+
+// unsent reports whether the post certainly never left: no name, no route, no TLS, no proxy. A Transport that does not
+// tell is taken to have sent it.
+func (x *exchange) unsent() bool { return x.asked.Load() && !x.connected.Load() }
+
+// RoundTrip keeps the beginning of the answer and hands it on.
+func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := x.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	if cerr := resp.Body.Close(); err == nil {
+		err = cerr
+	}
+	x.status, x.header, x.body, x.broken = resp.StatusCode, resp.Header, string(body), err
+	resp.Body = io.NopCloser(bytes.NewReader(body))
+	return resp, nil
+}
+
+// verdict is what the answer means (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks).
+func (x *exchange) verdict(now time.Time) error {
+	switch code := x.code(); {
+	case x.status == http.StatusOK && x.body == "ok" && x.broken == nil:
+		return nil
+	case x.status == http.StatusTooManyRequests:
+		return fmt.Errorf("%w: %w", watch.ErrNotSent, &rateLimited{x.retryAfter(now)})
+	case x.status >= 300 && x.status < 400:
+		return fmt.Errorf("%w: SLACK_WEBHOOK_URL answers with a redirect (%d), which no Slack webhook does; copy it again", watch.ErrNotSent, x.status)
+	case advice(code) != "":
+		return fmt.Errorf("%w: SLACK_WEBHOOK_URL: Slack says %s: %s", watch.ErrNotSent, code, advice(code))
+	case x.status == http.StatusBadRequest && code != "", x.status == http.StatusRequestEntityTooLarge, x.status == http.StatusOK && contentCode(code):
+		return fmt.Errorf("%w: %s", errContent, x)
+	case x.status >= 400 && x.status < 500:
+		return fmt.Errorf("%w: SLACK_WEBHOOK_URL: %s; if it lasts, make a new webhook and set it", watch.ErrNotSent, x)
+	case x.broken != nil:
+		return fmt.Errorf("post to Slack, which may have the message: the answer broke off: %w", x.broken)
+	default:
+		return fmt.Errorf("post to Slack, which may have the message: %s", x)
+	}
+}
+
+// code is Slack's word for what is wrong; "" if the answer is no such word, as a proxy's page is not.
+func (x *exchange) code() string {
+	code := strings.TrimSpace(x.body)
+	if len(code) > 64 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_") != "" {
+		return ""
+	}
+	return code
+}
+
+// String describes the answer without quoting text that is not Slack's.
+func (x *exchange) String() string {
+	if code := x.code(); code != "" {
+		return fmt.Sprintf("answer %d %s", x.status, code)
+	}
+	return fmt.Sprintf("answer %d without a word of Slack's", x.status)
+}
+
+// retryAfter is how long Slack asks to wait: seconds or a date, and if it does not say, the usual pace.
+func (x *exchange) retryAfter(now time.Time) time.Duration {
+	after := x.header.Get("Retry-After")
+	if n, err := strconv.Atoi(after); err == nil && n >= 0 {
+		return time.Duration(min(n, 24*3600)) * time.Second
+	}
+	if at, err := http.ParseTime(after); err == nil {
+		return max(at.Sub(now), 0)
+	}
+	return pace
+}
+
+// contentCode reports whether the code is about the message.
+func contentCode(code string) bool {
+	switch code {
+	case "invalid_payload", "invalid_blocks", "invalid_attachments", "no_text", "too_many_attachments", "msg_blocks_too_long":
+		return true
+	}
+	return false
+}
+
+// advice is what to do about a webhook that takes no message; "" for other codes.
+func advice(code string) string {
+	switch code {
+	case "no_service", "no_service_id", "no_active_hooks":
+		return "the webhook was revoked or turned off; make a new one in the Slack app's page Incoming Webhooks and set it"
+	case "invalid_token":
+		return "the secret in it is wrong; copy it again from the Slack app's page Incoming Webhooks"
+	case "no_team", "team_disabled":
+		return "its workspace is gone or turned off; make a webhook in another one and set it"
+	case "channel_not_found", "user_not_found":
+		return "what it posted to is gone; make a new webhook and set it"
+	case "channel_is_archived":
+		return "its channel is archived; bring the channel back, or make a webhook for another one and set it"
+	case "action_prohibited", "posting_to_general_channel_denied":
+		return "an administrator forbids posting there; ask them, or make a webhook for another channel and set it"
+	}
+	return ""
+}

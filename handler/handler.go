@@ -1,0 +1,121 @@
+// Package handler is the way in: one event of the platform becomes one tick, report or test message. It refuses an
+// event that it does not understand before anything is touched, and decides nothing about load balancers.
+package handler
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"time"
+
+	"github.com/tencentyun/scf-go-lib/cloudfunction"
+
+	"clbwatch/internal/report"
+	"clbwatch/internal/watch"
+)
+
+// App does what events ask for.
+type App interface {
+	// Tick does one tick.
+	Tick(ctx context.Context) (watch.Summary, error)
+	// Report reads how things stand, posts it and returns it. It changes no state.
+	Report(ctx context.Context) (report.Report, error)
+	// Test posts one test message.
+	Test(ctx context.Context) error
+	// Log is where this invocation is logged.
+	Log() *slog.Logger
+}
+
+// Handler answers events.
+type Handler struct {
+	// Open makes the App of one invocation from the environment as it is then: SCF changes it with each.
+	Open func() (App, error)
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Serve answers the platform's calls on _LAMBDA_SERVER_PORT. It does not return.
+func Serve(h *Handler) { cloudfunction.StartHandler(h) }
+
+// Invoke answers one event with JSON. Its error names no secret.
+func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
+	action, err := actionOf(event)
+	if err != nil {
+		return nil, err
+	}
+	app, err := h.Open()
+	if err != nil {
+		return nil, err
+	}
+	start := h.Now()
+	answer, err := actions[action](ctx, app)
+	log := app.Log().With("action", action, "ms", h.Now().Sub(start).Milliseconds())
+	if sum, ok := answer.(watch.Summary); ok {
+		log = log.With("clbs", sum.CLBs, "read", sum.Read, "unreadable", sum.Unreadable, "changes", sum.Changes,
+			"sent", sum.Sent, "pending", sum.Pending, "head", sum.Head)
+		if sum.Unreadable > 0 {
+			log = log.With("unreadableWhy", sum.Unread.Error())
+		}
+		if sum.Unsent != nil {
+			log = log.With("unsentWhy", sum.Unsent.Error())
+		}
+		if sum.Untidy != nil {
+			log = log.With("untidyWhy", sum.Untidy.Error())
+		}
+		if err == nil && (sum.Unreadable > 0 || sum.Unsent != nil || sum.Untidy != nil) {
+			log.Warn("done, with trouble")
+			return json.Marshal(answer)
+		}
+	}
+	if err != nil {
+		log.Error(err.Error())
+		return nil, err
+	}
+	log.Info("done")
+	return json.Marshal(answer)
+}
+
+// actions are what an event can ask for, by name.
+var actions = map[string]func(context.Context, App) (any, error){
+	"tick":   func(ctx context.Context, a App) (any, error) { return a.Tick(ctx) },
+	"report": func(ctx context.Context, a App) (any, error) { return a.Report(ctx) },
+	"test":   func(ctx context.Context, a App) (any, error) { return map[string]bool{"sent": true}, a.Test(ctx) },
+}
+
+// actionOf says what an event asks for. A timer's event asks for a tick; an event that asks for nothing, for a report.
+// Names are matched to the letter: encoding/json's own matching would take {"TYPE":…} for {"Type":…}.
+func actionOf(event []byte) (string, error) {
+	event = bytes.TrimSpace(event)
+	var object map[string]json.RawMessage
+	var action string
+	switch {
+	case len(event) == 0 || string(event) == "null":
+		return "report", nil
+	case json.Unmarshal(event, &action) == nil: // a plain string
+	case json.Unmarshal(event, &object) == nil:
+		if string(object["Type"]) == `"Timer"` {
+			return "tick", nil
+		}
+		raw, ok := object["action"]
+		if !ok {
+			return "report", nil
+		}
+		if err := json.Unmarshal(raw, &action); err != nil {
+			return "", fmt.Errorf("the event's action is %.40q, %w", raw, errActions)
+		}
+	default:
+		return "", fmt.Errorf("the event is %.40q, %w", event, errEvent)
+	}
+	if _, ok := actions[action]; !ok {
+		return "", fmt.Errorf("the event asks for %.40q, %w", action, errActions)
+	}
+	return action, nil
+}
+
+var (
+	errActions = errors.New(`expected "report", "tick" or "test"`)
+	errEvent   = errors.New(`expected a timer's event or {"action": …} with "report", "tick" or "test"`)
+)

@@ -1,0 +1,117 @@
+package handler_test
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"strings"
+	"testing"
+	"time"
+
+	"clbwatch/handler"
+	"clbwatch/internal/report"
+	"clbwatch/internal/watch"
+)
+
+// app remembers what it was asked for.
+type app struct {
+	asked string
+	sum   watch.Summary
+	err   error
+	log   bytes.Buffer
+}
+
+func (a *app) Tick(context.Context) (watch.Summary, error) { a.asked = "tick"; return a.sum, a.err }
+func (a *app) Report(context.Context) (report.Report, error) {
+	a.asked = "report"
+	return report.Report{Pools: []report.Pool{{Backends: 3}}}, a.err
+}
+func (a *app) Test(context.Context) error { a.asked = "test"; return a.err }
+func (a *app) Log() *slog.Logger          { return slog.New(slog.NewJSONHandler(&a.log, nil)) }
+
+func serve(a *app) *handler.Handler {
+	return &handler.Handler{Open: func() (handler.App, error) { return a, nil }, Now: time.Now}
+}
+
+func ExampleHandler_Invoke() {
+	h := serve(&app{sum: watch.Summary{CLBs: 2, Read: 2, Changes: 1, Sent: 1}})
+	answer, _ := h.Invoke(context.Background(), []byte(`{"Type":"Timer","TriggerName":"EveryMinute","Time":"2026-11-23T04:53:00Z","Message":""}`))
+	fmt.Println(string(answer))
+	_, err := h.Invoke(context.Background(), []byte(`{"action":"nonsense"}`))
+	fmt.Println(err)
+	// Output:
+	// {"clbs":2,"read":2,"unreadable":0,"changes":1,"sent":1,"pending":0}
+	// the event asks for "nonsense", expected "report", "tick" or "test"
+}
+
+func TestInvokeUnderstandsEvents(t *testing.T) {
+	t.Parallel()
+	for event, want := range map[string]string{
+		`{"Type":"Timer","TriggerName":"t","Time":"2019-02-21T11:49:00Z","Message":"user define msg body"}`: "tick",
+		`{"action":"tick"}`: "tick", `"tick"`: "tick",
+		`{"action":"report"}`: "report", `"report"`: "report", `{}`: "report", `null`: "report", ``: "report", "  {}\n": "report",
+		`{"mode":"x"}`: "report", `{"httpMethod":"POST","body":"x"}`: "report",
+		`{"type":"Timer"}`: "report", `{"TYPE":"Timer"}`: "report", `{"Type":"timer"}`: "report", // a timer writes it so and no other way
+		`{"action":"test"}`: "test", `"test"`: "test",
+	} {
+		a := &app{}
+		if _, err := serve(a).Invoke(t.Context(), []byte(event)); err != nil || a.asked != want {
+			t.Errorf("Invoke(%s) did %q, %v, want %s", event, a.asked, err, want)
+		}
+	}
+}
+
+func TestInvokeRefusesEventsBeforeAnythingIsTouched(t *testing.T) {
+	t.Parallel()
+	for _, event := range []string{`{"action":"nonsense"}`, `{"action":""}`, `{"action":7}`, `{"action":["report"]}`, `"nonsense"`, `""`, `7`, `true`, `[]`, `{`, `{"a":1} x`, "\xff"} {
+		h := &handler.Handler{Now: time.Now, Open: func() (handler.App, error) {
+			t.Errorf("Invoke(%s) opened the settings", event)
+			return nil, errors.New("no")
+		}}
+		if out, err := h.Invoke(t.Context(), []byte(event)); err == nil || !strings.Contains(err.Error(), `"report", "tick" or "test"`) {
+			t.Errorf("Invoke(%s) = %s, %v, want an error that lists the actions", event, out, err)
+		}
+	}
+}
+
+func TestInvokeAnswersAndLogs(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name  string
+		app   *app
+		fails bool
+		level string
+		line  string
+	}{
+		{"all well", &app{sum: watch.Summary{CLBs: 1, Read: 1}}, false, "INFO", `"unreadable":0`},
+		{"Slack is down: the tick did its job", &app{sum: watch.Summary{CLBs: 1, Read: 1, Pending: 1, Unsent: errors.New("send alert 7: 503")}}, false, "WARN", "send alert 7: 503"},
+		{"one is unreadable", &app{sum: watch.Summary{CLBs: 2, Read: 1, Unreadable: 1, Unread: errors.New("code 6000")}}, false, "WARN", "code 6000"},
+		{"old state stays", &app{sum: watch.Summary{CLBs: 1, Read: 1, Untidy: errors.New("disk")}}, false, "WARN", "disk"},
+		{"it could not do its job", &app{sum: watch.Summary{CLBs: 1}, err: errors.New("load state: damaged")}, true, "ERROR", "load state: damaged"},
+	}
+	for _, tt := range tests {
+		_, err := serve(tt.app).Invoke(t.Context(), []byte(`{"Type":"Timer"}`))
+		if (err != nil) != tt.fails {
+			t.Errorf("%s: Invoke = %v, want an error: %v", tt.name, err, tt.fails)
+		}
+		var line map[string]any
+		if err := json.Unmarshal(tt.app.log.Bytes(), &line); err != nil {
+			t.Fatalf("%s: the log is not one JSON object: %s", tt.name, tt.app.log.String())
+		}
+		if line["level"] != tt.level || !strings.Contains(tt.app.log.String(), tt.line) || line["action"] != "tick" {
+			t.Errorf("%s: logged %s, want level %s and %q", tt.name, tt.app.log.String(), tt.level, tt.line)
+		}
+	}
+}
+
+func TestInvokeWithBadSettings(t *testing.T) {
+	t.Parallel()
+	bad := errors.New("CLB_IDS is not set")
+	h := &handler.Handler{Now: time.Now, Open: func() (handler.App, error) { return nil, bad }}
+	if _, err := h.Invoke(t.Context(), []byte(`{}`)); !errors.Is(err, bad) {
+		t.Errorf("Invoke = %v, want %v", err, bad)
+	}
+}

@@ -1,0 +1,218 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"log/slog"
+	"maps"
+	"os"
+	"reflect"
+	"regexp"
+	"strings"
+	"testing"
+
+	"clbwatch/internal/watch"
+)
+
+// laptop is an environment in which everything is well.
+var laptop = map[string]string{
+	"CLB_IDS": "lb-byhpduqt", "CLB_REGION": "ap-guangzhou", "HOME": "/home/me",
+	"TENCENTCLOUD_SECRET_ID": "AKIDlaptop", "TENCENTCLOUD_SECRET_KEY": "laptop-key",
+}
+
+func with(pairs ...string) map[string]string {
+	m := maps.Clone(laptop)
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i]] = pairs[i+1]
+	}
+	return m
+}
+
+func onSCF(pairs ...string) map[string]string {
+	m := with("TENCENTCLOUD_RUNENV", "SCF", "TENCENTCLOUD_REGION", "ap-shanghai", "STATE_URL", "file:///mnt/state",
+		"TENCENTCLOUD_SECRETID", "AKIDrole", "TENCENTCLOUD_SECRETKEY", "role-key", "TENCENTCLOUD_SESSIONTOKEN", "role-token")
+	for _, k := range []string{"HOME", "TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY", "CLB_REGION"} {
+		delete(m, k)
+	}
+	for i := 0; i < len(pairs); i += 2 {
+		m[pairs[i]] = pairs[i+1]
+	}
+	return m
+}
+
+func ExampleParse() {
+	_, err := Parse(map[string]string{"CLB_IDS": "lb-byhpduqt", "CLB_RATE": "fast", "STATE_URL": "/var/lib", "SLACK_WEBHOOK_URL": "https://x"})
+	fmt.Println(err)
+	// Output:
+	// CLB_RATE is "fast", expected a number of calls a second, 0.1 to 1000
+	// CLB_IDS has "lb-byhpduqt" without a region, and CLB_REGION is not set
+	// STATE_URL is "/var/lib", expected file:///dir
+	// TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY are not set; they sign the API calls
+}
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	c, err := Parse(laptop)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Endpoint.String() != "https://lb.api.qcloud.com/v2/index.php" || c.Rate != 20 || c.BlindAfter != 3 || c.LogLevel != slog.LevelInfo ||
+		c.StateDir != "/home/me/.local/state/clbwatch" || c.SecretID != "AKIDlaptop" || c.SecretKey.Reveal() != "laptop-key" || c.Token != "" || c.Webhook != "" {
+		t.Errorf("the defaults are %+v", c)
+	}
+	c, err = Parse(onSCF("CLB_RATE", "0.5", "CLB_BLIND_AFTER", "10", "LOG_LEVEL", "debug", "SLACK_WEBHOOK_URL", " https://hooks.slack.com/x\n"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c.Rate != 0.5 || c.BlindAfter != 10 || c.LogLevel != slog.LevelDebug || c.StateDir != "/mnt/state" || c.CLBs[0].Region != "ap-shanghai" ||
+		c.SecretID != "AKIDrole" || c.SecretKey.Reveal() != "role-key" || c.Token.Reveal() != "role-token" || c.Webhook.Reveal() != "https://hooks.slack.com/x" {
+		t.Errorf("on SCF: %+v", c)
+	}
+	both := onSCF("TENCENTCLOUD_SECRET_ID", "AKIDold", "TENCENTCLOUD_SECRET_KEY", "old-key", "TENCENTCLOUD_TOKEN", "old-token")
+	if c, err := Parse(both); err != nil || c.SecretID != "AKIDrole" || c.Token.Reveal() != "role-token" {
+		t.Errorf("with both kinds of credentials: %+v, %v, want those of the invocation", c, err)
+	}
+	if c, err := Parse(with("XDG_STATE_HOME", "/s")); err != nil || c.StateDir != "/s/clbwatch" {
+		t.Errorf("with XDG_STATE_HOME: %+v, %v", c, err)
+	}
+}
+
+func TestParseCLBs(t *testing.T) {
+	t.Parallel()
+	gz, sh := "ap-guangzhou", "ap-shanghai"
+	tests := []struct {
+		ids  string
+		want []watch.CLB
+		err  string
+	}{
+		{"lb-byhpduqt", []watch.CLB{{Region: gz, ID: "lb-byhpduqt"}}, ""},
+		{"lb-byhpduqt=web", []watch.CLB{{Region: gz, ID: "lb-byhpduqt", Label: "web"}}, ""},
+		{"lb-byhpduqt=生产", []watch.CLB{{Region: gz, ID: "lb-byhpduqt", Label: "生产"}}, ""},
+		{"lb-byhpduqt=a/b", []watch.CLB{{Region: gz, ID: "lb-byhpduqt", Label: "a/b"}}, ""},
+		{"lb-zzzz1111, ap-shanghai/lb-aaaa1111=x\n lb-aaaa1111,,", []watch.CLB{
+			{Region: gz, ID: "lb-aaaa1111"}, {Region: gz, ID: "lb-zzzz1111"}, {Region: sh, ID: "lb-aaaa1111", Label: "x"},
+		}, ""},
+		{"gz/lb-byhpduqt", []watch.CLB{{Region: "gz", ID: "lb-byhpduqt"}}, ""},
+		{"", nil, "CLB_IDS is not set"},
+		{" , ", nil, "CLB_IDS is not set"},
+		{"lb-byhpduqt lb-byhpduqt=x", nil, "CLB_IDS has ap-guangzhou/lb-byhpduqt twice"},
+		{`lb-"evil`, nil, `expected [region/]lb-id[=label]`},
+		{"=web", nil, `expected [region/]lb-id[=label]`},
+		{"lb-byhpduqt;lb-aaaa1111", nil, `expected [region/]lb-id[=label]`},
+		{"Guangzhou!/lb-byhpduqt", nil, "expected one like ap-guangzhou"},
+		{"lb-byhpduqt=" + strings.Repeat("x", 49), nil, "more than 48 characters"},
+	}
+	for _, tt := range tests {
+		c, err := Parse(with("CLB_IDS", tt.ids))
+		if tt.err == "" && (err != nil || !reflect.DeepEqual(c.CLBs, tt.want)) {
+			t.Errorf("CLB_IDS=%q: %+v, %v, want %+v", tt.ids, c.CLBs, err, tt.want)
+		}
+		if tt.err != "" && (err == nil || !strings.Contains(err.Error(), tt.err)) {
+			t.Errorf("CLB_IDS=%q: %v, want an error with %q", tt.ids, err, tt.err)
+		}
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name string
+		env  map[string]string
+		want string
+	}{
+		{"no role on SCF", onSCF("TENCENTCLOUD_SECRETID", "", "TENCENTCLOUD_SECRETKEY", ""), "no execution role"},
+		{"half a key", with("TENCENTCLOUD_SECRET_KEY", ""), "TENCENTCLOUD_SECRET_KEY is not"},
+		{"the other half", with("TENCENTCLOUD_SECRET_ID", ""), "TENCENTCLOUD_SECRET_ID is not"},
+		{"no state on SCF", onSCF("STATE_URL", ""), "STATE_URL is not set"},
+		{"state in /tmp on SCF", onSCF("STATE_URL", "file:///tmp/x"), "dies with the instance"},
+		{"state in /tmp on SCF, disguised", onSCF("STATE_URL", "file:///var/../tmp"), "dies with the instance"},
+		{"state elsewhere", with("STATE_URL", "cos://bucket/x"), "expected file:///dir"},
+		{"state on a host", with("STATE_URL", "file://host/x"), "expected file:///dir"},
+		{"relative state", with("STATE_URL", "file:x"), "expected file:///dir"},
+		{"plain http", with("CLB_ENDPOINT", "http://lb.api.qcloud.com/v2/index.php"), "CLB_ENDPOINT has the scheme"},
+		{"endpoint without a host", with("CLB_ENDPOINT", "lb.api.qcloud.com"), "CLB_ENDPOINT is not a URL"},
+		{"endpoint with a password", with("CLB_ENDPOINT", "https://me:hunter2@x/"), "CLB_ENDPOINT is not a URL"},
+		{"rate 0", with("CLB_RATE", "0"), "CLB_RATE is 0, expected 0.1 to 1000"},
+		{"rate no number", with("CLB_RATE", "NaN"), "CLB_RATE is NaN"},
+		{"blind after 0", with("CLB_BLIND_AFTER", "0"), "CLB_BLIND_AFTER is 0, expected 1 to 1000"},
+		{"blind after a while", with("CLB_BLIND_AFTER", "a while"), `CLB_BLIND_AFTER is "a while", expected a number of ticks`},
+		{"level", with("LOG_LEVEL", "loud"), `LOG_LEVEL is "loud", expected debug, info, warn or error`},
+	}
+	for _, tt := range tests {
+		_, err := Parse(tt.env)
+		if err == nil || !strings.Contains(err.Error(), tt.want) {
+			t.Errorf("%s: %v, want an error with %q", tt.name, err, tt.want)
+		}
+		for _, secret := range []string{"laptop-key", "role-key", "role-token", "hunter2"} {
+			if err != nil && strings.Contains(err.Error(), secret) {
+				t.Errorf("%s: the error has %q in it: %v", tt.name, secret, err)
+			}
+		}
+	}
+}
+
+func TestParseTakesTheSandbox(t *testing.T) {
+	t.Parallel()
+	for _, u := range []string{"http://127.0.0.1:8080/v2/index.php", "http://[::1]:1/", "http://localhost:1/"} {
+		if _, err := Parse(with("CLB_ENDPOINT", u)); err != nil {
+			t.Errorf("CLB_ENDPOINT=%s: %v", u, err)
+		}
+	}
+}
+
+func TestSecretHides(t *testing.T) {
+	t.Parallel()
+	s := Secret("hunter2")
+	var log bytes.Buffer
+	slog.New(slog.NewJSONHandler(&log, nil)).Info("x", "s", s, "c", &Config{SecretKey: s})
+	b, err := json.Marshal(map[string]any{"s": s})
+	if err != nil {
+		t.Fatal(err)
+	}
+	shown := fmt.Sprintf("%v %s %q %#v %+v %x %s %s", s, s, s, s, Config{Webhook: s}, s, b, log.String())
+	if strings.Contains(shown, "hunter2") || strings.Contains(shown, fmt.Sprintf("%x", "hunter2")) {
+		t.Errorf("the secret shows in %s", shown)
+	}
+}
+
+// TestReadmeListsEverySetting compares README's table of settings with the struct.
+func TestReadmeListsEverySetting(t *testing.T) {
+	t.Parallel()
+	b, err := os.ReadFile("../../README.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	got := make(map[string]string)
+	for _, m := range regexp.MustCompile("(?m)^\\| `([A-Z_]+)` \\| ([^|]*) \\|").FindAllStringSubmatch(string(b), -1) {
+		got[m[1]] = strings.Trim(strings.TrimSpace(m[2]), "`")
+	}
+	want := make(map[string]string)
+	for f := range reflect.TypeFor[settings]().Fields() {
+		want[f.Tag.Get("env")] = f.Tag.Get("envDefault")
+	}
+	for name, def := range want {
+		if d, ok := got[name]; !ok || def != "" && d != def {
+			t.Errorf("README says that the default of %s is %q (in the table: %v), want %q", name, d, ok, def)
+		}
+		delete(got, name)
+	}
+	if len(got) > 0 {
+		t.Errorf("README lists settings that do not exist: %v", got)
+	}
+}
+
+func FuzzParseCLBs(f *testing.F) {
+	f.Add("lb-byhpduqt=web, ap-shanghai/lb-aaaa1111")
+	f.Fuzz(func(t *testing.T, ids string) {
+		clbs, err := parseCLBs(ids, "ap-guangzhou")
+		if err != nil {
+			return
+		}
+		for i, c := range clbs {
+			if strings.ContainsAny(c.Key(), "\"\\ \n\x00") || c.ID == "" || i > 0 && clbs[i-1].Key() >= c.Key() {
+				t.Errorf("CLB_IDS=%q is read as %+v", ids, clbs)
+			}
+		}
+	})
+}

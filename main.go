@@ -1,0 +1,316 @@
+// Clbwatch watches the backends of Tencent Cloud load balancers and tells Slack what happens to them. On SCF it is a
+// function; anywhere else it is a command line. This file connects the packages and decides nothing.
+package main
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/urfave/cli/v3"
+	"golang.org/x/time/rate"
+
+	"clbwatch/handler"
+	"clbwatch/internal/check"
+	"clbwatch/internal/clb"
+	"clbwatch/internal/config"
+	"clbwatch/internal/report"
+	"clbwatch/internal/store"
+	"clbwatch/internal/watch"
+	"clbwatch/notifier"
+)
+
+// version is set by the Makefile.
+var version = "dev"
+
+func main() {
+	p := &process{http: clb.NewHTTP(), environ: environ, stdout: os.Stdout, stderr: os.Stderr}
+	if os.Getenv("_LAMBDA_SERVER_PORT") != "" {
+		p.logs = os.Stdout
+		handler.Serve(&handler.Handler{Open: p.function, Now: time.Now})
+	}
+	p.logs = os.Stderr
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := p.command(ctx, os.Args)
+	stop()
+	os.Exit(code)
+}
+
+// process is what outlives an invocation.
+type process struct {
+	http                 *http.Client // keeps connections from one tick to the next
+	environ              func() map[string]string
+	stdout, stderr, logs io.Writer
+}
+
+func environ() map[string]string {
+	m := make(map[string]string)
+	for _, kv := range os.Environ() {
+		k, v, _ := strings.Cut(kv, "=")
+		m[k] = v
+	}
+	return m
+}
+
+// app is one invocation: its settings, and the parts connected by them.
+type app struct {
+	cfg     *config.Config
+	log     *slog.Logger
+	watcher *watch.Watcher
+	slack   *notifier.Slack // nil if no webhook is set
+}
+
+var _ handler.App = (*app)(nil)
+
+// open connects the parts by the settings as they are now.
+func (p *process) open() (*app, error) {
+	cfg, err := config.Parse(p.environ())
+	if err != nil {
+		return nil, err
+	}
+	a := &app{cfg: cfg, log: slog.New(slog.NewJSONHandler(p.logs, &slog.HandlerOptions{Level: cfg.LogLevel}))}
+	files, err := store.Files(cfg.StateDir, time.Now)
+	if err != nil {
+		return nil, fmt.Errorf("STATE_URL: %w", err)
+	}
+	a.watcher = &watch.Watcher{
+		CLBs: cfg.CLBs,
+		Source: &clb.Client{
+			Endpoint:    cfg.Endpoint,
+			Credentials: clb.Credentials{SecretID: cfg.SecretID, SecretKey: cfg.SecretKey.Reveal(), Token: cfg.Token.Reveal()},
+			HTTP:        p.http,
+			Limit:       rate.NewLimiter(rate.Limit(cfg.Rate), 1),
+			Now:         time.Now,
+			Sleep:       sleep,
+		},
+		Store:      files,
+		BlindAfter: cfg.BlindAfter,
+		Spool:      spool,
+		Now:        time.Now,
+		Sleep:      sleep,
+		Nonce:      rand.Text,
+	}
+	if cfg.Webhook == "" {
+		return a, nil
+	}
+	a.slack, err = notifier.New(notifier.Config{WebhookURL: cfg.Webhook.Reveal(), Now: time.Now, Sleep: sleep})
+	if err != nil {
+		return nil, fmt.Errorf("SLACK_WEBHOOK_URL: %w", err)
+	}
+	a.watcher.Notifier = a.slack
+	return a, nil
+}
+
+var errNoSlack = errors.New("SLACK_WEBHOOK_URL is not set; see README, Settings")
+
+// function makes the App of one event.
+func (p *process) function() (handler.App, error) {
+	a, err := p.open()
+	if err == nil && a.slack == nil {
+		err = errNoSlack
+	}
+	if err != nil {
+		slog.New(slog.NewJSONHandler(p.logs, nil)).Error(err.Error())
+		return nil, err
+	}
+	return a, nil
+}
+
+// Log returns the invocation's log.
+func (a *app) Log() *slog.Logger { return a.log }
+
+// Tick does one tick.
+func (a *app) Tick(ctx context.Context) (watch.Summary, error) { return a.watcher.Tick(ctx) }
+
+// Report reads how things stand and posts it.
+func (a *app) Report(ctx context.Context) (report.Report, error) {
+	r := a.read(ctx)
+	return r, a.slack.Report(ctx, r)
+}
+
+// read reads how things stand.
+func (a *app) read(ctx context.Context) report.Report {
+	start := time.Now()
+	standings, err := a.watcher.Survey(ctx)
+	return report.New(start.UTC(), time.Since(start), standings, err)
+}
+
+// Test posts one test message.
+func (a *app) Test(ctx context.Context) error { return a.slack.Test(ctx) }
+
+// sleep waits for d, or less if ctx ends: then its error says so.
+func sleep(ctx context.Context, d time.Duration) error {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+// spool is a temporary file without a name: it goes when it is closed, or the process ends.
+func spool() (watch.Spool, error) {
+	f, err := os.CreateTemp("", "clbwatch-*")
+	if err != nil {
+		return nil, err
+	}
+	return f, os.Remove(f.Name())
+}
+
+// command runs a command line and returns its exit code: 0 done, 1 failed, 2 usage.
+func (p *process) command(ctx context.Context, args []string) int {
+	usage := false // the error is about the command line itself
+	asUsage := func(_ context.Context, _ *cli.Command, err error, _ bool) error {
+		usage = true
+		return err
+	}
+	jsonFlag := &cli.BoolFlag{Name: "json", Usage: "print JSON"}
+	sub := func(name, about string, run func(context.Context, *cli.Command) error, flags ...cli.Flag) *cli.Command {
+		return &cli.Command{Name: name, Usage: about, Flags: flags, OnUsageError: asUsage, HideHelpCommand: true,
+			Action: func(ctx context.Context, c *cli.Command) error {
+				if c.Args().Present() {
+					usage = true
+					return fmt.Errorf("%s takes no argument, not %q", name, c.Args().First())
+				}
+				return run(ctx, c)
+			}}
+	}
+	root := &cli.Command{
+		Name:  "clbwatch",
+		Usage: "tells Slack when a backend of a Tencent Cloud load balancer is added, removed or leaves the running status",
+		Description: "Settings come from the environment: CLB_IDS, CLB_REGION, SLACK_WEBHOOK_URL, TENCENTCLOUD_SECRET_ID, " +
+			"TENCENTCLOUD_SECRET_KEY and others; see README, Settings.",
+		HideHelpCommand: true,
+		Writer:          p.stdout,
+		ErrWriter:       p.stderr,
+		ExitErrHandler:  func(context.Context, *cli.Command, error) {}, // the exit code is ours
+		OnUsageError:    asUsage,
+		Commands: []*cli.Command{
+			sub("report", "read now and print how things stand; posts nothing", p.reportCommand, jsonFlag),
+			sub("tick", "do one tick", p.tickCommand, &cli.BoolFlag{Name: "dry-run", Usage: "print the alert; post and store nothing"}),
+			sub("check", "try settings, credentials, a reading, the state and Slack", p.checkCommand,
+				&cli.BoolFlag{Name: "send", Usage: "post a test message too"}),
+			sub("version", "print the version", func(context.Context, *cli.Command) error {
+				_, err := fmt.Fprintln(p.stdout, version)
+				return err
+			}),
+		},
+		Action: func(_ context.Context, c *cli.Command) error {
+			usage = true
+			if c.Args().Present() {
+				return fmt.Errorf("there is no command %q; clbwatch --help lists them", c.Args().First())
+			}
+			c.Writer = p.stderr
+			return cli.ShowRootCommandHelp(c)
+		},
+	}
+	err := root.Run(ctx, args)
+	if err != nil && !errors.Is(err, errNotWell) {
+		_, _ = fmt.Fprintln(p.stderr, "clbwatch:", err) // nothing is left to tell it to
+	}
+	switch {
+	case usage:
+		return 2
+	case err != nil:
+		return 1
+	}
+	return 0
+}
+
+func (p *process) reportCommand(ctx context.Context, c *cli.Command) error {
+	a, err := p.open()
+	if err != nil {
+		return err
+	}
+	r := a.read(ctx)
+	if c.Bool("json") {
+		return r.WriteJSON(p.stdout)
+	}
+	return r.WriteText(p.stdout)
+}
+
+func (p *process) tickCommand(ctx context.Context, c *cli.Command) error {
+	a, err := p.open()
+	if err != nil {
+		return err
+	}
+	if c.Bool("dry-run") {
+		alert, _, err := a.watcher.Preview(ctx)
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(p.stdout, notifier.Text(alert))
+		return err
+	}
+	if a.slack == nil {
+		return errNoSlack
+	}
+	sum, err := a.Tick(ctx)
+	if err != nil {
+		return err
+	}
+	if sum.Unsent != nil {
+		_, _ = fmt.Fprintln(p.stderr, "clbwatch:", sum.Unsent) // the tick did its job; what is owed stays owed
+	}
+	return json.NewEncoder(p.stdout).Encode(sum)
+}
+
+var errNotWell = errors.New("something is wrong") // the lines above it said what
+
+func (p *process) checkCommand(ctx context.Context, c *cli.Command) error {
+	a, err := p.open()
+	probes := []check.Probe{{Name: "settings", Run: func(context.Context) (string, error) {
+		if err != nil {
+			return "", err
+		}
+		return fmt.Sprintf("%d load balancers, at most %g calls a second", len(a.cfg.CLBs), a.cfg.Rate), nil
+	}}}
+	if err == nil {
+		probes = append(probes, a.probes(c.Bool("send"))...)
+	}
+	if !check.Run(ctx, p.stdout, probes) {
+		return errNotWell
+	}
+	return nil
+}
+
+// probes look at what a tick needs, without changing anything.
+func (a *app) probes(send bool) []check.Probe {
+	var probes []check.Probe
+	for _, lb := range a.cfg.CLBs {
+		probes = append(probes, check.Probe{Name: "reading", Run: func(ctx context.Context) (string, error) {
+			r, err := a.watcher.Source.Read(ctx, lb, "")
+			return fmt.Sprintf("%s has %d backends", lb.Key(), len(r.Backends)), err
+		}})
+	}
+	return append(probes,
+		check.Probe{Name: "state", Run: func(ctx context.Context) (string, error) {
+			head, err := a.watcher.Store.Load(ctx)
+			if err != nil || head == nil {
+				return a.cfg.StateDir + " has no state yet: the next tick takes the baseline", err
+			}
+			return fmt.Sprintf("%s is at head %d of %s, %d alerts owed", a.cfg.StateDir, head.N,
+				head.CommittedAt.Format(time.RFC3339), len(head.Outbox)), nil
+		}},
+		check.Probe{Name: "Slack", Run: func(ctx context.Context) (string, error) {
+			if a.slack == nil {
+				return "", errNoSlack
+			}
+			if send {
+				return "a test message was posted", a.slack.Test(ctx)
+			}
+			return "the webhook answers; --send posts a test message", a.slack.Check(ctx)
+		}})
+}

@@ -1,0 +1,286 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"strconv"
+	"time"
+)
+
+// Fault is one way in which the API answers wrongly, or legally but oddly. Make one with the functions below.
+type Fault struct {
+	name       string
+	laterPages bool                                             // only calls with an offset are hit, and counted
+	edit       func(a *answer, pool []Instance, q query)        // changes the answer
+	serve      func(http.ResponseWriter, *http.Request, answer) // answers instead
+}
+
+// String names the fault, for a subtest.
+func (f Fault) String() string { return f.name }
+
+// LaterPages returns the fault for calls with an offset above 0 only: others are neither hit nor counted.
+func (f Fault) LaterPages() Fault {
+	f.name += ", later pages"
+	f.laterPages = true
+	return f
+}
+
+// Faults returns every fault that must not be taken for a change of the backends, if only because it passes (an empty
+// pool) or is legal (shuffled rows). Those that wait are not among them.
+func Faults() []Fault {
+	return []Fault{
+		FaultCode(4100, "AuthFailure", "(100004)signature failure"), FaultCode(4400, "LimitExceeded", "quota exceeded"),
+		FaultCode(4500, "ReplayAttack", "replay"), FaultCode(5000, "ResourceNotFound", "no such load balancer"),
+		FaultCode(5100, "ResourceOpFailed", "operation failed"), FaultCode(6000, "InternalError", "internal error"),
+		FaultCode(6200, "Maintenance", "under maintenance"), FaultEnvelope("InternalError", "An internal error has occurred."),
+		FaultStatus(http.StatusBadGateway), FaultStatus(http.StatusServiceUnavailable), FaultHTML(),
+		FaultCut(), FaultHalf(), FaultHuge(16 << 20), FaultReset(), FaultRedirect("/"),
+		FaultNoSet(), FaultNullSet(), FaultNoTotal(), FaultNoCode(), FaultEmptyPage(), FaultShort(), FaultEmptyPool(),
+		FaultIgnoreOffset(), FaultRepeat(), FaultNoID(), FaultNoStatus(), FaultCodeString(), FaultShuffle(),
+	}
+}
+
+// FaultCode answers with an error of API 2.0.
+func FaultCode(code int, codeDesc, message string) Fault {
+	return Fault{name: fmt.Sprintf("code %d", code), edit: func(a *answer, _ []Instance, _ query) {
+		*a = answer{Code: code, CodeDesc: codeDesc, Message: message}
+	}}
+}
+
+// FaultCodeString sends the code as a string, as the API does at times: this is legal.
+func FaultCodeString() Fault {
+	return Fault{name: "code as a string", edit: func(a *answer, _ []Instance, _ query) { a.Code = fmt.Sprint(a.Code) }}
+}
+
+// FaultEnvelope answers with an error in the envelope of API 3.0, which has no code at the top.
+func FaultEnvelope(code, message string) Fault {
+	return Fault{name: "3.0 envelope", serve: func(w http.ResponseWriter, _ *http.Request, _ answer) {
+		body, _ := json.Marshal(map[string]any{"Response": map[string]any{ // strings always marshal
+			"Error": map[string]string{"Code": code, "Message": message}, "RequestId": "3b1f0f2e-7a34-4c9e-9d0a-5f3b7f0c2a11"}})
+		writeJSON(w, body)
+	}}
+}
+
+// FaultStatus answers with an HTTP status and a gateway's page.
+func FaultStatus(status int) Fault {
+	return Fault{name: fmt.Sprintf("status %d", status), serve: func(w http.ResponseWriter, _ *http.Request, _ answer) {
+		writeHTML(w, status)
+	}}
+}
+
+// FaultHTML answers 200 with a page instead of JSON.
+func FaultHTML() Fault {
+	f := FaultStatus(http.StatusOK)
+	f.name = "200 with HTML"
+	return f
+}
+
+func writeHTML(w http.ResponseWriter, status int) {
+	w.Header().Set("Content-Type", "text/html")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, "<html><head><title>%d</title></head><body><center><h1>gateway</h1></center></body></html>\n", status)
+}
+
+// FaultCut announces the whole body, sends half of it and drops the connection.
+func FaultCut() Fault {
+	return Fault{name: "body cut", serve: func(w http.ResponseWriter, _ *http.Request, a answer) {
+		body := a.body()
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		w.Header().Set("Content-Length", strconv.Itoa(len(body)))
+		_, _ = w.Write(body[:len(body)/2])
+		_ = http.NewResponseController(w).Flush()
+		panic(http.ErrAbortHandler)
+	}}
+}
+
+// FaultHalf sends half of the JSON as a whole and valid HTTP answer.
+func FaultHalf() Fault {
+	return Fault{name: "half the JSON", serve: func(w http.ResponseWriter, _ *http.Request, a answer) {
+		body := a.body()
+		writeJSON(w, body[:len(body)/2])
+	}}
+}
+
+// FaultHuge sends a right answer with a message of so many bytes.
+func FaultHuge(size int) Fault {
+	return Fault{name: "huge body", serve: func(w http.ResponseWriter, _ *http.Request, a answer) {
+		before, after, _ := bytes.Cut(a.body(), []byte(`"message":"`))
+		chunk := bytes.Repeat([]byte("x"), 64<<10)
+		w.Header().Set("Content-Type", "application/json; charset=utf-8")
+		_, err := io.WriteString(w, string(before)+`"message":"`)
+		for sent := 0; sent < size && err == nil; sent += len(chunk) {
+			_, err = w.Write(chunk)
+		}
+		if err == nil {
+			_, _ = w.Write(after)
+		}
+	}}
+}
+
+// FaultReset resets the connection before an answer.
+func FaultReset() Fault {
+	return Fault{name: "connection reset", serve: func(w http.ResponseWriter, _ *http.Request, _ answer) { reset(w) }}
+}
+
+// FaultHang never answers; the call ends when the client goes away.
+func FaultHang() Fault {
+	return Fault{name: "hang", serve: func(_ http.ResponseWriter, r *http.Request, _ answer) { hang(r) }}
+}
+
+// FaultDelay gives the right answer after a while.
+func FaultDelay(d time.Duration) Fault {
+	return Fault{name: "delay", serve: func(w http.ResponseWriter, r *http.Request, a answer) {
+		if pause(r.Context(), d) {
+			writeJSON(w, a.body())
+		}
+	}}
+}
+
+// FaultRedirect answers 302.
+func FaultRedirect(location string) Fault {
+	return Fault{name: "302 redirect", serve: func(w http.ResponseWriter, r *http.Request, _ answer) {
+		http.Redirect(w, r, location, http.StatusFound)
+	}}
+}
+
+// FaultNoSet leaves backendSet out.
+func FaultNoSet() Fault {
+	return Fault{name: "backendSet absent", edit: func(a *answer, _ []Instance, _ query) { a.BackendSet = nil }}
+}
+
+// FaultNullSet sends backendSet as null.
+func FaultNullSet() Fault {
+	return Fault{name: "backendSet null", edit: func(a *answer, _ []Instance, _ query) { a.BackendSet = []row(nil) }}
+}
+
+// FaultNoTotal leaves totalCount out.
+func FaultNoTotal() Fault {
+	return Fault{name: "totalCount absent", edit: func(a *answer, _ []Instance, _ query) { a.TotalCount = nil }}
+}
+
+// FaultNoCode leaves code out.
+func FaultNoCode() Fault {
+	return Fault{name: "code absent", edit: func(a *answer, _ []Instance, _ query) { a.Code = nil }}
+}
+
+// FaultIgnoreOffset answers later pages with the first one.
+func FaultIgnoreOffset() Fault {
+	return Fault{name: "offset ignored", laterPages: true, edit: func(a *answer, pool []Instance, q query) {
+		q.offset = 0
+		a.BackendSet = page(pool, q).BackendSet
+	}}
+}
+
+// FaultRepeat begins later pages one row too early, so that an id comes twice and the last one never.
+func FaultRepeat() Fault {
+	return Fault{name: "ids repeated across pages", laterPages: true, edit: func(a *answer, pool []Instance, q query) {
+		q.offset--
+		q.limit = min(q.limit, max(len(pool)-q.offset-1, 0))
+		a.BackendSet = page(pool, q).BackendSet
+	}}
+}
+
+// FaultEmptyPage sends no rows while totalCount says that there are.
+func FaultEmptyPage() Fault {
+	return Fault{name: "empty page", edit: func(a *answer, _ []Instance, _ query) { a.BackendSet = []row{} }}
+}
+
+// FaultShort leaves out the last row of a page; totalCount counts it.
+func FaultShort() Fault {
+	return Fault{name: "one row short", edit: func(a *answer, _ []Instance, _ query) {
+		if rs, ok := a.BackendSet.([]row); ok && len(rs) > 0 {
+			a.BackendSet = rs[:len(rs)-1]
+		}
+	}}
+}
+
+// FaultEmptyPool answers that nothing is bound, in perfect form.
+func FaultEmptyPool() Fault {
+	return Fault{name: "pool empty", edit: func(a *answer, _ []Instance, q query) { *a = page(nil, q) }}
+}
+
+// FaultNoID leaves unInstanceId out of the first row.
+func FaultNoID() Fault {
+	return Fault{name: "unInstanceId absent", edit: func(a *answer, _ []Instance, _ query) {
+		if rs, ok := a.BackendSet.([]row); ok && len(rs) > 0 {
+			rs[0].UnInstanceID = ""
+		}
+	}}
+}
+
+// FaultNoStatus leaves instanceStatus out of the first row.
+func FaultNoStatus() Fault {
+	return Fault{name: "instanceStatus absent", edit: func(a *answer, _ []Instance, _ query) {
+		if rs, ok := a.BackendSet.([]row); ok && len(rs) > 0 {
+			rs[0].InstanceStatus = nil
+		}
+	}}
+}
+
+// FaultShuffle sends the rows of a page in random order: this is legal.
+func FaultShuffle() Fault {
+	return Fault{name: "rows shuffled", edit: func(a *answer, _ []Instance, _ query) {
+		if rs, ok := a.BackendSet.([]row); ok {
+			rand.Shuffle(len(rs), func(i, j int) { rs[i], rs[j] = rs[j], rs[i] })
+		}
+	}}
+}
+
+// pending is a fault that was asked for.
+type pending struct {
+	lb    string // "" for every load balancer
+	fault Fault
+	times int // calls left; below 0 without end
+}
+
+// due takes the fault for this call, if there is one. The caller holds c.mu.
+func (c *Cloud) due(q query) Fault {
+	for _, lb := range []string{q.lb, ""} {
+		for _, p := range c.faults {
+			if p.lb != lb || p.times == 0 || p.fault.laterPages && q.offset == 0 {
+				continue
+			}
+			if p.times > 0 {
+				p.times--
+			}
+			return p.fault
+		}
+	}
+	return Fault{}
+}
+
+// pause waits, and reports false if ctx ended first.
+func pause(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-t.C:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+// hang holds the connection until the client drops it.
+func hang(r *http.Request) {
+	<-r.Context().Done()
+	panic(http.ErrAbortHandler)
+}
+
+// reset ends the connection with a TCP reset, or as near to it as the server allows.
+func reset(w http.ResponseWriter) {
+	conn, _, err := http.NewResponseController(w).Hijack()
+	if err != nil {
+		panic(http.ErrAbortHandler)
+	}
+	if tcp, ok := conn.(*net.TCPConn); ok {
+		_ = tcp.SetLinger(0) // without it the client sees an end of file, which is as bad
+	}
+	_ = conn.Close()
+}

@@ -1,0 +1,310 @@
+package sandbox
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+)
+
+const (
+	maxPost = 1 << 20 // bytes of a message as posted
+	burst   = 5       // messages at once before the rate counts
+)
+
+// Message is a message that Slack took.
+type Message struct {
+	At  time.Time       // by the Slack's clock
+	Raw json.RawMessage // as it was posted
+}
+
+// Slack is an incoming webhook. It refuses what Slack refuses, as far as that is known, and some things that Slack would
+// take but a person would regret (see check). It is safe for concurrent use. Make one with NewSlack.
+type Slack struct {
+	Now       func() time.Time // the clock; set it before serving
+	Unlimited bool             // no limit of one message a second; set it before serving
+
+	path string
+
+	mu       sync.Mutex
+	messages []Message
+	attempts int
+	refused  []string
+	faults   []*pendingSlack
+	tokens   float64       // messages that may come now
+	refilled time.Time     // when tokens was right
+	changed  chan struct{} // closed at the next message
+}
+
+// NewSlack returns a webhook with a secret of its own.
+func NewSlack() *Slack {
+	return &Slack{Now: time.Now, path: "/services/T0SANDBOX/B0SANDBOX/" + randomHex(12), tokens: burst, changed: make(chan struct{})}
+}
+
+// URL is the webhook's address on a server such as "http://127.0.0.1:8080".
+func (s *Slack) URL(base string) string { return strings.TrimSuffix(base, "/") + s.path }
+
+// Messages returns what was taken, in order.
+func (s *Slack) Messages() []Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.messages)
+}
+
+// Attempts is how many requests came to the webhook's own address.
+func (s *Slack) Attempts() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.attempts
+}
+
+// Refused lists why messages were refused, faults not counted: the last 100, oldest first.
+func (s *Slack) Refused() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.refused)
+}
+
+// Wait returns when at least n messages were taken since the start, or the error of ctx.
+func (s *Slack) Wait(ctx context.Context, n int) error {
+	for {
+		s.mu.Lock()
+		have, changed := len(s.messages), s.changed
+		s.mu.Unlock()
+		if have >= n {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d messages: %w", have, n, ctx.Err())
+		}
+	}
+}
+
+// Fail makes the next posts go wrong, in the order of the calls; times below 0 lasts until ClearFaults. A post that breaks
+// Slack's rules is refused as ever and uses up no fault.
+func (s *Slack) Fail(f SlackFault, times int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = append(s.faults, &pendingSlack{f, times})
+}
+
+// ClearFaults ends every fault; posts that hang go on hanging.
+func (s *Slack) ClearFaults() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.faults = nil
+}
+
+// refusal is an answer other than ok.
+type refusal struct {
+	status int
+	body   string
+	why    string // for the person who debugs; Slack does not say
+}
+
+func (r refusal) Error() string { return fmt.Sprintf("%d %s: %s", r.status, r.body, r.why) }
+
+// ServeHTTP takes or refuses one message.
+func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.URL.Path != s.path {
+		writeText(w, http.StatusNotFound, "no_service")
+		return
+	}
+	s.mu.Lock()
+	s.attempts++
+	s.mu.Unlock()
+
+	raw, err := readPost(w, r)
+	if err == nil {
+		err = check(raw)
+	}
+	if err != nil {
+		s.refuse(w, err)
+		return
+	}
+	fault, wait := s.take(raw)
+	switch {
+	case wait > 0:
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+		writeText(w, http.StatusTooManyRequests, "rate_limited")
+	case fault.serve != nil:
+		fault.serve(w, r)
+	default:
+		writeText(w, http.StatusOK, "ok")
+	}
+}
+
+// take records the message unless it comes too soon (wait is above 0 then) or the fault that is due prevents it.
+func (s *Slack) take(raw json.RawMessage) (f SlackFault, wait time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.Now()
+	if !s.refilled.IsZero() {
+		s.tokens = min(burst, s.tokens+now.Sub(s.refilled).Seconds())
+	}
+	s.refilled = now
+	if !s.Unlimited && s.tokens < 1 {
+		return f, time.Duration((1 - s.tokens) * float64(time.Second))
+	}
+	f = s.due(raw)
+	if f.serve != nil && !f.taken {
+		return f, 0
+	}
+	s.tokens--
+	s.messages = append(s.messages, Message{At: now, Raw: raw})
+	close(s.changed)
+	s.changed = make(chan struct{})
+	return f, 0
+}
+
+func (s *Slack) refuse(w http.ResponseWriter, err error) {
+	rf := refusal{http.StatusBadRequest, "invalid_payload", err.Error()}
+	_ = errors.As(err, &rf) // whatever has no word of its own is an invalid payload
+	s.mu.Lock()
+	if len(s.refused) == maxRefused {
+		s.refused = slices.Delete(s.refused, 0, 1)
+	}
+	s.refused = append(s.refused, rf.Error())
+	s.mu.Unlock()
+	writeText(w, rf.status, rf.body)
+}
+
+func readPost(w http.ResponseWriter, r *http.Request) (json.RawMessage, error) {
+	if r.Method != http.MethodPost {
+		return nil, fmt.Errorf("method %s", r.Method)
+	}
+	if mt, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); mt != "application/json" {
+		return nil, fmt.Errorf("content type %q", r.Header.Get("Content-Type"))
+	}
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPost))
+	if err != nil {
+		return nil, fmt.Errorf("body: %w", err)
+	}
+	return bytes.TrimSpace(raw), nil
+}
+
+func writeText(w http.ResponseWriter, status int, body string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body) // the client is gone if this fails, and there is nobody to tell
+}
+
+// SlackFault is one way in which Slack fails. Make one with the functions below.
+type SlackFault struct {
+	name   string
+	taken  bool // the message is recorded all the same
+	blocks bool // only posts with blocks are hit, and counted
+	serve  func(http.ResponseWriter, *http.Request)
+}
+
+// String names the fault, for a subtest.
+func (f SlackFault) String() string { return f.name }
+
+// SlackAnswer answers with any status and body, and takes nothing: 404 no_service, 410 channel_is_archived,
+// 500 rollup_error, or a 200 that does not say ok.
+func SlackAnswer(status int, body string) SlackFault {
+	return SlackFault{name: fmt.Sprintf("%d %s", status, body), serve: func(w http.ResponseWriter, _ *http.Request) {
+		writeText(w, status, body)
+	}}
+}
+
+// SlackRateLimited answers 429. retryAfter is the header as it stands: seconds, an HTTP date, or "" for no header.
+func SlackRateLimited(retryAfter string) SlackFault {
+	return SlackFault{name: fmt.Sprintf("429, retry after %q", retryAfter), serve: func(w http.ResponseWriter, _ *http.Request) {
+		if retryAfter != "" {
+			w.Header().Set("Retry-After", retryAfter)
+		}
+		writeText(w, http.StatusTooManyRequests, "rate_limited")
+	}}
+}
+
+// SlackRefusesBlocks answers 400 invalid_blocks to a message with blocks, and takes one of plain text.
+func SlackRefusesBlocks() SlackFault {
+	f := SlackAnswer(http.StatusBadRequest, "invalid_blocks")
+	f.name, f.blocks = "blocks refused", true
+	return f
+}
+
+// SlackRedirect answers 302.
+func SlackRedirect(location string) SlackFault {
+	return SlackFault{name: "302 redirect", serve: func(w http.ResponseWriter, _ *http.Request) {
+		w.Header().Set("Location", location)
+		writeText(w, http.StatusFound, "")
+	}}
+}
+
+// SlackReset resets the connection and takes nothing.
+func SlackReset() SlackFault {
+	return SlackFault{name: "connection reset", serve: func(w http.ResponseWriter, _ *http.Request) { reset(w) }}
+}
+
+// SlackTakesThenDrops takes the message and drops the connection: the answer is lost.
+func SlackTakesThenDrops() SlackFault {
+	return SlackFault{name: "taken, answer lost", taken: true, serve: func(w http.ResponseWriter, _ *http.Request) { reset(w) }}
+}
+
+// SlackTakesThenFails takes the message and answers 500 all the same.
+func SlackTakesThenFails() SlackFault {
+	f := SlackAnswer(http.StatusInternalServerError, "rollup_error")
+	f.name, f.taken = "taken, then 500", true
+	return f
+}
+
+// SlackTakesThenHangs takes the message and never answers; the call ends when the client goes away.
+func SlackTakesThenHangs() SlackFault {
+	return SlackFault{name: "taken, then hangs", taken: true, serve: func(_ http.ResponseWriter, r *http.Request) { hang(r) }}
+}
+
+// SlackTakesLate takes the message and says ok after a while.
+func SlackTakesLate(d time.Duration) SlackFault {
+	return SlackFault{name: "taken, ok comes late", taken: true, serve: func(w http.ResponseWriter, r *http.Request) {
+		if pause(r.Context(), d) {
+			writeText(w, http.StatusOK, "ok")
+		}
+	}}
+}
+
+// pendingSlack is a fault that was asked for.
+type pendingSlack struct {
+	fault SlackFault
+	times int // posts left; below 0 without end
+}
+
+// due takes the fault for this post, if there is one. The caller holds s.mu.
+func (s *Slack) due(raw json.RawMessage) SlackFault {
+	for _, p := range s.faults {
+		if p.times == 0 || p.fault.blocks && !hasBlocks(raw) {
+			continue
+		}
+		if p.times > 0 {
+			p.times--
+		}
+		return p.fault
+	}
+	return SlackFault{}
+}
+
+func hasBlocks(raw json.RawMessage) bool {
+	var m struct {
+		Blocks      []json.RawMessage
+		Attachments []struct{ Blocks []json.RawMessage }
+	}
+	_ = json.Unmarshal(raw, &m) // it passed check
+	for _, a := range m.Attachments {
+		if len(a.Blocks) > 0 {
+			return true
+		}
+	}
+	return len(m.Blocks) > 0
+}

@@ -1,0 +1,305 @@
+package sandbox
+
+import (
+	"bytes"
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+)
+
+// Story tells, with a built function, what the function does when things happen in a cloud.
+type Story struct {
+	Function string    // path of the binary
+	Out      io.Writer // the terminal
+	Fast     bool      // no pauses for a reader
+	Render   RenderOptions
+}
+
+// The cast: two load balancers with a dozen backends.
+const (
+	web, api = "lb-8a3k2m1q", "lb-c4r9t0zw"
+
+	readLine    = 700 * time.Millisecond  // for a line of narration
+	readMessage = 1900 * time.Millisecond // for a message
+)
+
+func instance(name, ip string) Instance {
+	// The id follows from the name, so that the story is the same each time.
+	return Instance{ID: "ins-" + strings.ReplaceAll(name, "-", "") + "k2x", Name: name, LanIP: ip, Status: 2, Weight: 10}
+}
+
+// scene is one thing that happens, and what people must hear of it.
+type scene struct {
+	title string
+	do    func(*stage)
+	event string   // by hand; "" is the timer
+	ticks int      // invocations; 0 is one. Only the last may send a message
+	want  []string // words of the message, in lower case; none means that there must be no message
+}
+
+func scenes() []scene {
+	web07, web08 := instance("web-07", "10.0.3.17"), instance("web-08", "10.0.3.18")
+	web03, api05 := instance("web-03", "10.0.3.13"), instance("api-05", "10.0.5.15")
+	return []scene{{
+		title: "The function is deployed. Its first tick has nothing to compare with: it says what it watches.",
+		want:  []string{"watching", "prod-web", "prod-api"},
+	}, {
+		title: "A minute later nothing has happened. Nobody is told that.",
+	}, {
+		title: "An operator shuts web-07 down.",
+		do:    func(s *stage) { s.cloud.SetStatus(web07.ID, 4) },
+		want:  []string{"web-07", "prod-web", "shut down"},
+	}, {
+		title: "web-07 is started again.",
+		do:    func(s *stage) { s.cloud.SetStatus(web07.ID, 2) },
+		want:  []string{"web-07", "prod-web", "recovered"},
+	}, {
+		title: "Somebody unbinds api-05 from prod-api.",
+		do:    func(s *stage) { s.cloud.Unbind(region, api, api05.ID) },
+		want:  []string{"api-05", "prod-api", "removed"},
+	}, {
+		title: "A new web-08 is bound to prod-web.",
+		do:    func(s *stage) { s.cloud.Bind(region, web, web08) },
+		want:  []string{"web-08", "prod-web", "added"},
+	}, {
+		title: "web-03 crashes, and Slack is down at the same moment. The alert is owed.",
+		do: func(s *stage) {
+			s.cloud.SetStatus(web03.ID, 1)
+			s.slack.Fail(SlackAnswer(http.StatusServiceUnavailable, "service unavailable"), -1)
+		},
+	}, {
+		title: "The platform kills the instance. A new one starts cold, Slack is back: the alert arrives.",
+		do: func(s *stage) {
+			s.slack.ClearFaults()
+			_ = s.function.Close() // never fails
+		},
+		want: []string{"web-03", "prod-web", "left running"},
+	}, {
+		title: "The cloud's API answers 502 for prod-api. One bad tick is no news, and no removal; three are a blind spot.",
+		do:    func(s *stage) { s.cloud.Fail(api, FaultStatus(http.StatusBadGateway), -1) },
+		ticks: 3,
+		want:  []string{"prod-api", "cannot read"},
+	}, {
+		title: "The API is well again.",
+		do:    func(s *stage) { s.cloud.ClearFaults() },
+		want:  []string{"prod-api", "readable again"},
+	}, {
+		title: "The API claims once, in perfect form, that prod-web is empty. It is not, and nobody is woken up.",
+		do:    func(s *stage) { s.cloud.Fail(web, FaultEmptyPool(), 1) },
+		ticks: 2,
+	}, {
+		title: `Somebody asks how things stand: {"action":"report"}`,
+		event: `{"action":"report"}`,
+		want:  []string{"prod-web", "prod-api", "web-03"},
+	}}
+}
+
+// stage is everything a story plays on.
+type stage struct {
+	Story
+	cloud    *Cloud
+	slack    *Slack
+	function *Function
+	settings map[string]string
+	role     Credential
+	logs     []string // of instances that are gone
+	ticks    int
+	told     int // messages shown
+}
+
+// Tell plays the story and checks it: a message that should have come and did not, or one too many, is an error.
+func (s Story) Tell(ctx context.Context) error {
+	st := &stage{Story: s, cloud: NewCloud(), slack: NewSlack()}
+	st.Render.Width = cmp.Or(max(min(st.Render.Width, 120), 0), 100)
+	st.slack.Unlimited = true // the story squeezes a quarter of an hour into half a minute
+	// The platform refuses state under /tmp, and so does the function.
+	dir, err := os.MkdirTemp("/var/tmp", "clbwatch-sandbox-")
+	if err != nil {
+		return fmt.Errorf("make a folder for the state: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // what is left there harms nobody
+	apiURL, stopCloud, err := serve(st.cloud)
+	if err != nil {
+		return err
+	}
+	defer stopCloud()
+	slackURL, stopSlack, err := serve(st.slack)
+	if err != nil {
+		return err
+	}
+	defer stopSlack()
+	for i := range 7 {
+		st.cloud.Bind(region, web, instance(fmt.Sprintf("web-%02d", i+1), fmt.Sprintf("10.0.3.%d", 11+i)))
+	}
+	for i := range 5 {
+		st.cloud.Bind(region, api, instance(fmt.Sprintf("api-%02d", i+1), fmt.Sprintf("10.0.5.%d", 11+i)))
+	}
+	st.settings = map[string]string{
+		"CLB_IDS": web + "=prod-web," + api + "=prod-api", "CLB_REGION": region, "CLB_ENDPOINT": apiURL + APIPath,
+		"CLB_BLIND_AFTER": "3", "CLB_RATE": "100", "SLACK_WEBHOOK_URL": st.slack.URL(slackURL), "STATE_URL": "file://" + dir,
+	}
+	defer func() {
+		if st.function != nil {
+			_ = st.function.Close()
+		}
+	}()
+
+	st.say("Two load balancers in %s: prod-web with 7 backends, prod-api with 5.\n"+
+		"Each tick is one call of the built function, as the platform's timer makes it. What Slack shows is drawn below it.", region)
+	for _, sc := range scenes() {
+		if err := st.play(ctx, sc); ctx.Err() != nil {
+			return ctx.Err()
+		} else if err != nil {
+			return fmt.Errorf("%q: %w\nthe function's log:\n%s", sc.title, err, strings.Join(st.log(), "\n"))
+		}
+	}
+	st.say("%d ticks and a report, %d API calls, %d messages. To watch your own load balancers: README.md", st.ticks, st.cloud.Calls(), st.told)
+	return nil
+}
+
+// serve serves h on a loopback port.
+func serve(h http.Handler) (base string, stop func(), err error) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", nil, fmt.Errorf("serve the sandbox: %w", err)
+	}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = srv.Serve(l) }() // ends with Close
+	return "http://" + l.Addr().String(), func() { _ = srv.Close() }, nil
+}
+
+func (s *stage) play(ctx context.Context, sc scene) error {
+	s.say("%s", sc.title)
+	s.wait(ctx, readLine)
+	if sc.do != nil {
+		sc.do(s)
+	}
+	for i := range max(sc.ticks, 1) {
+		if err := s.invoke(ctx, sc.event); err != nil {
+			return err
+		}
+		last := i == max(sc.ticks, 1)-1
+		if n := len(s.slack.Messages()) - s.told; n > 0 && !last {
+			return fmt.Errorf("a message came %d ticks early", max(sc.ticks, 1)-1-i)
+		}
+	}
+	text, err := s.show()
+	if err != nil {
+		return err
+	}
+	switch {
+	case len(sc.want) == 0 && text != "":
+		return fmt.Errorf("a message came that should not have come")
+	case len(sc.want) > 0 && text == "":
+		return fmt.Errorf("no message came")
+	}
+	for _, word := range sc.want {
+		if !strings.Contains(strings.ToLower(text), word) {
+			return fmt.Errorf("the message does not say %q", word)
+		}
+	}
+	if text == "" {
+		s.wait(ctx, readLine)
+		return nil
+	}
+	s.wait(ctx, readMessage)
+	return nil
+}
+
+// invoke runs the function once, starting an instance if there is none.
+func (s *stage) invoke(ctx context.Context, event string) error {
+	payload, word := []byte(event), "report"
+	if event == "" {
+		payload, word = TimerEvent(time.Now().Truncate(time.Second)), "tick"
+		s.ticks++
+	}
+	if s.function != nil && s.function.gone() {
+		s.logs = append(s.logs, s.function.Logs()...)
+		s.function = nil
+	}
+	if s.function == nil {
+		f, err := Start(ctx, s.Function, s.settings, WithCredential(s.rotate))
+		if err != nil {
+			return err
+		}
+		s.function = f
+	}
+	began := time.Now()
+	answer, ferr, err := s.function.Invoke(ctx, payload)
+	if err != nil {
+		return err
+	}
+	line := string(answer)
+	if ferr != nil {
+		line = ferr.Error()
+	}
+	if len(line) > 160 {
+		line = line[:160] + "…"
+	}
+	_, err = fmt.Fprintln(s.Out, s.paint(fmt.Sprintf("  %s  %s  %d ms", word, clean(line), time.Since(began).Milliseconds()), dim))
+	if ferr != nil && err == nil {
+		err = ferr
+	}
+	return err
+}
+
+// rotate gives the function a new credential with each invocation and ends the last: who keeps one is refused.
+func (s *stage) rotate() Credential {
+	s.cloud.Revoke(s.role.SecretID)
+	s.role = s.cloud.Issue()
+	return s.role
+}
+
+// show draws the messages that came since the last call and returns them as plain text.
+func (s *stage) show() (plain string, err error) {
+	o := s.Render
+	o.Width -= 4
+	var text, drawn bytes.Buffer
+	for _, m := range s.slack.Messages()[s.told:] {
+		s.told++
+		uncoloured := o
+		uncoloured.Color, uncoloured.Width = false, 10_000
+		if err := Render(&text, m.Raw, uncoloured); err != nil {
+			return "", err
+		}
+		drawn.Reset()
+		if err := Render(&drawn, m.Raw, o); err != nil {
+			return "", err
+		}
+		head := s.paint("  Slack", "1;35")
+		body := strings.ReplaceAll(strings.TrimSuffix(drawn.String(), "\n"), "\n", "\n    ")
+		if _, err := fmt.Fprintf(s.Out, "%s\n    %s\n", head, body); err != nil {
+			return "", err
+		}
+	}
+	return text.String(), nil
+}
+
+func (s *stage) say(format string, args ...any) {
+	_, _ = fmt.Fprintf(s.Out, "\n%s\n", s.paint(fmt.Sprintf(format, args...), bold)) // the next message tells of a lost terminal
+}
+
+func (s *stage) paint(text, sgr string) string {
+	return (&drawing{RenderOptions: s.Render}).paint(text, sgr)
+}
+
+func (s *stage) wait(ctx context.Context, d time.Duration) {
+	if !s.Fast {
+		pause(ctx, d)
+	}
+}
+
+// log is what the function logged, at most the last 30 lines.
+func (s *stage) log() []string {
+	all := s.logs
+	if s.function != nil {
+		all = append(all, s.function.Logs()...)
+	}
+	return all[max(len(all)-30, 0):]
+}

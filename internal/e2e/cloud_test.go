@@ -1,0 +1,298 @@
+package e2e
+
+import (
+	"bytes"
+	"context"
+	"encoding/json"
+	"errors"
+	"flag"
+	"fmt"
+	"io/fs"
+	"maps"
+	"net/http/httptest"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"clbwatch/internal/sandbox"
+)
+
+// binary is the function under test.
+var binary = flag.String("binary", "", "the built function; built here, under the race detector if the tests are, if not given")
+
+func TestMain(m *testing.M) {
+	flag.Parse()
+	os.Exit(run(m))
+}
+
+func run(m *testing.M) int {
+	if *binary != "" {
+		return m.Run()
+	}
+	dir, err := os.MkdirTemp("", "clbwatch-e2e-")
+	if err != nil {
+		panic(err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	*binary = filepath.Join(dir, "main")
+	args := []string{"build", "-buildvcs=false", "-o", *binary, "-ldflags=-X main.version=e2e"}
+	if race {
+		args = append(args, "-race")
+	}
+	cmd := exec.Command("go", append(args, "clbwatch")...)
+	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+	if err := cmd.Run(); err != nil {
+		panic(err)
+	}
+	return m.Run()
+}
+
+const (
+	region   = "ap-guangzhou"
+	web, api = "lb-8a3k2m1q", "lb-c4r9t0zw"
+)
+
+// lab is a cloud, a Slack and a place for state, and the settings of a function that uses them.
+type lab struct {
+	t        *testing.T
+	cloud    *sandbox.Cloud
+	slack    *sandbox.Slack
+	dir      string // of the state
+	settings map[string]string
+
+	mu      sync.Mutex
+	issued  []sandbox.Credential
+	outputs []string // everything the function wrote, answered or failed with
+}
+
+// newLab has two load balancers, web with three running backends and api with two.
+func newLab(t *testing.T) *lab {
+	t.Helper()
+	dir, err := os.MkdirTemp("/var/tmp", "clbwatch-e2e-") //nolint:usetesting // on SCF, state under /tmp is refused
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(dir) })
+	l := &lab{t: t, cloud: sandbox.NewCloud(), slack: sandbox.NewSlack(), dir: dir}
+	l.slack.Unlimited = true // a test does in a second what takes minutes
+	cloud, slack := httptest.NewServer(l.cloud), httptest.NewServer(l.slack)
+	t.Cleanup(func() { cloud.CloseClientConnections(); cloud.Close() })
+	t.Cleanup(func() { slack.CloseClientConnections(); slack.Close() })
+	l.settings = map[string]string{
+		"CLB_IDS": web + "=prod-web," + api, "CLB_ENDPOINT": cloud.URL + sandbox.APIPath, "CLB_RATE": "1000",
+		"SLACK_WEBHOOK_URL": l.slack.URL(slack.URL), "STATE_URL": "file://" + dir,
+	}
+	l.cloud.Bind(region, web, vm("web-1"), vm("web-2"), vm("web-3"))
+	l.cloud.Bind(region, api, vm("api-1"), vm("api-2"))
+	return l
+}
+
+// vm is a running instance; its id follows from its name.
+func vm(name string) sandbox.Instance {
+	return sandbox.Instance{ID: "ins-" + name, Name: name, LanIP: "10.0.3.17", Status: 2, Weight: 10}
+}
+
+// role is a fresh temporary credential for each invocation; older ones go on for a while, as at the real cloud.
+func (l *lab) role() sandbox.Credential {
+	cr := l.cloud.Issue()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.issued = append(l.issued, cr)
+	if n := len(l.issued); n > 8 {
+		l.cloud.Revoke(l.issued[n-9].SecretID)
+	}
+	return cr
+}
+
+// start starts an instance of the function.
+func (l *lab) start(opts ...sandbox.Option) *sandbox.Function {
+	l.t.Helper()
+	f, err := sandbox.Start(context.Background(), *binary, l.settings, append([]sandbox.Option{sandbox.WithCredential(l.role)}, opts...)...)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { l.end(f) })
+	return f
+}
+
+// end kills an instance and keeps what it wrote.
+func (l *lab) end(f *sandbox.Function) {
+	_ = f.Close()
+	l.note(strings.Join(f.Logs(), "\n"))
+	for _, line := range f.Logs() {
+		if strings.Contains(line, "DATA RACE") || strings.Contains(line, "panic") {
+			l.t.Errorf("the function wrote:\n%s", strings.Join(f.Logs(), "\n"))
+			return
+		}
+	}
+}
+
+func (l *lab) note(s string) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.outputs = append(l.outputs, s)
+}
+
+// summary is the answer to a tick.
+type summary struct{ CLBs, Read, Unreadable, Changes, Sent, Pending int }
+
+// try invokes a tick, which may fail.
+func (l *lab) try(f *sandbox.Function, opts ...sandbox.Option) (summary, error) {
+	l.t.Helper()
+	out, err := l.invoke(f, string(sandbox.TimerEvent(time.Now())), opts...)
+	var sum summary
+	if err == nil {
+		err = json.Unmarshal(out, &sum)
+	}
+	return sum, err
+}
+
+// tick invokes a tick, which must succeed.
+func (l *lab) tick(f *sandbox.Function, opts ...sandbox.Option) summary {
+	l.t.Helper()
+	sum, err := l.try(f, opts...)
+	if err != nil {
+		l.t.Fatalf("tick: %v", err)
+	}
+	return sum
+}
+
+func (l *lab) invoke(f *sandbox.Function, event string, opts ...sandbox.Option) ([]byte, error) {
+	l.t.Helper()
+	out, ferr, err := f.Invoke(context.Background(), []byte(event), opts...)
+	if ferr != nil {
+		err = ferr
+	}
+	l.note(fmt.Sprintf("%s %v", out, err))
+	return out, err
+}
+
+// settle ticks until nothing is owed: a run that was killed holds its lease until a little after its deadline.
+func (l *lab) settle(f *sandbox.Function) {
+	l.t.Helper()
+	for end := time.Now().Add(time.Minute); ; {
+		if sum := l.tick(f); sum.Pending == 0 && sum.Unreadable == 0 {
+			return
+		} else if time.Now().After(end) {
+			l.t.Fatalf("after a minute of ticks: %+v", sum)
+		}
+		<-time.After(50 * time.Millisecond)
+	}
+}
+
+// told lists what Slack was told of backends, such as "web-1 removed", in order, and other messages by their text.
+func (l *lab) told() []string {
+	l.t.Helper()
+	var all []string
+	for _, m := range l.slack.Messages() {
+		lines := changes(l.t, m.Raw)
+		if len(lines) == 0 {
+			lines = []string{text(l.t, m.Raw)}
+		}
+		all = append(all, lines...)
+	}
+	return all
+}
+
+// news is told without the first message, the baseline.
+func (l *lab) news() []string { return l.told()[1:] }
+
+var changeLine = regexp.MustCompile(`(?m)^(left running|removed|added|recovered) +(\S+)`)
+
+// changes are the lines of a message that tell of a backend.
+func changes(t *testing.T, raw json.RawMessage) (found []string) {
+	t.Helper()
+	for _, s := range strs(t, raw) {
+		for _, m := range changeLine.FindAllStringSubmatch(s, -1) {
+			found = append(found, m[2]+" "+m[1])
+		}
+	}
+	return found
+}
+
+// strs are all texts in a message.
+func strs(t *testing.T, raw json.RawMessage) (found []string) {
+	t.Helper()
+	var v any
+	if err := json.Unmarshal(raw, &v); err != nil {
+		t.Fatal(err)
+	}
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case map[string]any:
+			for _, k := range slices.Sorted(maps.Keys(v)) {
+				walk(v[k])
+			}
+		case []any:
+			for _, e := range v {
+				walk(e)
+			}
+		case string:
+			found = append(found, v)
+		}
+	}
+	walk(v)
+	return found
+}
+
+func text(t *testing.T, raw json.RawMessage) string {
+	t.Helper()
+	var m struct{ Text string }
+	if err := json.Unmarshal(raw, &m); err != nil {
+		t.Fatal(err)
+	}
+	return m.Text
+}
+
+// same reports whether two lists have the same elements.
+func same(a, b []string) bool {
+	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
+}
+
+// stateText is everything in the state, snapshots as they are stored.
+func (l *lab) stateText() string {
+	var all bytes.Buffer
+	err := filepath.WalkDir(l.dir, func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		all.Write(b)
+		return err
+	})
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		l.t.Fatal(err)
+	}
+	return all.String()
+}
+
+// command runs the binary as a command line, on a laptop.
+func (l *lab) command(args ...string) (stdout, stderr string, code int) {
+	l.t.Helper()
+	cr := l.cloud.Issue()
+	cmd := exec.CommandContext(l.t.Context(), *binary, args...)
+	cmd.Env = []string{"HOME=" + l.dir, "CLB_REGION=" + region, "TENCENTCLOUD_SECRET_ID=" + cr.SecretID,
+		"TENCENTCLOUD_SECRET_KEY=" + cr.SecretKey, "TENCENTCLOUD_TOKEN=" + cr.Token}
+	for k, v := range l.settings {
+		cmd.Env = append(cmd.Env, k+"="+v)
+	}
+	var out, errs bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &out, &errs
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		l.t.Fatal(err)
+	}
+	l.mu.Lock()
+	l.issued = append(l.issued, cr)
+	l.mu.Unlock()
+	l.note(out.String() + errs.String())
+	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}

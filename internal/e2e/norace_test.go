@@ -1,0 +1,6 @@
+//go:build !race
+
+package e2e
+
+// race says that the tests run under the race detector; then the function does too.
+const race = false

@@ -1,0 +1,734 @@
+package e2e
+
+import (
+	"encoding/json"
+	"fmt"
+	"math/rand/v2"
+	"net/http"
+	"net/url"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"clbwatch/internal/sandbox"
+)
+
+// Promise 1: no change is lost.
+
+func TestEveryKindOfChangeIsToldOnce(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	f := l.start()
+	l.tick(f)
+	for _, step := range []struct {
+		do   func()
+		want []string
+	}{
+		{func() {}, nil},
+		{func() { l.cloud.SetStatus("ins-web-1", 4) }, []string{"web-1 left running"}},
+		{func() { l.cloud.SetStatus("ins-web-1", 9) }, nil},
+		{func() { l.cloud.SetStatus("ins-web-1", 2) }, []string{"web-1 recovered"}},
+		{func() { l.cloud.Unbind(region, web, "ins-web-1") }, []string{"web-1 removed"}},
+		{func() { l.cloud.Bind(region, web, vm("web-4")) }, []string{"web-4 added"}},
+		{func() { l.cloud.SetWeight(region, web, "ins-web-2", 0) }, nil},
+		{func() { l.cloud.SetStatus("ins-api-1", 99); l.cloud.Unbind(region, web, "ins-web-2") }, []string{"api-1 left running", "web-2 removed"}},
+		{func() { l.cloud.Create(region, api) }, []string{"api-1 removed", "api-2 removed"}}, // really emptied
+	} {
+		before := len(l.slack.Messages())
+		step.do()
+		l.tick(f)
+		messages := l.slack.Messages()[before:]
+		var got []string
+		for _, m := range messages {
+			got = append(got, changes(t, m.Raw)...)
+		}
+		if !same(got, step.want) || len(messages) > 1 {
+			t.Errorf("told %q in %d messages, want %q in one at the most", got, len(messages), step.want)
+		}
+	}
+	if r := l.slack.Refused(); len(r) > 0 {
+		t.Errorf("Slack refused %q", r)
+	}
+}
+
+// TestKill kills the function with SIGKILL at random moments while backends come and go, 60 changes in all.
+func TestKill(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	f := l.start()
+	start := time.Now()
+	l.tick(f)
+	usual := time.Since(start)
+	var want []string
+	kills, attempts := 0, 0
+	rnd := rand.New(rand.NewPCG(7, uint64(time.Now().UnixNano())))
+	for i := range 60 {
+		name := fmt.Sprintf("new-%d", i/2)
+		if i%2 == 0 {
+			l.cloud.Bind(region, web, vm(name))
+			want = append(want, name+" added")
+		} else {
+			l.cloud.Unbind(region, web, "ins-"+name)
+			want = append(want, name+" removed")
+		}
+		// The next change may only come when this one was seen, or there is nothing to tell.
+		for seen := false; !seen; {
+			before := l.slack.Attempts()
+			if rnd.IntN(2) == 0 {
+				var wg sync.WaitGroup
+				wg.Go(func() { _, _ = l.try(f, sandbox.WithTimeout(time.Second)) })
+				<-time.After(time.Duration(rnd.Int64N(int64(usual + usual/2))))
+				f.Kill()
+				wg.Wait()
+				l.end(f)
+				kills++
+				if l.slack.Attempts() > before {
+					attempts++ // it may have died between Slack's answer and the mark
+				}
+				f = l.start()
+				continue
+			}
+			_, err := l.try(f, sandbox.WithTimeout(time.Second))
+			seen = err == nil
+		}
+		if i%10 == 9 {
+			l.settle(f) // or all later news would wait behind the lease of a run that was killed
+		}
+	}
+	count := make(map[string]int)
+	doubles := 0
+	for _, n := range l.news() {
+		if count[n]++; count[n] > 1 {
+			doubles++
+		}
+	}
+	for _, w := range want {
+		if count[w] == 0 {
+			t.Errorf("%q was never told", w)
+		}
+		delete(count, w)
+	}
+	if len(count) > 0 {
+		t.Errorf("told %v, which did not happen", count)
+	}
+	if kills < 20 {
+		t.Errorf("only %d kills", kills)
+	}
+	// A message that was repeated has at most the news of a few ticks in it.
+	if doubles > 0 && attempts == 0 {
+		t.Errorf("%d doubles though no run was killed after it called Slack", doubles)
+	}
+	t.Logf("60 changes, %d kills, %d of them after Slack was called, %d news told twice in %d messages", kills, attempts, doubles, len(l.slack.Messages()))
+}
+
+func TestFourOverlappingInstances(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	var fs []*sandbox.Function
+	for range 4 {
+		fs = append(fs, l.start())
+	}
+	l.tick(fs[0])
+	var want []string
+	for i := range 10 {
+		name := fmt.Sprintf("new-%d", i)
+		l.cloud.Bind(region, web, vm(name))
+		want = append(want, name+" added")
+		var wg sync.WaitGroup
+		for _, f := range fs {
+			wg.Go(func() {
+				if _, err := l.try(f); err != nil {
+					t.Errorf("tick: %v", err)
+				}
+			})
+		}
+		wg.Wait()
+	}
+	l.settle(fs[0])
+	if got := l.news(); !same(got, want) {
+		t.Errorf("told %q, want each once: %q", got, want)
+	}
+}
+
+func TestTheSameEventThreeTimes(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	f := l.start()
+	l.tick(f)
+	l.cloud.SetStatus("ins-web-1", 4)
+	event := string(sandbox.TimerEvent(time.Now()))
+	for range 3 {
+		if _, err := l.invoke(f, event); err != nil {
+			t.Fatal(err)
+		}
+	}
+	l.cloud.SetStatus("ins-web-2", 4)
+	var wg sync.WaitGroup
+	for range 3 {
+		wg.Go(func() { _, _ = l.invoke(f, event) })
+	}
+	wg.Wait()
+	l.settle(f)
+	if got, want := l.news(), []string{"web-1 left running", "web-2 left running"}; !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+func TestSlackDownAcrossAColdStart(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	f := l.start()
+	l.tick(f)
+	l.slack.Fail(sandbox.SlackAnswer(http.StatusServiceUnavailable, "down"), -1)
+	l.cloud.SetStatus("ins-web-1", 4)
+	if sum := l.tick(f); sum.Pending != 1 || sum.Sent != 0 {
+		t.Errorf("with Slack down: %+v, want 1 owed", sum)
+	}
+	l.end(f)
+	l.cloud.SetStatus("ins-web-1", 2) // it opens and ends while nobody can be told
+	f = l.start()
+	if sum := l.tick(f); sum.Pending == 0 {
+		t.Errorf("with Slack down: %+v, want something owed", sum)
+	}
+	l.end(f)
+	l.slack.ClearFaults()
+	f = l.start()
+	if sum := l.tick(f); sum.Pending != 0 {
+		t.Errorf("with Slack back: %+v, want nothing owed", sum)
+	}
+	if got, want := l.news(), []string{"web-1 left running", "web-1 recovered"}; !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+func TestStateThatCannotBeWritten(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	f := l.start()
+	l.tick(f)
+	heads := filepath.Join(l.dir, "head")
+	if err := os.Rename(heads, heads+"-away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(heads, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	l.cloud.SetStatus("ins-web-1", 4)
+	if sum, err := l.try(f); err == nil {
+		t.Errorf("tick without state: %+v, want an error", sum)
+	}
+	if err := os.Remove(heads); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(heads+"-away", heads); err != nil {
+		t.Fatal(err)
+	}
+	l.tick(f)
+	if got, want := l.news(), []string{"web-1 left running"}; !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+// Promise 2: a change is told once; twice only where an answer from Slack, or the mark after it, was lost.
+
+func TestSlackFaults(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		fault   sandbox.SlackFault
+		doubled bool // Slack took it, and the answer was lost
+	}{
+		{sandbox.SlackAnswer(http.StatusInternalServerError, "rollup_error"), false},
+		{sandbox.SlackAnswer(http.StatusServiceUnavailable, ""), false},
+		{sandbox.SlackAnswer(http.StatusOK, "<html>"), false},
+		{sandbox.SlackAnswer(http.StatusNotFound, "no_service"), false},
+		{sandbox.SlackAnswer(http.StatusForbidden, "invalid_token"), false},
+		{sandbox.SlackAnswer(http.StatusGone, "channel_is_archived"), false},
+		{sandbox.SlackRateLimited("30"), false},
+		{sandbox.SlackRateLimited(""), false},
+		{sandbox.SlackRateLimited("Mon, 23 Nov 2126 04:53:00 GMT"), false},
+		{sandbox.SlackRefusesBlocks(), false},
+		{sandbox.SlackRedirect("/elsewhere"), false},
+		{sandbox.SlackReset(), false},
+		{sandbox.SlackTakesThenDrops(), true},
+		{sandbox.SlackTakesThenFails(), true},
+		{sandbox.SlackTakesThenHangs(), true},
+		{sandbox.SlackTakesLate(100 * time.Millisecond), false},
+	} {
+		t.Run(tt.fault.String(), func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t)
+			f := l.start(sandbox.WithTimeout(5 * time.Second))
+			l.tick(f)
+			l.slack.Fail(tt.fault, 1)
+			l.cloud.SetStatus("ins-web-1", 4)
+			l.tick(f)
+			l.settle(f)
+			l.cloud.SetStatus("ins-web-2", 4)
+			l.tick(f)
+			var got []string
+			for _, m := range l.slack.Messages()[1:] {
+				for _, name := range []string{"web-1", "web-2"} {
+					if strings.Contains(text(t, m.Raw), name) {
+						got = append(got, name)
+					}
+				}
+			}
+			want := []string{"web-1", "web-2"}
+			if tt.doubled {
+				want = []string{"web-1", "web-1", "web-2"}
+			}
+			if !slices.Equal(got, want) {
+				t.Errorf("told of %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+func TestMessageRefusedForGoodBlocksNothing(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	f := l.start()
+	l.tick(f)
+	l.slack.Fail(sandbox.SlackAnswer(http.StatusBadRequest, "invalid_payload"), -1)
+	l.cloud.SetStatus("ins-web-1", 4)
+	before := l.slack.Attempts()
+	if sum := l.tick(f); sum.Pending != 0 {
+		t.Errorf("%+v, want nothing owed: it would never be taken", sum)
+	}
+	if n := l.slack.Attempts() - before; n != 2 {
+		t.Errorf("%d attempts, want 2: as it is and as plain text", n)
+	}
+	if !strings.Contains(strings.Join(f.Logs(), "\n"), "invalid_payload") {
+		t.Error("the log does not say what Slack said")
+	}
+	l.slack.ClearFaults()
+	l.cloud.SetStatus("ins-web-2", 4)
+	l.tick(f)
+	if got, want := l.news(), []string{"web-2 left running"}; !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+// Promise 3: nothing but a whole and verified reading is taken for a removal.
+
+func TestAPIFaults(t *testing.T) {
+	t.Parallel()
+	for _, fault := range append(sandbox.Faults(), sandbox.FaultCode(4300, "RequestForbidden", "closed"),
+		sandbox.FaultCode(6100, "ActionNotFound", "x"), sandbox.FaultHang()) {
+		t.Run(fault.String(), func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t)
+			for i := range 130 { // two pages
+				l.cloud.Bind(region, web, vm(fmt.Sprintf("web-%d", i)))
+			}
+			f := l.start(sandbox.WithTimeout(4 * time.Second))
+			l.tick(f)
+			times := -1
+			if fault.String() == sandbox.FaultEmptyPool().String() {
+				times = 1 // for longer it cannot be told from the truth
+			}
+			l.cloud.Fail(web, fault, times)
+			for range 4 {
+				l.tick(f)
+			}
+			l.cloud.ClearFaults()
+			l.tick(f)
+			l.cloud.Unbind(region, web, "ins-web-3")
+			l.tick(f)
+			got := l.news()
+			backends := slices.DeleteFunc(slices.Clone(got), func(s string) bool { return !strings.HasSuffix(s, "removed") })
+			if !slices.Equal(backends, []string{"web-3 removed"}) {
+				t.Errorf("told %q, want the one removal that happened", got)
+			}
+			others := len(got) - 1
+			if others != 0 && others != 2 {
+				t.Errorf("told %q, want nothing else, or that it cannot be read and that it can again", got)
+			}
+		})
+	}
+}
+
+func TestAPIFaultThatPassesIsNotNews(t *testing.T) {
+	t.Parallel()
+	for _, fault := range sandbox.Faults() {
+		t.Run(fault.String(), func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t)
+			f := l.start()
+			l.tick(f)
+			for range 2 {
+				l.cloud.Fail("", fault, 1)
+				l.tick(f)
+			}
+			l.tick(f)
+			if got := l.news(); len(got) != 0 {
+				t.Errorf("told %q, want nothing", got)
+			}
+		})
+	}
+}
+
+// Promise 4: one unreadable load balancer delays no other; a hanging call does not outlive the deadline.
+
+func TestOneHangingLoadBalancerDelaysNoOther(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	f := l.start(sandbox.WithTimeout(5 * time.Second))
+	l.tick(f)
+	l.cloud.Fail(web, sandbox.FaultHang(), -1)
+	l.cloud.SetStatus("ins-api-1", 4)
+	if sum := l.tick(f); sum.Read != 1 || sum.Unreadable != 1 || sum.Sent != 1 {
+		t.Errorf("%+v, want the other read and told", sum)
+	}
+	if got, want := l.news(), []string{"api-1 left running"}; !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+func TestShortDeadlines(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	f := l.start()
+	l.tick(f)
+	l.cloud.Fail("", sandbox.FaultHang(), -1)
+	for _, limit := range []time.Duration{time.Millisecond, 50 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second} {
+		sum, err := l.try(f, sandbox.WithTimeout(limit))
+		if err == nil || strings.Contains(err.Error(), "TimeLimitReached") {
+			t.Errorf("with %v for a hanging API: %+v, %v, want an error of its own in time", limit, sum, err)
+		}
+	}
+	l.cloud.ClearFaults()
+	l.cloud.SetStatus("ins-web-1", 4)
+	l.slack.Fail(sandbox.SlackTakesThenHangs(), 1)
+	if sum, err := l.try(f, sandbox.WithTimeout(2*time.Second)); err != nil || sum.Pending == 0 {
+		t.Errorf("with 2 s for a hanging Slack: %+v, %v, want it owed, in time", sum, err)
+	}
+}
+
+// Promise 5: no secret in a log, an error, an answer or the stored state.
+
+func TestNoSecretLeaks(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	f := l.start(sandbox.WithTimeout(3 * time.Second))
+	l.tick(f)
+	n := 0
+	for _, fault := range sandbox.Faults() {
+		l.cloud.Fail("", fault, -1)
+		l.cloud.SetStatus("ins-web-1", 2+2*(n%2))
+		_, _ = l.try(f)
+		l.cloud.ClearFaults()
+		n++
+	}
+	for _, fault := range []sandbox.SlackFault{
+		sandbox.SlackReset(), sandbox.SlackAnswer(404, "no_service"), sandbox.SlackAnswer(400, "invalid_payload"), sandbox.SlackRedirect("/x"),
+		sandbox.SlackRateLimited(""), sandbox.SlackTakesThenHangs(), sandbox.SlackTakesThenDrops(), sandbox.SlackAnswer(500, "x"),
+	} {
+		l.slack.Fail(fault, -1)
+		l.cloud.SetStatus("ins-web-1", 2+2*(n%2))
+		_, _ = l.try(f)
+		_, _ = l.invoke(f, `{"action":"report"}`)
+		_, _ = l.invoke(f, `{"action":"test"}`)
+		l.slack.ClearFaults()
+		n++
+	}
+	gone := strings.Replace(l.settings["SLACK_WEBHOOK_URL"], "127.0.0.1", "127.0.0.9", 1)
+	_, _ = l.try(f, sandbox.WithSetting("SLACK_WEBHOOK_URL", gone))
+	_, _ = l.try(f, sandbox.WithSetting("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/hunter2\x7f"))
+	_, _ = l.try(f, sandbox.WithSetting("CLB_RATE", "x"))
+	_, _ = l.invoke(f, `{"action":"nonsense"}`)
+	for _, args := range [][]string{{"report"}, {"report", "--json"}, {"check"}, {"check", "--send"}, {"tick", "--dry-run"}, {"tick"}, {"version"}, {"x"}} {
+		l.command(args...)
+	}
+	l.end(f)
+
+	hook, err := url.Parse(l.settings["SLACK_WEBHOOK_URL"])
+	if err != nil {
+		t.Fatal(err)
+	}
+	secrets := []string{hook.Path[strings.LastIndex(hook.Path, "/")+1:], "hunter2"}
+	for _, cr := range l.issued {
+		secrets = append(secrets, cr.SecretKey, cr.Token, cr.SecretID)
+	}
+	seen := strings.Join(l.outputs, "\n") + l.stateText()
+	if len(seen) < 10_000 {
+		t.Fatalf("only %d bytes to look at", len(seen))
+	}
+	for _, s := range secrets {
+		if s == "" || strings.Contains(seen, s) {
+			t.Errorf("%q is in a log, an error, an answer or the state", s)
+		}
+	}
+}
+
+// Promise 6: no text from the cloud is markup to Slack; every message is inside Slack's limits.
+
+func TestHostileNames(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	f := l.start()
+	l.tick(f)
+	hostile := "<!channel> <@U024BE7LH|boss> <https://evil.example|Open console> *b* `c` :fire: & \n>quote\u202e\u2028\x00" + strings.Repeat("界", 40)
+	bad := vm("x")
+	bad.Name, bad.LanIP = hostile, hostile
+	l.cloud.Bind(region, web, bad)
+	l.tick(f)
+	l.cloud.SetStatus("ins-x", 4)
+	l.tick(f)
+	l.cloud.Fail(api, sandbox.FaultCode(6000, hostile, hostile), -1)
+	for range 3 {
+		l.tick(f)
+	}
+	if _, err := l.invoke(f, `{"action":"report"}`); err != nil {
+		t.Error(err)
+	}
+	messages := l.slack.Messages()[1:]
+	if len(messages) != 4 || len(l.slack.Refused()) != 0 {
+		t.Fatalf("%d messages, want 4; refused: %q", len(messages), l.slack.Refused())
+	}
+	for _, m := range messages {
+		var v any
+		if err := json.Unmarshal(m.Raw, &v); err != nil {
+			t.Fatal(err)
+		}
+		for _, s := range markup(v) {
+			for _, bad := range []string{"<!channel>", "<@U", "<https://evil", "\u202e", "\u2028", "\x00"} {
+				if strings.Contains(s, bad) {
+					t.Errorf("markup that Slack parses has %q in it: %q", bad, s)
+				}
+			}
+		}
+	}
+}
+
+// markup are the texts of a message that Slack parses: text and fallback, and mrkdwn text objects.
+func markup(v any) (found []string) {
+	switch v := v.(type) {
+	case []any:
+		for _, e := range v {
+			found = append(found, markup(e)...)
+		}
+	case map[string]any:
+		_, hasType := v["type"]
+		for k, e := range v {
+			if s, ok := e.(string); ok && (k == "fallback" || k == "text" && (!hasType || v["type"] == "mrkdwn")) {
+				found = append(found, s)
+			}
+			found = append(found, markup(e)...)
+		}
+	}
+	return found
+}
+
+func TestFiveThousandChangesAreOneMessage(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	var ids []string
+	for i := range 50 {
+		lb := fmt.Sprintf("lb-mass%04d", i)
+		ids = append(ids, lb)
+		var pool []sandbox.Instance
+		for j := range 100 {
+			pool = append(pool, vm(fmt.Sprintf("m-%d-%d", i, j)))
+		}
+		l.cloud.Bind(region, lb, pool...)
+	}
+	l.settings["CLB_IDS"] = strings.Join(ids, " ")
+	f := l.start()
+	l.tick(f)
+	for i, lb := range ids {
+		var pool []sandbox.Instance
+		for j := range 100 {
+			down := vm(fmt.Sprintf("m-%d-%d", i, j))
+			down.Status = 4
+			pool = append(pool, down)
+		}
+		l.cloud.Bind(region, lb, pool...)
+	}
+	if sum := l.tick(f); sum.Changes != 5000 || sum.Sent != 1 || sum.Pending != 0 {
+		t.Errorf("%+v, want 5000 changes in one message", sum)
+	}
+	if got := text(t, l.slack.Messages()[1].Raw); !strings.Contains(strings.ReplaceAll(got, ",", ""), "5000") || !strings.Contains(got, "50 load balancers") {
+		t.Errorf("the message is %q, want the exact total", got)
+	}
+	if _, err := l.invoke(f, `{}`); err != nil {
+		t.Error(err)
+	}
+	if r := l.slack.Refused(); len(r) > 0 {
+		t.Errorf("Slack refused %q", r)
+	}
+}
+
+// Promise 7: state that is damaged, foreign or unreadable is an error, never a fresh start.
+
+func TestDamagedState(t *testing.T) {
+	t.Parallel()
+	heads := func(l *lab) []string {
+		files, err := filepath.Glob(filepath.Join(l.dir, "head", "*"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return files
+	}
+	for name, damage := range map[string]func(l *lab) error{
+		"newest head cut short": func(l *lab) error { return os.Truncate(heads(l)[0], 20) },
+		"newest head empty":     func(l *lab) error { return os.Truncate(heads(l)[0], 0) },
+		"all heads deleted": func(l *lab) error {
+			return os.RemoveAll(filepath.Join(l.dir, "head"))
+		},
+		"snapshot deleted": func(l *lab) error { return os.RemoveAll(filepath.Join(l.dir, "snap")) },
+		"a foreign file":   func(l *lab) error { return os.WriteFile(filepath.Join(l.dir, "head", "0.json"), []byte("{}"), 0o600) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t)
+			f := l.start()
+			l.tick(f)
+			if err := damage(l); err != nil {
+				t.Fatal(err)
+			}
+			l.cloud.SetStatus("ins-web-1", 4)
+			for range 3 {
+				if sum, err := l.try(f); err == nil {
+					t.Errorf("tick = %+v, want an error", sum)
+				}
+			}
+			if got := l.news(); len(got) != 0 {
+				t.Errorf("told %q, want nothing", got)
+			}
+		})
+	}
+}
+
+// The platform.
+
+func TestSettingsAndCredentialsArePerInvocation(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	f := l.start()
+	if _, err := l.try(f, sandbox.WithSetting("CLB_IDS", "lb!")); err == nil || !strings.Contains(err.Error(), "CLB_IDS") {
+		t.Errorf("with a bad setting: %v, want an error that names it", err)
+	}
+	if _, err := l.try(f, sandbox.WithSetting("SLACK_WEBHOOK_URL", "")); err == nil || !strings.Contains(err.Error(), "SLACK_WEBHOOK_URL") {
+		t.Errorf("without a webhook: %v, want an error that names it", err)
+	}
+	if _, err := l.try(f, sandbox.WithSetting("STATE_URL", "file:///tmp/x")); err == nil || !strings.Contains(err.Error(), "STATE_URL") {
+		t.Errorf("with state in /tmp: %v, want an error that names it", err)
+	}
+	noRole, err := sandbox.Start(t.Context(), *binary, l.settings)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.end(noRole)
+	if _, err := l.try(noRole); err == nil || !strings.Contains(err.Error(), "no execution role") {
+		t.Errorf("without a role: %v, want an error that says so", err)
+	}
+	if len(l.slack.Messages()) != 0 || strings.Contains(l.stateText(), `"n":1`) {
+		t.Error("a bad setting touched the state or Slack")
+	}
+	for range 20 { // role() takes old credentials back
+		l.tick(f)
+	}
+	l.cloud.SetStatus("ins-web-1", 4)
+	l.tick(f)
+	if got, want := l.news(), []string{"web-1 left running"}; !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+func TestEvents(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.settings["CLB_IDS"] = "lb-byhpduqt"
+	// The sample of the API's document.
+	l.cloud.Bind(region, "lb-byhpduqt", sandbox.Instance{ID: "ins-9o9ex9s0", Name: "test_k8s_1", LanIP: "10.104.222.152",
+		WanIPs: []string{"193.112.93.144"}, Status: 4, Weight: 44})
+	f := l.start()
+	for _, event := range []string{"{}", "null", `"report"`, `{"action":"report"}`, ""} {
+		before := len(l.slack.Messages())
+		out, err := l.invoke(f, event)
+		if err != nil {
+			t.Errorf("event %q: %v", event, err)
+			continue
+		}
+		for _, want := range []string{"ins-9o9ex9s0", "test_k8s_1", "10.104.222.152", `"status":4`, `"weight":44`, "lb-byhpduqt", "193.112.93.144"} {
+			if !strings.Contains(string(out), want) {
+				t.Errorf("event %q: the answer %s has no %s", event, out, want)
+			}
+		}
+		m := l.slack.Messages()
+		if len(m) != before+1 || !strings.Contains(strings.Join(strs(t, m[before].Raw), "\n"), "test_k8s_1") {
+			t.Errorf("event %q: %d messages, want one report with test_k8s_1", event, len(m)-before)
+		}
+	}
+	if s := l.stateText(); s != "" {
+		t.Errorf("a report left state: %s", s)
+	}
+	before := len(l.slack.Messages())
+	if _, err := l.invoke(f, `{"action":"test"}`); err != nil || len(l.slack.Messages()) != before+1 {
+		t.Errorf("a test message: %v, %d messages, want one", err, len(l.slack.Messages())-before)
+	}
+	if out, err := l.invoke(f, `{"action":"tick"}`); err != nil || string(out) != `{"clbs":1,"read":1,"unreadable":0,"changes":0,"sent":1,"pending":0}` {
+		t.Errorf("a tick by hand = %s, %v", out, err)
+	}
+	if _, err := l.invoke(f, `{"action":"nonsense"}`); err == nil || !strings.Contains(err.Error(), `"report", "tick" or "test"`) {
+		t.Errorf("nonsense = %v, want an error that lists the actions", err)
+	}
+	for _, line := range f.Logs() {
+		var v map[string]any
+		if err := json.Unmarshal([]byte(line), &v); err != nil || v["msg"] == nil || v["level"] == nil {
+			t.Errorf("a log line that is not one JSON object: %s", line)
+		}
+	}
+}
+
+func TestCommandLine(t *testing.T) {
+	t.Parallel()
+	l := newLab(t)
+	l.cloud.SetStatus("ins-web-1", 4)
+	check := func(wantCode int, inOut, inErr string, args ...string) {
+		t.Helper()
+		out, errs, code := l.command(args...)
+		if code != wantCode || !strings.Contains(out, inOut) || !strings.Contains(errs, inErr) {
+			t.Errorf("clbwatch %s = %d, want %d; out %q, want %q in it; err %q, want %q in it", strings.Join(args, " "), code, wantCode, out, inOut, errs, inErr)
+		}
+	}
+	check(2, "", "USAGE")
+	check(2, "", `no command "nonsense"`, "nonsense")
+	check(2, "", "nosuchflag", "report", "--nosuchflag")
+	check(2, "", `not "now"`, "tick", "now")
+	check(0, "USAGE", "", "--help")
+	check(0, "e2e", "", "version")
+	check(0, "web-1", "", "report")
+	check(0, `"ins-web-1"`, "", "report", "--json")
+	check(0, "no state yet", "", "check")
+	check(0, "Now watching", "", "tick", "--dry-run")
+	if n := len(l.slack.Messages()); n != 0 {
+		t.Errorf("report, check and a dry run posted %d messages", n)
+	}
+	check(0, `"sent":1`, "", "tick")
+	check(0, "a test message was posted", "", "check", "--send")
+	if n := len(l.slack.Messages()); n != 2 {
+		t.Errorf("%d messages, want 2", n)
+	}
+	l.cloud.Unbind(region, web, "ins-web-2")
+	check(0, "web-2", "", "tick", "--dry-run")
+	l.settings["CLB_RATE"] = "x"
+	check(1, "", "CLB_RATE", "report")
+	check(1, "CLB_RATE", "", "check")
+	l.settings["CLB_RATE"] = "100"
+	l.cloud.Fail("", sandbox.FaultCode(4104, "SecretidNotExit", ""), -1)
+	check(1, "4104", "", "check")
+	check(1, "", "no load balancer could be read", "tick")
+	l.cloud.ClearFaults()
+	l.settings["SLACK_WEBHOOK_URL"] += "x" // as if it was revoked
+	check(1, "no_service", "", "check")
+	l.settings["SLACK_WEBHOOK_URL"] = ""
+	check(1, "SLACK_WEBHOOK_URL is not set", "", "check")
+	check(1, "", "SLACK_WEBHOOK_URL is not set", "tick")
+	check(0, "web-1", "", "report")
+}

@@ -1,0 +1,64 @@
+# Everything people and CI run. `make` alone lists the targets.
+#
+# dist/ holds main and nothing else: serverless.yml uploads the folder whole. All other output goes to build/.
+
+GOLANGCI_LINT := v2.15.0
+FUZZTIME      ?= 30s
+
+# Of fixed length: git's own choice depends on how many objects a clone has.
+VERSION ?= $(or $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null),dev)
+
+# What the bytes of a binary depend on is said here, not left to the environment: the same commit gives the same bytes.
+GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+lint    = build/bin/golangci-lint-$(GOLANGCI_LINT)
+
+.PHONY: help build test check demo package lint fmt fuzz draw clean
+.DEFAULT_GOAL := help
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+demo: build/clbwatch ## the whole story on this machine, with a cloud and a Slack of its own
+	go run ./cmd/sandbox -function build/clbwatch
+
+test: ## every test, under the race detector
+	tools/test
+
+build: ## the function as SCF runs it: dist/main, static, linux/amd64
+	GOOS=linux GOARCH=amd64 GOAMD64=v1 $(GOBUILD) -o dist/main .
+
+package: build ## the function as a zip to upload by hand: build/clbwatch.zip, reproducible
+	go run ./cmd/package dist/main build/clbwatch.zip
+
+check: lint package build/clbwatch ## what CI wants beyond test: lint, modules, Slack's rules, the zip, the story
+	go mod tidy -diff
+	go mod verify
+	tools/slack-check/check notifier/testdata/*.golden.json
+	tools/check-package $(VERSION)
+	go run ./cmd/sandbox -function build/clbwatch -fast
+
+lint: $(lint) ## format and style, changing nothing
+	go vet ./...
+	$(lint) run
+
+fmt: $(lint) ## format the code
+	$(lint) fmt
+
+fuzz: ## every fuzz test in turn, each for FUZZTIME (30s)
+	tools/fuzz $(FUZZTIME)
+
+draw: ## every golden Slack message as a picture in build/png, to be looked at
+	tools/slack-check/draw build/png notifier/testdata/*.golden.json
+
+clean: ## remove what the other targets made
+	rm -rf build dist
+
+# For the machine at hand, and always asked: go knows best what is up to date.
+.PHONY: build/clbwatch
+build/clbwatch:
+	$(GOBUILD) -o $@ .
+
+# The version is in the name, so that a new one is installed when it changes.
+$(lint):
+	CGO_ENABLED=0 GOBIN=$(CURDIR)/build/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+	mv build/bin/golangci-lint $@

@@ -57,7 +57,7 @@ type settings struct {
 	IDs      string     `env:"CLB_IDS"`
 	Region   string     `env:"CLB_REGION"`
 	Endpoint string     `env:"CLB_ENDPOINT"      envDefault:"https://lb.api.qcloud.com/v2/index.php"`
-	Rate     float64    `env:"CLB_RATE"          envDefault:"20"   expect:"a number of calls a second, 0.1 to 1000"`
+	Rate     float64    `env:"CLB_RATE"          envDefault:"20"   expect:"a number of calls a second, 0.1 to 100000"`
 	Blind    int        `env:"CLB_BLIND_AFTER"   envDefault:"3"    expect:"a number of ticks, 1 to 1000"`
 	Webhook  Secret     `env:"SLACK_WEBHOOK_URL"`
 	State    string     `env:"STATE_URL"`
@@ -109,7 +109,7 @@ func Parse(environ map[string]string) (*Config, error) {
 	c.StateDir, err = stateDir(s.State, p)
 	note("STATE_URL", err)
 	if len(errs) == 0 {
-		note("CLB_RATE", between(s.Rate, 0.1, 1000))
+		note("CLB_RATE", between(s.Rate, 0.1, 100_000))
 		note("CLB_BLIND_AFTER", between(s.Blind, 1, 1000))
 	}
 	if err := c.credentials(p); err != nil {

@@ -45,7 +45,7 @@ func ExampleParse() {
 	_, err := Parse(map[string]string{"CLB_IDS": "lb-byhpduqt", "CLB_RATE": "fast", "STATE_URL": "/var/lib", "SLACK_WEBHOOK_URL": "https://x"})
 	fmt.Println(err)
 	// Output:
-	// CLB_RATE is "fast", expected a number of calls a second, 0.1 to 1000
+	// CLB_RATE is "fast", expected a number of calls a second, 0.1 to 100000
 	// CLB_IDS has "lb-byhpduqt" without a region, and CLB_REGION is not set
 	// STATE_URL is "/var/lib", expected file:///dir
 	// TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY are not set; they sign the API calls
@@ -133,7 +133,7 @@ func TestParseRefuses(t *testing.T) {
 		{"plain http", with("CLB_ENDPOINT", "http://lb.api.qcloud.com/v2/index.php"), "CLB_ENDPOINT has the scheme"},
 		{"endpoint without a host", with("CLB_ENDPOINT", "lb.api.qcloud.com"), "CLB_ENDPOINT is not a URL"},
 		{"endpoint with a password", with("CLB_ENDPOINT", "https://me:hunter2@x/"), "CLB_ENDPOINT is not a URL"},
-		{"rate 0", with("CLB_RATE", "0"), "CLB_RATE is 0, expected 0.1 to 1000"},
+		{"rate 0", with("CLB_RATE", "0"), "CLB_RATE is 0, expected 0.1 to 100000"},
 		{"rate no number", with("CLB_RATE", "NaN"), "CLB_RATE is NaN"},
 		{"blind after 0", with("CLB_BLIND_AFTER", "0"), "CLB_BLIND_AFTER is 0, expected 1 to 1000"},
 		{"blind after a while", with("CLB_BLIND_AFTER", "a while"), `CLB_BLIND_AFTER is "a while", expected a number of ticks`},

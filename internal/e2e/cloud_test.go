@@ -60,7 +60,7 @@ const (
 
 // lab is a cloud, a Slack and a place for state, and the settings of a function that uses them.
 type lab struct {
-	t        *testing.T
+	t        testing.TB
 	cloud    *sandbox.Cloud
 	slack    *sandbox.Slack
 	dir      string // of the state
@@ -72,7 +72,7 @@ type lab struct {
 }
 
 // newLab has two load balancers, web with three running backends and api with two.
-func newLab(t *testing.T) *lab {
+func newLab(t testing.TB) *lab {
 	t.Helper()
 	dir, err := os.MkdirTemp("/var/tmp", "clbwatch-e2e-") //nolint:usetesting // on SCF, state under /tmp is refused
 	if err != nil {
@@ -206,7 +206,7 @@ func (l *lab) news() []string { return l.told()[1:] }
 var changeLine = regexp.MustCompile(`(?m)^(left running|removed|added|recovered) +(\S+)`)
 
 // changes are the lines of a message that tell of a backend.
-func changes(t *testing.T, raw json.RawMessage) (found []string) {
+func changes(t testing.TB, raw json.RawMessage) (found []string) {
 	t.Helper()
 	for _, s := range strs(t, raw) {
 		for _, m := range changeLine.FindAllStringSubmatch(s, -1) {
@@ -217,7 +217,7 @@ func changes(t *testing.T, raw json.RawMessage) (found []string) {
 }
 
 // strs are all texts in a message.
-func strs(t *testing.T, raw json.RawMessage) (found []string) {
+func strs(t testing.TB, raw json.RawMessage) (found []string) {
 	t.Helper()
 	var v any
 	if err := json.Unmarshal(raw, &v); err != nil {
@@ -242,7 +242,7 @@ func strs(t *testing.T, raw json.RawMessage) (found []string) {
 	return found
 }
 
-func text(t *testing.T, raw json.RawMessage) string {
+func text(t testing.TB, raw json.RawMessage) string {
 	t.Helper()
 	var m struct{ Text string }
 	if err := json.Unmarshal(raw, &m); err != nil {

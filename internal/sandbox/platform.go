@@ -322,6 +322,9 @@ func (f *Function) Logs() []string {
 	return strings.Split(text, "\n")
 }
 
+// Pid is the process's number, to measure it by.
+func (f *Function) Pid() int { return f.cmd.Process.Pid }
+
 // Kill ends the process at once, as kill -9 does; a running invocation fails with 439.
 func (f *Function) Kill() {
 	_ = f.cmd.Process.Kill() // it is gone already if this fails

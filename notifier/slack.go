@@ -34,8 +34,8 @@ const (
 type Config struct {
 	WebhookURL string            // of an incoming webhook; https, or http to this machine
 	Transport  http.RoundTripper // nil: http.DefaultTransport
-	Now        func() time.Time  // nil: time.Now
-	// Sleep waits for d or until ctx ends, whose error it then returns. nil: it really sleeps.
+	Now        func() time.Time  // the clock
+	// Sleep waits for d or until ctx ends, whose error it then returns.
 	Sleep func(ctx context.Context, d time.Duration) error
 }
 
@@ -66,12 +66,6 @@ func New(c Config) (*Slack, error) {
 	if c.Transport == nil {
 		c.Transport = http.DefaultTransport
 	}
-	if c.Now == nil {
-		c.Now = time.Now
-	}
-	if c.Sleep == nil {
-		c.Sleep = sleep
-	}
 	s := &Slack{cfg: c, secrets: []string{c.WebhookURL, u.RequestURI(), u.Path}}
 	if last := u.Path[strings.LastIndex(u.Path, "/")+1:]; len(last) >= 8 {
 		s.secrets = append(s.secrets, last)
@@ -81,17 +75,6 @@ func New(c Config) (*Slack, error) {
 
 func loopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
-}
-
-func sleep(ctx context.Context, d time.Duration) error {
-	t := time.NewTimer(d)
-	defer t.Stop()
-	select {
-	case <-t.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
 
 // Notify posts one alert. A webhook tells no more than that it took the message, so the Receipt is empty.

@@ -439,7 +439,8 @@ func TestCheckPostsNothingAndSaysWhatIsWrong(t *testing.T) {
 func ExampleSlack() {
 	srv := httptest.NewServer(says(http.StatusNotFound, "no_service"))
 	defer srv.Close()
-	s, err := New(Config{WebhookURL: srv.URL + "/services/secret"})
+	c := &testClock{t: time.Now()}
+	s, err := New(Config{WebhookURL: srv.URL + "/services/secret", Now: c.now, Sleep: c.sleep})
 	if err != nil {
 		fmt.Println(err)
 		return

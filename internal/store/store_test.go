@@ -474,3 +474,24 @@ func (b *lossy) create(ctx context.Context, key string, content []byte) error {
 	}
 	return b.bucket.create(ctx, key, content)
 }
+
+// FuzzSnapshot checks that no stored bytes pass for a snapshot but those that its name stands for.
+func FuzzSnapshot(f *testing.F) {
+	f.Add([]byte("x"))
+	f.Add([]byte{0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x00, 0x09, 0x00, 0x00, 'x'})
+	dir := f.TempDir()
+	s, err := Files(dir, time.Now)
+	if err != nil {
+		f.Fatal(err)
+	}
+	blob := watch.Blob{SHA256: strings.Repeat("0", 64)}
+	f.Fuzz(func(t *testing.T, stored []byte) {
+		if err := os.WriteFile(filepath.Join(dir, filepath.FromSlash(snapKey(blob))), stored, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		blob.Bytes = int64(len(stored))
+		if err := tryRead(t.Context(), s, blob); err == nil {
+			t.Errorf("%q passes for a snapshot of another name", stored)
+		}
+	})
+}

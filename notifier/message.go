@@ -66,14 +66,14 @@ func testMessage(now time.Time) Message {
 		context: []string{dateMark(now), "test message"},
 	}
 	return p.message(func(room) []block {
-		return []block{{line(text("This is a test; nothing happened. You will be told when a backend is added, removed, leaves running or recovers, and when a load balancer cannot be read."))}}
+		return []block{{line(text("This is a test; nothing happened. You will be told when a backend is added, removed, stops running or recovers, and when a load balancer cannot be read."))}}
 	})
 }
 
 func alertLook(a watch.Alert) look {
 	c, _ := a.Totals()
 	switch {
-	case c.LeftRunning > 0:
+	case c.LeftRunning > 0, len(deadPools(a)) > 0:
 		return look{"red_circle", "#a30200"}
 	case c.Removed > 0:
 		return look{"large_yellow_circle", "#daa038"}
@@ -120,7 +120,7 @@ func alertTitle(a watch.Alert) string {
 		}
 		say("now", rest)
 	}
-	return cmp.Or(strings.Join(parts, " · "), "Nothing to tell")
+	return strings.Join(parts, " · ")
 }
 
 // oneOrMany names the load balancer if there is one, and counts them if there are more.
@@ -142,22 +142,14 @@ func changesTitle(a watch.Alert) string {
 		ch := a.Pools[0].Changes[0]
 		return report.BackendName(ch.Backend) + " " + changeTitle(ch, where) + noneRunning(a)
 	}
-	var kinds []string
-	for _, k := range kindCounts(c) {
-		kinds = append(kinds, fmt.Sprintf("%d %s", k.n, k.kind))
+	if kinds := kindsOf(c); len(kinds) == 1 {
+		return report.Plural(c.Total(), "backend") + " " + word(kinds[0]) + preposition(kinds[0]) + where + noneRunning(a)
 	}
-	s := strings.Join(kinds, ", ")
-	link := " on "
-	if len(kinds) == 1 {
-		k := kindCounts(c)[0]
-		s = report.Plural(k.n, "backend") + " " + string(k.kind)
-		link = preposition(k.kind)
-	}
-	return s + link + where + noneRunning(a)
+	return strings.Join(counted(c), ", ") + " on " + where + noneRunning(a)
 }
 
 func changeTitle(ch watch.Change, where string) string {
-	s := string(ch.Kind) + preposition(ch.Kind) + where
+	s := word(ch.Kind) + preposition(ch.Kind) + where
 	switch ch.Kind {
 	case watch.LeftRunning, watch.Added:
 		return s + ": " + ch.Backend.Status.String()
@@ -181,35 +173,68 @@ func preposition(k watch.Kind) string {
 
 // noneRunning adds to a title what makes an outage of a change: load balancers that lost their last running backend.
 func noneRunning(a watch.Alert) string {
-	var dead []watch.PoolNews
-	for _, p := range a.Pools {
-		if p.Running == 0 && p.Counts.LeftRunning+p.Counts.Removed > 0 {
-			dead = append(dead, p)
-		}
-	}
-	switch _, clbs := a.Totals(); {
-	case len(dead) == 0:
+	dead := deadPools(a)
+	if len(dead) == 0 {
 		return ""
-	case clbs == 1:
-		return ", none running"
-	case len(dead) == 1 && a.More.CLBs == 0:
-		return ", none running on " + report.Name(dead[0].CLB)
-	case a.More.CLBs > 0:
-		return fmt.Sprintf(", none running on at least %d of them", len(dead))
+	}
+	if len(dead) > 1 {
+		atLeast := ""
+		if a.More.CLBs > 0 {
+			atLeast = "at least "
+		}
+		return fmt.Sprintf(", none running on %s%d of them", atLeast, len(dead))
+	}
+	s := ", none running"
+	if dead[0].Total == 0 {
+		s = ", no backends left"
+	}
+	if _, clbs := a.Totals(); clbs > 1 {
+		s += " on " + report.Name(dead[0].CLB)
+	}
+	return s
+}
+
+// deadPools are the load balancers, of those the alert names, that lost their last running backend.
+func deadPools(a watch.Alert) []watch.PoolNews {
+	return slices.DeleteFunc(slices.Clone(a.Pools), func(p watch.PoolNews) bool {
+		return p.Running > 0 || p.Counts.LeftRunning+p.Counts.Removed == 0
+	})
+}
+
+// kindsOf are the kinds there are any changes of, worst first.
+func kindsOf(c watch.Counts) []watch.Kind {
+	all := []watch.Kind{watch.LeftRunning, watch.Removed, watch.Added, watch.Recovered}
+	return slices.DeleteFunc(all, func(k watch.Kind) bool { return countOf(c, k) == 0 })
+}
+
+func countOf(c watch.Counts, k watch.Kind) int {
+	switch k {
+	case watch.LeftRunning:
+		return c.LeftRunning
+	case watch.Removed:
+		return c.Removed
+	case watch.Added:
+		return c.Added
 	default:
-		return fmt.Sprintf(", none running on %d of them", len(dead))
+		return c.Recovered
 	}
 }
 
-type kindCount struct {
-	kind watch.Kind
-	n    int
+// word is a kind where it is counted or part of a sentence: "2 left running" would be read as "2 still run".
+func word(k watch.Kind) string {
+	if k == watch.LeftRunning {
+		return "stopped running"
+	}
+	return string(k)
 }
 
-// kindCounts are the kinds there are any of, worst first.
-func kindCounts(c watch.Counts) []kindCount {
-	all := []kindCount{{watch.LeftRunning, c.LeftRunning}, {watch.Removed, c.Removed}, {watch.Added, c.Added}, {watch.Recovered, c.Recovered}}
-	return slices.DeleteFunc(all, func(k kindCount) bool { return k.n == 0 })
+// counted says how many changes there are of each kind, such as "2 removed", worst first.
+func counted(c watch.Counts) []string {
+	var says []string
+	for _, k := range kindsOf(c) {
+		says = append(says, fmt.Sprintf("%d %s", countOf(c, k), word(k)))
+	}
+	return says
 }
 
 // alertCLBs are the load balancers the alert names, in order.
@@ -305,15 +330,7 @@ func poolBlocks(a watch.Alert, r room) []block {
 }
 
 func poolBlock(p watch.PoolNews, a watch.Alert, room int) block {
-	var says string
-	for i, k := range kindCounts(p.Counts) {
-		sep := " · "
-		if i == 0 {
-			sep = "  ·  "
-		}
-		says += fmt.Sprintf("%s%d %s", sep, k.n, k.kind)
-	}
-	head := append(named(p.CLB), text(fmt.Sprintf("%s  ·  %d of %d running", says, p.Running, p.Total)))
+	head := append(named(p.CLB), text(fmt.Sprintf("  ·  %s  ·  %d of %d running", strings.Join(counted(p.Counts), " · "), p.Running, p.Total)))
 	worse := p.Counts.LeftRunning+p.Counts.Removed > 0
 	switch {
 	case p.Total == 0 && worse:
@@ -355,11 +372,15 @@ func detail(ch watch.Change, a watch.Alert) string {
 		}
 		says = append(says, "was "+ch.Was.String())
 	}
-	switch {
-	case !ch.After.IsZero():
-		says = append(says, fmt.Sprintf("between %s and %s", strings.TrimSuffix(report.Clock(ch.After, a.To), " UTC"), report.Clock(ch.At, a.To)))
-	case a.To.Sub(ch.At) >= time.Minute:
-		says = append(says, "at "+report.Clock(ch.At, a.To))
+	// No clock here: preformatted text cannot show it in the reader's zone, as the line below the title does.
+	ago, gap := a.To.Sub(ch.At), !ch.After.IsZero()
+	switch merged := ago >= time.Minute; {
+	case merged && gap:
+		says = append(says, duration(ago)+" to "+duration(a.To.Sub(ch.After))+" earlier")
+	case merged:
+		says = append(says, duration(ago)+" earlier")
+	case gap:
+		says = append(says, "some time in the "+duration(ch.At.Sub(ch.After))+" before")
 	}
 	return strings.Join(says, ", ")
 }
@@ -389,84 +410,111 @@ func duration(d time.Duration) string {
 	case h < 1:
 		return fmt.Sprintf("%d min", minutes)
 	case h < 48:
-		return fmt.Sprintf("%d h %d min", h, minutes%60)
+		return strings.TrimSuffix(fmt.Sprintf("%d h %d min", h, minutes%60), " 0 min")
 	default:
-		return fmt.Sprintf("%d d %d h", h/24, h%24)
+		return strings.TrimSuffix(fmt.Sprintf("%d d %d h", h/24, h%24), " 0 h")
 	}
 }
 
-// massTable counts the changes of the worst load balancers; kinds that nothing happened of have no column.
+// massTable says how the worst load balancers stand, and how many changes of the worst kind each has. The title counts all
+// kinds; a column for each would be too wide for a phone.
 func massTable(a watch.Alert, shown int) []string {
 	total, _ := a.Totals()
-	heads := [2][]string{{"", "", "now"}, {"load balancer", "id", "running"}}
-	for _, k := range kindCounts(total) {
-		first, second, two := strings.Cut(string(k.kind), " ")
-		if !two {
-			first, second = "", first
-		}
-		heads[0], heads[1] = append(heads[0], first), append(heads[1], second)
-	}
-	rows := [][]string{heads[0], heads[1]}
+	kind := append(kindsOf(total), watch.LeftRunning)[0] // stored news without a change must not end a tick
+	head, _, _ := strings.Cut(word(kind), " ")
+	rows := [][]string{append(tableHead(), head)}
 	for _, p := range a.Pools[:shown] {
-		row := append(nameAndID(p.CLB), fmt.Sprintf("%d of %d", p.Running, p.Total))
-		of := map[watch.Kind]int{watch.LeftRunning: p.Counts.LeftRunning, watch.Removed: p.Counts.Removed, watch.Added: p.Counts.Added, watch.Recovered: p.Counts.Recovered}
-		for _, k := range kindCounts(total) {
-			row = append(row, fmt.Sprint(of[k.kind]))
-		}
-		rows = append(rows, row)
+		rows = append(rows, append(tableRow(p.CLB, p.Running, p.Total), fmt.Sprint(countOf(p.Counts, kind))))
 	}
-	return report.Columns(rows, 2)
+	return report.Columns(rows, 1)
 }
 
-// nameAndID are two cells of a table of many load balancers; the second is empty where it would repeat the first.
-func nameAndID(c watch.CLB) []string {
-	name, id := report.Clean(report.Name(c), 28), report.Clean(c.ID, 28)
-	if id == name {
-		id = ""
-	}
-	return []string{name, id}
+// tableHead and tableRow begin the rows of a table of load balancers. It is narrow: phones wrap what is not.
+func tableHead() []string { return []string{"load balancer", "running"} }
+
+func tableRow(c watch.CLB, running, total int) []string {
+	return []string{report.Clean(report.Name(c), 28), fmt.Sprintf("%d of %d", running, total)}
 }
 
-// blindBlocks tell what cannot be read. What has the same remedy is told together.
+// blindBlocks tell what cannot be read: in one block what has the same remedy, in one line of it what failed together.
 func blindBlocks(a watch.Alert, r room) []block {
-	if len(a.Blind)+a.MoreBlind == 0 {
+	left := len(a.Blind) + a.MoreBlind
+	if left == 0 {
 		return nil
 	}
-	shown := a.Blind[:min(r.pools, 6, len(a.Blind))]
+	room := min(r.pools, 6) // blocks, lines in each, and names in each line
 	remedy := func(b watch.Blind) string { return cmp.Or(b.Do, b.Why) }
+	groups := group(a.Blind, func(b, o watch.Blind) bool { return remedy(b) == remedy(o) })
 	var blocks []block
-	for i, b := range shown {
-		if slices.ContainsFunc(shown[:i], func(o watch.Blind) bool { return remedy(o) == remedy(b) }) {
-			continue
+	for _, alike := range groups[:min(room, len(groups))] {
+		lines := group(alike, func(b, o watch.Blind) bool {
+			return b.Since.Equal(o.Since) && b.LastGood.Equal(o.LastGood) && b.Ticks == o.Ticks
+		})
+		var b block
+		for _, l := range lines[:min(room, len(lines))] {
+			b = append(b, blindLine(l, room))
+			left -= len(l)
 		}
-		var group block
-		for _, o := range shown[i:] {
-			if remedy(o) != remedy(b) {
-				continue
-			}
-			says := append(named(o.CLB), text("  ·  cannot be read since "), date(o.Since), text(fmt.Sprintf(", %s  ·  ", report.Plural(o.Ticks, "tick"))))
-			switch {
-			case o.LastGood.IsZero():
-				says = append(says, text("never read before"))
-			case o.Since.Sub(o.LastGood) < 12*time.Hour:
-				says = append(says, text("last good reading "), clock(o.LastGood))
-			default:
-				says = append(says, text("last good reading "), date(o.LastGood))
-			}
-			group = append(group, line(says...))
+		if why := report.Clean(alike[0].Why, maxText); why != "" {
+			b = append(b, pre([]string{why}))
 		}
-		if why := report.Clean(b.Why, maxText); why != "" {
-			group = append(group, pre([]string{why}))
+		if len(blocks) == 0 {
+			b = append(b, line(bold("What it means"), text("  Changes on what cannot be read are "), bold("not"), text(" being detected. The last known state is kept; what changes meanwhile is told after the next good reading.")))
 		}
-		if do := report.Clean(b.Do, maxText); do != "" {
-			group = append(group, line(bold("What to do"), text("  "+do)))
+		if do := report.Clean(alike[0].Do, maxText); do != "" {
+			b = append(b, line(bold("What to do"), text("  "+do)))
 		}
-		blocks = append(blocks, group)
+		blocks = append(blocks, b)
 	}
-	if more := len(a.Blind) - len(shown) + a.MoreBlind; more > 0 {
-		blocks = append(blocks, block{line(text(fmt.Sprintf("… and %s that cannot be read", report.Plural(more, "more load balancer"))))})
+	if left > 0 {
+		blocks = append(blocks, block{line(text(fmt.Sprintf("… and %s that cannot be read", report.Plural(left, "more load balancer"))))})
 	}
-	return append(blocks, block{line(bold("What it means"), text("  Changes there are "), bold("not"), text(" being detected. The last known state is kept; what changes meanwhile is told after the next good reading."))})
+	return blocks
+}
+
+// group puts together what is the same, in the order of the first of each.
+func group(all []watch.Blind, same func(b, o watch.Blind) bool) [][]watch.Blind {
+	var groups [][]watch.Blind
+	for _, b := range all {
+		i := slices.IndexFunc(groups, func(g []watch.Blind) bool { return same(g[0], b) })
+		if i < 0 {
+			i, groups = len(groups), append(groups, nil)
+		}
+		groups[i] = append(groups[i], b)
+	}
+	return groups
+}
+
+// blindLine says since when load balancers that failed together cannot be read.
+func blindLine(together []watch.Blind, room int) part {
+	b := together[0]
+	says := named(b.CLB)
+	if len(together) > 1 {
+		says = nil
+		for i, o := range together[:min(room, len(together))] {
+			if i > 0 {
+				says = append(says, text(", "))
+			}
+			says = append(says, named(o.CLB)[0])
+		}
+		if more := len(together) - room; more > 0 {
+			says = append(says, text(fmt.Sprintf(" and %d more", more)))
+		}
+	}
+	failed := "the reading failed"
+	if b.Ticks > 1 {
+		failed = fmt.Sprintf("%d readings in a row failed", b.Ticks)
+	}
+	says = append(says, text("  ·  cannot be read since "), date(b.Since), text(", "+failed+"  ·  "))
+	switch {
+	case b.LastGood.IsZero():
+		says = append(says, text("never read before"))
+	case b.Since.Sub(b.LastGood) < 12*time.Hour:
+		says = append(says, text("last good reading "), clock(b.LastGood))
+	default:
+		says = append(says, text("last good reading "), date(b.LastGood))
+	}
+	return line(says...)
 }
 
 // sightedBlocks tell what can be read again.
@@ -508,12 +556,16 @@ func baselineBlocks(base *watch.Baseline, r room) []block {
 	// The worst few, and all that have backends not running: rows of zeros are noise.
 	notWhole := len(slices.DeleteFunc(slices.Clone(base.Pools), func(p watch.PoolNews) bool { return p.Running == p.Total }))
 	shown := min(r.pools, max(notWhole, 3), len(base.Pools))
-	rows := [][]string{{"load balancer", "id", "backends", "running", "not running"}}
+	rows := [][]string{tableHead()}
+	out := base.Backends - base.Running
 	for _, p := range base.Pools[:shown] {
-		rows = append(rows, append(nameAndID(p.CLB), fmt.Sprint(p.Total), fmt.Sprint(p.Running), fmt.Sprint(p.Total-p.Running)))
+		rows = append(rows, tableRow(p.CLB, p.Running, p.Total))
+		out -= p.Total - p.Running
 	}
-	lines := report.Columns(rows, 2)
-	if more := base.CLBs - shown; more > 0 {
+	lines := report.Columns(rows, 1)
+	if more := base.CLBs - shown; more > 0 && out == 0 {
+		lines = append(lines, fmt.Sprintf("… and %d more, all running", more))
+	} else if more > 0 {
 		lines = append(lines, fmt.Sprintf("… and %s", report.Plural(more, "more load balancer")))
 	}
 	return []block{append(b, pre(lines))}
@@ -523,15 +575,19 @@ func baselineBlocks(base *watch.Baseline, r room) []block {
 // balancers, the worst first, as far as there is room.
 func ReportMessage(r report.Report) Message {
 	_, _, unread := r.Totals()
+	rank := func(p report.Pool) int {
+		switch {
+		case p.Err != "":
+			return 0
+		case p.Running == 0:
+			return 1
+		default:
+			return 2
+		}
+	}
 	pools := slices.Clone(r.Pools)
 	slices.SortStableFunc(pools, func(a, b report.Pool) int {
-		switch {
-		case a.Err != "" && b.Err == "":
-			return -1
-		case a.Err == "" && b.Err != "":
-			return 1
-		}
-		return cmp.Compare(b.Backends-b.Running, a.Backends-a.Running)
+		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(b.Backends-b.Running, a.Backends-a.Running))
 	})
 	var clbs []watch.CLB
 	out := 0
@@ -539,26 +595,45 @@ func ReportMessage(r report.Report) Message {
 		clbs = append(clbs, p.CLB)
 		out += len(p.NotRunning)
 	}
-	p := page{
-		title:   r.Summary(),
-		url:     linkFor(clbs, 0),
-		context: []string{regionsOf(clbs), "read " + dateMark(r.At) + fmt.Sprintf(" in %.1f s", r.Took), fmt.Sprintf("%d of %s read", len(pools)-unread, report.Plural(len(pools), "load balancer"))},
+	read := "read " + dateMark(r.At)
+	if r.Took >= 1 {
+		read += fmt.Sprintf(" in %.1f s", r.Took)
 	}
-	switch {
-	case unread > 0:
-		p.look = look{"warning", "#daa038"}
-	case out > 0:
-		p.look = look{"large_yellow_circle", "#daa038"}
-	default:
-		p.look = look{"large_green_circle", "#2eb886"}
+	if unread > 0 {
+		read += fmt.Sprintf("  ·  %d of %s read", len(pools)-unread, report.Plural(len(pools), "load balancer"))
 	}
+	p := page{look: reportLook(r), title: r.Summary(), url: linkFor(clbs, 0), context: []string{regionsOf(clbs), read}}
 	return p.message(func(room room) []block {
 		var blocks []block
-		if note := report.Clean(r.Note, maxText); note != "" {
+		if note := report.Clean(r.Note, maxText+100); note != "" {
 			blocks = append(blocks, block{line(bold("Note"), text("  "+note))})
 		}
 		return slices.Concat(blocks, notRunningBlocks(r, pools, room, out), unreadBlocks(pools, room, unread), standBlocks(pools, room))
 	})
+}
+
+func reportLook(r report.Report) look {
+	var dead, unread, out bool
+	for _, p := range r.Pools {
+		switch {
+		case p.Err != "":
+			unread = true
+		case p.Backends > 0 && p.Running == 0:
+			dead = true
+		case p.Backends == 0 || p.Running < p.Backends:
+			out = true
+		}
+	}
+	switch {
+	case dead:
+		return look{"red_circle", "#a30200"}
+	case unread || r.Note != "":
+		return look{"warning", "#daa038"}
+	case out:
+		return look{"large_yellow_circle", "#daa038"}
+	default:
+		return look{"large_green_circle", "#2eb886"}
+	}
 }
 
 func notRunningBlocks(r report.Report, pools []report.Pool, room room, out int) []block {
@@ -569,7 +644,7 @@ func notRunningBlocks(r report.Report, pools []report.Pool, room room, out int) 
 	for _, p := range pools {
 		for _, b := range p.NotRunning {
 			if len(rows) < min(room.lines, 20) {
-				rows = append(rows, []string{report.Name(p.CLB), report.BackendName(b), report.Address(b), b.Status.String(), report.Since(b.Out, r.At)})
+				rows = append(rows, []string{report.Name(p.CLB), report.BackendName(b), report.Address(b), b.Status.String(), outSince(b.Out, r.At)})
 			}
 		}
 	}
@@ -578,6 +653,18 @@ func notRunningBlocks(r report.Report, pools []report.Pool, room room, out int) 
 		lines = append(lines, fmt.Sprintf("… and %d more not running", more))
 	}
 	return []block{{line(bold(fmt.Sprintf("Not running (%d)", out))), pre(lines)}}
+}
+
+// outSince says for how long a backend is not running; "" if that is not known.
+func outSince(o *watch.Out, now time.Time) string {
+	if o == nil {
+		return ""
+	}
+	about := "for "
+	if o.AtLeast {
+		about = "for at least "
+	}
+	return about + duration(now.Sub(o.Since))
 }
 
 func unreadBlocks(pools []report.Pool, room room, unread int) []block {
@@ -600,10 +687,13 @@ func unreadBlocks(pools []report.Pool, room room, unread int) []block {
 
 func standBlocks(pools []report.Pool, room room) []block {
 	if len(pools) == 1 && pools[0].Err == "" {
-		p := pools[0]
-		return []block{{line(append(named(p.CLB), text(fmt.Sprintf("  ·  %d of %d running", p.Running, p.Backends)))...)}}
+		p, says := pools[0], "  ·  no backends"
+		if p.Backends > 0 {
+			says = fmt.Sprintf("  ·  %d of %d running", p.Running, p.Backends)
+		}
+		return []block{{line(append(named(p.CLB), text(says))...)}}
 	}
-	rows := [][]string{{"load balancer", "id", "backends", "running", "not running"}}
+	rows := [][]string{tableHead()}
 	left := 0
 	for _, p := range pools {
 		switch {
@@ -611,13 +701,13 @@ func standBlocks(pools []report.Pool, room room) []block {
 		case len(rows) > room.pools:
 			left++
 		default:
-			rows = append(rows, append(nameAndID(p.CLB), fmt.Sprint(p.Backends), fmt.Sprint(p.Running), fmt.Sprint(p.Backends-p.Running)))
+			rows = append(rows, tableRow(p.CLB, p.Running, p.Backends))
 		}
 	}
 	if len(rows) == 1 {
 		return nil
 	}
-	lines := report.Columns(rows, 2)
+	lines := report.Columns(rows, 1)
 	if left > 0 {
 		lines = append(lines, fmt.Sprintf("… and %s", report.Plural(left, "more load balancer")))
 	}

@@ -3,6 +3,7 @@ package notifier
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -135,13 +136,13 @@ func alerts() map[string]watch.Alert {
 	everything.From = at(4, 41)
 	everything.Pools = append([]watch.PoolNews{}, six.Pools...)
 	flap := left("web-07", "10.0.3.17", 4)
-	flap.At = at(4, 41)
+	flap.At, flap.After = at(4, 41), at(4, 26)
 	everything.Pools[0] = news(web, 10, 12, flap, removed("web-11", "10.0.3.121"), added("web-14", "10.0.4.9"), recovered("web-07", "10.0.3.17", 4, &watch.Out{Since: at(4, 41)}))
 	everything.Blind = []watch.Blind{{CLB: clb("batch", "lb-77aa00bb"), Since: at(4, 43), LastGood: at(4, 38), Ticks: 3, Why: "dial tcp: i/o timeout", Do: "the API does not answer: check the function's network"}}
 	everything.Sighted = []watch.Sighted{{CLB: watch.CLB{Region: "ap-beijing", ID: "lb-5zz1"}, LastGood: at(3, 2), Since: at(3, 7), At: at(4, 53)}}
 	everything.Baseline = &watch.Baseline{CLBs: 1, Backends: 6, Running: 6, Pools: []watch.PoolNews{news(clb("search", "lb-1qaz2wsx"), 6, 6)}}
 
-	base := &watch.Baseline{CLBs: 40, Backends: 470, Running: 463}
+	base := &watch.Baseline{CLBs: 40, Backends: 480, Running: 470}
 	for i := range 15 {
 		base.Pools = append(base.Pools, news(clb(fmt.Sprintf("svc-%02d", i), fmt.Sprintf("lb-00ab%04d", i)), 12-max(0, 4-i), 12))
 	}
@@ -162,6 +163,7 @@ func alerts() map[string]watch.Alert {
 		"last-one":          alert(news(web, 1, 3, left("web-07", "10.0.3.17", 4))),
 		"none-running":      alert(news(web, 0, 3, left("web-07", "10.0.3.17", 4)), news(api, 6, 8, removed("api-05", "10.0.5.8"))),
 		"emptied":           alert(news(web, 0, 0, removed("web-07", "10.0.3.17"))),
+		"two-dead":          alert(news(web, 0, 0, removed("web-07", "10.0.3.17")), news(api, 0, 2, removed("api-05", "10.0.5.8")), news(clb("search", "lb-1qaz2wsx"), 3, 3, added("s-1", "10.0.6.1"))),
 		"sixty-on-fifteen":  crowd(15, watch.Counts{LeftRunning: 2, Removed: 1, Added: 1}),
 		"thousands":         crowd(120, watch.Counts{LeftRunning: 18, Removed: 18, Added: 6}),
 		"hostile-names":     hostile,
@@ -183,7 +185,10 @@ func reports() map[string]report.Report {
 	}}}}
 	return map[string]report.Report{
 		"report-small":     small,
-		"report-all-well":  {At: at(4, 53), Took: 0.3, Note: "the state cannot be read: since when is not known", Pools: []report.Pool{{CLB: web, Backends: 12, Running: 12}, {CLB: api, Backends: 8, Running: 8}}},
+		"report-all-well":  {At: at(4, 53), Took: 0.3, Pools: []report.Pool{{CLB: web, Backends: 12, Running: 12}, {CLB: api, Backends: 8, Running: 8}}},
+		"report-no-state":  report.New(at(4, 53), 300*time.Millisecond, []watch.Standing{{CLB: web, Backends: 12, Running: 12}}, errors.New("load state: open head-42.json: permission denied")),
+		"report-dead":      {At: at(4, 53), Took: 0.3, Pools: []report.Pool{{CLB: web, Backends: 12, Running: 12}, {CLB: api, Backends: 1, NotRunning: small.Pools[0].NotRunning[:1]}}},
+		"report-emptied":   {At: at(4, 53), Took: 0.3, Pools: []report.Pool{{CLB: clb("shop", "lb-byhpduqt")}}},
 		"report-200-on-12": stand(12, 200, 4, false),
 		"report-5000":      stand(50, 5000, 131, true),
 	}
@@ -265,20 +270,78 @@ func TestTitles(t *testing.T) {
 	t.Parallel()
 	all := alerts()
 	for name, want := range map[string]string{
-		"one-down":         "web-07 left running on prod-web: shut down (4)",
-		"six-on-two":       "3 left running, 1 removed, 2 added on 2 load balancers",
+		"one-down":         "web-07 stopped running on prod-web: shut down (4)",
+		"six-on-two":       "3 stopped running, 1 removed, 2 added on 2 load balancers",
 		"removed":          "2 backends removed from prod-web",
 		"added":            "2 backends added to prod-web",
 		"recovered":        "3 backends recovered on 2 load balancers",
-		"none-running":     "1 left running, 1 removed on 2 load balancers, none running on prod-web",
-		"thousands":        "2160 left running, 2160 removed, 720 added on 120 load balancers, none running on at least 1 of them",
+		"none-running":     "1 stopped running, 1 removed on 2 load balancers, none running on prod-web",
+		"emptied":          "web-07 removed from prod-web, no backends left",
+		"two-dead":         "2 removed, 1 added on 3 load balancers, none running on 2 of them",
+		"thousands":        "2160 stopped running, 2160 removed, 720 added on 120 load balancers, none running on prod-svc-007",
 		"blind":            "Cannot read prod-web",
-		"baseline-first":   "Now watching 40 load balancers: 463 of 470 backends running",
+		"baseline-first":   "Now watching 40 load balancers: 470 of 480 backends running",
 		"baseline-one-new": "Now watching search: 6 of 6 backends running",
 	} {
 		if got := alertTitle(all[name]); got != want {
 			t.Errorf("title of %s = %q, want %q", name, got, want)
 		}
+	}
+}
+
+func TestLooks(t *testing.T) {
+	t.Parallel()
+	looks := make(map[string]string)
+	for name, a := range alerts() {
+		looks[name] = alertLook(a).emoji
+	}
+	for name, r := range reports() {
+		looks[name] = reportLook(r).emoji
+	}
+	for name, want := range map[string]string{
+		"one-down":        "red_circle",
+		"emptied":         "red_circle",
+		"two-dead":        "red_circle",
+		"removed":         "large_yellow_circle",
+		"blind":           "warning",
+		"added":           "large_blue_circle",
+		"recovered":       "large_green_circle",
+		"baseline-first":  "eyes",
+		"report-dead":     "red_circle",
+		"report-no-state": "warning",
+		"report-5000":     "warning",
+		"report-small":    "large_yellow_circle",
+		"report-emptied":  "large_yellow_circle",
+		"report-all-well": "large_green_circle",
+	} {
+		if got := looks[name]; got != want {
+			t.Errorf("%s looks like %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestWhatCannotBeReadIsToldTogether(t *testing.T) {
+	t.Parallel()
+	failed := func(name string, since time.Time, do string) watch.Blind {
+		b := blind()
+		b.CLB, b.Since, b.Do = clb(name, "lb-"+name), since, do
+		return b
+	}
+	m := AlertMessage(watch.Alert{To: at(4, 53), MoreBlind: 3, Blind: []watch.Blind{
+		failed("a", at(4, 43), "wait"), failed("b", at(4, 40), "wait"), failed("c", at(4, 43), "hurry"), failed("d", at(4, 43), "wait")}})
+	_, got, _ := strings.Cut(m.Plain, "\n\n")
+	want := strings.Join([]string{"• a, d  ·  cannot be read since 2026-11-23 04:43 UTC, ", "• b  lb-b  ·  cannot be read since 2026-11-23 04:40 UTC, ",
+		"Describe", "• What it means  ", "• What to do  wait", "", "• c  lb-c  ·  cannot be read since 2026-11-23 04:43 UTC, ", "Describe", "• What to do  hurry", "",
+		"• … and 3 more load balancers that cannot be read"}, "\n")
+	var heads []string
+	for i, l := range strings.Split(got, "\n") {
+		if w := strings.Split(want, "\n"); i < len(w) && strings.HasPrefix(l, w[i]) {
+			l = w[i]
+		}
+		heads = append(heads, l)
+	}
+	if got := strings.Join(heads, "\n"); got != want {
+		t.Errorf("got:\n%s\nwant:\n%s", got, want)
 	}
 }
 
@@ -288,13 +351,33 @@ func TestWhatIsCutIsCounted(t *testing.T) {
 	cut.Pools[0].Counts = watch.Counts{LeftRunning: 9, Added: 2}
 	cut.More = watch.More{CLBs: 2, Counts: watch.Counts{Removed: 5}}
 	m := AlertMessage(cut)
-	for _, want := range []string{"9 left running, 5 removed, 2 added on 3 load balancers", "… and 9 more changes", "… and 2 more load balancers with 5 changes"} {
+	for _, want := range []string{"9 stopped running, 5 removed, 2 added on 3 load balancers", "… and 9 more changes", "… and 2 more load balancers with 5 changes"} {
 		if !bytes.Contains(posted(t, m), []byte(want)) || !strings.Contains(m.Plain, want) {
 			t.Errorf("the message does not say %q:\n%s", want, m.Plain)
 		}
 	}
 	if m := AlertMessage(alerts()["thousands"]); !strings.Contains(m.Plain, "… and 105 more load balancers with 4410 changes") {
 		t.Errorf("mass message:\n%s", m.Plain)
+	}
+}
+
+func TestTablesFitAPhone(t *testing.T) {
+	t.Parallel()
+	m, base, r := crowd(20, watch.Counts{LeftRunning: 3, Removed: 2, Added: 1}), alerts()["baseline-first"], stand(20, 2000, 60, false)
+	for i := range 16 {
+		m.Pools[i].CLB.Label, r.Pools[i].CLB.Label = "sixteen-cells-xx", "sixteen-cells-xx"
+	}
+	base.Baseline.Pools[0].CLB.Label = "sixteen-cells-xx"
+	for _, got := range []string{AlertMessage(m).Plain, AlertMessage(base).Plain, ReportMessage(r).Plain} {
+		_, table, _ := strings.Cut(got, "\nload balancer")
+		if !strings.Contains(table, "sixteen-cells-xx") {
+			t.Errorf("no table in:\n%s", got)
+		}
+		for l := range strings.Lines(table) {
+			if n := utf8.RuneCountInString(l); n > 37 && !strings.HasPrefix(l, "•") {
+				t.Errorf("a line of %d cells: %s", n, l)
+			}
+		}
 	}
 }
 
@@ -445,15 +528,16 @@ func FuzzAlertMessage(f *testing.F) {
 	f.Add(strings.Repeat("數", 60), strings.Repeat("_", 60), strings.Repeat(">", 60), uint8(20), uint8(14), uint8(60), -5, int64(1)<<50)
 	f.Add("", "\u200b", "\xff\xfe", uint8(1), uint8(1), uint8(1), 0, int64(1))
 	f.Fuzz(func(t *testing.T, name, label, why string, changes, pools, others uint8, n int, unix int64) {
-		now := time.Unix(unix, 0)
+		now, status := time.Unix(unix, 0), watch.Status(n)
+		n = max(n, 0) // counts
 		a := watch.Alert{ID: name, From: now.Add(-time.Duration(others) * time.Minute), To: now, MoreBlind: n, MoreSighted: n, More: watch.More{CLBs: n, Counts: watch.Counts{Removed: n}}}
 		b := &watch.Baseline{CLBs: n, Backends: n, Running: n}
 		for i := range int(pools) {
 			c := watch.CLB{Region: []string{"ap-guangzhou", label, name}[i%3], ID: fmt.Sprint(label, i), Label: []string{name, label, ""}[i%3]}
 			p := watch.PoolNews{CLB: c, Running: n, Total: n, Counts: watch.Counts{LeftRunning: int(changes), Recovered: n / 3}}
 			for j := range int(changes) / max(int(pools)/8, 1) {
-				ch := watch.Change{Kind: []watch.Kind{watch.LeftRunning, watch.Removed, watch.Added, watch.Recovered}[j%4], At: now, Was: watch.Status(n),
-					Backend: watch.Backend{ID: why, Name: name, LanIP: label, WanIPs: []string{why}, Status: watch.Status(n)}}
+				ch := watch.Change{Kind: []watch.Kind{watch.LeftRunning, watch.Removed, watch.Added, watch.Recovered}[j%4], At: now, Was: status,
+					Backend: watch.Backend{ID: why, Name: name, LanIP: label, WanIPs: []string{why}, Status: status}}
 				if j%3 == 0 {
 					ch.After, ch.Out = now.Add(-time.Hour), &watch.Out{Since: now.Add(-time.Duration(n)), AtLeast: j%2 == 0}
 				}
@@ -466,11 +550,12 @@ func FuzzAlertMessage(f *testing.F) {
 			a.Blind = append(a.Blind, watch.Blind{CLB: c, Since: now, LastGood: now, Ticks: n, Why: fmt.Sprint(i%4, why), Do: name})
 			a.Sighted = append(a.Sighted, watch.Sighted{CLB: c, LastGood: now, Since: now, At: now, Changes: n})
 		}
-		checkMessage(t, AlertMessage(a)) // without a baseline: the mass table or blocks
-		a.Baseline = b
-		checkMessage(t, AlertMessage(a))
-		for _, part := range []watch.Alert{{Blind: a.Blind}, {Sighted: a.Sighted}, {Baseline: b}, {Pools: a.Pools[:min(1, len(a.Pools))]}, {Pools: a.Pools}} {
-			checkMessage(t, AlertMessage(part))
+		all := a // with a baseline
+		all.Baseline = b
+		for _, part := range []watch.Alert{a, all, {Blind: a.Blind}, {Sighted: a.Sighted}, {Baseline: b}, {Pools: a.Pools[:min(1, len(a.Pools))]}, {Pools: a.Pools}} {
+			if !part.Empty() {
+				checkMessage(t, AlertMessage(part))
+			}
 		}
 	})
 }
@@ -481,7 +566,7 @@ func FuzzReportMessage(f *testing.F) {
 	f.Add("\u202e", "\n", "\xff", ":fire:", uint8(1), uint8(1), -1, -1.0)
 	f.Fuzz(func(t *testing.T, name, label, why, do string, pools, out uint8, n int, took float64) {
 		r := report.Report{At: time.Unix(int64(n), 0), Took: took, Note: do}
-		for i := range int(pools) {
+		for i := range int(pools) + 1 {
 			p := report.Pool{CLB: watch.CLB{Region: label, ID: name, Label: []string{label, ""}[i%2]}, Backends: n, Running: i}
 			for range int(out) {
 				p.NotRunning = append(p.NotRunning, watch.Backend{ID: why, Name: name, LanIP: do, Status: watch.Status(n), Out: &watch.Out{Since: time.Unix(int64(i), 0), AtLeast: i%2 == 0}})
@@ -504,5 +589,5 @@ func ExampleAlertMessage() {
 		}},
 	})
 	fmt.Println(m.Text)
-	// Output: :red_circle: web-07 &lt;!channel&gt; left running on prod-web: shut down (4)
+	// Output: :red_circle: web-07 &lt;!channel&gt; stopped running on prod-web: shut down (4)
 }

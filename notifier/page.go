@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/url"
-	"slices"
 	"strings"
 	"time"
 	"unicode"
@@ -119,10 +118,6 @@ func (p page) message(details func(room) []block) Message {
 }
 
 func (p page) render(details []block) Message {
-	details = slices.DeleteFunc(details, func(b block) bool { return len(b) == 0 })
-	if len(details) == 0 { // Slack refuses an attachment without blocks
-		details = []block{{line(text("There is nothing to tell."))}}
-	}
 	short := p.title
 	if p.named != "" {
 		short += " (" + p.named + ")"

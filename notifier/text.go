@@ -14,5 +14,11 @@ var dateMarks = regexp.MustCompile(`<!date\^[^|>]*\|([^>]*)>`)
 func Text(a watch.Alert) string {
 	_, text, _ := strings.Cut(AlertMessage(a).Plain, ": ") // the emoji
 	text = dateMarks.ReplaceAllString(text, "$1")
-	return strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(text)
+	lines := strings.Split(strings.NewReplacer("&lt;", "<", "&gt;", ">", "&amp;", "&").Replace(text), "\n")
+	for i, l := range lines {
+		if i > 1 && l != "" && !strings.HasPrefix(l, "• ") { // below the title and its context: a row
+			lines[i] = "  " + l
+		}
+	}
+	return strings.Join(lines, "\n")
 }

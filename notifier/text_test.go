@@ -16,9 +16,9 @@ func ExampleText() {
 			Backend: watch.Backend{ID: "ins-a", Name: "web-07", Status: 4, LanIP: "10.0.3.17"}}},
 	}}}))
 	// Output:
-	// web-07 left running on R&D <web>: shut down (4)
+	// web-07 stopped running on R&D <web>: shut down (4)
 	// ap-guangzhou  ·  2026-11-23 04:53 UTC  ·  alert `7-k3q9x`
 	//
-	// • R&D <web>  lb-8a3k2m1q  ·  1 left running  ·  11 of 12 running
-	// left running  web-07  10.0.3.17  shut down (4)
+	// • R&D <web>  lb-8a3k2m1q  ·  1 stopped running  ·  11 of 12 running
+	//   left running  web-07  10.0.3.17  shut down (4)
 }

@@ -7,7 +7,8 @@ import (
 	"clbwatch/internal/watch"
 )
 
-// New makes a report of what a survey found. incomplete is why it has no times, or nil.
+// New makes a report of what a survey found. incomplete is why the state cannot be
+// read, which knows since when backends are not running, or nil.
 func New(at time.Time, took time.Duration, standings []watch.Standing, incomplete error) Report {
 	r := Report{At: at.UTC().Truncate(time.Second), Took: math.Round(took.Seconds()*1000) / 1000, Pools: make([]Pool, 0, len(standings))}
 	for _, s := range standings {
@@ -18,7 +19,7 @@ func New(at time.Time, took time.Duration, standings []watch.Standing, incomplet
 		r.Pools = append(r.Pools, p)
 	}
 	if incomplete != nil {
-		r.Note = "since when backends are not running is not known: " + incomplete.Error()
+		r.Note = "The state cannot be read, so ticks fail and no change is told: " + incomplete.Error()
 	}
 	return r
 }

@@ -13,7 +13,7 @@ type Report struct {
 	At    time.Time `json:"at"`             // when the reading began
 	Took  float64   `json:"tookSeconds"`    // how long it took
 	Pools []Pool    `json:"loadBalancers"`  // by key
-	Note  string    `json:"note,omitempty"` // what the report had to do without, such as the state
+	Note  string    `json:"note,omitempty"` // that the state cannot be read, and why; "" if it can
 }
 
 // Pool is one load balancer in a Report.

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"io"
 	"strings"
-	"time"
 	"unicode"
 	"unicode/utf8"
 
@@ -36,14 +35,24 @@ func (r Report) Totals() (backends, running, unread int) {
 // Summary is the report in one line, such as "9 of 12 backends running on prod-web". It holds no control characters.
 func (r Report) Summary() string {
 	backends, running, unread := r.Totals()
-	where := Plural(len(r.Pools)-unread, "load balancer")
-	if len(r.Pools) == 1 {
-		where = Name(r.Pools[0].CLB)
-		if unread == 1 {
-			return "cannot read " + where
+	read := len(r.Pools) - unread
+	where := func(n int) string {
+		if len(r.Pools) == 1 {
+			return Name(r.Pools[0].CLB)
 		}
+		return Plural(n, "load balancer")
 	}
-	s := fmt.Sprintf("%d of %s running on %s", running, Plural(backends, "backend"), where)
+	var s string
+	switch {
+	case read == 0:
+		return "Cannot read " + where(unread)
+	case backends == 0 && read == 1:
+		s = where(read) + " has no backends"
+	case backends == 0:
+		s = where(read) + " have no backends"
+	default:
+		s = fmt.Sprintf("%d of %s running on %s", running, Plural(backends, "backend"), where(read))
+	}
 	if unread > 0 {
 		s += fmt.Sprintf(", %d cannot be read", unread)
 	}
@@ -56,24 +65,28 @@ func (r Report) WriteText(w io.Writer) error {
 	pools := [][]string{{"LOAD BALANCER", "ID", "REGION", "BACKENDS", "RUNNING", "NOT RUNNING"}}
 	var out, unread [][]string
 	for _, p := range r.Pools {
-		row := []string{Name(p.CLB), Clean(p.CLB.ID, maxName), Clean(p.CLB.Region, maxName)}
+		id := Clean(p.CLB.ID, maxName)
+		if id == Name(p.CLB) {
+			id = "-"
+		}
+		row := []string{Name(p.CLB), id, Clean(p.CLB.Region, maxName)}
 		if p.Err != "" {
 			pools = append(pools, append(row, "-", "-", "-"))
 			unread = append(unread, []string{Name(p.CLB), Clean(p.Err, 300)})
 			if p.Do != "" {
-				unread = append(unread, []string{"", Clean(p.Do, 300)})
+				unread = append(unread, []string{"", "→ " + Clean(p.Do, 300)})
 			}
 			continue
 		}
 		pools = append(pools, append(row, fmt.Sprint(p.Backends), fmt.Sprint(p.Running), fmt.Sprint(p.Backends-p.Running)))
 		for _, b := range p.NotRunning {
-			out = append(out, []string{Name(p.CLB), BackendName(b), Clean(b.ID, maxName), Address(b), b.Status.String(), Since(b.Out, time.Time{})})
+			out = append(out, []string{Name(p.CLB), BackendName(b), Clean(b.ID, maxName), Address(b), b.Status.String(), since(b.Out)})
 		}
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s\nread %s in %.1f s\n", r.Summary(), r.At.UTC().Format("2006-01-02 15:04:05 UTC"), r.Took)
 	if r.Note != "" {
-		fmt.Fprintf(&b, "note: %s\n", Clean(r.Note, 300))
+		fmt.Fprintf(&b, "Note: %s\n", Clean(r.Note, 300))
 	}
 	section(&b, "", Columns(pools, 3))
 	section(&b, "NOT RUNNING\n", Columns(out, 6))
@@ -113,24 +126,16 @@ func Address(b watch.Backend) string {
 	return Clean(b.WanIPs[0], maxName)
 }
 
-// Since says in words since when a backend is not running; "" if that is not known. On the day of now it gives no date.
-func Since(o *watch.Out, now time.Time) string {
+// since says since when a backend is not running; "" if that is not known.
+func since(o *watch.Out) string {
 	if o == nil {
 		return ""
 	}
+	before := ""
 	if o.AtLeast {
-		return "since before " + Clock(o.Since, now)
+		before = "before "
 	}
-	return "since " + Clock(o.Since, now)
-}
-
-// Clock is t in UTC, to the minute; on the day of now it gives no date.
-func Clock(t, now time.Time) string {
-	t, now = t.UTC(), now.UTC()
-	if t.Year() == now.Year() && t.YearDay() == now.YearDay() {
-		return t.Format("15:04 UTC")
-	}
-	return t.Format("2006-01-02 15:04 UTC")
+	return "since " + before + o.Since.UTC().Format("2006-01-02 15:04 UTC")
 }
 
 // Plural counts things in words: "1 backend", "2 backends".

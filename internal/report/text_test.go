@@ -3,6 +3,7 @@ package report
 import (
 	"bytes"
 	"encoding/json"
+	"errors"
 	"flag"
 	"os"
 	"path/filepath"
@@ -36,7 +37,7 @@ func TestWriteText(t *testing.T) {
 	t.Parallel()
 	for name, r := range map[string]Report{
 		"report.txt":   sample(),
-		"all-well.txt": {At: sample().At, Took: 0.3, Note: "the state cannot be read: since when is not known", Pools: []Pool{{CLB: sample().Pools[0].CLB, Backends: 1, Running: 1}}},
+		"no-state.txt": New(sample().At, 300*time.Millisecond, []watch.Standing{{CLB: sample().Pools[0].CLB, Backends: 1, Running: 1}}, errors.New("load state: permission denied")),
 		"unread.txt":   {At: sample().At, Took: 0.3, Pools: sample().Pools[2:]},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -59,6 +60,27 @@ func TestWriteText(t *testing.T) {
 				t.Errorf("WriteText:\n%s\nwant:\n%s", &got, want)
 			}
 		})
+	}
+}
+
+func TestSummary(t *testing.T) {
+	t.Parallel()
+	shop, unread := Pool{CLB: watch.CLB{ID: "lb-1", Label: "shop"}}, Pool{Err: "timeout"}
+	for _, tt := range []struct {
+		pools []Pool
+		want  string
+	}{
+		{sample().Pools, "12 of 15 backends running on 2 load balancers, 1 cannot be read"},
+		{sample().Pools[:1], "10 of 12 backends running on prod-web"},
+		{sample().Pools[2:], "Cannot read old"},
+		{[]Pool{unread, unread}, "Cannot read 2 load balancers"},
+		{[]Pool{shop}, "shop has no backends"},
+		{[]Pool{shop, shop}, "2 load balancers have no backends"},
+		{[]Pool{shop, unread}, "1 load balancer has no backends, 1 cannot be read"},
+	} {
+		if got := (Report{Pools: tt.pools}).Summary(); got != tt.want {
+			t.Errorf("Summary of %+v = %q, want %q", tt.pools, got, tt.want)
+		}
 	}
 }
 

@@ -79,7 +79,7 @@ func scenes() []scene {
 			s.slack.ClearFaults()
 			_ = s.function.Close() // never fails
 		},
-		want: []string{"web-03", "prod-web", "left running"},
+		want: []string{"web-03", "prod-web", "stopped running"},
 	}, {
 		title: "The cloud's API answers 502 for prod-api. One bad tick is no news, and no removal; three are a blind spot.",
 		do:    func(s *stage) { s.cloud.Fail(api, FaultStatus(http.StatusBadGateway), -1) },

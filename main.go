@@ -67,6 +67,7 @@ type app struct {
 	cfg     *config.Config
 	log     *slog.Logger
 	watcher *watch.Watcher
+	store   *store.Store
 	slack   *notifier.Slack // nil if no webhook is set
 }
 
@@ -79,8 +80,7 @@ func (p *process) open() (*app, error) {
 		return nil, err
 	}
 	a := &app{cfg: cfg, log: slog.New(slog.NewJSONHandler(p.logs, &slog.HandlerOptions{Level: cfg.LogLevel}))}
-	files, err := store.Files(cfg.StateDir, time.Now)
-	if err != nil {
+	if a.store, err = p.openStore(cfg); err != nil {
 		return nil, fmt.Errorf("STATE_URL: %w", err)
 	}
 	a.watcher = &watch.Watcher{
@@ -93,7 +93,7 @@ func (p *process) open() (*app, error) {
 			Now:         time.Now,
 			Sleep:       sleep,
 		},
-		Store:      files,
+		Store:      a.store,
 		BlindAfter: cfg.BlindAfter,
 		Spool:      spool,
 		Now:        time.Now,
@@ -104,11 +104,20 @@ func (p *process) open() (*app, error) {
 		return a, nil
 	}
 	a.slack, err = notifier.New(notifier.Config{WebhookURL: cfg.Webhook.Reveal(), Now: time.Now, Sleep: sleep})
-	if err != nil {
-		return nil, fmt.Errorf("SLACK_WEBHOOK_URL: %w", err)
-	}
 	a.watcher.Notifier = a.slack
-	return a, nil
+	return a, err
+}
+
+// openStore opens the state where STATE_URL says.
+func (p *process) openStore(cfg *config.Config) (*store.Store, error) {
+	if cfg.State.Dir != "" {
+		return store.Files(cfg.State.Dir, time.Now), nil
+	}
+	return store.COS(store.COSConfig{
+		Bucket: cfg.State.Bucket, Region: cfg.State.Region, Prefix: cfg.State.Prefix, Endpoint: cfg.State.Endpoint,
+		SecretID: cfg.SecretID, SecretKey: cfg.SecretKey.Reveal(), Token: cfg.Token.Reveal(),
+		Transport: p.http.Transport, Cache: os.TempDir(), Now: time.Now, Sleep: sleep,
+	})
 }
 
 var errNoSlack = errors.New("SLACK_WEBHOOK_URL is not set; see README, Settings")
@@ -191,7 +200,9 @@ func (p *process) command(ctx context.Context, args []string) int {
 		Name:  "clbwatch",
 		Usage: "tells Slack when a backend of a Tencent Cloud load balancer is added, removed or leaves the running status",
 		Description: "Settings come from the environment: CLB_IDS, CLB_REGION, SLACK_WEBHOOK_URL, TENCENTCLOUD_SECRET_ID, " +
-			"TENCENTCLOUD_SECRET_KEY and others; see README, Settings.",
+			"TENCENTCLOUD_SECRET_KEY and others; see README, Settings. Exit codes: 0 done, 1 failed, 2 wrong usage.",
+		UsageText:       "clbwatch COMMAND",
+		Version:         version,
 		HideHelpCommand: true,
 		Writer:          p.stdout,
 		ErrWriter:       p.stderr,
@@ -199,7 +210,7 @@ func (p *process) command(ctx context.Context, args []string) int {
 		OnUsageError:    asUsage,
 		Commands: []*cli.Command{
 			sub("report", "read now and print how things stand; posts nothing", p.reportCommand, jsonFlag),
-			sub("tick", "do one tick", p.tickCommand, &cli.BoolFlag{Name: "dry-run", Usage: "print the alert; post and store nothing"}),
+			sub("tick", "read, compare with the last tick, and post what changed", p.tickCommand, &cli.BoolFlag{Name: "dry-run", Usage: "print what would be told; post and store nothing"}),
 			sub("check", "try settings, credentials, a reading, the state and Slack", p.checkCommand,
 				&cli.BoolFlag{Name: "send", Usage: "post a test message too"}),
 			sub("version", "print the version", func(context.Context, *cli.Command) error {
@@ -217,9 +228,7 @@ func (p *process) command(ctx context.Context, args []string) int {
 		},
 	}
 	err := root.Run(ctx, args)
-	if err != nil && !errors.Is(err, errNotWell) {
-		_, _ = fmt.Fprintln(p.stderr, "clbwatch:", err) // nothing is left to tell it to
-	}
+	p.complain(err)
 	switch {
 	case usage:
 		return 2
@@ -229,16 +238,37 @@ func (p *process) command(ctx context.Context, args []string) int {
 	return 0
 }
 
+// complain prints an error, each line of it, and what can be done about it.
+func (p *process) complain(err error) {
+	if err == nil || errors.Is(err, errNotWell) {
+		return
+	}
+	lines := strings.Split(err.Error(), "\n")
+	if do := watch.Advice(err); do != "" {
+		lines = append(lines, "→ "+do)
+	}
+	for _, l := range lines {
+		_, _ = fmt.Fprintln(p.stderr, "clbwatch:", check.Printable(l)) // nothing is left to tell it to
+	}
+}
+
 func (p *process) reportCommand(ctx context.Context, c *cli.Command) error {
 	a, err := p.open()
 	if err != nil {
 		return err
 	}
 	r := a.read(ctx)
+	write := r.WriteText
 	if c.Bool("json") {
-		return r.WriteJSON(p.stdout)
+		write = r.WriteJSON
 	}
-	return r.WriteText(p.stdout)
+	if err := write(p.stdout); err != nil {
+		return err
+	}
+	if _, _, unread := r.Totals(); unread > 0 {
+		return errNotWell // the report says which, and why
+	}
+	return nil
 }
 
 func (p *process) tickCommand(ctx context.Context, c *cli.Command) error {
@@ -247,12 +277,7 @@ func (p *process) tickCommand(ctx context.Context, c *cli.Command) error {
 		return err
 	}
 	if c.Bool("dry-run") {
-		alert, _, err := a.watcher.Preview(ctx)
-		if err != nil {
-			return err
-		}
-		_, err = fmt.Fprintln(p.stdout, notifier.Text(alert))
-		return err
+		return p.preview(ctx, a)
 	}
 	if a.slack == nil {
 		return errNoSlack
@@ -261,10 +286,24 @@ func (p *process) tickCommand(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	if sum.Unsent != nil {
-		_, _ = fmt.Fprintln(p.stderr, "clbwatch:", sum.Unsent) // the tick did its job; what is owed stays owed
-	}
+	p.complain(sum.Unread)
+	p.complain(sum.Unsent) // the tick did its job; what is owed stays owed
 	return json.NewEncoder(p.stdout).Encode(sum)
+}
+
+// preview prints what a tick would tell.
+func (p *process) preview(ctx context.Context, a *app) error {
+	alert, sum, err := a.watcher.Preview(ctx)
+	if err != nil {
+		return err
+	}
+	p.complain(sum.Unread)
+	if alert.Empty() {
+		_, err = fmt.Fprintf(p.stdout, "nothing to tell: %d of %d load balancers read\n", sum.Read, sum.CLBs)
+		return err
+	}
+	_, err = fmt.Fprintln(p.stdout, notifier.Text(alert))
+	return err
 }
 
 var errNotWell = errors.New("something is wrong") // the lines above it said what
@@ -275,7 +314,7 @@ func (p *process) checkCommand(ctx context.Context, c *cli.Command) error {
 		if err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("%d load balancers, at most %g calls a second", len(a.cfg.CLBs), a.cfg.Rate), nil
+		return fmt.Sprintf("%s, at most %g calls a second", report.Plural(len(a.cfg.CLBs), "load balancer"), a.cfg.Rate), nil
 	}}}
 	if err == nil {
 		probes = append(probes, a.probes(c.Bool("send"))...)
@@ -286,24 +325,20 @@ func (p *process) checkCommand(ctx context.Context, c *cli.Command) error {
 	return nil
 }
 
-// probes look at what a tick needs, without changing anything.
+// probes look at what a tick needs. They leave nothing behind, but for the message if send is set.
 func (a *app) probes(send bool) []check.Probe {
 	var probes []check.Probe
 	for _, lb := range a.cfg.CLBs {
 		probes = append(probes, check.Probe{Name: "reading", Run: func(ctx context.Context) (string, error) {
 			r, err := a.watcher.Source.Read(ctx, lb, "")
-			return fmt.Sprintf("%s has %d backends", lb.Key(), len(r.Backends)), err
+			if err != nil {
+				return "", fmt.Errorf("%s: %w", lb.Key(), err)
+			}
+			return lb.Key() + " has " + report.Plural(len(r.Backends), "backend"), nil
 		}})
 	}
 	return append(probes,
-		check.Probe{Name: "state", Run: func(ctx context.Context) (string, error) {
-			head, err := a.watcher.Store.Load(ctx)
-			if err != nil || head == nil {
-				return a.cfg.StateDir + " has no state yet: the next tick takes the baseline", err
-			}
-			return fmt.Sprintf("%s is at head %d of %s, %d alerts owed", a.cfg.StateDir, head.N,
-				head.CommittedAt.Format(time.RFC3339), len(head.Outbox)), nil
-		}},
+		check.Probe{Name: "state", Run: a.probeState},
 		check.Probe{Name: "Slack", Run: func(ctx context.Context) (string, error) {
 			if a.slack == nil {
 				return "", errNoSlack
@@ -313,4 +348,25 @@ func (a *app) probes(send bool) []check.Probe {
 			}
 			return "the webhook answers; --send posts a test message", a.slack.Check(ctx)
 		}})
+}
+
+// owedFor is how long an alert may be owed before that is a fault.
+const owedFor = 5 * time.Minute
+
+func (a *app) probeState(ctx context.Context) (string, error) {
+	if err := a.store.Check(ctx); err != nil {
+		return "", fmt.Errorf("%s (STATE_URL): %w", a.cfg.State, err)
+	}
+	head, err := a.store.Load(ctx)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%s (STATE_URL): %w", a.cfg.State, err)
+	case head == nil:
+		return a.cfg.State.String() + " has no state yet: the next tick takes the baseline", nil
+	case len(head.Outbox) > 0 && time.Since(head.Outbox[0].From) > owedFor:
+		return "", watch.Advise(fmt.Errorf("%s: an alert of %s is still owed", a.cfg.State, head.Outbox[0].From.Format(time.RFC3339)),
+			"see below what Slack says, and whether ticks run")
+	}
+	return fmt.Sprintf("%s was last written %s, %s owed", a.cfg.State, head.CommittedAt.Format(time.RFC3339),
+		report.Plural(len(head.Outbox), "alert")), nil
 }

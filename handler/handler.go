@@ -62,6 +62,9 @@ func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 		if sum.Unsent != nil {
 			log = log.With("unsentWhy", sum.Unsent.Error())
 		}
+		if sum.Stale {
+			log = log.With("stale", true)
+		}
 		if sum.Untidy != nil {
 			log = log.With("untidyWhy", sum.Untidy.Error())
 		}

@@ -90,6 +90,8 @@ func TestInvokeAnswersAndLogs(t *testing.T) {
 		{"Slack is down: the tick did its job", &app{sum: watch.Summary{CLBs: 1, Read: 1, Pending: 1, Unsent: errors.New("send alert 7: 503")}}, false, "WARN", "send alert 7: 503"},
 		{"one is unreadable", &app{sum: watch.Summary{CLBs: 2, Read: 1, Unreadable: 1, Unread: errors.New("code 6000")}}, false, "WARN", "code 6000"},
 		{"old state stays", &app{sum: watch.Summary{CLBs: 1, Read: 1, Untidy: errors.New("disk")}}, false, "WARN", "disk"},
+		{"it could not read anything", &app{sum: watch.Summary{CLBs: 1, Unreadable: 1, Unread: errors.New("code 4104")}, err: errors.New("no load balancer could be read")}, true, "ERROR", "code 4104"},
+		{"a faster run was later", &app{sum: watch.Summary{CLBs: 1, Read: 1, Stale: true}}, false, "INFO", `"stale":true`},
 		{"it could not do its job", &app{sum: watch.Summary{CLBs: 1}, err: errors.New("load state: damaged")}, true, "ERROR", "load state: damaged"},
 	}
 	for _, tt := range tests {

@@ -39,11 +39,11 @@ func Run(ctx context.Context, w io.Writer, probes []Probe) bool {
 }
 
 func line(w io.Writer, verdict, name, text string) {
-	_, _ = fmt.Fprintf(w, "%-6s %-12s %s\n", verdict, name, printable(text)) // a terminal that is gone cannot be told
+	_, _ = fmt.Fprintf(w, "%-6s %-12s %s\n", verdict, name, Printable(text)) // a terminal that is gone cannot be told
 }
 
-// printable keeps text from the cloud from driving the terminal.
-func printable(s string) string {
+// Printable is text from the cloud that cannot drive the terminal: without controls.
+func Printable(s string) string {
 	return strings.Map(func(r rune) rune {
 		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) {
 			return -1

@@ -32,7 +32,7 @@ type row struct {
 	LanIP          json.RawMessage `json:"lanIp"`
 	WanIPSet       json.RawMessage `json:"wanIpSet"`
 	InstanceStatus *number         `json:"instanceStatus"`
-	Weight         *number         `json:"weight"`
+	Weight         json.RawMessage `json:"weight"`
 }
 
 // defaultWeight is a backend's weight where the answer gives none. Source: ClassicalTarget of API 3.0.
@@ -103,6 +103,8 @@ func (p *pool) add(next page) error {
 	switch {
 	case a.TotalCount == nil || *a.TotalCount < 0:
 		return errors.New("the answer has no totalCount")
+	case *a.TotalCount > maxPages*pageSize:
+		return fmt.Errorf("the answer's totalCount is %d: not a plausible one", *a.TotalCount)
 	case a.BackendSet == nil:
 		return errors.New("the answer has no backendSet")
 	case p.pages > 0 && int(*a.TotalCount) != p.total:
@@ -145,8 +147,8 @@ func (r row) backend() (watch.Backend, error) {
 		return watch.Backend{}, fmt.Errorf("%s has no instanceStatus", r.UnInstanceID)
 	}
 	weight := number(defaultWeight)
-	if r.Weight != nil {
-		weight = *r.Weight
+	if json.Unmarshal(r.Weight, &weight) != nil {
+		weight = defaultWeight
 	}
 	return watch.Backend{
 		ID:     r.UnInstanceID,
@@ -158,8 +160,12 @@ func (r row) backend() (watch.Backend, error) {
 	}, nil
 }
 
-// maxText bounds names and addresses, in bytes.
-const maxText = 256
+// Bounds of what is kept of a backend: names and addresses in bytes, and how many addresses.
+const (
+	maxText      = 256
+	maxAddress   = 64
+	maxAddresses = 16
+)
 
 // text reads a string that nothing depends on: what is no string is left out.
 func text(raw json.RawMessage) string {
@@ -167,10 +173,7 @@ func text(raw json.RawMessage) string {
 	if json.Unmarshal(raw, &s) != nil {
 		return ""
 	}
-	if len(s) > maxText {
-		s = strings.ToValidUTF8(s[:maxText], "")
-	}
-	return s
+	return cut(s, maxText)
 }
 
 // texts reads a list of strings that nothing depends on, sorted; null, absent and empty are nil.
@@ -179,9 +182,17 @@ func texts(raw json.RawMessage) []string {
 	if json.Unmarshal(raw, &list) != nil || len(list) == 0 {
 		return nil
 	}
-	if len(list) > 16 {
-		list = list[:16]
+	list = list[:min(len(list), maxAddresses)]
+	for i, s := range list {
+		list[i] = cut(s, maxAddress)
 	}
 	slices.Sort(list)
 	return list
+}
+
+func cut(s string, n int) string {
+	if len(s) <= n {
+		return s
+	}
+	return strings.ToValidUTF8(s[:n], "")
 }

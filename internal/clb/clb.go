@@ -32,6 +32,8 @@ const (
 	maxPages = 100
 	// maxBody bounds an answer, in bytes: 100 backends take 30 kB.
 	maxBody = 1 << 20
+	// maxRereads is how often a new reading of several pages is read again.
+	maxRereads = 3
 	// attempts is how often one call is made, the first included.
 	attempts = 3
 	// attemptTimeout bounds one call, so that a hanging one leaves time for another.
@@ -61,16 +63,49 @@ func NewHTTP() *http.Client {
 }
 
 // Read reads one load balancer, page by page. While the answers are the same bytes as last time, none is decoded.
-// If backends come and go between two pages, it starts over once.
 func (c *Client) Read(ctx context.Context, lb watch.CLB, known watch.Digest) (watch.Reading, error) {
+	r, err := c.readWhole(ctx, lb, known)
+	return r, c.redact(err)
+}
+
+// readWhole reads until the pages fit together. If backends come and go between two pages, one may be missed without any
+// page looking wrong: what has several pages and is new must be read alike twice in a row.
+func (c *Client) readWhole(ctx context.Context, lb watch.CLB, known watch.Digest) (watch.Reading, error) {
 	r, err := c.readOnce(ctx, lb, known)
 	if errors.Is(err, errShifted) {
 		r, err = c.readOnce(ctx, lb, "")
 	}
-	if err != nil {
-		return watch.Reading{}, fmt.Errorf("read %s: %w", lb.Key(), err)
+	for range maxRereads {
+		if err != nil || r.Unchanged || !strings.Contains(string(r.Digest), ".") {
+			return r, err
+		}
+		var again watch.Reading
+		if again, err = c.readOnce(ctx, lb, r.Digest); again.Unchanged {
+			return r, err
+		}
+		r = again
 	}
-	return r, nil
+	if err == nil {
+		err = fmt.Errorf("%w: the list is another at each of %d readings", errShifted, maxRereads+1)
+	}
+	return watch.Reading{}, err
+}
+
+// redact is an error without the credentials, which an API may echo.
+func (c *Client) redact(err error) error {
+	if err == nil {
+		return nil
+	}
+	text := err.Error()
+	for _, secret := range []string{c.Credentials.SecretKey, c.Credentials.Token, c.Credentials.SecretID} {
+		if secret != "" {
+			text = strings.ReplaceAll(text, secret, "[secret]")
+		}
+	}
+	if text == err.Error() {
+		return err
+	}
+	return watch.Advise(errors.New(text), watch.Advice(err))
 }
 
 func (c *Client) readOnce(ctx context.Context, lb watch.CLB, known watch.Digest) (watch.Reading, error) {
@@ -158,15 +193,17 @@ func (c *Client) attempt(ctx context.Context, lb watch.CLB, offset int) (page, e
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
-		return page{}, transient{withoutURL(err)}
+		return page{}, c.unreached(err)
 	}
 	defer func() { _ = resp.Body.Close() }() // only read
 	body, err := readBody(resp)
 	switch {
+	case resp.StatusCode == http.StatusTooManyRequests:
+		return page{}, transient{watch.Advise(fmt.Errorf("the API answers %d: too many calls", resp.StatusCode), doSlower)}
 	case resp.StatusCode >= 500:
-		return page{}, transient{fmt.Errorf("the API answers %s", resp.Status)}
+		return page{}, transient{watch.Advise(fmt.Errorf("the API answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)), doWait)}
 	case resp.StatusCode != http.StatusOK:
-		return page{}, watch.Advise(fmt.Errorf("the API answers %s, expected 200", resp.Status), "see whether CLB_ENDPOINT is right")
+		return page{}, watch.Advise(fmt.Errorf("the API answers %d, expected 200", resp.StatusCode), "see whether CLB_ENDPOINT is right")
 	case err != nil:
 		return page{}, err
 	}
@@ -216,11 +253,12 @@ func nonce() string {
 	return strconv.FormatUint(binary.LittleEndian.Uint64(b[:])&math.MaxInt64|1, 10)
 }
 
-// withoutURL is a transport error without the request's URL.
-func withoutURL(err error) error {
+// unreached is an error of the transport, without the request's URL.
+func (c *Client) unreached(err error) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return fmt.Errorf("call the API: %w", err)
+	return transient{watch.Advise(fmt.Errorf("call the API: %w", err),
+		"see whether "+c.Endpoint.Hostname()+" can be reached from here: DNS, firewall, proxy, CLB_ENDPOINT")}
 }

@@ -16,6 +16,7 @@ import (
 	"sync"
 	"testing"
 	"time"
+	"unicode/utf8"
 
 	"golang.org/x/time/rate"
 
@@ -85,7 +86,7 @@ func (c *cloud) client(t *testing.T) *Client {
 		t.Fatal(err)
 	}
 	return &Client{
-		Endpoint: endpoint, Credentials: Credentials{"AKIDtest", "key", "token"}, HTTP: NewHTTP(),
+		Endpoint: endpoint, Credentials: Credentials{"AKIDtest", "hunter2key", "hunter2token"}, HTTP: NewHTTP(),
 		Limit: rate.NewLimiter(rate.Inf, 1), Now: time.Now,
 		Sleep: func(ctx context.Context, d time.Duration) error { c.pauses = append(c.pauses, d); return ctx.Err() },
 	}
@@ -145,7 +146,7 @@ func TestReadDocumentSample(t *testing.T) {
 	f := c.seen()[0]
 	for k, want := range map[string]string{
 		"Action": "DescribeLoadBalancerBackends", "Region": "ap-guangzhou", "loadBalancerId": "lb-byhpduqt", "offset": "0",
-		"limit": "100", "SecretId": "AKIDtest", "Token": "token", "SignatureMethod": "HmacSHA256",
+		"limit": "100", "SecretId": "AKIDtest", "Token": "hunter2token", "SignatureMethod": "HmacSHA256",
 	} {
 		if f.Get(k) != want {
 			t.Errorf("the call has %s=%q, want %q", k, f.Get(k), want)
@@ -159,6 +160,9 @@ func TestReadPagesUntilTheTotal(t *testing.T) {
 		c := &cloud{answer: pages(total)}
 		r, err := c.client(t).Read(t.Context(), lb, "")
 		wantCalls := max(1, (total+99)/100)
+		if wantCalls > 1 {
+			wantCalls *= 2 // several pages must be read alike twice
+		}
 		if err != nil || len(r.Backends) != total || len(c.seen()) != wantCalls {
 			t.Errorf("%d backends: Read = %d backends, %v, in %d calls, want %d calls", total, len(r.Backends), err, len(c.seen()), wantCalls)
 		}
@@ -222,6 +226,8 @@ func TestReadTakesWhatIsLegal(t *testing.T) {
 		{"addresses empty", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"lanIp":"","wanIpSet":[]}`), watch.Backend{Status: 2, Weight: 1}},
 		{"addresses out of order", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"wanIpSet":["2.2.2.2","1.1.1.1"]}`),
 			watch.Backend{Status: 2, Weight: 1, WanIPs: []string{"1.1.1.1", "2.2.2.2"}}},
+		{"weight of another type", body(1, `{`+id+`,"instanceStatus":2,"weight":""}`), watch.Backend{Status: 2, Weight: 10}},
+		{"weight null", body(1, `{`+id+`,"instanceStatus":2,"weight":null}`), watch.Backend{Status: 2, Weight: 10}},
 		{"other types where nothing depends on it", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"instanceName":false,"lanIp":7,"wanIpSet":{}}`),
 			watch.Backend{Status: 2, Weight: 1}},
 	}
@@ -281,15 +287,23 @@ func TestReadRefuses(t *testing.T) {
 		{"truncated JSON", always(200, document[:150]), "damaged", "", 3},
 		{"JSON with something behind it", always(200, body(0)+"{}"), "damaged", "", 3},
 		{"an over-long body", always(200, `{"code":0,"message":"`+strings.Repeat("x", maxBody)+`"}`), "more than", "", 1},
+		{"500", always(500, "<html>"), "500", "clears by itself", 3},
 		{"502", always(502, "<html>"), "502", "", 3},
+		{"429", always(429, ""), "too many calls", "CLB_RATE", 3},
+		{"a totalCount that nobody has", always(200, body(2_000_000_000, ok)), "not a plausible one", "", 1},
+		{"4101", always(200, `{"code":4101,"message":""}`), "4101", "clb:DescribeLoadBalancerBackends", 1},
+		{"4104", always(200, `{"code":4104,"message":""}`), "4104", "keys are right", 1},
+		{"an id of a mile", always(200, body(1, `{"unInstanceId":"`+strings.Repeat("x", 101)+`","instanceStatus":2}`)), "unInstanceId", "", 1},
+		{"the credentials echoed", always(200, `{"code":4105,"message":"token hunter2token of AKIDtest with hunter2key"}`), "4105", "keys are right", 1},
+		{"the credentials echoed by a proxy", always(200, `no hunter2token for AKIDtest and hunter2key`), "not JSON", "", 3},
 		{"404", always(404, "{}"), "404", "CLB_ENDPOINT", 1},
 		{"a redirect", always(302, ""), "302", "CLB_ENDPOINT", 1},
-		{"the connection breaks", always(0, ""), "EOF", "", 3},
+		{"the connection breaks", always(0, ""), "EOF", "can be reached from here", 3},
 		{"4000", always(200, `{"code":4000,"message":"(100004) x","codeDesc":"InvalidParameter"}`), "4000", "CLB_IDS", 1},
 		{"4100", always(200, `{"code":4100,"message":"","codeDesc":"AuthFailure"}`), "4100", "execution role", 1},
 		{"4102", always(200, `{"code":4102,"message":"","codeDesc":"AuthFailure"}`), "4102", "clb:DescribeLoadBalancerBackends", 1},
-		{"4300", always(200, `{"code":4300,"message":"x","codeDesc":"RequestForbidden"}`), "API 2.0 is closed for this account", "API 3.0", 1},
-		{"6100", always(200, `{"code":6100,"message":"x","codeDesc":"ActionNotFound"}`), "API 2.0 is closed for this account", "API 3.0", 1},
+		{"4300", always(200, `{"code":4300,"message":"x","codeDesc":"RequestForbidden"}`), "API 2.0 is closed for this account", "API 2.0 only", 1},
+		{"6100", always(200, `{"code":6100,"message":"x","codeDesc":"ActionNotFound"}`), "API 2.0 is closed for this account", "API 2.0 only", 1},
 		{"5000", always(200, `{"code":5000,"message":""}`), "no such load balancer", "CLB_IDS", 1},
 		{"code as a string", always(200, `{"code":"5000","message":""}`), "no such load balancer", "", 1},
 		{"an unknown code", always(200, `{"code":9999,"message":{"a":1}}`), "9999", "", 1},
@@ -311,7 +325,7 @@ func TestReadRefuses(t *testing.T) {
 			if len(c.seen()) != tt.attempts {
 				t.Errorf("%d calls, want %d", len(c.seen()), tt.attempts)
 			}
-			for _, secret := range []string{"AKIDtest", "key", "token"} {
+			for _, secret := range []string{"AKIDtest", "hunter2key", "hunter2token"} {
 				if err != nil && strings.Contains(err.Error(), secret) {
 					t.Errorf("the error has %q in it: %v", secret, err)
 				}
@@ -353,6 +367,92 @@ func TestReadTriesAgain(t *testing.T) {
 		})
 	}
 }
+
+// TestReadIsNotTornBetweenPages replaces a backend of page one between the calls for page one and two, so that another,
+// which never left, is on neither page while everything adds up.
+func TestReadIsNotTornBetweenPages(t *testing.T) {
+	t.Parallel()
+	var before, after []int
+	for i := range 150 {
+		before = append(before, i)
+		if i != 5 {
+			after = append(after, i)
+		}
+	}
+	after = append(after, 150)
+	c := &cloud{answer: func(n int, f url.Values) (int, string) {
+		pool := before
+		if n > 1 {
+			pool = after
+		}
+		offset, _ := strconv.Atoi(f.Get("offset"))
+		var rows []string
+		for _, i := range pool[offset:min(offset+100, 150)] {
+			rows = append(rows, row1(i))
+		}
+		return 200, body(150, rows...)
+	}}
+	r, err := c.client(t).Read(t.Context(), lb, "")
+	if err != nil || len(r.Backends) != 150 || !slices.ContainsFunc(r.Backends, func(b watch.Backend) bool { return b.ID == "ins-0100" }) {
+		t.Errorf("Read = %d backends, %v, want 150 with ins-0100, which never left", len(r.Backends), err)
+	}
+	c.answer = func(n int, f url.Values) (int, string) { // never the same twice
+		s, b := pages(150)(n, f)
+		return s, strings.Replace(b, `"web"`, fmt.Sprintf(`"web%d"`, n), 1)
+	}
+	if _, err := c.client(t).Read(t.Context(), lb, ""); err == nil || !strings.Contains(err.Error(), "do not fit together") {
+		t.Errorf("Read of what never settles = %v, want an error", err)
+	}
+}
+
+func TestReadPausesLongerEachTime(t *testing.T) {
+	t.Parallel()
+	c := &cloud{answer: always(503, "")}
+	_, _ = c.client(t).Read(t.Context(), lb, "")
+	if want := []time.Duration{200 * time.Millisecond, 600 * time.Millisecond}; !slices.Equal(c.pauses, want) {
+		t.Errorf("paused %v, want %v", c.pauses, want)
+	}
+}
+
+func TestReadBoundsWhatItKeeps(t *testing.T) {
+	t.Parallel()
+	long := strings.Repeat("界", 1000)
+	var ips []string
+	for range 100 {
+		ips = append(ips, `"`+long+`"`)
+	}
+	c := &cloud{answer: always(200, body(1, `{"unInstanceId":"ins-1","instanceStatus":2,"weight":1,"instanceName":"`+long+`","lanIp":"`+long+`","wanIpSet":[`+strings.Join(ips, ",")+`]}`))}
+	r, err := c.client(t).Read(t.Context(), lb, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := r.Backends[0]
+	if len(b.Name) > 256 || len(b.LanIP) > 256 || len(b.WanIPs) > 16 || len(b.WanIPs[0]) > 64 || !utf8.ValidString(b.Name+b.WanIPs[0]) {
+		t.Errorf("kept %d, %d and %d addresses of %d bytes", len(b.Name), len(b.LanIP), len(b.WanIPs), len(b.WanIPs[0]))
+	}
+}
+
+func TestEachAttemptHasItsOwnTimeLimit(t *testing.T) {
+	t.Parallel()
+	var limits []time.Duration
+	client := (&cloud{answer: pages(1)}).client(t)
+	client.HTTP = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
+		d, ok := r.Context().Deadline()
+		if !ok {
+			t.Error("an attempt without a time limit")
+		}
+		limits = append(limits, time.Until(d))
+		return nil, errors.New("hung up")
+	})}
+	_, err := client.Read(t.Context(), lb, "")
+	if len(limits) != 3 || slices.Max(limits) > 6*time.Second || strings.Contains(fmt.Sprint(err), "http://") {
+		t.Errorf("attempts limited to %v, and %v; want three of 5 s, and no URL", limits, err)
+	}
+}
+
+type roundTrip func(*http.Request) (*http.Response, error)
+
+func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
 
 func TestReadGivesUpAtTheDeadline(t *testing.T) {
 	t.Parallel()

@@ -51,10 +51,11 @@ func (e *Error) Error() string {
 func (e *Error) Do() string { return codes[e.Code].do }
 
 const (
-	doClosed = "this account needs API 3.0"
-	doCAM    = "grant the function's execution role clb:DescribeLoadBalancerBackends on this load balancer (README, Deploy)"
-	doKeys   = "see whether the function has an execution role, or the keys are right and enabled"
+	doClosed = "this version of clbwatch reads API 2.0 only and cannot watch with this account; ask Tencent Cloud to open it"
+	doCAM    = "grant clb:DescribeLoadBalancerBackends on this load balancer to the user of the keys, on SCF to the execution role (README, Deploy)"
+	doKeys   = "see whether the keys are right and enabled, on SCF whether the function has its execution role"
 	doWait   = "usually clears by itself"
+	doSlower = "lower CLB_RATE, or raise the timer's interval"
 )
 
 // codes are the published codes that a read can meet.
@@ -73,12 +74,12 @@ var codes = map[int]struct {
 	4110: {never, "not authorised", doCAM},
 	4200: {resign, "the request is too old", "see whether the clock is right"},
 	4300: {never, "API 2.0 is closed for this account", doClosed},
-	4400: {backoff, "too many calls", "lower CLB_RATE, or raise the timer's interval"},
+	4400: {backoff, "too many calls", doSlower},
 	4500: {resign, "the timestamp or nonce is refused", "see whether the clock is right"},
 	4600: {never, "the API wants HTTPS", "see whether CLB_ENDPOINT begins with https://"},
 	5000: {never, "there is no such load balancer", "see whether it was deleted, and its id and region in CLB_IDS"},
 	5100: {backoff, "the operation did not succeed", doWait},
 	6000: {backoff, "internal error of the API", doWait},
-	6100: {never, "API 2.0 is closed for this account: it does not know the action", doClosed + ", or CLB_ENDPOINT is wrong"},
+	6100: {never, "API 2.0 is closed for this account: it does not know the action", doClosed},
 	6200: {backoff, "the API is under maintenance", doWait},
 }

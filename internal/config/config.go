@@ -13,6 +13,7 @@ import (
 	"reflect"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"unicode"
 	"unicode/utf8"
@@ -44,7 +45,7 @@ type Config struct {
 	Rate       float64     // API calls a second
 	BlindAfter int         // ticks without a reading before people are told
 	Webhook    Secret      // "" if none is set
-	StateDir   string      // absolute path
+	State      State
 	LogLevel   slog.Level
 
 	SecretID  string
@@ -52,13 +53,29 @@ type Config struct {
 	Token     Secret // "" for long-term keys
 }
 
+// State is where the state lives: in the folder Dir or, if that is "", in a COS bucket.
+type State struct {
+	Dir string // absolute path
+
+	Bucket, Region, Prefix string   // see store.COSConfig
+	Endpoint               *url.URL // nil: the bucket's own
+}
+
+// String names the place.
+func (s State) String() string {
+	if s.Dir != "" {
+		return s.Dir
+	}
+	return "COS " + s.Bucket + "/" + s.Prefix
+}
+
 // settings is the environment as it comes. README's table of settings is held against it by a test.
 type settings struct {
 	IDs      string     `env:"CLB_IDS"`
 	Region   string     `env:"CLB_REGION"`
 	Endpoint string     `env:"CLB_ENDPOINT"      envDefault:"https://lb.api.qcloud.com/v2/index.php"`
-	Rate     float64    `env:"CLB_RATE"          envDefault:"20"   expect:"a number of calls a second, 0.1 to 100000"`
-	Blind    int        `env:"CLB_BLIND_AFTER"   envDefault:"3"    expect:"a number of ticks, 1 to 1000"`
+	Rate     rate       `env:"CLB_RATE"          envDefault:"20"   expect:"a number of calls a second, 0.1 to 100000"`
+	Blind    ticks      `env:"CLB_BLIND_AFTER"   envDefault:"3"    expect:"a number of ticks, 1 to 1000"`
 	Webhook  Secret     `env:"SLACK_WEBHOOK_URL"`
 	State    string     `env:"STATE_URL"`
 	Level    slog.Level `env:"LOG_LEVEL"         envDefault:"info" expect:"debug, info, warn or error"`
@@ -95,23 +112,22 @@ func Parse(environ map[string]string) (*Config, error) {
 	errs := parseInto(&s, trimmed)
 	errs = append(errs, parseInto(&p, trimmed)...)
 
-	c := &Config{Rate: s.Rate, BlindAfter: s.Blind, Webhook: s.Webhook, LogLevel: s.Level}
+	c := &Config{Rate: float64(s.Rate), BlindAfter: int(s.Blind), Webhook: s.Webhook, LogLevel: s.Level}
 	note := func(name string, err error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s %w", name, err))
 		}
 	}
+	var wrong []error
 	var err error
-	c.CLBs, err = parseCLBs(s.IDs, cmp.Or(s.Region, p.Region))
-	note("CLB_IDS", err)
-	c.Endpoint, err = parseEndpoint(s.Endpoint)
-	note("CLB_ENDPOINT", err)
-	c.StateDir, err = stateDir(s.State, p)
-	note("STATE_URL", err)
-	if len(errs) == 0 {
-		note("CLB_RATE", between(s.Rate, 0.1, 100_000))
-		note("CLB_BLIND_AFTER", between(s.Blind, 1, 1000))
+	c.CLBs, wrong = parseCLBs(s.IDs, cmp.Or(s.Region, p.Region))
+	for _, err := range wrong {
+		note("CLB_IDS", err)
 	}
+	c.Endpoint, err = parseEndpoint(s.Endpoint, "https://lb.api.qcloud.com/v2/index.php")
+	note("CLB_ENDPOINT", err)
+	c.State, err = parseState(s.State, p)
+	note("STATE_URL", err)
 	if err := c.credentials(p); err != nil {
 		errs = append(errs, err)
 	}
@@ -142,55 +158,87 @@ func parseInto(into any, environ map[string]string) []error {
 	return errs
 }
 
-func between[T int | float64](v, low, high T) error {
-	if v >= low && v <= high {
-		return nil
+// rate is a number of calls a second. The bounds only catch mistakes: what an account may is the platform's to say.
+type rate float64
+
+// UnmarshalText reads a rate, and takes none beyond its bounds.
+func (r *rate) UnmarshalText(b []byte) error {
+	v, err := strconv.ParseFloat(string(b), 64)
+	if err != nil || !(v >= 0.1 && v <= 100_000) { // NaN is neither
+		return errBounds
 	}
-	return fmt.Errorf("is %v, expected %v to %v", v, low, high)
+	*r = rate(v)
+	return nil
 }
 
+// ticks is a number of ticks.
+type ticks int
+
+// UnmarshalText reads a number of ticks, and takes none beyond its bounds.
+func (t *ticks) UnmarshalText(b []byte) error {
+	v, err := strconv.Atoi(string(b))
+	if err != nil || v < 1 || v > 1000 {
+		return errBounds
+	}
+	*t = ticks(v)
+	return nil
+}
+
+var errBounds = errors.New("not a number within the bounds") // parseInto says which
+
 var (
-	regionForm = regexp.MustCompile(`^[a-z][a-z0-9-]{1,39}$`)
+	regionForm = regexp.MustCompile(`^[a-z]{2,20}(-[a-z0-9]{1,20}){1,3}$`)
 	idForm     = regexp.MustCompile(`^[a-z]{1,8}-?[A-Za-z0-9]{4,60}$`)
 )
 
 // parseCLBs reads "[region/]lb-id[=label]", separated by commas or spaces.
-func parseCLBs(s, region string) ([]watch.CLB, error) {
+func parseCLBs(s, region string) ([]watch.CLB, []error) {
 	words := strings.FieldsFunc(s, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 	if len(words) == 0 {
-		return nil, errors.New("is not set; expected [region/]lb-id[=label], separated by commas; see README, Settings")
+		return nil, []error{errors.New("is not set; expected [region/]lb-id[=label], separated by commas; see README, Settings")}
 	}
 	var clbs []watch.CLB
+	var errs []error
 	seen := make(map[string]bool)
 	for _, word := range words {
-		c := watch.CLB{Region: region, ID: word}
-		c.ID, c.Label, _ = strings.Cut(c.ID, "=")
-		if r, id, ok := strings.Cut(c.ID, "/"); ok {
-			c.Region, c.ID = r, id
+		c, err := parseCLB(word, region)
+		if err == nil && seen[c.Key()] {
+			err = fmt.Errorf("has %s twice", c.Key())
 		}
-		switch {
-		case !idForm.MatchString(c.ID):
-			return nil, fmt.Errorf("has %.60q, expected [region/]lb-id[=label], such as ap-guangzhou/lb-byhpduqt=web", word)
-		case c.Region == "":
-			return nil, fmt.Errorf("has %.60q without a region, and CLB_REGION is not set", word)
-		case !regionForm.MatchString(c.Region):
-			return nil, fmt.Errorf("has %.60q with the region %.40q, expected one like ap-guangzhou", word, c.Region)
-		case utf8.RuneCountInString(c.Label) > 48:
-			return nil, fmt.Errorf("has a label of more than 48 characters for %s", c.ID)
-		case seen[c.Key()]:
-			return nil, fmt.Errorf("has %s twice", c.Key())
+		if err != nil {
+			errs = append(errs, err)
+			continue
 		}
 		seen[c.Key()] = true
 		clbs = append(clbs, c)
 	}
 	slices.SortFunc(clbs, func(a, b watch.CLB) int { return cmp.Compare(a.Key(), b.Key()) })
-	return clbs, nil
+	return clbs, errs
 }
 
-func parseEndpoint(s string) (*url.URL, error) {
+func parseCLB(word, region string) (watch.CLB, error) {
+	c := watch.CLB{Region: region, ID: word}
+	c.ID, c.Label, _ = strings.Cut(c.ID, "=")
+	if r, id, ok := strings.Cut(c.ID, "/"); ok {
+		c.Region, c.ID = r, id
+	}
+	switch {
+	case !idForm.MatchString(c.ID):
+		return c, fmt.Errorf("has %.60q, expected [region/]lb-id[=label], such as ap-guangzhou/lb-byhpduqt=web", word)
+	case c.Region == "":
+		return c, fmt.Errorf("has %.60q without a region, and CLB_REGION is not set", word)
+	case !regionForm.MatchString(c.Region):
+		return c, fmt.Errorf("has %.60q with the region %.40q, expected one like ap-guangzhou", word, c.Region)
+	case utf8.RuneCountInString(c.Label) > 48:
+		return c, fmt.Errorf("has a label of more than 48 characters for %s", c.ID)
+	}
+	return c, nil
+}
+
+func parseEndpoint(s, like string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" {
-		return nil, errors.New("is not a URL like https://lb.api.qcloud.com/v2/index.php")
+		return nil, fmt.Errorf("is not a URL like %s", like)
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
 		return nil, fmt.Errorf("has the scheme %.10q, expected https, or http for this machine only", u.Scheme)
@@ -205,45 +253,84 @@ func loopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-// stateDir is the folder that STATE_URL names, or the user's own on a laptop.
-func stateDir(s string, p platform) (string, error) {
+// stateForms is what STATE_URL may be.
+const stateForms = "cos://bucket-appid/prefix?region=ap-guangzhou or file:///dir"
+
+var (
+	bucketForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,58}-[0-9]{4,20}$`)
+	prefixForm = regexp.MustCompile(`^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$`)
+)
+
+// parseState reads STATE_URL. On a laptop the default is the user's own folder.
+func parseState(s string, p platform) (State, error) {
 	if s == "" {
 		home := p.StateHome
-		if home == "" && p.Home != "" {
+		if !filepath.IsAbs(home) && p.Home != "" { // a relative one is to be ignored, says its specification
 			home = filepath.Join(p.Home, ".local", "state")
 		}
-		if p.onSCF() || home == "" {
-			return "", errors.New("is not set; expected file:///dir, a folder that outlives the instance, such as a CFS mount")
+		if p.onSCF() || !filepath.IsAbs(home) {
+			return State{}, errors.New("is not set; expected " + stateForms)
 		}
-		return filepath.Join(home, "clbwatch"), nil
+		return State{Dir: filepath.Join(home, "clbwatch")}, nil
 	}
 	u, err := url.Parse(s)
-	if err != nil || u.Scheme != "file" || u.Host != "" || !filepath.IsAbs(u.Path) || u.RawQuery != "" || u.Fragment != "" {
-		return "", fmt.Errorf("is %.80q, expected file:///dir", s)
+	switch {
+	case err != nil || u.User != nil || u.Fragment != "":
+		return State{}, fmt.Errorf("is not a URL, expected %s", stateForms)
+	case u.Scheme == "cos":
+		return parseCOS(u, p)
+	case u.Scheme != "file" || u.Host != "" || !filepath.IsAbs(u.Path) || u.RawQuery != "":
+		return State{}, fmt.Errorf("is %.80q, expected %s", s, stateForms)
 	}
 	dir := filepath.Clean(u.Path)
 	if p.onSCF() && (dir == "/tmp" || strings.HasPrefix(dir, "/tmp/")) {
-		return "", fmt.Errorf("is %.80q: on SCF /tmp dies with the instance, and with it alerts that are owed; expected a folder "+
-			"that outlives it, such as a CFS mount", s)
+		return State{}, fmt.Errorf("is %.80q: on SCF /tmp dies with the instance, and with it alerts that are owed; expected a place "+
+			"that outlives it, such as %s", s, stateForms)
 	}
-	return dir, nil
+	return State{Dir: dir}, nil
+}
+
+func parseCOS(u *url.URL, p platform) (State, error) {
+	query := u.Query()
+	state := State{Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"), Region: cmp.Or(query.Get("region"), p.Region)}
+	if e := query.Get("endpoint"); e != "" {
+		var err error
+		if state.Endpoint, err = parseEndpoint(e, "https://bucket-appid.cos-internal.ap-guangzhou.tencentcos.cn"); err != nil {
+			return State{}, fmt.Errorf("has an endpoint that %w", err)
+		}
+	}
+	query.Del("region")
+	query.Del("endpoint")
+	switch {
+	case !bucketForm.MatchString(state.Bucket):
+		return State{}, fmt.Errorf("has the bucket %.80q, expected its whole name with the appid, such as ops-1250000000", state.Bucket)
+	case !prefixForm.MatchString(state.Prefix) || len(state.Prefix) > 200:
+		return State{}, fmt.Errorf("has the prefix %.80q, expected one of letters, digits, '.', '_', '-' and '/', such as clbwatch", state.Prefix)
+	case !regionForm.MatchString(state.Region):
+		return State{}, fmt.Errorf("has the region %.40q, expected one like ap-guangzhou", state.Region)
+	case len(query) > 0:
+		return State{}, errors.New("has more than region and endpoint behind its question mark")
+	}
+	return state, nil
 }
 
 // credentials takes those of SCF, which come with each invocation, else those that the official SDK looks for.
 func (c *Config) credentials(p platform) error {
+	id, key := "TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY"
 	c.SecretID, c.SecretKey, c.Token = p.SCFID, p.SCFKey, p.SCFToken
 	if c.SecretID == "" && c.SecretKey == "" {
+		id, key = "TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY"
 		c.SecretID, c.SecretKey, c.Token = p.SDKID, p.SDKKey, p.SDKToken
 	}
 	switch {
 	case c.SecretID != "" && c.SecretKey != "":
 		return nil
 	case c.SecretID != "":
-		return errors.New("TENCENTCLOUD_SECRET_ID is set and TENCENTCLOUD_SECRET_KEY is not; both are needed")
+		return fmt.Errorf("%s is set and %s is not; both are needed", id, key)
 	case c.SecretKey != "":
-		return errors.New("TENCENTCLOUD_SECRET_KEY is set and TENCENTCLOUD_SECRET_ID is not; both are needed")
+		return fmt.Errorf("%s is set and %s is not; both are needed", key, id)
 	case p.onSCF():
 		return errors.New("no credentials came with the invocation: the function has no execution role; see README, Deploy")
 	}
-	return errors.New("TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY are not set; they sign the API calls")
+	return fmt.Errorf("%s and %s are not set; they sign the API calls", id, key)
 }

@@ -47,7 +47,7 @@ func ExampleParse() {
 	// Output:
 	// CLB_RATE is "fast", expected a number of calls a second, 0.1 to 100000
 	// CLB_IDS has "lb-byhpduqt" without a region, and CLB_REGION is not set
-	// STATE_URL is "/var/lib", expected file:///dir
+	// STATE_URL is "/var/lib", expected cos://bucket-appid/prefix?region=ap-guangzhou or file:///dir
 	// TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY are not set; they sign the API calls
 }
 
@@ -58,14 +58,14 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Endpoint.String() != "https://lb.api.qcloud.com/v2/index.php" || c.Rate != 20 || c.BlindAfter != 3 || c.LogLevel != slog.LevelInfo ||
-		c.StateDir != "/home/me/.local/state/clbwatch" || c.SecretID != "AKIDlaptop" || c.SecretKey.Reveal() != "laptop-key" || c.Token != "" || c.Webhook != "" {
+		c.State.Dir != "/home/me/.local/state/clbwatch" || c.SecretID != "AKIDlaptop" || c.SecretKey.Reveal() != "laptop-key" || c.Token != "" || c.Webhook != "" {
 		t.Errorf("the defaults are %+v", c)
 	}
 	c, err = Parse(onSCF("CLB_RATE", "0.5", "CLB_BLIND_AFTER", "10", "LOG_LEVEL", "debug", "SLACK_WEBHOOK_URL", " https://hooks.slack.com/x\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Rate != 0.5 || c.BlindAfter != 10 || c.LogLevel != slog.LevelDebug || c.StateDir != "/mnt/state" || c.CLBs[0].Region != "ap-shanghai" ||
+	if c.Rate != 0.5 || c.BlindAfter != 10 || c.LogLevel != slog.LevelDebug || c.State.Dir != "/mnt/state" || c.CLBs[0].Region != "ap-shanghai" ||
 		c.SecretID != "AKIDrole" || c.SecretKey.Reveal() != "role-key" || c.Token.Reveal() != "role-token" || c.Webhook.Reveal() != "https://hooks.slack.com/x" {
 		t.Errorf("on SCF: %+v", c)
 	}
@@ -73,7 +73,18 @@ func TestParse(t *testing.T) {
 	if c, err := Parse(both); err != nil || c.SecretID != "AKIDrole" || c.Token.Reveal() != "role-token" {
 		t.Errorf("with both kinds of credentials: %+v, %v, want those of the invocation", c, err)
 	}
-	if c, err := Parse(with("XDG_STATE_HOME", "/s")); err != nil || c.StateDir != "/s/clbwatch" {
+	cos := onSCF("STATE_URL", "cos://ops-1250000000/watch/one/?endpoint=https://ops-1250000000.cos-internal.ap-shanghai.tencentcos.cn")
+	if c, err := Parse(cos); err != nil || c.State.Bucket != "ops-1250000000" || c.State.Prefix != "watch/one" || c.State.Region != "ap-shanghai" ||
+		c.State.Endpoint.Host != "ops-1250000000.cos-internal.ap-shanghai.tencentcos.cn" || c.State.Dir != "" {
+		t.Errorf("with state in COS: %+v, %v", c.State, err)
+	}
+	if c, err := Parse(with("TENCENTCLOUD_TOKEN", "laptop-token")); err != nil || c.Token.Reveal() != "laptop-token" {
+		t.Errorf("with a temporary key: %+v, %v, want its token", c, err)
+	}
+	if c, err := Parse(with("XDG_STATE_HOME", "rel")); err != nil || c.State.Dir != "/home/me/.local/state/clbwatch" {
+		t.Errorf("with a relative XDG_STATE_HOME: %+v, %v, want it ignored", c, err)
+	}
+	if c, err := Parse(with("XDG_STATE_HOME", "/s")); err != nil || c.State.Dir != "/s/clbwatch" {
 		t.Errorf("with XDG_STATE_HOME: %+v, %v", c, err)
 	}
 }
@@ -93,7 +104,8 @@ func TestParseCLBs(t *testing.T) {
 		{"lb-zzzz1111, ap-shanghai/lb-aaaa1111=x\n lb-aaaa1111,,", []watch.CLB{
 			{Region: gz, ID: "lb-aaaa1111"}, {Region: gz, ID: "lb-zzzz1111"}, {Region: sh, ID: "lb-aaaa1111", Label: "x"},
 		}, ""},
-		{"gz/lb-byhpduqt", []watch.CLB{{Region: "gz", ID: "lb-byhpduqt"}}, ""},
+		{"gz/lb-byhpduqt", nil, "expected one like ap-guangzhou"},
+		{"lb! lb-byhpduqt=" + strings.Repeat("x", 49), nil, "more than 48 characters"}, // all that is wrong
 		{"", nil, "CLB_IDS is not set"},
 		{" , ", nil, "CLB_IDS is not set"},
 		{"lb-byhpduqt lb-byhpduqt=x", nil, "CLB_IDS has ap-guangzhou/lb-byhpduqt twice"},
@@ -122,20 +134,28 @@ func TestParseRefuses(t *testing.T) {
 		want string
 	}{
 		{"no role on SCF", onSCF("TENCENTCLOUD_SECRETID", "", "TENCENTCLOUD_SECRETKEY", ""), "no execution role"},
+		{"half a role's key", onSCF("TENCENTCLOUD_SECRETKEY", ""), "TENCENTCLOUD_SECRETKEY is not"},
 		{"half a key", with("TENCENTCLOUD_SECRET_KEY", ""), "TENCENTCLOUD_SECRET_KEY is not"},
 		{"the other half", with("TENCENTCLOUD_SECRET_ID", ""), "TENCENTCLOUD_SECRET_ID is not"},
 		{"no state on SCF", onSCF("STATE_URL", ""), "STATE_URL is not set"},
 		{"state in /tmp on SCF", onSCF("STATE_URL", "file:///tmp/x"), "dies with the instance"},
 		{"state in /tmp on SCF, disguised", onSCF("STATE_URL", "file:///var/../tmp"), "dies with the instance"},
-		{"state elsewhere", with("STATE_URL", "cos://bucket/x"), "expected file:///dir"},
-		{"state on a host", with("STATE_URL", "file://host/x"), "expected file:///dir"},
-		{"relative state", with("STATE_URL", "file:x"), "expected file:///dir"},
+		{"state elsewhere", with("STATE_URL", "s3://bucket/x"), "or file:///dir"},
+		{"bucket without its appid", with("STATE_URL", "cos://bucket/x?region=ap-guangzhou"), "the appid"},
+		{"no prefix", with("STATE_URL", "cos://bucket-1250000000?region=ap-guangzhou"), "the prefix"},
+		{"a prefix with surprises", with("STATE_URL", "cos://bucket-1250000000/a%20b?region=ap-guangzhou"), "the prefix"},
+		{"no region", with("STATE_URL", "cos://bucket-1250000000/x"), "the region"},
+		{"a misspelt parameter", with("STATE_URL", "cos://bucket-1250000000/x?region=ap-guangzhou&zone=1"), "more than region"},
+		{"a bad endpoint", with("STATE_URL", "cos://bucket-1250000000/x?region=ap-guangzhou&endpoint=http://example.com"), "has an endpoint that has the scheme"},
+		{"a key in it", with("STATE_URL", "cos://AKID:hunter2@bucket-1250000000/x"), "is not a URL"},
+		{"state on a host", with("STATE_URL", "file://host/x"), "file:///dir"},
+		{"relative state", with("STATE_URL", "file:x"), "file:///dir"},
 		{"plain http", with("CLB_ENDPOINT", "http://lb.api.qcloud.com/v2/index.php"), "CLB_ENDPOINT has the scheme"},
 		{"endpoint without a host", with("CLB_ENDPOINT", "lb.api.qcloud.com"), "CLB_ENDPOINT is not a URL"},
 		{"endpoint with a password", with("CLB_ENDPOINT", "https://me:hunter2@x/"), "CLB_ENDPOINT is not a URL"},
-		{"rate 0", with("CLB_RATE", "0"), "CLB_RATE is 0, expected 0.1 to 100000"},
-		{"rate no number", with("CLB_RATE", "NaN"), "CLB_RATE is NaN"},
-		{"blind after 0", with("CLB_BLIND_AFTER", "0"), "CLB_BLIND_AFTER is 0, expected 1 to 1000"},
+		{"rate 0", with("CLB_RATE", "0"), `CLB_RATE is "0", expected a number of calls a second, 0.1 to 100000`},
+		{"rate no number", with("CLB_RATE", "NaN"), `CLB_RATE is "NaN", expected`},
+		{"blind after 0", with("CLB_BLIND_AFTER", "0"), `CLB_BLIND_AFTER is "0", expected a number of ticks, 1 to 1000`},
 		{"blind after a while", with("CLB_BLIND_AFTER", "a while"), `CLB_BLIND_AFTER is "a while", expected a number of ticks`},
 		{"level", with("LOG_LEVEL", "loud"), `LOG_LEVEL is "loud", expected debug, info, warn or error`},
 	}

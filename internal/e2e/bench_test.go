@@ -19,7 +19,7 @@ import (
 func BenchmarkTick(b *testing.B) {
 	for _, n := range []int{10, 1000, 10_000} {
 		b.Run(fmt.Sprintf("load balancers=%d", n), func(b *testing.B) {
-			l := newLab(b)
+			l := newLab(b, inFiles)
 			var ids []string
 			for i := range n {
 				lb := fmt.Sprintf("lb-bench%05d", i)

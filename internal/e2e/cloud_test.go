@@ -28,6 +28,9 @@ var binary = flag.String("binary", "", "the built function; built here, under th
 
 func TestMain(m *testing.M) {
 	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil { // most of these tests wait
+		panic(err)
+	}
 	os.Exit(run(m))
 }
 
@@ -58,12 +61,33 @@ const (
 	web, api = "lb-8a3k2m1q", "lb-c4r9t0zw"
 )
 
+// place is where the state of a test lives.
+type place string
+
+const (
+	inFiles place = "files"
+	inCOS   place = "COS"
+)
+
+// everywhere runs a test with the state in each place: a promise does not depend on it.
+func everywhere(t *testing.T, test func(t *testing.T, in place)) {
+	t.Helper()
+	t.Parallel()
+	for _, in := range []place{inFiles, inCOS} {
+		t.Run(string(in), func(t *testing.T) {
+			t.Parallel()
+			test(t, in)
+		})
+	}
+}
+
 // lab is a cloud, a Slack and a place for state, and the settings of a function that uses them.
 type lab struct {
 	t        testing.TB
 	cloud    *sandbox.Cloud
 	slack    *sandbox.Slack
-	dir      string // of the state
+	dir      string       // of the state in files; a home otherwise
+	bucket   *sandbox.COS // of the state in COS, or nil
 	settings map[string]string
 
 	mu      sync.Mutex
@@ -72,7 +96,7 @@ type lab struct {
 }
 
 // newLab has two load balancers, web with three running backends and api with two.
-func newLab(t testing.TB) *lab {
+func newLab(t testing.TB, in place) *lab {
 	t.Helper()
 	dir, err := os.MkdirTemp("/var/tmp", "clbwatch-e2e-") //nolint:usetesting // on SCF, state under /tmp is refused
 	if err != nil {
@@ -87,6 +111,13 @@ func newLab(t testing.TB) *lab {
 	l.settings = map[string]string{
 		"CLB_IDS": web + "=prod-web," + api, "CLB_ENDPOINT": cloud.URL + sandbox.APIPath, "CLB_RATE": "1000",
 		"SLACK_WEBHOOK_URL": l.slack.URL(slack.URL), "STATE_URL": "file://" + dir,
+	}
+	if in == inCOS {
+		l.bucket = sandbox.NewCOS(l.cloud.Credential)
+		l.bucket.Prefix = "watch/"
+		server := httptest.NewServer(l.bucket)
+		t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+		l.settings["STATE_URL"] = "cos://sandbox-1250000000/watch?region=" + region + "&endpoint=" + server.URL
 	}
 	l.cloud.Bind(region, web, vm("web-1"), vm("web-2"), vm("web-3"))
 	l.cloud.Bind(region, api, vm("api-1"), vm("api-2"))
@@ -113,7 +144,12 @@ func (l *lab) role() sandbox.Credential {
 // start starts an instance of the function.
 func (l *lab) start(opts ...sandbox.Option) *sandbox.Function {
 	l.t.Helper()
-	f, err := sandbox.Start(context.Background(), *binary, l.settings, append([]sandbox.Option{sandbox.WithCredential(l.role)}, opts...)...)
+	tmp, err := os.MkdirTemp(l.dir, "tmp-") // each instance has one of its own, which dies with it
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	opts = append([]sandbox.Option{sandbox.WithCredential(l.role), sandbox.WithSetting("TMPDIR", tmp)}, opts...)
+	f, err := sandbox.Start(context.Background(), *binary, l.settings, opts...)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -256,9 +292,53 @@ func same(a, b []string) bool {
 	return slices.Equal(slices.Sorted(slices.Values(a)), slices.Sorted(slices.Values(b)))
 }
 
-// stateText is everything in the state, snapshots as they are stored.
+// objects are the keys of the state that begin with prefix, in order.
+func (l *lab) objects(prefix string) (keys []string) {
+	if l.bucket != nil {
+		for _, key := range l.bucket.Keys("watch/" + prefix) {
+			keys = append(keys, strings.TrimPrefix(key, "watch/"))
+		}
+		return keys
+	}
+	files, err := filepath.Glob(filepath.Join(l.dir, prefix+"*"))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for _, f := range files {
+		keys = append(keys, strings.TrimPrefix(f, l.dir+"/"))
+	}
+	return keys
+}
+
+// put changes an object of the state; without content it is deleted.
+func (l *lab) put(key string, content []byte) {
+	l.t.Helper()
+	path := filepath.Join(l.dir, key)
+	var err error
+	switch {
+	case l.bucket != nil && content == nil:
+		l.bucket.Delete("watch/" + key)
+	case l.bucket != nil:
+		l.bucket.Put("watch/"+key, content)
+	case content == nil:
+		err = os.Remove(path)
+	default:
+		err = os.WriteFile(path, content, 0o600)
+	}
+	if err != nil {
+		l.t.Fatal(err)
+	}
+}
+
+// stateText is everything in the state and the cache, snapshots as they are stored.
 func (l *lab) stateText() string {
 	var all bytes.Buffer
+	if l.bucket != nil {
+		for _, key := range l.bucket.Keys("") {
+			b, _ := l.bucket.Get(key)
+			all.Write(b)
+		}
+	}
 	err := filepath.WalkDir(l.dir, func(path string, d fs.DirEntry, err error) error {
 		if err != nil || d.IsDir() {
 			return err

@@ -2,6 +2,7 @@ package e2e
 
 import (
 	"encoding/json"
+	"errors"
 	"fmt"
 	"math/rand/v2"
 	"net/http"
@@ -19,9 +20,10 @@ import (
 
 // Promise 1: no change is lost.
 
-func TestEveryKindOfChangeIsToldOnce(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
+func TestEveryKindOfChangeIsToldOnce(t *testing.T) { everywhere(t, testEveryKindOfChangeIsToldOnce) }
+
+func testEveryKindOfChangeIsToldOnce(t *testing.T, in place) {
+	l := newLab(t, in)
 	f := l.start()
 	l.tick(f)
 	for _, step := range []struct {
@@ -56,9 +58,10 @@ func TestEveryKindOfChangeIsToldOnce(t *testing.T) {
 }
 
 // TestKill kills the function with SIGKILL at random moments while backends come and go, 60 changes in all.
-func TestKill(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
+func TestKill(t *testing.T) { everywhere(t, testKill) }
+
+func testKill(t *testing.T, in place) {
+	l := newLab(t, in)
 	f := l.start()
 	start := time.Now()
 	l.tick(f)
@@ -125,9 +128,10 @@ func TestKill(t *testing.T) {
 	t.Logf("60 changes, %d kills, %d of them after Slack was called, %d news told twice in %d messages", kills, attempts, doubles, len(l.slack.Messages()))
 }
 
-func TestFourOverlappingInstances(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
+func TestFourOverlappingInstances(t *testing.T) { everywhere(t, testFourOverlappingInstances) }
+
+func testFourOverlappingInstances(t *testing.T, in place) {
+	l := newLab(t, in)
 	var fs []*sandbox.Function
 	for range 4 {
 		fs = append(fs, l.start())
@@ -154,9 +158,10 @@ func TestFourOverlappingInstances(t *testing.T) {
 	}
 }
 
-func TestTheSameEventThreeTimes(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
+func TestTheSameEventThreeTimes(t *testing.T) { everywhere(t, testTheSameEventThreeTimes) }
+
+func testTheSameEventThreeTimes(t *testing.T, in place) {
+	l := newLab(t, in)
 	f := l.start()
 	l.tick(f)
 	l.cloud.SetStatus("ins-web-1", 4)
@@ -178,9 +183,10 @@ func TestTheSameEventThreeTimes(t *testing.T) {
 	}
 }
 
-func TestSlackDownAcrossAColdStart(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
+func TestSlackDownAcrossAColdStart(t *testing.T) { everywhere(t, testSlackDownAcrossAColdStart) }
+
+func testSlackDownAcrossAColdStart(t *testing.T, in place) {
+	l := newLab(t, in)
 	f := l.start()
 	l.tick(f)
 	l.slack.Fail(sandbox.SlackAnswer(http.StatusServiceUnavailable, "down"), -1)
@@ -205,28 +211,31 @@ func TestSlackDownAcrossAColdStart(t *testing.T) {
 	}
 }
 
-func TestStateThatCannotBeWritten(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
+func TestStateThatCannotBeWritten(t *testing.T) { everywhere(t, testStateThatCannotBeWritten) }
+
+func testStateThatCannotBeWritten(t *testing.T, in place) {
+	l := newLab(t, in)
 	f := l.start()
 	l.tick(f)
-	heads := filepath.Join(l.dir, "head")
-	if err := os.Rename(heads, heads+"-away"); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(heads, nil, 0o600); err != nil {
-		t.Fatal(err)
+	mend := func() { l.bucket.ClearFaults() }
+	if in == inCOS {
+		l.bucket.Fail("", sandbox.COSAnswers(http.StatusForbidden, "AccessDenied"), -1)
+	} else {
+		heads := filepath.Join(l.dir, "head")
+		if err := errors.Join(os.Rename(heads, heads+"-away"), os.WriteFile(heads, nil, 0o600)); err != nil {
+			t.Fatal(err)
+		}
+		mend = func() {
+			if err := errors.Join(os.Remove(heads), os.Rename(heads+"-away", heads)); err != nil {
+				t.Fatal(err)
+			}
+		}
 	}
 	l.cloud.SetStatus("ins-web-1", 4)
 	if sum, err := l.try(f); err == nil {
 		t.Errorf("tick without state: %+v, want an error", sum)
 	}
-	if err := os.Remove(heads); err != nil {
-		t.Fatal(err)
-	}
-	if err := os.Rename(heads+"-away", heads); err != nil {
-		t.Fatal(err)
-	}
+	mend()
 	l.tick(f)
 	if got, want := l.news(), []string{"web-1 left running"}; !slices.Equal(got, want) {
 		t.Errorf("told %q, want %q", got, want)
@@ -235,8 +244,9 @@ func TestStateThatCannotBeWritten(t *testing.T) {
 
 // Promise 2: a change is told once; twice only where an answer from Slack, or the mark after it, was lost.
 
-func TestSlackFaults(t *testing.T) {
-	t.Parallel()
+func TestSlackFaults(t *testing.T) { everywhere(t, testSlackFaults) }
+
+func testSlackFaults(t *testing.T, in place) {
 	for _, tt := range []struct {
 		fault   sandbox.SlackFault
 		doubled bool // Slack took it, and the answer was lost
@@ -260,7 +270,7 @@ func TestSlackFaults(t *testing.T) {
 	} {
 		t.Run(tt.fault.String(), func(t *testing.T) {
 			t.Parallel()
-			l := newLab(t)
+			l := newLab(t, in)
 			f := l.start(sandbox.WithTimeout(5 * time.Second))
 			l.tick(f)
 			l.slack.Fail(tt.fault, 1)
@@ -289,8 +299,11 @@ func TestSlackFaults(t *testing.T) {
 }
 
 func TestMessageRefusedForGoodBlocksNothing(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
+	everywhere(t, testMessageRefusedForGoodBlocksNothing)
+}
+
+func testMessageRefusedForGoodBlocksNothing(t *testing.T, in place) {
+	l := newLab(t, in)
 	f := l.start()
 	l.tick(f)
 	l.slack.Fail(sandbox.SlackAnswer(http.StatusBadRequest, "invalid_payload"), -1)
@@ -315,13 +328,14 @@ func TestMessageRefusedForGoodBlocksNothing(t *testing.T) {
 
 // Promise 3: nothing but a whole and verified reading is taken for a removal.
 
-func TestAPIFaults(t *testing.T) {
-	t.Parallel()
+func TestAPIFaults(t *testing.T) { everywhere(t, testAPIFaults) }
+
+func testAPIFaults(t *testing.T, in place) {
 	for _, fault := range append(sandbox.Faults(), sandbox.FaultCode(4300, "RequestForbidden", "closed"),
 		sandbox.FaultCode(6100, "ActionNotFound", "x"), sandbox.FaultHang()) {
 		t.Run(fault.String(), func(t *testing.T) {
 			t.Parallel()
-			l := newLab(t)
+			l := newLab(t, in)
 			for i := range 130 { // two pages
 				l.cloud.Bind(region, web, vm(fmt.Sprintf("web-%d", i)))
 			}
@@ -352,12 +366,13 @@ func TestAPIFaults(t *testing.T) {
 	}
 }
 
-func TestAPIFaultThatPassesIsNotNews(t *testing.T) {
-	t.Parallel()
+func TestAPIFaultThatPassesIsNotNews(t *testing.T) { everywhere(t, testAPIFaultThatPassesIsNotNews) }
+
+func testAPIFaultThatPassesIsNotNews(t *testing.T, in place) {
 	for _, fault := range sandbox.Faults() {
 		t.Run(fault.String(), func(t *testing.T) {
 			t.Parallel()
-			l := newLab(t)
+			l := newLab(t, in)
 			f := l.start()
 			l.tick(f)
 			for range 2 {
@@ -375,8 +390,11 @@ func TestAPIFaultThatPassesIsNotNews(t *testing.T) {
 // Promise 4: one unreadable load balancer delays no other; a hanging call does not outlive the deadline.
 
 func TestOneHangingLoadBalancerDelaysNoOther(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
+	everywhere(t, testOneHangingLoadBalancerDelaysNoOther)
+}
+
+func testOneHangingLoadBalancerDelaysNoOther(t *testing.T, in place) {
+	l := newLab(t, in)
 	f := l.start(sandbox.WithTimeout(5 * time.Second))
 	l.tick(f)
 	l.cloud.Fail(web, sandbox.FaultHang(), -1)
@@ -389,9 +407,10 @@ func TestOneHangingLoadBalancerDelaysNoOther(t *testing.T) {
 	}
 }
 
-func TestShortDeadlines(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
+func TestShortDeadlines(t *testing.T) { everywhere(t, testShortDeadlines) }
+
+func testShortDeadlines(t *testing.T, in place) {
+	l := newLab(t, in)
 	f := l.start()
 	l.tick(f)
 	l.cloud.Fail("", sandbox.FaultHang(), -1)
@@ -411,9 +430,10 @@ func TestShortDeadlines(t *testing.T) {
 
 // Promise 5: no secret in a log, an error, an answer or the stored state.
 
-func TestNoSecretLeaks(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
+func TestNoSecretLeaks(t *testing.T) { everywhere(t, testNoSecretLeaks) }
+
+func testNoSecretLeaks(t *testing.T, in place) {
+	l := newLab(t, in)
 	f := l.start(sandbox.WithTimeout(3 * time.Second))
 	l.tick(f)
 	n := 0
@@ -441,6 +461,17 @@ func TestNoSecretLeaks(t *testing.T) {
 	_, _ = l.try(f, sandbox.WithSetting("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/hunter2\x7f"))
 	_, _ = l.try(f, sandbox.WithSetting("CLB_RATE", "x"))
 	_, _ = l.invoke(f, `{"action":"nonsense"}`)
+	if in == inCOS {
+		f2 := l.start(sandbox.WithTimeout(5 * time.Second))
+		for _, fault := range sandbox.COSFaults() {
+			l.bucket.Fail("", fault, 4)
+			l.cloud.SetStatus("ins-web-1", 2+2*(n%2))
+			_, _ = l.try(f2)
+			l.bucket.ClearFaults()
+			n++
+		}
+		l.end(f2)
+	}
 	for _, args := range [][]string{{"report"}, {"report", "--json"}, {"check"}, {"check", "--send"}, {"tick", "--dry-run"}, {"tick"}, {"version"}, {"x"}} {
 		l.command(args...)
 	}
@@ -467,9 +498,10 @@ func TestNoSecretLeaks(t *testing.T) {
 
 // Promise 6: no text from the cloud is markup to Slack; every message is inside Slack's limits.
 
-func TestHostileNames(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
+func TestHostileNames(t *testing.T) { everywhere(t, testHostileNames) }
+
+func testHostileNames(t *testing.T, in place) {
+	l := newLab(t, in)
 	f := l.start()
 	l.tick(f)
 	hostile := "<!channel> <@U024BE7LH|boss> <https://evil.example|Open console> *b* `c` :fire: & \n>quote\u202e\u2028\x00" + strings.Repeat("界", 40)
@@ -525,8 +557,11 @@ func markup(v any) (found []string) {
 }
 
 func TestFiveThousandChangesAreOneMessage(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
+	everywhere(t, testFiveThousandChangesAreOneMessage)
+}
+
+func testFiveThousandChangesAreOneMessage(t *testing.T, in place) {
+	l := newLab(t, in)
 	var ids []string
 	for i := range 50 {
 		lb := fmt.Sprintf("lb-mass%04d", i)
@@ -565,32 +600,29 @@ func TestFiveThousandChangesAreOneMessage(t *testing.T) {
 
 // Promise 7: state that is damaged, foreign or unreadable is an error, never a fresh start.
 
-func TestDamagedState(t *testing.T) {
-	t.Parallel()
-	heads := func(l *lab) []string {
-		files, err := filepath.Glob(filepath.Join(l.dir, "head", "*"))
-		if err != nil {
-			t.Fatal(err)
-		}
-		return files
-	}
-	for name, damage := range map[string]func(l *lab) error{
-		"newest head cut short": func(l *lab) error { return os.Truncate(heads(l)[0], 20) },
-		"newest head empty":     func(l *lab) error { return os.Truncate(heads(l)[0], 0) },
-		"all heads deleted": func(l *lab) error {
-			return os.RemoveAll(filepath.Join(l.dir, "head"))
+func TestDamagedState(t *testing.T) { everywhere(t, testDamagedState) }
+
+func testDamagedState(t *testing.T, in place) {
+	for name, damage := range map[string]func(l *lab){
+		"newest head cut short": func(l *lab) { l.put(l.objects("head/")[0], []byte(`{"schema":1,"n":2,`)) },
+		"newest head empty":     func(l *lab) { l.put(l.objects("head/")[0], []byte{}) },
+		"a foreign file":        func(l *lab) { l.put("head/0.json", []byte("{}")) },
+		"all heads deleted": func(l *lab) {
+			for _, key := range l.objects("head/") {
+				l.put(key, nil)
+			}
 		},
-		"snapshot deleted": func(l *lab) error { return os.RemoveAll(filepath.Join(l.dir, "snap")) },
-		"a foreign file":   func(l *lab) error { return os.WriteFile(filepath.Join(l.dir, "head", "0.json"), []byte("{}"), 0o600) },
+		"snapshot deleted":          func(l *lab) { l.put(l.objects("snap/")[0], nil) },
+		"snapshot of other content": func(l *lab) { l.put(l.objects("snap/")[0], []byte("x")) },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			l := newLab(t)
+			l := newLab(t, in)
 			f := l.start()
 			l.tick(f)
-			if err := damage(l); err != nil {
-				t.Fatal(err)
-			}
+			l.end(f)
+			damage(l)
+			f = l.start() // one that has nothing in its cache
 			l.cloud.SetStatus("ins-web-1", 4)
 			for range 3 {
 				if sum, err := l.try(f); err == nil {
@@ -607,8 +639,11 @@ func TestDamagedState(t *testing.T) {
 // The platform.
 
 func TestSettingsAndCredentialsArePerInvocation(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
+	everywhere(t, testSettingsAndCredentialsArePerInvocation)
+}
+
+func testSettingsAndCredentialsArePerInvocation(t *testing.T, in place) {
+	l := newLab(t, in)
 	f := l.start()
 	if _, err := l.try(f, sandbox.WithSetting("CLB_IDS", "lb!")); err == nil || !strings.Contains(err.Error(), "CLB_IDS") {
 		t.Errorf("with a bad setting: %v, want an error that names it", err)
@@ -640,9 +675,10 @@ func TestSettingsAndCredentialsArePerInvocation(t *testing.T) {
 	}
 }
 
-func TestEvents(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
+func TestEvents(t *testing.T) { everywhere(t, testEvents) }
+
+func testEvents(t *testing.T, in place) {
+	l := newLab(t, in)
 	l.settings["CLB_IDS"] = "lb-byhpduqt"
 	// The sample of the API's document.
 	l.cloud.Bind(region, "lb-byhpduqt", sandbox.Instance{ID: "ins-9o9ex9s0", Name: "test_k8s_1", LanIP: "10.104.222.152",
@@ -686,9 +722,10 @@ func TestEvents(t *testing.T) {
 	}
 }
 
-func TestCommandLine(t *testing.T) {
-	t.Parallel()
-	l := newLab(t)
+func TestCommandLine(t *testing.T) { everywhere(t, testCommandLine) }
+
+func testCommandLine(t *testing.T, in place) {
+	l := newLab(t, in)
 	l.cloud.SetStatus("ins-web-1", 4)
 	check := func(wantCode int, inOut, inErr string, args ...string) {
 		t.Helper()
@@ -707,6 +744,7 @@ func TestCommandLine(t *testing.T) {
 	check(0, `"ins-web-1"`, "", "report", "--json")
 	check(0, "no state yet", "", "check")
 	check(0, "Now watching", "", "tick", "--dry-run")
+	check(0, "e2e", "", "--version")
 	if n := len(l.slack.Messages()); n != 0 {
 		t.Errorf("report, check and a dry run posted %d messages", n)
 	}
@@ -715,6 +753,7 @@ func TestCommandLine(t *testing.T) {
 	if n := len(l.slack.Messages()); n != 2 {
 		t.Errorf("%d messages, want 2", n)
 	}
+	check(0, "nothing to tell: 2 of 2 load balancers read", "", "tick", "--dry-run")
 	l.cloud.Unbind(region, web, "ins-web-2")
 	check(0, "web-2", "", "tick", "--dry-run")
 	l.settings["CLB_RATE"] = "x"
@@ -724,6 +763,8 @@ func TestCommandLine(t *testing.T) {
 	l.cloud.Fail("", sandbox.FaultCode(4104, "SecretidNotExit", ""), -1)
 	check(1, "4104", "", "check")
 	check(1, "", "no load balancer could be read", "tick")
+	check(1, "", "see whether the keys are right", "tick", "--dry-run")
+	check(1, "4104", "", "report")
 	l.cloud.ClearFaults()
 	l.settings["SLACK_WEBHOOK_URL"] += "x" // as if it was revoked
 	check(1, "no_service", "", "check")
@@ -731,4 +772,89 @@ func TestCommandLine(t *testing.T) {
 	check(1, "SLACK_WEBHOOK_URL is not set", "", "check")
 	check(1, "", "SLACK_WEBHOOK_URL is not set", "tick")
 	check(0, "web-1", "", "report")
+}
+
+// The state in COS.
+
+func TestCOSFaults(t *testing.T) {
+	t.Parallel()
+	for _, fault := range sandbox.COSFaults() {
+		for _, op := range []string{"PUT", "GET", "LIST"} {
+			for _, times := range []int{1, 5} {
+				t.Run(fmt.Sprintf("%s, %s, %d times", fault, op, times), func(t *testing.T) {
+					t.Parallel()
+					l := newLab(t, inCOS)
+					f := l.start(sandbox.WithTimeout(10 * time.Second))
+					l.tick(f)
+					l.bucket.Fail(op, fault, times)
+					for _, id := range []string{"ins-web-1", "ins-web-2", "ins-api-1"} {
+						l.cloud.SetStatus(id, 4)
+						_, _ = l.try(f) // may fail: that is the point
+						l.end(f)
+						f = l.start(sandbox.WithTimeout(10 * time.Second))
+					}
+					l.bucket.ClearFaults()
+					l.settle(f)
+					count := make(map[string]int)
+					for _, n := range l.news() {
+						count[n]++
+					}
+					for _, name := range []string{"web-1", "web-2", "api-1"} {
+						// The mark of a message may have been among the writes that went wrong.
+						if n := count[name+" left running"]; n == 0 || n > 1 && op != "PUT" && op != "GET" {
+							t.Errorf("%q was told %d times", name, n)
+						}
+						delete(count, name+" left running")
+					}
+					if len(count) > 0 {
+						t.Errorf("told %v, which did not happen", count)
+					}
+				})
+			}
+		}
+	}
+}
+
+func TestCOSWithVersioningIsRefused(t *testing.T) {
+	t.Parallel()
+	for _, status := range []string{"Enabled", "Suspended"} {
+		l := newLab(t, inCOS)
+		l.bucket.SetVersioning(status)
+		if sum, err := l.try(l.start()); err == nil || !strings.Contains(err.Error(), "versioning") {
+			t.Errorf("first tick with versioning %s: %+v, %v, want an error that says so", status, sum, err)
+		}
+		if out, _, code := l.command("check"); code != 1 || !strings.Contains(out, "never had versioning") {
+			t.Errorf("check with versioning %s = %d, %s", status, code, out)
+		}
+	}
+}
+
+func TestCOSRequests(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, inCOS)
+	f := l.start()
+	l.tick(f)
+	requests := func(do func()) string {
+		before := l.bucket.Requests()
+		do()
+		var s []string
+		for _, op := range []string{"LIST", "GET", "PUT", "HEAD", "DELETE", "VERSIONING"} {
+			s = append(s, fmt.Sprint(op, " ", l.bucket.Requests()[op]-before[op]))
+		}
+		return strings.Join(s, ", ")
+	}
+	if got, want := requests(func() { l.tick(f) }), "LIST 1, GET 2, PUT 0, HEAD 0, DELETE 0, VERSIONING 0"; got != want {
+		t.Errorf("a quiet tick of a warm instance: %s, want %s", got, want)
+	}
+	cold := l.start()
+	if got, want := requests(func() { l.tick(cold) }), "LIST 1, GET 3, PUT 0, HEAD 0, DELETE 0, VERSIONING 0"; got != want {
+		t.Errorf("a quiet tick of a cold instance: %s, want %s", got, want)
+	}
+	l.cloud.SetStatus("ins-web-1", 4)
+	if got, want := requests(func() { l.tick(f) }), "LIST 1, GET 4, PUT 3, HEAD 0, DELETE 0, VERSIONING 0"; got != want {
+		t.Errorf("a tick with news: %s, want %s", got, want)
+	}
+	if r := l.bucket.Refused(); len(r) > 0 {
+		t.Errorf("COS refused %q", r)
+	}
 }

@@ -171,6 +171,14 @@ func (c *Cloud) Revoke(secretID string) {
 	delete(c.credentials, secretID)
 }
 
+// Credential returns the credential of a SecretID, and whether it is accepted now.
+func (c *Cloud) Credential(secretID string) (Credential, bool) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	cr, ok := c.credentials[secretID]
+	return cr, ok
+}
+
 // Fail makes the next calls for one load balancer go wrong, or for every one if lb is "". times counts calls, and a
 // load balancer of more than 100 backends takes several; below 0 it lasts until ClearFaults. Faults apply one after
 // another, those of the load balancer first, and only to requests that are right themselves.

@@ -11,21 +11,14 @@ import (
 	"path"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
 
-// Files returns a store in a folder, which is made if it is not there. Several processes may use it at once, also over
-// NFS: it relies on link(2) and on no lock.
-func Files(dir string, now func() time.Time) (*Store, error) {
-	f := files{dir, now}
-	for _, sub := range []string{headPrefix, snapPrefix, tempDir} {
-		if err := os.MkdirAll(filepath.Join(dir, sub), 0o700); err != nil {
-			return nil, fmt.Errorf("make state folder: %w", err)
-		}
-	}
-	return &Store{b: f, now: now}, f.sweep()
-}
+// Files returns a store in a folder, which the first write makes if it is not there. Several processes may use it at
+// once, also over NFS: it relies on link(2) and on no lock.
+func Files(dir string, now func() time.Time) *Store { return &Store{b: files{dir, now}, now: now} }
 
 // tempDir holds files that are being written. It is beside the others, because link(2) stays inside a file system.
 const tempDir = "tmp"
@@ -75,15 +68,7 @@ func (f files) create(ctx context.Context, key string, content []byte) error {
 }
 
 func (f files) adopt(ctx context.Context, key string, file *os.File) error {
-	err := f.link(ctx, key, file)
-	if errors.Is(err, errExists) {
-		// The same content is there, unless it is damaged, and then it is as well replaced by a good one.
-		if err := os.Rename(file.Name(), f.path(key)); err != nil {
-			return err
-		}
-		return f.syncDir(key)
-	}
-	return err
+	return f.link(ctx, key, file)
 }
 
 // link makes a temporary file appear under its key, whole and durable, or returns errExists.
@@ -92,6 +77,9 @@ func (f files) link(_ context.Context, key string, file *os.File) error {
 		return err
 	}
 	// If we stop here, the temporary file is left over and nobody looks at it.
+	if err := os.MkdirAll(filepath.Dir(f.path(key)), 0o700); err != nil {
+		return err
+	}
 	err := os.Link(file.Name(), f.path(key))
 	if errors.Is(err, fs.ErrExist) && links(file) < 2 { // with 2, NFS did it and lost the answer
 		return fmt.Errorf("%w: %s", errExists, f.path(key))
@@ -126,11 +114,14 @@ func (f files) syncDir(key string) error {
 
 func (f files) list(_ context.Context, prefix string, limit int) ([]object, error) {
 	entries, err := os.ReadDir(f.path(prefix))
-	if err != nil {
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
 	objects := make([]object, 0, len(entries))
 	for _, e := range entries {
+		if strings.HasPrefix(e.Name(), ".") {
+			continue // an NFS client keeps a deleted file that is still open as .nfs…
+		}
 		info, err := e.Info()
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // another run collected it
@@ -147,8 +138,11 @@ func (f files) list(_ context.Context, prefix string, limit int) ([]object, erro
 	return objects, nil
 }
 
-func (f files) remove(_ context.Context, keys ...string) error {
+func (f files) remove(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := os.Remove(f.path(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
@@ -156,21 +150,26 @@ func (f files) remove(_ context.Context, keys ...string) error {
 	return nil
 }
 
-func (f files) temp() (*os.File, error) { return os.CreateTemp(filepath.Join(f.dir, tempDir), "new-*") }
+func (files) suits(context.Context) error { return nil }
+
+func (f files) temp() (*os.File, error) {
+	dir := f.path(tempDir)
+	if err := os.MkdirAll(dir, 0o700); err != nil {
+		return nil, err
+	}
+	return os.CreateTemp(dir, "new-*")
+}
 
 // sweep deletes temporary files that killed runs left over.
-func (f files) sweep() error {
-	entries, err := os.ReadDir(f.path(tempDir))
+func (f files) sweep(ctx context.Context) error {
+	left, err := f.list(ctx, tempDir, 0)
 	if err != nil {
-		return fmt.Errorf("clean state folder: %w", err)
+		return err
 	}
-	for _, e := range entries {
-		info, err := e.Info()
-		if err != nil || f.now().Sub(info.ModTime()) < keepFor {
-			continue
-		}
-		if err := f.remove(context.Background(), path.Join(tempDir, e.Name())); err != nil {
-			return fmt.Errorf("clean state folder: %w", err)
+	left = slices.DeleteFunc(left, func(o object) bool { return f.now().Sub(o.modified) < keepFor })
+	for _, o := range left {
+		if err := f.remove(ctx, o.key); err != nil {
+			return err
 		}
 	}
 	return nil

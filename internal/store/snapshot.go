@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"crypto/rand"
 	"crypto/sha256"
 	"encoding/hex"
 	"errors"
@@ -56,7 +57,7 @@ func (t *snapshotText) Read(p []byte) (int, error) {
 		return n, fmt.Errorf("snapshot %s: %w", t.key, err)
 	}
 	if hex.EncodeToString(t.sum.Sum(nil)) != t.want {
-		return n, fmt.Errorf("snapshot %s: its content is not what its name says", t.key)
+		return n, watch.Advise(fmt.Errorf("snapshot %s: its content is not what its name says", t.key), startOver)
 	}
 	return n, io.EOF
 }
@@ -100,7 +101,8 @@ func (w *snapshotWriter) Commit() (watch.Blob, error) {
 	if err != nil {
 		return watch.Blob{}, err
 	}
-	blob := watch.Blob{SHA256: hex.EncodeToString(w.sum.Sum(nil)), Bytes: size}
+	// The tag keeps the name from being one of long ago, which Collect may be about to delete.
+	blob := watch.Blob{SHA256: hex.EncodeToString(w.sum.Sum(nil)), Tag: rand.Text(), Bytes: size}
 	if err := w.b.adopt(w.ctx, snapKey(blob), w.file); err != nil {
 		return watch.Blob{}, err
 	}

@@ -5,7 +5,9 @@ package store
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"io"
@@ -28,7 +30,7 @@ type bucket interface {
 	// create stores content under a key that nobody has used, or returns errExists. Any other error leaves open
 	// whether it is stored.
 	create(ctx context.Context, key string, content []byte) error
-	// adopt stores a file under a key that names its content, whether or not it is there already.
+	// adopt stores a file under a key that names its content and that nobody else uses.
 	adopt(ctx context.Context, key string, file *os.File) error
 	// list returns objects with this prefix, by key, at most limit of them if limit > 0. It may miss the newest.
 	list(ctx context.Context, prefix string, limit int) ([]object, error)
@@ -36,6 +38,10 @@ type bucket interface {
 	remove(ctx context.Context, keys ...string) error
 	// temp creates a file from which adopt can take content.
 	temp() (*os.File, error)
+	// sweep deletes temporary files that killed runs left over.
+	sweep(ctx context.Context) error
+	// suits is an error if create may overwrite here, so far as that can be asked.
+	suits(ctx context.Context) error
 }
 
 // object is one entry of a listing.
@@ -53,10 +59,13 @@ var (
 const (
 	initKey    = "INIT"  // written after the first head; while it exists, missing heads are lost heads
 	headPrefix = "head/" // + MaxInt64-n, 20 digits, so that the newest sorts first; + ".json"
-	snapPrefix = "snap/" // + sha256 of the stored bytes + ".zst"
+	snapPrefix = "snap/" // + sha256 of the stored bytes, a tag of its own, and ".zst"
 
-	// maxHead bounds a stored head, in bytes. An outbox of 16 alerts of 300 kB is well inside.
-	maxHead = 16 << 20
+	checkPrefix = "check/" // what Check writes
+
+	// maxHead bounds a stored head, in bytes. An outbox of 16 alerts of 1 MB, and 10,000 unreadable load balancers of
+	// 1 kB, are well inside.
+	maxHead = 64 << 20
 	// maxProbe bounds how many heads beyond a listing are looked for: a listing so stale is no listing.
 	maxProbe = 1000
 
@@ -66,7 +75,7 @@ const (
 	keepHeads = 100
 )
 
-// Store is a watch.Store on a bucket: files (Files), with the same algorithm for any other.
+// Store is a watch.Store on a bucket: files (Files) or COS (COS), with the same algorithm for both.
 type Store struct {
 	b   bucket
 	now func() time.Time
@@ -109,12 +118,12 @@ func (s *Store) Load(ctx context.Context) (*watch.Head, error) {
 func (s *Store) mustBeNew(ctx context.Context) error {
 	switch _, err := s.b.get(ctx, initKey, maxHead); {
 	case errors.Is(err, errAbsent):
-		return nil
+		return s.b.suits(ctx)
 	case err != nil:
 		return err
 	}
-	return fmt.Errorf("%s says that there was state, but no head is found: it was deleted, or the listing is stale; "+
-		"to start over with a new baseline on purpose, delete %s", initKey, initKey)
+	return watch.Advise(fmt.Errorf("%s says that there was state, but no head is found: it was deleted, or the listing is stale",
+		initKey), startOver)
 }
 
 // Commit makes h the newest head. Whatever the write answers, what counts is whose head is found there afterwards.
@@ -146,13 +155,17 @@ func (s *Store) Commit(ctx context.Context, h *watch.Head) error {
 
 // committed does what is due after a commit.
 func (s *Store) committed(ctx context.Context, h *watch.Head) error {
-	if h.N != 1 {
+	if h.N > 2 { // 2, because a run may stop before it wrote INIT; Collect sees to it once more
 		return nil
 	}
-	// If we stop before this, the next Load finds head 1 all the same; only a lost listing would not be noticed.
+	return s.writeInit(ctx)
+}
+
+// writeInit writes INIT, if it is not there.
+func (s *Store) writeInit(ctx context.Context) error {
 	err := s.b.create(ctx, initKey, []byte("clbwatch: while this exists, missing state is an error, not a fresh start\n"))
 	if err != nil && !errors.Is(err, errExists) {
-		return fmt.Errorf("head 1 is committed, but %s is not: %w", initKey, err)
+		return fmt.Errorf("the head is committed, but %s is not: %w", initKey, err)
 	}
 	return nil
 }
@@ -162,12 +175,23 @@ func (s *Store) head(ctx context.Context, n int64) (*watch.Head, error) {
 	if err != nil {
 		return nil, err
 	}
-	return watch.DecodeHead(n, b)
+	h, err := watch.DecodeHead(n, b)
+	if err != nil {
+		return nil, watch.Advise(fmt.Errorf("%s: %w", headKey(n), err), startOver)
+	}
+	return h, nil
 }
 
-// Collect deletes, oldest first, heads that are old and not among the newest, and then old snapshots that no remaining
-// head points to.
+// startOver is what can be done about state that is beyond repair.
+const startOver = "restore the state, or move it away: then the next tick takes a new baseline, and alerts still owed and " +
+	"changes since the last tick are lost"
+
+// Collect deletes, oldest first, heads that are old and not among the newest, then old snapshots that no remaining head
+// points to, and what killed runs left over.
 func (s *Store) Collect(ctx context.Context) error {
+	if err := errors.Join(s.b.sweep(ctx), s.writeInit(ctx)); err != nil {
+		return err
+	}
 	heads, err := s.b.list(ctx, headPrefix, 0)
 	if err != nil {
 		return err
@@ -181,6 +205,14 @@ func (s *Store) Collect(ctx context.Context) error {
 	}
 	if err := s.b.remove(ctx, old...); err != nil {
 		return err
+	}
+	snaps, err := s.b.list(ctx, snapPrefix, 0)
+	if err != nil {
+		return err
+	}
+	snaps = slices.DeleteFunc(snaps, func(o object) bool { return !o.modified.Before(before) })
+	if len(snaps) < 2 { // the newest head's own
+		return nil
 	}
 	used := make(map[string]bool)
 	for _, o := range keep {
@@ -199,16 +231,42 @@ func (s *Store) Collect(ctx context.Context) error {
 			used[snapKey(*h.Snapshot)] = true
 		}
 	}
-	snaps, err := s.b.list(ctx, snapPrefix, 0)
-	if err != nil {
-		return err
+	for _, o := range snaps {
+		if !used[o.key] {
+			if err := s.b.remove(ctx, o.key); err != nil {
+				return err
+			}
+		}
 	}
-	snaps = slices.DeleteFunc(snaps, func(o object) bool { return used[o.key] || !o.modified.Before(before) })
-	unused := make([]string, len(snaps))
-	for i, o := range snaps {
-		unused[i] = o.key
+	return nil
+}
+
+// Check tries what the store relies on: a write, the refusal of a second one under the same key, reading back, a
+// listing. It leaves nothing behind but what a failure keeps it from deleting.
+func (s *Store) Check(ctx context.Context) error {
+	key := checkPrefix + rand.Text()
+	if err := s.b.create(ctx, key, []byte("first")); err != nil {
+		return fmt.Errorf("write: %w", err)
 	}
-	return s.b.remove(ctx, unused...)
+	second := s.b.create(ctx, key, []byte("second"))
+	content, err := s.b.get(ctx, key, maxHead)
+	objects, listErr := s.b.list(ctx, checkPrefix, 0)
+	removeErr := s.b.remove(ctx, key)
+	unsuited := s.b.suits(ctx)
+	switch {
+	case err != nil:
+		return fmt.Errorf("read back: %w", err)
+	case !errors.Is(second, errExists) || string(content) != "first":
+		return watch.Advise(errors.Join(errors.New("a second write under the same key is not refused"), unsuited),
+			cmp.Or(watch.Advice(unsuited), "two runs at once could overwrite each other's state here; use another place"))
+	case listErr != nil:
+		return fmt.Errorf("list: %w", listErr)
+	case len(objects) == 0:
+		return errors.New("what was written is not listed")
+	case removeErr != nil:
+		return fmt.Errorf("delete: %w", removeErr)
+	}
+	return unsuited
 }
 
 func headKey(n int64) string { return fmt.Sprintf("%s%020d.json", headPrefix, math.MaxInt64-n) }
@@ -217,12 +275,12 @@ func headNumber(key string) (int64, error) {
 	digits, ok := strings.CutSuffix(strings.TrimPrefix(key, headPrefix), ".json")
 	inverted, err := strconv.ParseInt(digits, 10, 64)
 	if !ok || err != nil || headKey(math.MaxInt64-inverted) != key {
-		return 0, fmt.Errorf("%q is not the name of a head: is this folder used by something else?", key)
+		return 0, watch.Advise(fmt.Errorf("%q is not the name of a head", key), "see whether something else writes here, and remove it")
 	}
 	return math.MaxInt64 - inverted, nil
 }
 
-func snapKey(b watch.Blob) string { return snapPrefix + b.SHA256 + ".zst" }
+func snapKey(b watch.Blob) string { return snapPrefix + b.SHA256 + "-" + b.Tag + ".zst" }
 
 func readLimited(r io.Reader, limit int64) ([]byte, error) {
 	var buf bytes.Buffer

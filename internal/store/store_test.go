@@ -24,6 +24,18 @@ func plain(b bucket) bucket { return b }
 // testContract is what every watch.Store has to pass. fresh makes a place for state and says how to open it.
 func testContract(t *testing.T, fresh func(t *testing.T) opener) {
 	t.Helper()
+	t.Run("a check finds that all is well", func(t *testing.T) {
+		t.Parallel()
+		open := fresh(t)
+		for range 2 {
+			if err := open(plain).Check(t.Context()); err != nil {
+				t.Errorf("Check = %v", err)
+			}
+		}
+		if h, err := open(plain).Load(t.Context()); h != nil || err != nil {
+			t.Errorf("Load after Check = %v, %v, want no head and no error", h, err)
+		}
+	})
 	t.Run("nothing was ever committed", func(t *testing.T) {
 		t.Parallel()
 		if h, err := fresh(t)(plain).Load(t.Context()); h != nil || err != nil {
@@ -194,10 +206,7 @@ func TestFiles(t *testing.T) {
 
 func files1(t *testing.T, dir string, now func() time.Time, wrap func(bucket) bucket) *Store {
 	t.Helper()
-	s, err := Files(dir, now)
-	if err != nil {
-		t.Fatal(err)
-	}
+	s := Files(dir, now)
 	s.b = wrap(s.b)
 	return s
 }
@@ -313,6 +322,145 @@ func TestCollect(t *testing.T) {
 	}
 }
 
+func TestFilesIgnoreWhatAnNFSClientKeeps(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := files1(t, dir, time.Now, plain)
+	commit(t, s, head(1, "a"))
+	if err := os.WriteFile(filepath.Join(dir, "head", ".nfs000000000000a1b200000001"), nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if h, err := s.Load(t.Context()); err != nil || h.N != 1 {
+		t.Errorf("Load = %+v, %v, want head 1", h, err)
+	}
+}
+
+// TestInitIsWrittenInTheEnd has the run die that should have written INIT.
+func TestInitIsWrittenInTheEnd(t *testing.T) {
+	t.Parallel()
+	for name, mend := range map[string]func(t *testing.T, s *Store){
+		"by the next commit": func(t *testing.T, s *Store) { commit(t, s, head(2, "b")) },
+		"by a collection": func(t *testing.T, s *Store) {
+			if err := s.Collect(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			dir := t.TempDir()
+			broken := errors.New("killed")
+			if err := files1(t, dir, time.Now, (&noInit{err: broken}).wrap).Commit(t.Context(), head(1, "a")); !errors.Is(err, broken) {
+				t.Fatalf("Commit = %v", err)
+			}
+			s := files1(t, dir, time.Now, plain)
+			mend(t, s)
+			if err := os.RemoveAll(filepath.Join(dir, "head")); err != nil {
+				t.Fatal(err)
+			}
+			if h, err := s.Load(t.Context()); err == nil {
+				t.Errorf("all heads deleted: Load = %+v, a fresh start", h)
+			}
+		})
+	}
+}
+
+type noInit struct {
+	bucket
+	err error
+}
+
+func (b *noInit) wrap(inner bucket) bucket { return &noInit{inner, b.err} }
+
+func (b *noInit) create(ctx context.Context, key string, content []byte) error {
+	if key == initKey {
+		return b.err
+	}
+	return b.bucket.create(ctx, key, content)
+}
+
+// TestCollectSparesASnapshotThatComesBack has the pool return, while Collect is at work, to what it was days ago.
+func TestCollectSparesASnapshotThatComesBack(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := files1(t, dir, time.Now, plain)
+	old := []watch.Blob{writeSnapshot(t, s, "pool A\n"), writeSnapshot(t, s, "pool B\n")}
+	commit(t, s, head(1, "x"))
+	for _, b := range old {
+		when := time.Now().Add(-48 * time.Hour)
+		if err := os.Chtimes(filepath.Join(dir, filepath.FromSlash(snapKey(b))), when, when); err != nil {
+			t.Fatal(err)
+		}
+	}
+	during := files1(t, dir, time.Now, func(b bucket) bucket {
+		return &afterList{b, func() {
+			again := writeSnapshot(t, s, "pool A\n")
+			h := head(2, "y")
+			h.Snapshot = &again
+			commit(t, s, h)
+		}}
+	})
+	if err := during.Collect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	h, err := s.Load(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := tryRead(t.Context(), s, *h.Snapshot); err != nil {
+		t.Errorf("the newest head's snapshot was collected: %v", err)
+	}
+	for _, b := range old {
+		if err := tryRead(t.Context(), s, b); !errors.Is(err, errAbsent) {
+			t.Errorf("an old snapshot that nobody uses: %v, want it deleted", err)
+		}
+	}
+}
+
+type afterList struct {
+	bucket
+	do func()
+}
+
+func (b *afterList) list(ctx context.Context, prefix string, limit int) ([]object, error) {
+	objects, err := b.bucket.list(ctx, prefix, limit)
+	if prefix == snapPrefix {
+		b.do()
+	}
+	return objects, err
+}
+
+func TestHeadThatIsTooLargeIsRefusedBeforeItIsWritten(t *testing.T) {
+	t.Parallel()
+	s := files1(t, t.TempDir(), time.Now, plain)
+	h := head(1, strings.Repeat("x", maxHead))
+	if err := s.Commit(t.Context(), h); err == nil || !strings.Contains(err.Error(), "at most") {
+		t.Errorf("Commit = %v, want it refused", err)
+	}
+	if h, err := s.Load(t.Context()); h != nil || err != nil {
+		t.Errorf("Load = %v, %v, want nothing stored", h, err)
+	}
+}
+
+func TestTempFilesAreGoneInTheEnd(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := files1(t, dir, time.Now, plain)
+	writeSnapshot(t, s, "kept")
+	commit(t, s, head(1, "a"))
+	w, err := s.CreateSnapshot(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := w.Close(); err != nil {
+		t.Fatal(err)
+	}
+	left, err := os.ReadDir(filepath.Join(dir, tempDir))
+	if err != nil || len(left) != 0 {
+		t.Errorf("left over: %v, %v", left, err)
+	}
+}
+
 func TestFilesDeleteWhatKilledRunsLeft(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -321,11 +469,17 @@ func TestFilesDeleteWhatKilledRunsLeft(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	files1(t, dir, time.Now, plain)
+	collect := func(later time.Duration) {
+		t.Helper()
+		if err := files1(t, dir, func() time.Time { return time.Now().Add(later) }, plain).Collect(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	collect(0)
 	if _, err := os.Stat(f.Name()); err != nil {
 		t.Errorf("a young temporary file was deleted: %v", err)
 	}
-	files1(t, dir, func() time.Time { return time.Now().Add(25 * time.Hour) }, plain)
+	collect(25 * time.Hour)
 	if _, err := os.Stat(f.Name()); err == nil {
 		t.Error("an old temporary file is still there")
 	}
@@ -480,8 +634,8 @@ func FuzzSnapshot(f *testing.F) {
 	f.Add([]byte("x"))
 	f.Add([]byte{0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x00, 0x09, 0x00, 0x00, 'x'})
 	dir := f.TempDir()
-	s, err := Files(dir, time.Now)
-	if err != nil {
+	s := Files(dir, time.Now)
+	if err := os.Mkdir(filepath.Join(dir, "snap"), 0o700); err != nil {
 		f.Fatal(err)
 	}
 	blob := watch.Blob{SHA256: strings.Repeat("0", 64)}

@@ -114,11 +114,11 @@ type Alert struct {
 
 // More counts what an Alert has no room to name.
 type More struct {
-	CLBs   int    `json:"clbs"`
+	CLBs   int    `json:"clbs"` // in alerts that were joined, one may be counted in each
 	Counts Counts `json:"counts"`
 }
 
-// Bounds of one alert in the stored head: about 300 kB at the most.
+// Bounds of one alert in the stored head: it stays below 1 MB, with the longest names there can be.
 const (
 	maxPools         = 100
 	maxChanges       = 600
@@ -148,8 +148,16 @@ func merge(older, newer Alert) Alert {
 	m.From = older.From
 	m.Pools = mergePools(older.Pools, newer.Pools)
 	m.More = More{older.More.CLBs + newer.More.CLBs, older.More.Counts.Plus(newer.More.Counts)}
-	m.Blind = slices.Concat(older.Blind, newer.Blind)
-	m.Sighted = slices.Concat(older.Sighted, newer.Sighted)
+	// What is told of reading is how it is now: a gap that is over is told by its end.
+	now := make(map[string]bool)
+	for _, b := range newer.Blind {
+		now[b.CLB.Key()] = true
+	}
+	for _, s := range newer.Sighted {
+		now[s.CLB.Key()] = true
+	}
+	m.Blind = slices.Concat(slices.DeleteFunc(slices.Clone(older.Blind), func(b Blind) bool { return now[b.CLB.Key()] }), newer.Blind)
+	m.Sighted = slices.Concat(slices.DeleteFunc(slices.Clone(older.Sighted), func(s Sighted) bool { return now[s.CLB.Key()] }), newer.Sighted)
 	m.MoreBlind += older.MoreBlind
 	m.MoreSighted += older.MoreSighted
 	if b, o := newer.Baseline, older.Baseline; b != nil && o != nil {
@@ -216,9 +224,17 @@ func cut[T any](s []T, more int) ([]T, int) {
 	return s[:maxBlind], more + len(s) - maxBlind
 }
 
-// worse orders load balancers by how bad their news is: left running, then removed, then not running at all, then size.
+// worse orders load balancers by how bad their news is: lost the last running backend, then left running, then removed,
+// then not running at all, then size.
 func worse(a, b PoolNews) int {
+	dead := func(p PoolNews) int {
+		if p.Running == 0 && p.Counts.LeftRunning+p.Counts.Removed > 0 {
+			return 1
+		}
+		return 0
+	}
 	return cmp.Or(
+		cmp.Compare(dead(b), dead(a)),
 		cmp.Compare(b.Counts.LeftRunning, a.Counts.LeftRunning),
 		cmp.Compare(b.Counts.Removed, a.Counts.Removed),
 		cmp.Compare(b.Total-b.Running, a.Total-a.Running),

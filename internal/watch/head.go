@@ -1,7 +1,9 @@
 package watch
 
 import (
+	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -28,6 +30,7 @@ type Head struct {
 // Blob names an immutable snapshot by its content.
 type Blob struct {
 	SHA256 string `json:"sha256"` // of the stored bytes, in hexadecimal
+	Tag    string `json:"tag"`    // tells it from others of the same content
 	Bytes  int64  `json:"bytes"`  // stored size
 }
 
@@ -53,22 +56,24 @@ func (h *Head) Encode() ([]byte, error) {
 func DecodeHead(n int64, b []byte) (*Head, error) {
 	var v struct{ Schema int }
 	if err := json.Unmarshal(b, &v); err != nil {
-		return nil, fmt.Errorf("head %d is damaged: %w", n, err)
+		return nil, fmt.Errorf("it is damaged: %w", err)
 	}
 	if v.Schema != schema {
-		return nil, fmt.Errorf("head %d has schema %d, this version knows %d; run the version that wrote it, or a newer one", n, v.Schema, schema)
+		return nil, fmt.Errorf("it has schema %d, this version knows %d: run the version that wrote it, or a newer one", v.Schema, schema)
 	}
 	h := new(Head)
-	if err := json.Unmarshal(b, h); err != nil {
-		return nil, fmt.Errorf("head %d is damaged: %w", n, err)
+	d := json.NewDecoder(bytes.NewReader(b))
+	d.DisallowUnknownFields() // a field with a broken name is not a field left out
+	if err := d.Decode(h); err != nil {
+		return nil, fmt.Errorf("it is damaged: %w", err)
 	}
 	switch {
 	case h.N != n:
-		return nil, fmt.Errorf("head %d is damaged: it calls itself %d", n, h.N)
+		return nil, fmt.Errorf("it is damaged: it should be head %d and calls itself %d", n, h.N)
 	case h.Writer == "":
-		return nil, fmt.Errorf("head %d is damaged: no writer", n)
+		return nil, errors.New("it is damaged: it has no writer")
 	case h.Snapshot != nil && (len(h.Snapshot.SHA256) != 64 || h.Snapshot.Bytes <= 0):
-		return nil, fmt.Errorf("head %d is damaged: its snapshot has no name or size", n)
+		return nil, errors.New("it is damaged: its snapshot has no name or size")
 	}
 	return h, nil
 }
@@ -97,18 +102,28 @@ func (h *Head) owe(a Alert) {
 	h.Outbox = append(h.Outbox, a.bound())
 }
 
-// leased reports whether another run may be sending now.
-func (h *Head) leased(now time.Time) bool { return h.Lease != nil && now.Before(h.Lease.Until) }
-
-// claim makes this head's writer the sender of everything that is owed.
-func (h *Head) claim(until time.Time) {
-	h.Lease = &Lease{By: h.Writer, Until: until}
-	for i := range h.Outbox {
-		h.Outbox[i].Claimed = true
-	}
+// leased reports whether another run may be sending now. A lease that ends later than any run can was taken under a
+// clock that was wrong.
+func (h *Head) leased(now time.Time) bool {
+	return h.Lease != nil && now.Before(h.Lease.Until) && h.Lease.Until.Sub(now) <= maxLease
 }
 
-// mark takes what became of the alerts that sender claimed out of the outbox, and ends its lease.
+// claim makes this head's writer the sender of everything that is owed. It returns what is known of each alert: nothing
+// was sent of those that nobody had claimed before.
+func (h *Head) claim(until time.Time) map[string]outcome {
+	h.Lease = &Lease{By: h.Writer, Until: until}
+	known := make(map[string]outcome, len(h.Outbox))
+	for i, a := range h.Outbox {
+		known[a.ID] = notSent
+		if a.Claimed {
+			known[a.ID] = unknown
+		}
+		h.Outbox[i].Claimed = true
+	}
+	return known
+}
+
+// mark takes out of the outbox what sender delivered, and ends its lease.
 func (h *Head) mark(sender string, sent map[string]outcome) {
 	mine := h.Lease != nil && h.Lease.By == sender
 	if mine {
@@ -117,7 +132,7 @@ func (h *Head) mark(sender string, sent map[string]outcome) {
 	h.Outbox = slices.DeleteFunc(h.Outbox, func(a Alert) bool { return sent[a.ID] == done })
 	for i, a := range h.Outbox {
 		// Only the holder of the lease can know that nobody else took the alert up.
-		if mine && sent[a.ID] == notSent {
+		if became, claimed := sent[a.ID]; mine && claimed && became == notSent {
 			h.Outbox[i].Claimed = false
 		}
 	}
@@ -127,7 +142,7 @@ func (h *Head) mark(sender string, sent map[string]outcome) {
 type outcome int
 
 const (
-	notSent outcome = iota // not tried, or known not to have arrived
+	notSent outcome = iota // certainly not with people: never tried, or known not to have arrived
 	unknown                // people may have it
 	done                   // people have it, or it was refused for good
 )

@@ -120,6 +120,9 @@ func (s *snapshotReader) readLine() ([]byte, error) {
 			line, err = s.r.ReadSlice('\n')
 			long = append(long, line...)
 		}
+		if errors.Is(err, bufio.ErrBufferFull) {
+			return nil, fmt.Errorf("a line has more than %d bytes", maxLine)
+		}
 		line = long
 	}
 	if err != nil {

@@ -22,8 +22,26 @@ func (w *Watcher) Survey(ctx context.Context) ([]Standing, error) {
 		all[i] = i
 	}
 	out := make([]Standing, len(w.CLBs))
-	each(all, func(i int) {
-		out[i].CLB = w.CLBs[i]
+	readCtx, cancel := context.WithDeadline(ctx, w.schedule(ctx).readUntil) // or no time is left to tell
+	defer cancel()
+	w.stand(readCtx, all, out)
+	var empty []int
+	for i, s := range out {
+		if s.Err == nil && s.Backends == 0 {
+			empty = append(empty, i)
+		}
+	}
+	// As in a tick: "no backends" is believed when it is said twice.
+	if len(empty) > 0 && w.Sleep(readCtx, confirmAfter) == nil {
+		w.stand(readCtx, empty, out)
+	}
+	return out, w.recall(ctx, out)
+}
+
+// stand reads some load balancers.
+func (w *Watcher) stand(ctx context.Context, which []int, out []Standing) {
+	each(which, func(i int) {
+		out[i] = Standing{CLB: w.CLBs[i]}
 		r, err := w.Source.Read(ctx, w.CLBs[i], "")
 		if err != nil {
 			out[i].Err = err
@@ -36,7 +54,6 @@ func (w *Watcher) Survey(ctx context.Context) ([]Standing, error) {
 			}
 		}
 	})
-	return out, w.recall(ctx, out)
 }
 
 // recall adds to standings since when backends are out.

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"hash/fnv"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -34,6 +35,13 @@ type observation struct {
 	backends int    // how many it has, if changed
 	changed  bool   // not the answer that the snapshot was made from: the reading is in the spool
 	off, len int64  // where
+
+	confirmed bool // it reads as empty, and did so twice
+}
+
+// doubtful reports whether the load balancer, which had backends, reads as empty for the first time.
+func (o observation) doubtful(known entry) bool {
+	return o.changed && o.backends == 0 && known.Backends > 0 && !o.confirmed
 }
 
 // observe reads every load balancer. It does not fail: what could not be read is in the observations.
@@ -41,14 +49,16 @@ type observation struct {
 func (w *Watcher) observe(ctx context.Context, known map[string]entry) *sweep {
 	s := &sweep{at: w.Now().UTC().Truncate(time.Millisecond), seen: make([]observation, len(w.CLBs))}
 	all := make([]int, len(w.CLBs))
+	start := fnv.New32a()
+	_, _ = start.Write([]byte(w.Nonce())) // never fails
 	for i := range all {
-		all[i] = (i + int(s.at.UnixMilli()%int64(len(all)))) % len(all)
+		all[i] = (i + int(start.Sum32())) % len(all)
 	}
 	each(all, func(i int) { s.seen[i] = w.read(ctx, s, i, known[w.CLBs[i].Key()].Digest) })
 
 	var emptied []int
 	for i, o := range s.seen {
-		if o.changed && o.backends == 0 && known[w.CLBs[i].Key()].Backends > 0 {
+		if o.doubtful(known[w.CLBs[i].Key()]) {
 			emptied = append(emptied, i)
 		}
 	}
@@ -61,7 +71,10 @@ func (w *Watcher) observe(ctx context.Context, known map[string]entry) *sweep {
 			}
 			return s
 		}
-		each(emptied, func(i int) { s.seen[i] = w.read(ctx, s, i, "") })
+		each(emptied, func(i int) {
+			s.seen[i] = w.read(ctx, s, i, "")
+			s.seen[i].confirmed = true
+		})
 	}
 	return s
 }

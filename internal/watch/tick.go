@@ -18,6 +18,12 @@ const (
 	noDeadline = 5 * time.Minute
 	// collectEvery is how many heads pass between two collections of old state.
 	collectEvery = 64
+	// maxLease is the longest that a lease can still last: the platform's longest timeout, and clocks that differ.
+	maxLease = 15*time.Minute + clockSlack
+	// clockSlack is how far the clocks of two runs may differ before one of them is wrong.
+	clockSlack = time.Minute
+	// maxUnread bounds how many reasons a summary gives.
+	maxUnread = 5
 	// maxConflicts is how often a commit starts over because another run was first.
 	maxConflicts = 8
 )
@@ -47,7 +53,8 @@ type Summary struct {
 
 	Head   int64 `json:"-"` // number of the head at the end
 	Unsent error `json:"-"` // why alerts are still owed, or were refused; the tick itself did its job
-	Unread error `json:"-"` // why a load balancer could not be read, one of several
+	Stale  bool  `json:"-"` // a faster run saw the load balancers later than this one, whose readings were dropped
+	Unread error `json:"-"` // why load balancers could not be read, a line each, the first few
 	Untidy error `json:"-"` // why old state was not deleted; it is tried again later
 }
 
@@ -64,7 +71,7 @@ func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	seen := w.observe(readCtx, base.known.CLBs)
 	cancel()
 	defer func() { _ = seen.close() }() // an unlinked temporary file: nothing is lost with it
-	sum := seen.summary()
+	sum := w.summary(seen)
 
 	// If we stop before the commit, nothing has happened: the next tick diffs against the same snapshot.
 	head, claimed, err := w.commit(ctx, base, seen, t.leaseUntil, &sum)
@@ -74,12 +81,12 @@ func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	// If we stop from here on, the alerts are in the outbox, and the next tick sends them when our lease has ended.
 	sum.Head = head.N
 	sum.Pending = len(head.Outbox)
-	if claimed {
+	if claimed != nil {
 		sendCtx, cancel := context.WithDeadline(ctx, t.sendUntil)
-		sent := w.notify(sendCtx, head, &sum)
+		w.notify(sendCtx, head, claimed, &sum)
 		cancel()
 		// If we stop here, messages that people have are sent again: the one double that a webhook cannot avoid.
-		if head, err = w.mark(ctx, head, sent); err != nil {
+		if head, err = w.mark(ctx, head, claimed); err != nil {
 			return sum, fmt.Errorf("%d messages were sent but could not be marked, the next tick may repeat them: %w", sum.Sent, err)
 		}
 		sum.Head, sum.Pending = head.N, len(head.Outbox)
@@ -87,10 +94,15 @@ func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	if base.number()/collectEvery < head.N/collectEvery {
 		sum.Untidy = w.Store.Collect(ctx)
 	}
-	if sum.Read == 0 && sum.CLBs > 0 {
-		return sum, fmt.Errorf("no load balancer could be read: %w", sum.Unread)
+	return sum, sum.nothingRead()
+}
+
+// nothingRead is an error if there was something to read and nothing could be.
+func (s Summary) nothingRead() error {
+	if s.Read > 0 || s.CLBs == 0 {
+		return nil
 	}
-	return sum, nil
+	return fmt.Errorf("no load balancer could be read: %w", s.Unread)
 }
 
 // Preview does the first half of a tick and reports what it would tell. Nothing is stored and nobody is told.
@@ -101,7 +113,7 @@ func (w *Watcher) Preview(ctx context.Context) (Alert, Summary, error) {
 	}
 	seen := w.observe(ctx, base.known.CLBs)
 	defer func() { _ = seen.close() }() // an unlinked temporary file
-	sum := seen.summary()
+	sum := w.summary(seen)
 	d, err := w.diff(ctx, base, seen)
 	if err != nil {
 		return Alert{}, sum, err
@@ -111,7 +123,7 @@ func (w *Watcher) Preview(ctx context.Context) (Alert, Summary, error) {
 	if base.head != nil {
 		sum.Head, sum.Pending = base.head.N, len(base.head.Outbox)
 	}
-	return d.alert.bound(), sum, nil
+	return d.alert.bound(), sum, sum.nothingRead()
 }
 
 // schedule divides the time of a run, so that a hanging call cannot take the time of what comes after it.
@@ -165,65 +177,63 @@ func (w *Watcher) load(ctx context.Context) (base, error) {
 }
 
 // commit writes what was seen and what is owed because of it. It returns the newest head: the old one if there was
-// nothing to write, which is how most ticks end. claimed says that this run is now the one that sends what is owed.
+// nothing to write, which is how most ticks end. claimed is what this run is now to send, nil if it is not the sender.
 // If another run was first, it starts over from that run's head.
-func (w *Watcher) commit(ctx context.Context, b base, seen *sweep, leaseUntil time.Time, sum *Summary) (h *Head, claimed bool, err error) {
+func (w *Watcher) commit(ctx context.Context, b base, seen *sweep, leaseUntil time.Time, sum *Summary) (h *Head, claimed map[string]outcome, err error) {
 	for range maxConflicts {
 		d, err := w.diff(ctx, b, seen)
 		if err != nil {
-			return nil, false, err
+			return nil, nil, err
 		}
 		h, claimed, err := w.write(ctx, b.head, d, leaseUntil)
 		d.close()
-		sum.Changes = d.changes
+		sum.Changes, sum.Stale = d.changes, d.stale
 		if !errors.Is(err, ErrConflict) {
 			return h, claimed, err
 		}
 		if b, err = w.load(ctx); err != nil {
-			return nil, false, err
+			return nil, nil, err
 		}
 	}
-	return nil, false, fmt.Errorf("commit state: %w, %d times in a row", ErrConflict, maxConflicts)
+	return nil, nil, fmt.Errorf("commit state: %w, %d times in a row", ErrConflict, maxConflicts)
 }
 
 // write commits the head that follows, first the snapshot it points to, if there is anything to write.
-func (w *Watcher) write(ctx context.Context, old *Head, d *delta, leaseUntil time.Time) (h *Head, claimed bool, err error) {
+func (w *Watcher) write(ctx context.Context, old *Head, d *delta, leaseUntil time.Time) (h *Head, claimed map[string]outcome, err error) {
 	now := w.Now().UTC().Truncate(time.Millisecond)
 	h = old.successor(w.Nonce(), now)
-	if !d.at.IsZero() {
-		h.ObservedAt, h.Blind = d.at, d.blind
+	d.apply(h)
+	send := len(h.Outbox) > 0 && !h.leased(now)
+	if old != nil && !send && d.empty() && !due(old, now) {
+		return old, nil, nil
 	}
-	if !d.alert.Empty() {
-		h.owe(d.alert)
-	}
-	claimed = len(h.Outbox) > 0 && !h.leased(now)
-	if old != nil && !claimed && d.alert.Empty() && d.snapshot == nil && !d.blindChanged && now.Sub(old.ObservedAt) < heartbeat {
-		return old, false, nil
-	}
-	if claimed {
-		h.claim(leaseUntil)
+	if send {
+		claimed = h.claim(leaseUntil)
 	}
 	if d.snapshot != nil {
 		// If we stop after this, the snapshot is an orphan that Collect deletes.
 		blob, err := d.snapshot.Commit()
 		if err != nil {
-			return nil, false, fmt.Errorf("commit snapshot: %w", err)
+			return nil, nil, fmt.Errorf("commit snapshot: %w", err)
 		}
 		h.Snapshot = &blob
 	}
 	if err := w.Store.Commit(ctx, h); err != nil {
-		return nil, false, fmt.Errorf("commit state: %w", err)
+		return nil, nil, fmt.Errorf("commit state: %w", err)
 	}
 	return h, claimed, nil
 }
 
-// notify sends what is owed, oldest first, and stops at the first failure, so that messages keep their order.
-func (w *Watcher) notify(ctx context.Context, h *Head, sum *Summary) map[string]outcome {
-	sent := make(map[string]outcome, len(h.Outbox))
+// due reports whether a head is so old that a quiet tick renews it.
+func due(h *Head, now time.Time) bool { return now.Sub(h.CommittedAt) >= heartbeat }
+
+// notify sends what is owed, oldest first, and stops at the first failure, so that messages keep their order. It notes
+// in sent what became of each.
+func (w *Watcher) notify(ctx context.Context, h *Head, sent map[string]outcome, sum *Summary) {
 	for _, a := range h.Outbox {
 		if ctx.Err() != nil {
 			sum.Unsent = fmt.Errorf("no time left to send: %w", ctx.Err())
-			break
+			return
 		}
 		_, err := w.Notifier.Notify(ctx, a)
 		if err == nil {
@@ -239,9 +249,8 @@ func (w *Watcher) notify(ctx context.Context, h *Head, sum *Summary) map[string]
 		if !errors.Is(err, ErrNotSent) {
 			sent[a.ID] = unknown
 		}
-		break
+		return
 	}
-	return sent
 }
 
 // mark takes what was sent out of the newest head, whoever wrote that, and gives the lease back.
@@ -267,15 +276,19 @@ func (w *Watcher) mark(ctx context.Context, h *Head, sent map[string]outcome) (*
 	return nil, fmt.Errorf("mark: %w, %d times in a row", ErrConflict, maxConflicts)
 }
 
-func (s *sweep) summary() Summary {
+func (w *Watcher) summary(s *sweep) Summary {
 	sum := Summary{CLBs: len(s.seen)}
-	for _, o := range s.seen {
-		if o.err != nil {
-			sum.Unreadable++
-			sum.Unread = o.err
+	var unread []error
+	for i, o := range s.seen {
+		if o.err == nil {
+			sum.Read++
 			continue
 		}
-		sum.Read++
+		sum.Unreadable++
+		if len(unread) < maxUnread {
+			unread = append(unread, fmt.Errorf("cannot read %s: %w", w.CLBs[i].Key(), o.err))
+		}
 	}
+	sum.Unread = errors.Join(unread...)
 	return sum
 }

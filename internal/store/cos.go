@@ -1,0 +1,321 @@
+package store
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"hash/crc64"
+	"io"
+	"net/http"
+	"net/url"
+	"os"
+	"path"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/tencentyun/cos-go-sdk-v5"
+
+	"clbwatch/internal/watch"
+)
+
+// COSConfig names a place in a COS bucket, and how to reach it.
+type COSConfig struct {
+	Bucket   string   // such as "ops-1250000000"
+	Region   string   // such as "ap-guangzhou"
+	Prefix   string   // of every key, without slashes at its ends; "" is the whole bucket
+	Endpoint *url.URL // nil: the bucket's own address, https://<bucket>.cos.<region>.myqcloud.com
+
+	SecretID, SecretKey string
+	Token               string            // "" for long-term keys
+	Transport           http.RoundTripper // outlives an invocation, and with it its connections
+	Cache               string            // a folder for temporary files and the last snapshot; it may be lost at any time
+	Now                 func() time.Time
+	Sleep               func(ctx context.Context, d time.Duration) error // returns early, with an error, when ctx ends
+}
+
+const (
+	readTries    = 3                      // of a read, in all; a write is tried again only after it was read back
+	readInterval = 100 * time.Millisecond // before the second; twice that before the third
+	maxListing   = 8 << 20                // bytes of a page of a listing, 1,000 keys, and of an error
+	maxPages     = 1000                   // of a listing
+)
+
+// COS returns a store in a bucket. A key that must be new is written with x-cos-forbid-overwrite, which has no effect in
+// a bucket that ever had versioning: such a bucket is refused before anything is stored in it.
+func COS(c COSConfig) (*Store, error) {
+	if c.Endpoint == nil {
+		u, err := cos.NewBucketURL(c.Bucket, c.Region, true)
+		if err != nil {
+			return nil, err
+		}
+		c.Endpoint = u
+	}
+	// One cache for each place, so that two states on one machine do not throw out each other's snapshots.
+	place := sha256.Sum256([]byte(c.Endpoint.String() + "/" + c.Bucket + "/" + c.Prefix))
+	cache := files{filepath.Join(c.Cache, "clbwatch-"+hex.EncodeToString(place[:8])), c.Now}
+	client := cos.NewClient(&cos.BaseURL{BucketURL: c.Endpoint}, &http.Client{
+		Transport: &cos.AuthorizationTransport{SecretID: c.SecretID, SecretKey: c.SecretKey, SessionToken: c.Token,
+			Transport: bounded{c.Transport}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	})
+	client.Conf.RetryOpt = cos.RetryOptions{Count: 1} // it would neither stop with ctx nor read back
+	return &Store{b: cosBucket{c, client, cache}, now: c.Now}, nil
+}
+
+// retry makes a call that only reads until it succeeds, or fails for good, or readTries are used up.
+func (b cosBucket) retry(ctx context.Context, call func() error) error {
+	for n := 1; ; n++ {
+		err := call()
+		var answer *cos.ErrorResponse
+		final := errors.As(err, &answer) && answer.Response.StatusCode < http.StatusInternalServerError
+		if err == nil || final || n == readTries || b.cfg.Sleep(ctx, time.Duration(n)*readInterval) != nil {
+			return err
+		}
+	}
+}
+
+// cosBucket is a bucket in COS. Errors name bucket and key; the SDK's own would show whole URLs and headers.
+type cosBucket struct {
+	cfg    COSConfig
+	client *cos.Client
+	cache  files // the newest snapshot, by its key
+}
+
+func (b cosBucket) key(key string) string { return strings.TrimPrefix(b.cfg.Prefix+"/"+key, "/") }
+
+func (b cosBucket) get(ctx context.Context, key string, limit int64) ([]byte, error) {
+	var content []byte
+	err := b.retry(ctx, func() error {
+		resp, err := b.client.Object.Get(ctx, b.key(key), nil)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = resp.Body.Close() }() // only read
+		if content, err = readLimited(resp.Body, limit); err != nil {
+			return err
+		}
+		crc := strconv.FormatUint(crc64.Checksum(content, crc64.MakeTable(crc64.ECMA)), 10)
+		if want := resp.Header.Get("x-cos-hash-crc64ecma"); want != "" && want != crc {
+			return errors.New("it arrived damaged")
+		}
+		return nil
+	})
+	if err != nil {
+		return nil, b.failed(ctx, "read", key, err)
+	}
+	return content, nil
+}
+
+// open downloads a snapshot into the cache, unless it is there.
+func (b cosBucket) open(ctx context.Context, key string) (io.ReadCloser, error) {
+	if r, err := b.cache.open(ctx, key); err == nil {
+		return r, nil
+	}
+	file, err := b.temp()
+	if err != nil {
+		return nil, err
+	}
+	err = b.retry(ctx, func() error {
+		if _, err := file.Seek(0, io.SeekStart); err != nil {
+			return err
+		}
+		if err := file.Truncate(0); err != nil {
+			return err
+		}
+		return b.download(ctx, key, file)
+	})
+	if err != nil {
+		return nil, errors.Join(b.failed(ctx, "read", key, err), file.Close(), os.Remove(file.Name()))
+	}
+	if err := b.keep(key, file); err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	_, err = file.Seek(0, io.SeekStart)
+	return file, err
+}
+
+func (b cosBucket) download(ctx context.Context, key string, to io.Writer) error {
+	resp, err := b.client.Object.Get(ctx, b.key(key), nil)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(to, resp.Body)
+	return errors.Join(err, resp.Body.Close())
+}
+
+// keep makes a file the only snapshot in the cache.
+func (b cosBucket) keep(key string, file *os.File) error {
+	others, err := b.cache.list(context.Background(), snapPrefix, 0)
+	if err != nil {
+		return err
+	}
+	for _, o := range others {
+		if err := b.cache.remove(context.Background(), o.key); err != nil {
+			return err
+		}
+	}
+	if err := os.MkdirAll(b.cache.path(snapPrefix), 0o700); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), b.cache.path(key))
+}
+
+func (b cosBucket) create(ctx context.Context, key string, content []byte) error {
+	header := http.Header{"X-Cos-Forbid-Overwrite": {"true"}}
+	return b.put(ctx, key, strings.NewReader(string(content)), int64(len(content)), &header)
+}
+
+// put writes once. A reader that cannot be rewound keeps the SDK from repeating the write behind our back: the repeat of
+// a write whose answer was lost is told that the key exists.
+func (b cosBucket) put(ctx context.Context, key string, content io.Reader, size int64, header *http.Header) error {
+	_, err := b.client.Object.Put(ctx, b.key(key), struct{ io.Reader }{content}, &cos.ObjectPutOptions{
+		ObjectPutHeaderOptions: &cos.ObjectPutHeaderOptions{ContentLength: size, XOptionHeader: header}})
+	if err != nil {
+		return b.failed(ctx, "write", key, err)
+	}
+	return nil
+}
+
+// adopt uploads a snapshot. If the answer is not a plain yes, what is stored is read back and compared with the name.
+func (b cosBucket) adopt(ctx context.Context, key string, file *os.File) error {
+	size, err := file.Seek(0, io.SeekEnd)
+	if err != nil {
+		return err
+	}
+	for range 2 {
+		if err = b.put(ctx, key, io.NewSectionReader(file, 0, size), size, nil); err == nil {
+			break
+		}
+		sum := sha256.New()
+		if lost := b.download(ctx, key, sum); lost != nil {
+			err = errors.Join(err, b.failed(ctx, "read back", key, lost))
+			continue
+		}
+		if strings.HasPrefix(key, snapPrefix+hex.EncodeToString(sum.Sum(nil))) {
+			err = nil
+			break
+		}
+	}
+	if err != nil {
+		return err
+	}
+	return b.keep(key, file)
+}
+
+func (b cosBucket) list(ctx context.Context, prefix string, limit int) ([]object, error) {
+	var objects []object
+	opt := cos.BucketGetOptions{Prefix: b.key(prefix), MaxKeys: limit}
+	for range maxPages {
+		var page *cos.BucketGetResult
+		err := b.retry(ctx, func() (err error) {
+			if page, _, err = b.client.Bucket.Get(ctx, &opt); err == nil && page.XMLName.Local == "" {
+				return errors.New("the answer is empty") // which the SDK takes for an empty listing
+			}
+			return err
+		})
+		if err != nil {
+			return nil, b.failed(ctx, "list", prefix, err)
+		}
+		for _, o := range page.Contents {
+			modified, err := time.Parse(time.RFC3339, o.LastModified)
+			key, ok := strings.CutPrefix(o.Key, b.key(""))
+			if err != nil || !ok {
+				return nil, b.failed(ctx, "list", prefix, fmt.Errorf("an entry that is not one: %.80q of %.40q", o.Key, o.LastModified))
+			}
+			objects = append(objects, object{key, modified})
+		}
+		if !page.IsTruncated || len(page.Contents) == 0 || limit > 0 {
+			return objects, nil
+		}
+		opt.Marker = page.Contents[len(page.Contents)-1].Key
+	}
+	return nil, b.failed(ctx, "list", prefix, fmt.Errorf("more than %d pages", maxPages))
+}
+
+func (b cosBucket) remove(ctx context.Context, keys ...string) error {
+	for _, key := range keys {
+		if _, err := b.client.Object.Delete(ctx, b.key(key)); err != nil {
+			if err = b.failed(ctx, "delete", key, err); !errors.Is(err, errAbsent) {
+				return err
+			}
+		}
+	}
+	return nil
+}
+
+func (b cosBucket) temp() (*os.File, error) { return b.cache.temp() }
+
+func (b cosBucket) sweep(ctx context.Context) error { return b.cache.sweep(ctx) }
+
+// suits says whether a key can be kept from being overwritten here.
+func (b cosBucket) suits(ctx context.Context) error {
+	v, _, err := b.client.Bucket.GetVersioning(ctx)
+	if err != nil {
+		return b.failed(ctx, "ask for the versioning of", "", err)
+	}
+	if v.Status != "" {
+		return watch.Advise(fmt.Errorf("bucket %s has versioning %s: a head could be overwritten unnoticed", b.cfg.Bucket, v.Status),
+			"use a bucket that never had versioning")
+	}
+	return nil
+}
+
+// failed says what went wrong, with bucket and key, the COS code and the request id, and nothing that was sent.
+func (b cosBucket) failed(ctx context.Context, did, key string, err error) error {
+	where := path.Join(b.cfg.Bucket, b.key(key))
+	var answer *cos.ErrorResponse
+	switch {
+	case errors.As(err, &answer):
+		return b.refused(fmt.Sprintf("%s %s", did, where), answer)
+	case ctx.Err() != nil:
+		return fmt.Errorf("%s %s: %w", did, where, ctx.Err())
+	}
+	var retried *cos.RetryError // it does not unwrap
+	if errors.As(err, &retried) && len(retried.Errs) > 0 {
+		err = retried.Errs[len(retried.Errs)-1]
+	}
+	var u *url.Error
+	if errors.As(err, &u) {
+		err = u.Err
+	}
+	if strings.Contains(err.Error(), "x-cos-hash-crc64ecma") { // the SDK's text has all headers of the answer in it
+		err = errors.New("the checksum of what was stored is missing or wrong")
+	}
+	return fmt.Errorf("%s %s: %w", did, where, err)
+}
+
+// refused is an error answer of COS. Source: 错误码, https://cloud.tencent.com/document/product/436/7730.
+func (b cosBucket) refused(what string, a *cos.ErrorResponse) error {
+	status := a.Response.StatusCode
+	err := fmt.Errorf("%s: COS answers %d %.40q, request %.60q", what, status, a.Code, a.RequestID)
+	switch {
+	case status == http.StatusNotFound && a.Code == "NoSuchKey":
+		return fmt.Errorf("%w: %w", errAbsent, err)
+	case status == http.StatusConflict && a.Code == "FileAlreadyExists":
+		return fmt.Errorf("%w: %w", errExists, err)
+	case a.Code == "NoSuchBucket":
+		return watch.Advise(err, "see whether bucket and region in STATE_URL are right")
+	case status == http.StatusForbidden:
+		return watch.Advise(err, "see whether the execution role has the COS policy for this bucket and prefix (README, Deploy)")
+	}
+	return err
+}
+
+// bounded bounds the answers that the SDK reads whole: everything but objects.
+type bounded struct{ next http.RoundTripper }
+
+// RoundTrip sends the request on.
+func (t bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := t.next.RoundTrip(r)
+	if err == nil && (resp.StatusCode != http.StatusOK || r.URL.Path == "/") {
+		resp.Body = struct {
+			io.Reader
+			io.Closer
+		}{io.LimitReader(resp.Body, maxListing), resp.Body}
+	}
+	return resp, err
+}

@@ -12,11 +12,11 @@ VERSION ?= $(or $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/
 GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 lint    = build/bin/golangci-lint-$(GOLANGCI_LINT)
 
-.PHONY: help build test check demo package lint fmt fuzz draw clean
+.PHONY: help build test check demo package deploy test-versitygw test-s3rver lint fmt fuzz draw clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "  %-8s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z0-9-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 demo: build/clbwatch ## the whole story on this machine, with a cloud and a Slack of its own
 	go run ./cmd/sandbox -function build/clbwatch
@@ -30,12 +30,24 @@ build: ## the function as SCF runs it: dist/main, static, linux/amd64
 package: build ## the function as a zip to upload by hand: build/clbwatch.zip, reproducible
 	go run ./cmd/package dist/main build/clbwatch.zip
 
-check: lint package build/clbwatch ## what CI wants beyond test: lint, modules, Slack's rules, the zip, the story
+deploy: package ## deploy it with scf, as serverless.yml and .env say (README, Deploy)
+	deploy/scf-deploy
+
+check: lint package build/clbwatch ## what CI wants beyond test: lint, modules, Slack's rules, deployment, the zip, the story
 	go mod tidy -diff
 	go mod verify
 	tools/slack-check/check notifier/testdata/*.golden.json
+	tools/serverless-check/check
+	tools/s3-server s3rver
 	tools/check-package $(VERSION)
+	tools/check-zip
 	go run ./cmd/sandbox -function build/clbwatch -fast
+
+test-versitygw: ## the COS store against versitygw, a server in a process of its own
+	tools/s3-server versitygw
+
+test-s3rver: ## the negative control: a server that ignores conditions, which check must see
+	tools/s3-server s3rver
 
 lint: $(lint) ## format and style, changing nothing
 	go vet ./...

@@ -34,6 +34,9 @@ func TestMain(m *testing.M) {
 	os.Exit(run(m))
 }
 
+// version is what the binary says of itself; "" if it was not built here.
+var version string
+
 func run(m *testing.M) int {
 	if *binary != "" {
 		return m.Run()
@@ -44,7 +47,8 @@ func run(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	*binary = filepath.Join(dir, "main")
-	args := []string{"build", "-buildvcs=false", "-o", *binary, "-ldflags=-X main.version=e2e"}
+	version = "e2e"
+	args := []string{"build", "-buildvcs=false", "-o", *binary, "-ldflags=-X main.version=" + version}
 	if race {
 		args = append(args, "-race")
 	}

@@ -739,12 +739,12 @@ func testCommandLine(t *testing.T, in place) {
 	check(2, "", "nosuchflag", "report", "--nosuchflag")
 	check(2, "", `not "now"`, "tick", "now")
 	check(0, "USAGE", "", "--help")
-	check(0, "e2e", "", "version")
+	check(0, version, "", "version")
 	check(0, "web-1", "", "report")
 	check(0, `"ins-web-1"`, "", "report", "--json")
 	check(0, "no state yet", "", "check")
 	check(0, "Now watching", "", "tick", "--dry-run")
-	check(0, "e2e", "", "--version")
+	check(0, version, "", "--version")
 	if n := len(l.slack.Messages()); n != 0 {
 		t.Errorf("report, check and a dry run posted %d messages", n)
 	}

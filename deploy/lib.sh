@@ -1,0 +1,84 @@
+# shellcheck shell=bash
+# What the scripts here share. They source it at the top of the repository, and get the function's name and region and a
+# folder for requests, which hold secrets.
+
+die() {
+	printf '%s: %s\n' "${0##*/}" "$*" >&2
+	exit 1
+}
+
+# input KEY, timer KEY: a value from the inputs of serverless.yml, or from the parameters of its timer.
+input() { scalar 2 "$1"; }
+timer() { scalar 10 "$1"; }
+
+# scalar INDENT KEY
+scalar() {
+	local value
+	value=$(sed -nE "s/^ {$1}$2: *'?([^'#]*[^'# ])'? *(#.*)?$/\1/p" serverless.yml)
+	[[ -n $value && $value != *$'\n'* ]] || die "serverless.yml does not have exactly one $2"
+	printf '%s' "$value"
+}
+
+# setting NAME: its value from the environment or else from .env, as scf takes it; nothing if it is not set.
+setting() {
+	local value=${!1-}
+	if [[ -z $value && -f .env ]]; then
+		value=$(sed -nE "s/^[[:space:]]*(export[[:space:]]+)?$1[[:space:]]*=[[:space:]]*(.*[^[:space:]])?[[:space:]]*$/\2/p" .env | tail -n 1)
+		if [[ $value == \"*\" || $value == \'*\' ]]; then
+			value=${value#?} value=${value%?}
+		fi
+	fi
+	printf '%s' "$value"
+}
+
+# need_settings: without these no tick can run; scf would deploy without a word.
+need_settings() {
+	local name missing=()
+	for name in CLB_IDS SLACK_WEBHOOK_URL STATE_URL; do
+		[[ -n $(setting "$name") ]] || missing+=("$name")
+	done
+	((${#missing[@]} == 0)) || die "not set, neither in .env nor in the environment: ${missing[*]}; see README, Settings"
+}
+
+need_tccli() {
+	tools/need jq jq
+	command -v tccli >/dev/null || die "no tccli here: pip install tccli, then tccli configure (or TENCENTCLOUD_SECRET_ID" \
+		"and TENCENTCLOUD_SECRET_KEY), then deploy/${0##*/} again"
+}
+
+# call SERVICE ACTION: one API call. The request is read from stdin, the answer printed. A request goes by a file: it is
+# too long for a command line (the zip), or nobody's business there (the webhook). Whether it worked is told by the
+# answer, because older versions of tccli exit with 0 after an error.
+call() {
+	local answer
+	cat >"$work/request.json"
+	answer=$(tccli "$1" "$2" --region "$region" --timeout 300 --cli-input-json "file://$work/request.json" 2>"$work/error") || true
+	if jq -en 'input | type == "object"' <<<"$answer" >/dev/null 2>&1; then
+		jq '.Response // .' <<<"$answer"
+		return
+	fi
+	printf '%s\n' "$answer" >>"$work/error"
+	return 1
+}
+
+# failed TEXT...: call failed, and that ends the script.
+failed() { die "$*: $(tr -s '\n' ' ' <"$work/error")"; }
+
+# await: the function can be changed again. It is Creating or Updating for some seconds after each change.
+await() {
+	local status
+	for _ in {1..60}; do
+		status=$(call scf GetFunction <<<"{\"FunctionName\": \"$name\"}" | jq -r .Status) || failed "ask for the function $name"
+		case $status in
+		Active) return ;;
+		*Failed) die "the function $name is in the status $status: see the console" ;;
+		esac
+		sleep 2
+	done
+	die "the function $name is still in the status $status after two minutes"
+}
+
+name=$(input name)
+region=$(input region)
+work=$(mktemp -d) # only its owner may read it
+trap 'rm -rf "$work"' EXIT

@@ -9,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"log/slog"
 	"net/http"
 	"os"
@@ -67,6 +68,7 @@ type app struct {
 	cfg     *config.Config
 	log     *slog.Logger
 	watcher *watch.Watcher
+	api     *clb.Client
 	store   *store.Store
 	slack   *notifier.Slack // nil if no webhook is set
 }
@@ -80,19 +82,21 @@ func (p *process) open() (*app, error) {
 		return nil, err
 	}
 	a := &app{cfg: cfg, log: slog.New(slog.NewJSONHandler(p.logs, &slog.HandlerOptions{Level: cfg.LogLevel}))}
+	a.api = &clb.Client{
+		Endpoint:    cfg.Endpoint,
+		EndpointV3:  cfg.EndpointV3,
+		Credentials: clb.Credentials{SecretID: cfg.SecretID, SecretKey: cfg.SecretKey.Reveal(), Token: cfg.Token.Reveal()},
+		HTTP:        p.http,
+		Limit:       rate.NewLimiter(rate.Limit(cfg.Rate), 1),
+		Now:         time.Now,
+		Sleep:       sleep,
+	}
 	if a.store, err = p.openStore(cfg); err != nil {
 		return nil, fmt.Errorf("STATE_URL: %w", err)
 	}
 	a.watcher = &watch.Watcher{
-		CLBs: cfg.CLBs,
-		Source: &clb.Client{
-			Endpoint:    cfg.Endpoint,
-			Credentials: clb.Credentials{SecretID: cfg.SecretID, SecretKey: cfg.SecretKey.Reveal(), Token: cfg.Token.Reveal()},
-			HTTP:        p.http,
-			Limit:       rate.NewLimiter(rate.Limit(cfg.Rate), 1),
-			Now:         time.Now,
-			Sleep:       sleep,
-		},
+		CLBs:       cfg.CLBs,
+		Source:     a.api,
 		Store:      a.store,
 		BlindAfter: cfg.BlindAfter,
 		Spool:      spool,
@@ -211,7 +215,7 @@ func (p *process) command(ctx context.Context, args []string) int {
 		Commands: []*cli.Command{
 			sub("report", "read now and print how things stand; posts nothing", p.reportCommand, jsonFlag),
 			sub("tick", "read, compare with the last tick, and post what changed", p.tickCommand, &cli.BoolFlag{Name: "dry-run", Usage: "print what would be told; post and store nothing"}),
-			sub("check", "try settings, credentials, a reading, the state and Slack", p.checkCommand,
+			sub("check", "try settings, clock, credentials, each load balancer, the state and Slack", p.checkCommand, jsonFlag,
 				&cli.BoolFlag{Name: "send", Usage: "post a test message too"}),
 			sub("version", "print the version", func(context.Context, *cli.Command) error {
 				_, err := fmt.Fprintln(p.stdout, version)
@@ -319,22 +323,34 @@ func (p *process) checkCommand(ctx context.Context, c *cli.Command) error {
 	if err == nil {
 		probes = append(probes, a.probes(c.Bool("send"))...)
 	}
-	if !check.Run(ctx, p.stdout, probes) {
-		return errNotWell
+	well, err := check.Run(ctx, p.stdout, probes, c.Bool("json"))
+	if err == nil && !well {
+		err = errNotWell
 	}
-	return nil
+	return err
 }
 
 // probes look at what a tick needs. They leave nothing behind, but for the message if send is set.
 func (a *app) probes(send bool) []check.Probe {
-	var probes []check.Probe
+	probes := []check.Probe{{Name: "clock", Run: a.probeClock}}
+	known := make(map[string]clb.Balancer) // by key
+	for region, ids := range a.regions() {
+		probes = append(probes,
+			check.Probe{Name: "API 2.0", Run: func(ctx context.Context) (string, error) {
+				found, err := a.api.Describe(ctx, region, ids)
+				for id, b := range found {
+					known[region+"/"+id] = b
+				}
+				return fmt.Sprintf("takes the keys in %s, and knows %d of %s", region, len(found), report.Plural(len(ids), "load balancer")), err
+			}},
+			check.Probe{Name: "API 3.0", Optional: true, Run: func(ctx context.Context) (string, error) {
+				_, err := a.api.TryV3(ctx, region, ids)
+				return "takes the keys in " + region, err
+			}})
+	}
 	for _, lb := range a.cfg.CLBs {
-		probes = append(probes, check.Probe{Name: "reading", Run: func(ctx context.Context) (string, error) {
-			r, err := a.watcher.Source.Read(ctx, lb, "")
-			if err != nil {
-				return "", fmt.Errorf("%s: %w", lb.Key(), err)
-			}
-			return lb.Key() + " has " + report.Plural(len(r.Backends), "backend"), nil
+		probes = append(probes, check.Probe{Name: "load balancer", Run: func(ctx context.Context) (string, error) {
+			return a.probeBalancer(ctx, lb, known)
 		}})
 	}
 	return append(probes,
@@ -348,6 +364,53 @@ func (a *app) probes(send bool) []check.Probe {
 			}
 			return "the webhook answers; --send posts a test message", a.slack.Check(ctx)
 		}})
+}
+
+// regions are the configured load balancers' ids by region, in order.
+func (a *app) regions() iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		for i := 0; i < len(a.cfg.CLBs); {
+			region := a.cfg.CLBs[i].Region
+			var ids []string
+			for ; i < len(a.cfg.CLBs) && a.cfg.CLBs[i].Region == region; i++ {
+				ids = append(ids, a.cfg.CLBs[i].ID)
+			}
+			if !yield(region, ids) {
+				return
+			}
+		}
+	}
+}
+
+// maxSkew is how far the clock may be off: the API allows five minutes, of which some are for what is to come.
+const maxSkew = 2 * time.Minute
+
+func (a *app) probeClock(ctx context.Context) (string, error) {
+	skew, err := a.api.Skew(ctx)
+	if err != nil {
+		return "", err
+	}
+	if skew.Abs() > maxSkew {
+		return "", watch.Advise(fmt.Errorf("it is %v off the API's, which refuses requests 5 min off", skew), "set this machine's clock")
+	}
+	return "agrees with the API's", nil
+}
+
+func (a *app) probeBalancer(ctx context.Context, lb watch.CLB, known map[string]clb.Balancer) (string, error) {
+	b, ok := known[lb.Key()]
+	if ok && b.Application {
+		return "", watch.Advise(fmt.Errorf("%s (%q) is an application load balancer", lb.Key(), b.Name),
+			"this version of clbwatch reads classic ones only; take it out of CLB_IDS")
+	}
+	r, err := a.api.Read(ctx, lb, "")
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", lb.Key(), err)
+	}
+	is := lb.Key()
+	if ok {
+		is += fmt.Sprintf(" (%q) is classic and", b.Name)
+	}
+	return fmt.Sprintf("%s has %s, read in %s", is, report.Plural(len(r.Backends), "backend"), report.Plural(clb.Pages(r), "call")), nil
 }
 
 // owedFor is how long an alert may be owed before that is a fault.

@@ -4,6 +4,7 @@ package check
 
 import (
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
@@ -16,30 +17,68 @@ type Probe struct {
 	Name string
 	// Run returns what was found, in a few words. Its error may come with advice (watch.Advise).
 	Run func(ctx context.Context) (string, error)
+	// Optional: clbwatch does its job without it.
+	Optional bool
 }
 
-// Run runs probes one after another, writes a line or more for each, and reports whether all is well.
-func Run(ctx context.Context, w io.Writer, probes []Probe) bool {
-	well := true
+// Result is what came of a probe.
+type Result struct {
+	Name  string `json:"name"`
+	OK    bool   `json:"ok"`
+	Found string `json:"found,omitempty"` // if OK
+	Wrong string `json:"wrong,omitempty"` // if not
+	Do    string `json:"do,omitempty"`    // what a person can do about it
+	// Optional: clbwatch does its job all the same.
+	Optional bool `json:"optional,omitempty"`
+}
+
+// Run runs probes one after another, writes a line or more for each as it is done, or all of them as JSON in the end, and
+// reports whether clbwatch has what it needs.
+func Run(ctx context.Context, w io.Writer, probes []Probe, asJSON bool) (well bool, err error) {
+	well = true
+	results := make([]Result, 0, len(probes))
 	for _, p := range probes {
 		found, err := p.Run(ctx)
-		if err == nil {
-			line(w, "ok", p.Name, found)
-			continue
+		r := Result{Name: p.Name, OK: err == nil, Found: found, Optional: p.Optional}
+		if err != nil {
+			r.Found, r.Wrong, r.Do = "", err.Error(), watch.Advice(err)
+			well = well && p.Optional
 		}
-		well = false
-		for _, l := range strings.Split(err.Error(), "\n") {
-			line(w, "WRONG", p.Name, l)
-		}
-		if do := watch.Advice(err); do != "" {
-			line(w, "", "", "→ "+do)
+		results = append(results, r)
+		if !asJSON {
+			if err := r.write(w); err != nil {
+				return well, err
+			}
 		}
 	}
-	return well
+	if asJSON {
+		e := json.NewEncoder(w)
+		e.SetIndent("", "  ")
+		return well, e.Encode(results)
+	}
+	return well, nil
 }
 
-func line(w io.Writer, verdict, name, text string) {
-	_, _ = fmt.Fprintf(w, "%-6s %-12s %s\n", verdict, name, Printable(text)) // a terminal that is gone cannot be told
+func (r Result) write(w io.Writer) error {
+	verdict, texts := "ok", []string{r.Found}
+	if !r.OK {
+		verdict, texts = "WRONG", strings.Split(r.Wrong, "\n")
+		if r.Optional {
+			verdict = "note"
+		}
+	}
+	if r.Do != "" {
+		texts = append(texts, "→ "+r.Do)
+	}
+	for i, text := range texts {
+		if i > 0 {
+			verdict, r.Name = "", ""
+		}
+		if _, err := fmt.Fprintf(w, "%-6s %-14s %s\n", verdict, r.Name, Printable(text)); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Printable is text from the cloud that cannot drive the terminal: without controls.

@@ -2,7 +2,9 @@ package check_test
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"testing"
@@ -12,25 +14,49 @@ import (
 )
 
 func ExampleRun() {
-	check.Run(context.Background(), os.Stdout, []check.Probe{
+	probes := []check.Probe{
 		{Name: "settings", Run: func(context.Context) (string, error) { return "2 load balancers", nil }},
 		{Name: "reading", Run: func(context.Context) (string, error) {
 			return "", watch.Advise(errors.New("code 4104\nand more\x1b[2J"), "see whether the keys are right")
 		}},
-	})
+		{Name: "API 3.0", Optional: true, Run: func(context.Context) (string, error) { return "", errors.New("not granted") }},
+	}
+	well, _ := check.Run(context.Background(), os.Stdout, probes, false)
+	fmt.Println(well)
 	// Output:
-	// ok     settings     2 load balancers
-	// WRONG  reading      code 4104
-	// WRONG  reading      and more[2J
-	//                     → see whether the keys are right
+	// ok     settings       2 load balancers
+	// WRONG  reading        code 4104
+	//                       and more[2J
+	//                       → see whether the keys are right
+	// note   API 3.0        not granted
+	// false
 }
 
 func TestRunSaysWhetherAllIsWell(t *testing.T) {
 	t.Parallel()
-	for err, want := range map[error]bool{nil: true, errors.New("x"): false} {
-		probe := check.Probe{Name: "x", Run: func(context.Context) (string, error) { return "", err }}
-		if got := check.Run(t.Context(), &strings.Builder{}, []check.Probe{probe}); got != want {
-			t.Errorf("Run with %v = %v, want %v", err, got, want)
+	for _, tt := range []struct {
+		name     string
+		err      error
+		optional bool
+		want     bool
+	}{
+		{"all is well", nil, false, true},
+		{"something is wrong", errors.New("x"), false, false},
+		{"something that is not needed", errors.New("x"), true, true},
+	} {
+		for _, asJSON := range []bool{false, true} {
+			probe := check.Probe{Name: "x", Optional: tt.optional, Run: func(context.Context) (string, error) { return "found", tt.err }}
+			var out strings.Builder
+			if got, err := check.Run(t.Context(), &out, []check.Probe{probe}, asJSON); got != tt.want || err != nil {
+				t.Errorf("%s: Run = %v, %v, want %v", tt.name, got, err, tt.want)
+			}
+			if !asJSON {
+				continue
+			}
+			var results []check.Result
+			if err := json.Unmarshal([]byte(out.String()), &results); err != nil || len(results) != 1 || results[0].OK != (tt.err == nil) {
+				t.Errorf("%s: as JSON %s, %v", tt.name, out.String(), err)
+			}
 		}
 	}
 }

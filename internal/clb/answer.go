@@ -13,13 +13,14 @@ import (
 	"clbwatch/internal/watch"
 )
 
-// answer is the body of DescribeLoadBalancerBackends. What must be there is a pointer, so that its absence is seen.
+// answer is the body of DescribeLoadBalancerBackends, or of DescribeLoadBalancers. What must be there is a pointer, so that its absence is seen.
 type answer struct {
 	Code       *number         `json:"code"`
 	CodeDesc   json.RawMessage `json:"codeDesc"`
 	Message    json.RawMessage `json:"message"`
 	TotalCount *number         `json:"totalCount"`
 	BackendSet *[]row          `json:"backendSet"`
+	Balancers  *[]balancer     `json:"loadBalancerSet"` // of DescribeLoadBalancers
 	Response   *struct {
 		Error struct{ Code, Message string }
 	} `json:"Response"` // the envelope of API 3.0, which the gateway may answer with

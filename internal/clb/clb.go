@@ -13,6 +13,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"net/url"
@@ -45,6 +46,7 @@ const (
 // Client reads load balancers. Its fields are set before the first Read and not changed after.
 type Client struct {
 	Endpoint    *url.URL // of API 2.0; its host and path are part of the signature
+	EndpointV3  *url.URL // of API 3.0, for TryV3
 	Credentials Credentials
 	HTTP        *http.Client                                     // must not follow redirects (see NewHTTP)
 	Limit       *rate.Limiter                                    // calls a second, over all load balancers
@@ -119,7 +121,7 @@ func (c *Client) readOnce(ctx context.Context, lb watch.CLB, known watch.Digest)
 		if unchanged && n < len(knownSums) {
 			expect = knownSums[n]
 		}
-		p, err := c.call(ctx, lb, n*pageSize, expect)
+		p, err := c.call(ctx, backendsOf(lb, n*pageSize), expect)
 		if err != nil {
 			return watch.Reading{}, err
 		}
@@ -148,7 +150,7 @@ func (c *Client) readOnce(ctx context.Context, lb watch.CLB, known watch.Digest)
 
 // call makes one call until it has an answer with code 0, or an error that another attempt would not mend. Every attempt
 // waits for its turn under the rate and has a timestamp, nonce and signature of its own.
-func (c *Client) call(ctx context.Context, lb watch.CLB, offset int, expect string) (page, error) {
+func (c *Client) call(ctx context.Context, q request, expect string) (page, error) {
 	pause := firstBackoff
 	resigned := false
 	for n := 1; ; n++ {
@@ -158,7 +160,7 @@ func (c *Client) call(ctx context.Context, lb watch.CLB, offset int, expect stri
 			}
 			return page{}, watch.Advise(fmt.Errorf("no time left for its turn at CLB_RATE calls a second: %w", err), watch.DoTime)
 		}
-		p, err := c.attempt(ctx, lb, offset)
+		p, err := c.attempt(ctx, q)
 		if err == nil && p.sum != expect {
 			p.answer, err = decode(p.body)
 		}
@@ -183,10 +185,10 @@ func (c *Client) call(ctx context.Context, lb watch.CLB, offset int, expect stri
 }
 
 // attempt sends one signed request and returns the body of a 200 answer.
-func (c *Client) attempt(ctx context.Context, lb watch.CLB, offset int) (page, error) {
+func (c *Client) attempt(ctx context.Context, q request) (page, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Endpoint.String(), strings.NewReader(c.form(lb, offset)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Endpoint.String(), strings.NewReader(c.form(q)))
 	if err != nil {
 		return page{}, err
 	}
@@ -223,19 +225,28 @@ func readBody(resp *http.Response) ([]byte, error) {
 	return buf.Bytes(), nil
 }
 
+// request is one call of API 2.0, before it is signed.
+type request struct {
+	action, region string
+	params         map[string]string // the action's own
+}
+
+func backendsOf(lb watch.CLB, offset int) request {
+	return request{"DescribeLoadBalancerBackends", lb.Region, map[string]string{
+		"loadBalancerId": lb.ID, "offset": strconv.Itoa(offset), "limit": strconv.Itoa(pageSize)}}
+}
+
 // form is the body of a signed request.
-func (c *Client) form(lb watch.CLB, offset int) string {
+func (c *Client) form(q request) string {
 	params := map[string]string{
-		"Action":          "DescribeLoadBalancerBackends",
-		"Region":          lb.Region,
+		"Action":          q.action,
+		"Region":          q.region,
 		"Timestamp":       strconv.FormatInt(c.Now().Unix(), 10),
 		"Nonce":           nonce(),
 		"SecretId":        c.Credentials.SecretID,
 		"SignatureMethod": "HmacSHA256",
-		"loadBalancerId":  lb.ID,
-		"offset":          strconv.Itoa(offset),
-		"limit":           strconv.Itoa(pageSize),
 	}
+	maps.Copy(params, q.params)
 	if c.Credentials.Token != "" {
 		params["Token"] = c.Credentials.Token
 	}

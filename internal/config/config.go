@@ -42,6 +42,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
 type Config struct {
 	CLBs       []watch.CLB // sorted by key, each once
 	Endpoint   *url.URL    // of API 2.0
+	EndpointV3 *url.URL    // of API 3.0
 	Rate       float64     // API calls a second
 	BlindAfter int         // ticks without a reading before people are told
 	Webhook    Secret      // "" if none is set
@@ -74,6 +75,7 @@ type settings struct {
 	IDs      string     `env:"CLB_IDS"`
 	Region   string     `env:"CLB_REGION"`
 	Endpoint string     `env:"CLB_ENDPOINT"      envDefault:"https://lb.api.qcloud.com/v2/index.php"`
+	V3       string     `env:"CLB_V3_ENDPOINT"   envDefault:"https://clb.tencentcloudapi.com"`
 	Rate     rate       `env:"CLB_RATE"          envDefault:"20"   expect:"a number of calls a second, 0.1 to 100000"`
 	Blind    ticks      `env:"CLB_BLIND_AFTER"   envDefault:"3"    expect:"a number of ticks, 1 to 1000"`
 	Webhook  Secret     `env:"SLACK_WEBHOOK_URL"`
@@ -126,6 +128,8 @@ func Parse(environ map[string]string) (*Config, error) {
 	}
 	c.Endpoint, err = parseEndpoint(s.Endpoint, "https://lb.api.qcloud.com/v2/index.php")
 	note("CLB_ENDPOINT", err)
+	c.EndpointV3, err = parseEndpoint(s.V3, "https://clb.tencentcloudapi.com")
+	note("CLB_V3_ENDPOINT", err)
 	c.State, err = parseState(s.State, p)
 	note("STATE_URL", err)
 	if err := c.credentials(p); err != nil {

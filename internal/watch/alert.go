@@ -96,6 +96,18 @@ type Baseline struct {
 	Pools    []PoolNews `json:"pools"`    // the first ones, worst first, without changes; at most maxBaselinePools
 }
 
+// plus adds a load balancer that was read for the first time; b may be nil.
+func (b *Baseline) plus(p PoolNews) *Baseline {
+	if b == nil {
+		b = &Baseline{}
+	}
+	b.CLBs++
+	b.Backends += p.Total
+	b.Running += p.Running
+	b.Pools = append(b.Pools, p)
+	return b
+}
+
 // Alert is one message owed to people: the news of one tick, or of several that could not be told one by one.
 // Its size is bounded however much happened (bound); counts stay exact.
 type Alert struct {

@@ -3,6 +3,7 @@ package watch
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"fmt"
 	"io"
 	"maps"
@@ -17,6 +18,7 @@ type delta struct {
 	snapshot     SnapshotWriter   // the new snapshot, not yet committed; nil if the old one still holds
 	alert        Alert            // the news
 	changes      int              // how many backend changes that is
+	found        map[string]int   // of which load balancer, by key
 	blind        map[string]Blind // load balancers that cannot be read
 	blindChanged bool
 }
@@ -51,22 +53,22 @@ func (w *Watcher) diff(ctx context.Context, b base, seen *sweep) (*delta, error)
 	if b.head != nil && !b.head.ObservedAt.Before(seen.at) && b.head.ObservedAt.Sub(w.Now()) < clockSlack {
 		return &delta{stale: true}, nil
 	}
-	d := &delta{alert: Alert{From: seen.at, To: seen.at}}
+	d := &delta{alert: Alert{From: seen.at, To: seen.at}, found: make(map[string]int)}
 	if w.summary(seen).Read > 0 {
 		d.at = seen.at
 	}
-	found := map[string]int{} // changes of load balancers, by key
 	if !seen.quiet(b.known.CLBs) {
-		if err := w.compare(ctx, b, seen, d, found); err != nil {
+		if err := w.compare(ctx, b, seen, d); err != nil {
 			d.close()
 			return nil, fmt.Errorf("diff: %w", err)
 		}
 	}
-	w.blind(b, seen, d, found)
+	w.blind(b, seen, d)
 	return d, nil
 }
 
-func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta, found map[string]int) (err error) {
+// compare goes through the old snapshot and the sweep side by side, and writes the snapshot that follows.
+func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) (err error) {
 	old := &snapshotReader{}
 	if b.head != nil && b.head.Snapshot != nil {
 		r, err := w.Store.OpenSnapshot(ctx, *b.head.Snapshot)
@@ -78,70 +80,67 @@ func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta, fo
 			return err
 		}
 	}
-	out, err := w.Store.CreateSnapshot(ctx)
-	if err != nil {
+	if d.snapshot, err = w.Store.CreateSnapshot(ctx); err != nil {
 		return err
 	}
-	d.snapshot = out
 	idx := w.index(b.known.CLBs, seen)
-	same := len(idx.CLBs) == len(b.known.CLBs)
-	if err := writeLine(out, idx); err != nil {
+	if err := writeLine(d.snapshot, idx); err != nil {
 		return err
 	}
-	var fresh []PoolNews
+	same := len(idx.CLBs) == len(b.known.CLBs)
 	for i, clb := range w.CLBs {
 		line, err := old.seek(clb.Key())
 		if err != nil {
 			return err
 		}
-		o := seen.seen[i]
-		if !o.changed || o.doubtful(b.known.CLBs[clb.Key()]) {
-			if line != nil {
-				if _, err := out.Write(append(line, '\n')); err != nil {
-					return err
-				}
-			}
-			continue
-		}
-		now, err := seen.reading(o)
-		if err != nil {
-			return err
-		}
-		news := PoolNews{CLB: clb, Running: running(now), Total: len(now)}
-		if line == nil {
-			now = baseline(now, seen.at)
-			fresh = append(fresh, news)
-		} else {
-			before, err := decodeRecord(line)
-			if err != nil {
+		next := line // nil if it was never read
+		if o := seen.seen[i]; o.changed && !o.doubtful(b.known.CLBs[clb.Key()]) {
+			if next, err = w.follow(b, seen, i, line, d); err != nil {
 				return err
 			}
-			now, news.Changes = Diff(before, now, seen.at, w.lastGood(b, clb, seen.at))
-			if news.Counts = count(news.Changes); news.Counts.Total() > 0 {
-				d.changes += news.Counts.Total()
-				found[clb.Key()] = news.Counts.Total()
-				d.alert.Pools = append(d.alert.Pools, news)
-			}
+			same = same && bytes.Equal(line, next)
 		}
-		next, err := encodeLine(record{clb.Key(), now})
-		if err != nil {
-			return err
+		if next == nil {
+			continue
 		}
-		same = same && line != nil && bytes.Equal(line, next[:len(next)-1])
-		if _, err := out.Write(next); err != nil {
+		if _, err := d.snapshot.Write(append(next, '\n')); err != nil { // over the line's own end, if it is the old one
 			return err
 		}
 	}
 	if err := old.drain(); err != nil {
 		return err
 	}
-	d.alert.Baseline = newBaseline(fresh)
 	// Bytes that nobody needs may have changed, or their order: then only the digests are new, and that can wait.
 	if same && (maps.Equal(idx.CLBs, b.known.CLBs) || !due(b.head, w.Now())) {
 		d.close()
 		d.snapshot = nil
 	}
 	return nil
+}
+
+// follow returns the record that follows line, nil at first sight, by a changed reading, and notes what is news about it.
+func (w *Watcher) follow(b base, seen *sweep, i int, line []byte, d *delta) ([]byte, error) {
+	clb := w.CLBs[i]
+	now, err := seen.reading(seen.seen[i])
+	if err != nil {
+		return nil, err
+	}
+	news := PoolNews{CLB: clb, Running: running(now), Total: len(now)}
+	if line == nil {
+		d.alert.Baseline = d.alert.Baseline.plus(news)
+		return json.Marshal(record{clb.Key(), baseline(now, seen.at)})
+	}
+	before, err := decodeRecord(line)
+	if err != nil {
+		return nil, err
+	}
+	now, news.Changes = Diff(before, now, seen.at, w.lastGood(b, clb, seen.at))
+	if news.Counts = count(news.Changes); news.Counts.Total() > 0 {
+		d.changes += news.Counts.Total()
+		d.found[clb.Key()] = news.Counts.Total()
+		d.alert.Pools = append(d.alert.Pools, news)
+	}
+	return json.Marshal(record{clb.Key(), now})
 }
 
 // index is the first line of the snapshot that follows: what was read, and what was known of the rest.
@@ -172,7 +171,7 @@ func (w *Watcher) lastGood(b base, clb CLB, at time.Time) time.Time {
 }
 
 // blind counts the ticks without a reading, and tells once when they are too many and once when they are over.
-func (w *Watcher) blind(b base, seen *sweep, d *delta, found map[string]int) {
+func (w *Watcher) blind(b base, seen *sweep, d *delta) {
 	old := map[string]Blind{}
 	if b.head != nil && b.head.Blind != nil {
 		old = b.head.Blind
@@ -184,7 +183,7 @@ func (w *Watcher) blind(b base, seen *sweep, d *delta, found map[string]int) {
 		if o.err == nil {
 			if blind && was.Told {
 				d.alert.Sighted = append(d.alert.Sighted,
-					Sighted{CLB: clb, LastGood: was.LastGood, Since: was.Since, At: seen.at, Changes: found[clb.Key()]})
+					Sighted{CLB: clb, LastGood: was.LastGood, Since: was.Since, At: seen.at, Changes: d.found[clb.Key()]})
 			}
 			continue
 		}
@@ -217,23 +216,11 @@ func explain(err error) (why, do string) {
 	return why, Advice(err)
 }
 
-func newBaseline(fresh []PoolNews) *Baseline {
-	if len(fresh) == 0 {
-		return nil
-	}
-	b := &Baseline{CLBs: len(fresh), Pools: fresh}
-	for _, p := range fresh {
-		b.Backends += p.Total
-		b.Running += p.Running
-	}
-	return b
-}
-
 func writeLine(w io.Writer, v any) error {
-	b, err := encodeLine(v)
+	b, err := json.Marshal(v)
 	if err != nil {
 		return err
 	}
-	_, err = w.Write(b)
+	_, err = w.Write(append(b, '\n'))
 	return err
 }

@@ -148,11 +148,3 @@ func decodeRecord(line []byte) ([]Backend, error) {
 	}
 	return rec.Backends, nil
 }
-
-func encodeLine(v any) ([]byte, error) {
-	b, err := json.Marshal(v)
-	if err != nil {
-		return nil, fmt.Errorf("encode snapshot: %w", err)
-	}
-	return append(b, '\n'), nil
-}

@@ -270,6 +270,10 @@ func (c *Client) unreached(err error) error {
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return transient{watch.Advise(fmt.Errorf("call the API: %w", err),
-		"see whether "+c.Endpoint.Hostname()+" can be reached from here: DNS, firewall, proxy, CLB_ENDPOINT")}
+	return transient{watch.Advise(fmt.Errorf("call the API: %w", err), reach(c.Endpoint, "CLB_ENDPOINT"))}
+}
+
+// reach is what to do where an endpoint does not answer.
+func reach(u *url.URL, setting string) string {
+	return "see whether " + u.Hostname() + " can be reached from here: DNS, firewall, proxy, " + setting
 }

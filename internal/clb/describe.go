@@ -105,7 +105,7 @@ func (c *Client) TryV3(ctx context.Context, region string, ids []string) (int, e
 	}
 	resp := sdkhttp.NewCommonResponse()
 	if err := client.Send(req, resp); err != nil {
-		return 0, c.redact(refusedV3(err))
+		return 0, c.redact(c.refusedV3(err))
 	}
 	var body struct{ Response struct{ TotalCount *int } }
 	if err := json.Unmarshal(resp.GetBody(), &body); err != nil || body.Response.TotalCount == nil {
@@ -114,10 +114,10 @@ func (c *Client) TryV3(ctx context.Context, region string, ids []string) (int, e
 	return *body.Response.TotalCount, nil
 }
 
-func refusedV3(err error) error {
+func (c *Client) refusedV3(err error) error {
 	var refused *sdkerrors.TencentCloudSDKError
-	if !errors.As(err, &refused) {
-		return fmt.Errorf("call API 3.0: %w", err)
+	if !errors.As(err, &refused) || strings.HasPrefix(refused.Code, "ClientError") {
+		return watch.Advise(fmt.Errorf("call API 3.0: %w", err), reach(c.EndpointV3, "CLB_V3_ENDPOINT"))
 	}
 	return watch.Advise(fmt.Errorf("API 3.0 refuses: %.80q %.160q, request %.60q", refused.Code, refused.Message, refused.RequestId),
 		"see whether the keys are right, and granted clb:DescribeLoadBalancers (README, Deploy)")

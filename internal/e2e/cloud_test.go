@@ -109,11 +109,13 @@ func newLab(t testing.TB, in place) *lab {
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	l := &lab{t: t, cloud: sandbox.NewCloud(), slack: sandbox.NewSlack(), dir: dir}
 	l.slack.Unlimited = true // a test does in a second what takes minutes
-	cloud, slack := httptest.NewServer(l.cloud), httptest.NewServer(l.slack)
+	cloud, v3, slack := httptest.NewServer(l.cloud), httptest.NewServer(l.cloud.V3()), httptest.NewServer(l.slack)
+	t.Cleanup(func() { v3.CloseClientConnections(); v3.Close() })
 	t.Cleanup(func() { cloud.CloseClientConnections(); cloud.Close() })
 	t.Cleanup(func() { slack.CloseClientConnections(); slack.Close() })
 	l.settings = map[string]string{
-		"CLB_IDS": web + "=prod-web," + api, "CLB_ENDPOINT": cloud.URL + sandbox.APIPath, "CLB_RATE": "1000",
+		"CLB_IDS": web + "=prod-web," + api, "CLB_ENDPOINT": cloud.URL + sandbox.APIPath, "CLB_V3_ENDPOINT": v3.URL,
+		"CLB_RATE":          "1000",
 		"SLACK_WEBHOOK_URL": l.slack.URL(slack.URL), "STATE_URL": "file://" + dir,
 	}
 	if in == inCOS {
@@ -312,6 +314,20 @@ func (l *lab) objects(prefix string) (keys []string) {
 		keys = append(keys, strings.TrimPrefix(f, l.dir+"/"))
 	}
 	return keys
+}
+
+// content is an object of the state.
+func (l *lab) content(key string) []byte {
+	l.t.Helper()
+	if l.bucket != nil {
+		b, _ := l.bucket.Get("watch/" + key)
+		return b
+	}
+	b, err := os.ReadFile(filepath.Join(l.dir, key))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	return b
 }
 
 // put changes an object of the state; without content it is deleted.

@@ -774,6 +774,101 @@ func testCommandLine(t *testing.T, in place) {
 	check(0, "web-1", "", "report")
 }
 
+// TestCheck breaks what clbwatch needs, one thing at a time: check has to find it and say what to do.
+func TestCheck(t *testing.T) { everywhere(t, testCheck) }
+
+func testCheck(t *testing.T, in place) {
+	for _, tt := range []struct {
+		name string
+		do   func(l *lab)
+		well bool
+		want []string // in the output, or in the error output
+	}{
+		{"all is well", func(*lab) {}, true, []string{
+			"ok     settings       2 load balancers", "ok     clock", "ok     API 2.0        takes the keys in ap-guangzhou, and knows 2 of 2 load balancers",
+			"ok     API 3.0        takes the keys in ap-guangzhou", `lb-8a3k2m1q ("production web") is classic and has 3 backends, read in 1 call`,
+			"ok     state", "has no state yet", "ok     Slack          the webhook answers"}},
+		{"several settings", func(l *lab) { l.settings["CLB_RATE"] = "x"; l.settings["LOG_LEVEL"] = "y" }, false, []string{"CLB_RATE", "LOG_LEVEL"}},
+		{"the key", func(l *lab) { l.settings["TENCENTCLOUD_SECRET_KEY"] = "wrong" }, false,
+			[]string{"WRONG  API 2.0        the signature is refused", "→ see whether the keys are right", "note   API 3.0", "AuthFailure.SignatureFailure"}},
+		{"API 2.0 is closed", func(l *lab) { l.cloud.Fail("", sandbox.FaultCode(4300, "RequestForbidden", "x"), -1) }, false,
+			[]string{"WRONG  load balancer  ap-guangzhou/lb-8a3k2m1q: API 2.0 is closed for this account", "cannot watch with this account"}},
+		{"API 3.0 is not granted", func(l *lab) { l.cloud.FailV3(sandbox.V3Code("UnauthorizedOperation", "no"), -1) }, true,
+			[]string{"note   API 3.0", "UnauthorizedOperation", "→ see whether the keys are right, and granted"}},
+		{"API 3.0 does not answer", func(l *lab) { l.cloud.FailV3(sandbox.V3Reset(), -1) }, true, []string{"note   API 3.0"}},
+		{"a load balancer that is not there", func(l *lab) { l.cloud.Delete(region, web) }, false,
+			[]string{"knows 1 of 2", "WRONG  load balancer  ap-guangzhou/lb-8a3k2m1q: there is no such load balancer"}},
+		{"an application load balancer", func(l *lab) { l.cloud.SetApplication(region, web) }, false,
+			[]string{"is an application load balancer", "→ this version of clbwatch reads classic ones only"}},
+		{"an application load balancer that reads as empty", func(l *lab) {
+			l.cloud.SetApplication(region, web)
+			l.cloud.SetApplicationsEmpty(true)
+		}, false, []string{"is an application load balancer"}},
+		{"many backends", func(l *lab) {
+			for i := range 150 {
+				l.cloud.Bind(region, web, vm(fmt.Sprintf("new-%d", i)))
+			}
+		}, true, []string{"has 153 backends, read in 2 calls"}},
+		{"the webhook", func(l *lab) { l.settings["SLACK_WEBHOOK_URL"] += "x" }, false, []string{"WRONG  Slack", "no_service", "make a new one"}},
+		{"no webhook", func(l *lab) { l.settings["SLACK_WEBHOOK_URL"] = "" }, false, []string{"WRONG  Slack          SLACK_WEBHOOK_URL is not set"}},
+		{"the clock", func(l *lab) { l.cloud.Now = func() time.Time { return time.Now().Add(time.Hour) } }, false,
+			[]string{"WRONG  clock", "→ set this machine's clock"}},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, in)
+			l.cloud.SetName(region, web, "production web")
+			tt.do(l)
+			out, errs, code := l.command("check")
+			if (code == 0) != tt.well {
+				t.Errorf("check = %d, want well: %v\n%s%s", code, tt.well, out, errs)
+			}
+			for _, want := range tt.want {
+				if !strings.Contains(out+errs, want) {
+					t.Errorf("check says\n%s%s\nwant %q in it", out, errs, want)
+				}
+			}
+			var results []struct {
+				Name, Wrong  string
+				OK, Optional bool
+			}
+			out, _, code = l.command("check", "--json")
+			if err := json.Unmarshal([]byte(out), &results); err != nil || (code == 0) != tt.well {
+				t.Fatalf("check --json = %d, %s, %v", code, out, err)
+			}
+			well := true
+			for _, r := range results {
+				well = well && (r.OK || r.Optional)
+			}
+			if well != tt.well {
+				t.Errorf("check --json says %s, want well: %v", out, tt.well)
+			}
+		})
+	}
+	t.Run("an alert that stays owed", func(t *testing.T) {
+		t.Parallel()
+		l := newLab(t, in)
+		if _, _, code := l.command("tick"); code != 0 {
+			t.Fatal("the first tick failed")
+		}
+		var head map[string]any
+		key := l.objects("head/")[0]
+		text := l.content(key)
+		if err := json.Unmarshal(text, &head); err != nil {
+			t.Fatal(err)
+		}
+		head["outbox"] = []any{map[string]any{"id": "1", "from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:00Z"}}
+		changed, err := json.Marshal(head)
+		if err != nil {
+			t.Fatal(err)
+		}
+		l.put(key, changed)
+		if out, _, code := l.command("check"); code != 1 || !strings.Contains(out, "an alert of 2026-01-01T00:00:00Z is still owed") {
+			t.Errorf("check = %d\n%s\nwant it to say that an alert is owed", code, out)
+		}
+	})
+}
+
 // The state in COS.
 
 func TestCOSFaults(t *testing.T) {

@@ -54,27 +54,30 @@ type Credential struct {
 	SecretID, SecretKey, Token string
 }
 
-// Cloud answers DescribeLoadBalancerBackends of API 2.0 (https://cloud.tencent.com/document/api/214/1259), strictly:
-// what the documentation calls an error is refused with its code. It is safe for concurrent use. Make one with NewCloud.
+// Cloud answers DescribeLoadBalancerBackends (https://cloud.tencent.com/document/api/214/1259) and DescribeLoadBalancers
+// of API 2.0, and by V3 that of API 3.0, strictly: what the documentation calls an error is refused with its code. It is
+// safe for concurrent use. Make one with NewCloud.
 type Cloud struct {
 	Latency time.Duration    // before every answer; set it before serving
-	Now     func() time.Time // the clock Timestamps are held against; set it before serving
+	Now     func() time.Time // the clock for Timestamps and the header Date, asked by many at once; set it before serving
 
-	mu          sync.Mutex
-	balancers   map[string][]Instance // by "region/lb", in the order of binding
-	credentials map[string]Credential // by SecretID
-	nonces      [2]map[string]bool    // of requests already answered: this generation and the last
-	faults      []*pending
-	calls       int
-	callsTo     map[string]int // by loadBalancerId
-	refused     []string
+	mu                sync.Mutex
+	balancers         map[string]*balancer // by "region/lb"
+	applicationsEmpty bool
+	credentials       map[string]Credential // by SecretID
+	nonces            [2]map[string]bool    // of requests already answered: this generation and the last
+	faults            []*pending
+	faultsV3          []*pendingV3
+	calls, callsV3    int
+	callsTo           map[string]int // by loadBalancerId, or DescribeLoadBalancers
+	refused           []string
 }
 
 // NewCloud returns an empty cloud that accepts no credential yet.
 func NewCloud() *Cloud {
 	return &Cloud{
 		Now:         time.Now,
-		balancers:   make(map[string][]Instance),
+		balancers:   make(map[string]*balancer),
 		credentials: make(map[string]Credential),
 		callsTo:     make(map[string]int),
 	}
@@ -84,7 +87,7 @@ func NewCloud() *Cloud {
 func (c *Cloud) Create(region, lb string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.balancers[region+"/"+lb] = nil
+	c.balancer(region, lb).pool = nil
 }
 
 // Delete removes a load balancer: reading it is an error from now on.
@@ -98,7 +101,8 @@ func (c *Cloud) Delete(region, lb string) {
 func (c *Cloud) Bind(region, lb string, ins ...Instance) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	pool := c.balancers[region+"/"+lb]
+	b := c.balancer(region, lb)
+	pool := b.pool
 	at := make(map[string]int, len(pool)+len(ins))
 	for i, in := range pool {
 		at[in.ID] = i
@@ -113,15 +117,15 @@ func (c *Cloud) Bind(region, lb string, ins ...Instance) {
 		at[in.ID] = len(pool)
 		pool = append(pool, in)
 	}
-	c.balancers[region+"/"+lb] = pool
+	b.pool = pool
 }
 
 // Unbind takes one instance from a load balancer; an unknown one is no news.
 func (c *Cloud) Unbind(region, lb, id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if pool, ok := c.balancers[region+"/"+lb]; ok {
-		c.balancers[region+"/"+lb] = slices.DeleteFunc(pool, func(in Instance) bool { return in.ID == id })
+	if b, ok := c.balancers[region+"/"+lb]; ok {
+		b.pool = slices.DeleteFunc(b.pool, func(in Instance) bool { return in.ID == id })
 	}
 }
 
@@ -129,10 +133,10 @@ func (c *Cloud) Unbind(region, lb, id string) {
 func (c *Cloud) SetStatus(id string, status int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, pool := range c.balancers {
-		for i := range pool {
-			if pool[i].ID == id {
-				pool[i].Status = status
+	for _, b := range c.balancers {
+		for i := range b.pool {
+			if b.pool[i].ID == id {
+				b.pool[i].Status = status
 			}
 		}
 	}
@@ -142,10 +146,11 @@ func (c *Cloud) SetStatus(id string, status int) {
 func (c *Cloud) SetWeight(region, lb, id string, weight int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	pool := c.balancers[region+"/"+lb]
-	for i := range pool {
-		if pool[i].ID == id {
-			pool[i].Weight = weight
+	if b, ok := c.balancers[region+"/"+lb]; ok {
+		for i := range b.pool {
+			if b.pool[i].ID == id {
+				b.pool[i].Weight = weight
+			}
 		}
 	}
 }
@@ -179,53 +184,60 @@ func (c *Cloud) Credential(secretID string) (Credential, bool) {
 	return cr, ok
 }
 
-// Fail makes the next calls for one load balancer go wrong, or for every one if lb is "". times counts calls, and a
-// load balancer of more than 100 backends takes several; below 0 it lasts until ClearFaults. Faults apply one after
-// another, those of the load balancer first, and only to requests that are right themselves.
+// Fail makes the next calls of API 2.0 for one load balancer go wrong, or the lists of them if lb is
+// DescribeLoadBalancers, or every call if lb is "". times counts calls, and a load balancer of more than 100 backends
+// takes several; below 0 it lasts until ClearFaults. Faults apply one after another, those of the load balancer first,
+// and only to requests that are right themselves. A fault in the rows of backends leaves a list of load balancers right.
 func (c *Cloud) Fail(lb string, f Fault, times int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.faults = append(c.faults, &pending{lb, f, times})
 }
 
-// ClearFaults ends every fault; calls that hang go on hanging.
+// ClearFaults ends every fault of either API; calls that hang go on hanging.
 func (c *Cloud) ClearFaults() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.faults = nil
+	c.faults, c.faultsV3 = nil, nil
 }
 
-// Calls is how many requests there were, wrong ones included.
+// Calls is how many requests of API 2.0 there were, wrong ones included.
 func (c *Cloud) Calls() int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.calls
 }
 
-// CallsTo is how many requests named one load balancer, wrong ones included.
+// CallsTo is how many requests of API 2.0 were for the backends of one load balancer, or for the list of them if lb is
+// DescribeLoadBalancers, wrong ones included.
 func (c *Cloud) CallsTo(lb string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.callsTo[lb]
 }
 
-// Refused lists why requests were refused, faults not counted: the last 100, oldest first.
+// Refused lists why requests of either API were refused, faults not counted: the last 100, oldest first.
 func (c *Cloud) Refused() []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.refused)
 }
 
-// ServeHTTP answers one call of the API.
+// ServeHTTP answers one call of API 2.0.
 func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	c.date(w)
 	if r.URL.Path != APIPath {
 		http.NotFound(w, r)
 		return
 	}
 	form, err := readForm(w, r)
+	to := form.Get("loadBalancerId")
+	if form.Get("Action") == DescribeLoadBalancers {
+		to = DescribeLoadBalancers
+	}
 	c.mu.Lock()
 	c.calls++
-	c.callsTo[form.Get("loadBalancerId")]++
+	c.callsTo[to]++
 	c.mu.Unlock()
 	if c.Latency > 0 && !pause(r.Context(), c.Latency) {
 		return
@@ -241,12 +253,16 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	pool, known, fault := c.look(q)
 	a := answer{Code: 5000, CodeDesc: "ResourceNotFound", Message: "(15000)loadBalancer not exist"}
-	if known {
+	switch {
+	case q.list:
+		a = listV2(c.find(q.region, q.ids, q.forward), q)
+	case known:
 		a = page(pool, q)
 	}
 	if fault.edit != nil {
 		fault.edit(&a, pool, q)
 	}
+	a.list = q.list
 	if fault.serve != nil {
 		fault.serve(w, r, a)
 		return
@@ -259,16 +275,29 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 // query is a request that passed every check.
 type query struct {
-	region, lb    string
+	region, lb    string // lb is DescribeLoadBalancers for a list of them
 	offset, limit int
+
+	list    bool
+	ids     []string // to list; nil for all
+	forward int      // to list: a kind, or anyKind
 }
 
-// look returns the backends of the load balancer asked for and the fault that is due, if any.
+// look returns the backends of the load balancer asked for and the fault that is due, if any. A list is always known.
 func (c *Cloud) look(q query) (pool []Instance, known bool, f Fault) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	pool, known = c.balancers[q.region+"/"+q.lb]
-	return slices.Clone(pool), known, c.due(q)
+	f = c.due(q)
+	b, known := c.balancers[q.region+"/"+q.lb]
+	switch {
+	case q.list:
+		return nil, true, f
+	case known && b.forward == application:
+		return nil, c.applicationsEmpty, f
+	case known:
+		return slices.Clone(b.pool), true, f
+	}
+	return nil, false, f
 }
 
 // apiError is a refusal in the words of API 2.0.
@@ -288,7 +317,12 @@ func (c *Cloud) refuse(w http.ResponseWriter, err error) {
 	writeJSON(w, answer{Code: e.code, CodeDesc: e.desc, Message: fmt.Sprintf("(%d)%s", 100000+e.code, e.message)}.body())
 }
 
-func (c *Cloud) note(e apiError) {
+// date makes the answer tell the time by the Cloud's clock.
+func (c *Cloud) date(w http.ResponseWriter) {
+	w.Header().Set("Date", c.Now().UTC().Format(http.TimeFormat))
+}
+
+func (c *Cloud) note(e error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	if len(c.refused) == maxRefused {
@@ -337,11 +371,15 @@ func (c *Cloud) check(r *http.Request, form url.Values) (q query, err error) {
 	if err := c.authenticate(r, form); err != nil {
 		return q, err
 	}
-	if a := form.Get("Action"); a != "DescribeLoadBalancerBackends" {
+	q = query{region: form.Get("Region"), lb: form.Get("loadBalancerId")}
+	switch a := form.Get("Action"); {
+	case a == DescribeLoadBalancers:
+		if err = q.readList(form); err != nil {
+			return q, err
+		}
+	case a != "DescribeLoadBalancerBackends":
 		return q, apiError{6100, "ActionNotFound", "no such action [" + a + "]"}
-	}
-	q = query{region: form.Get("Region"), lb: form.Get("loadBalancerId"), limit: defaultLimit}
-	if q.lb == "" {
+	case q.lb == "":
 		return q, errors.New("loadBalancerId is missing")
 	}
 	if q.offset, err = number(form, "offset", 0, 0, math.MaxInt32); err != nil {
@@ -444,7 +482,9 @@ type answer struct {
 	Message    string `json:"message"`
 	CodeDesc   string `json:"codeDesc"`
 	TotalCount *int   `json:"totalCount,omitempty"`
-	BackendSet any    `json:"backendSet,omitempty"` // []row
+	BackendSet any    `json:"backendSet,omitempty"` // []row, or []listedV2 under the name of listAnswer
+
+	list bool // of load balancers, not of backends
 }
 
 type row struct {
@@ -476,7 +516,14 @@ func rows(pool []Instance) []row {
 
 // body is the answer as bytes; the same state gives the same bytes.
 func (a answer) body() []byte {
-	body, err := json.Marshal(a)
+	if a.list {
+		return marshal(listAnswer(a))
+	}
+	return marshal(a)
+}
+
+func marshal(v any) []byte {
+	body, err := json.Marshal(v)
 	if err != nil {
 		panic(err) // strings and numbers always marshal
 	}

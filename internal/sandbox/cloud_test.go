@@ -588,7 +588,7 @@ func BenchmarkCloud(b *testing.B) {
 	i := 0
 	for b.Loop() {
 		i++
-		pool, _, _ := c.look(query{testRegion, fmt.Sprintf("lb-%06d", i%10_000), 0, 100})
+		pool, _, _ := c.look(query{region: testRegion, lb: fmt.Sprintf("lb-%06d", i%10_000), limit: 100})
 		_ = page(pool, query{limit: 100}).body()
 	}
 }

@@ -285,7 +285,8 @@ func (b cosBucket) failed(ctx context.Context, did, key string, err error) error
 	if strings.Contains(err.Error(), "x-cos-hash-crc64ecma") { // the SDK's text has all headers of the answer in it
 		err = errors.New("the checksum of what was stored is missing or wrong")
 	}
-	return fmt.Errorf("%s %s: %w", did, where, err)
+	return watch.Advise(fmt.Errorf("%s %s: %w", did, where, err),
+		"see whether "+b.cfg.Endpoint.Hostname()+" can be reached from here: DNS, firewall, proxy, region and endpoint in STATE_URL")
 }
 
 // refused is an error answer of COS. Source: 错误码, https://cloud.tencent.com/document/product/436/7730.

@@ -17,6 +17,7 @@ import (
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -93,6 +94,7 @@ type lab struct {
 	dir      string       // of the state in files; a home otherwise
 	bucket   *sandbox.COS // of the state in COS, or nil
 	settings map[string]string
+	ahead    atomic.Int64 // how far the cloud's clock is ahead, in nanoseconds
 
 	mu      sync.Mutex
 	issued  []sandbox.Credential
@@ -108,6 +110,7 @@ func newLab(t testing.TB, in place) *lab {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	l := &lab{t: t, cloud: sandbox.NewCloud(), slack: sandbox.NewSlack(), dir: dir}
+	l.cloud.Now = func() time.Time { return time.Now().Add(time.Duration(l.ahead.Load())) }
 	l.slack.Unlimited = true // a test does in a second what takes minutes
 	cloud, v3, slack := httptest.NewServer(l.cloud), httptest.NewServer(l.cloud.V3()), httptest.NewServer(l.slack)
 	t.Cleanup(func() { v3.CloseClientConnections(); v3.Close() })

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"net/url"
@@ -15,6 +16,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 	"unicode/utf8"
 
@@ -448,6 +450,43 @@ func TestEachAttemptHasItsOwnTimeLimit(t *testing.T) {
 	if len(limits) != 3 || slices.Max(limits) > 6*time.Second || strings.Contains(fmt.Sprint(err), "http://") {
 		t.Errorf("attempts limited to %v, and %v; want three of 5 s, and no URL", limits, err)
 	}
+}
+
+// TestReadersKeepTheRate reads 50 load balancers at once at 20 calls a second, in a time of the test's own.
+func TestReadersKeepTheRate(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		var mu sync.Mutex
+		var calls []time.Time
+		client := &Client{
+			Endpoint: &url.URL{Scheme: "http", Host: "api.test", Path: "/"}, Limit: rate.NewLimiter(20, 1), Now: time.Now,
+			HTTP: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+				mu.Lock()
+				calls = append(calls, time.Now())
+				mu.Unlock()
+				time.Sleep(300 * time.Millisecond) // of the test's own time: a slow API
+				return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body(0)))}, nil
+			})},
+		}
+		start := time.Now()
+		var wg sync.WaitGroup
+		for range 50 {
+			wg.Go(func() {
+				if _, err := client.Read(t.Context(), lb, ""); err != nil {
+					t.Error(err)
+				}
+			})
+		}
+		wg.Wait()
+		if took, want := time.Since(start), 49*time.Second/20+300*time.Millisecond; took < want || took > want+50*time.Millisecond {
+			t.Errorf("50 calls took %v, want %v: the rate, and one answer", took, want)
+		}
+		for i, at := range calls {
+			if i >= 20 && at.Sub(calls[i-20]) < 990*time.Millisecond {
+				t.Errorf("21 calls within %v", at.Sub(calls[i-20]))
+			}
+		}
+	})
 }
 
 type roundTrip func(*http.Request) (*http.Response, error)

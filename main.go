@@ -3,6 +3,7 @@
 package main
 
 import (
+	"cmp"
 	"context"
 	"crypto/rand"
 	"encoding/json"
@@ -120,7 +121,7 @@ func (p *process) openStore(cfg *config.Config) (*store.Store, error) {
 	return store.COS(store.COSConfig{
 		Bucket: cfg.State.Bucket, Region: cfg.State.Region, Prefix: cfg.State.Prefix, Endpoint: cfg.State.Endpoint,
 		SecretID: cfg.SecretID, SecretKey: cfg.SecretKey.Reveal(), Token: cfg.Token.Reveal(),
-		Transport: p.http.Transport, Cache: os.TempDir(), Now: time.Now, Sleep: sleep,
+		Transport: p.http.Transport, Cache: cmp.Or(cfg.State.Cache, os.TempDir()), Now: time.Now, Sleep: sleep,
 	})
 }
 

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
+	"path"
 	"path/filepath"
 	"reflect"
 	"regexp"
@@ -60,6 +61,7 @@ type State struct {
 
 	Bucket, Region, Prefix string   // see store.COSConfig
 	Endpoint               *url.URL // nil: the bucket's own
+	Cache                  string   // a folder of the user's own for copies; "" on SCF: the instance's /tmp
 }
 
 // String names the place.
@@ -96,6 +98,7 @@ type platform struct {
 	SDKToken Secret `env:"TENCENTCLOUD_TOKEN"`
 
 	StateHome string `env:"XDG_STATE_HOME"`
+	CacheHome string `env:"XDG_CACHE_HOME"`
 	Home      string `env:"HOME"`
 }
 
@@ -303,12 +306,21 @@ func parseCOS(u *url.URL, p platform) (State, error) {
 			return State{}, fmt.Errorf("has an endpoint that %w", err)
 		}
 	}
+	if !p.onSCF() {
+		switch {
+		case filepath.IsAbs(p.CacheHome):
+			state.Cache = p.CacheHome
+		case filepath.IsAbs(p.Home):
+			state.Cache = filepath.Join(p.Home, ".cache")
+		}
+	}
 	query.Del("region")
 	query.Del("endpoint")
 	switch {
 	case !bucketForm.MatchString(state.Bucket):
 		return State{}, fmt.Errorf("has the bucket %.80q, expected its whole name with the appid, such as ops-1250000000", state.Bucket)
-	case !prefixForm.MatchString(state.Prefix) || len(state.Prefix) > 200:
+	case !prefixForm.MatchString(state.Prefix) || len(state.Prefix) > 200 || path.Clean(state.Prefix) != state.Prefix ||
+		strings.HasPrefix(state.Prefix, ".."):
 		return State{}, fmt.Errorf("has the prefix %.80q, expected one of letters, digits, '.', '_', '-' and '/', such as clbwatch", state.Prefix)
 	case !regionForm.MatchString(state.Region):
 		return State{}, fmt.Errorf("has the region %.40q, expected one like ap-guangzhou", state.Region)

@@ -144,6 +144,8 @@ func TestParseRefuses(t *testing.T) {
 		{"bucket without its appid", with("STATE_URL", "cos://bucket/x?region=ap-guangzhou"), "the appid"},
 		{"no prefix", with("STATE_URL", "cos://bucket-1250000000?region=ap-guangzhou"), "the prefix"},
 		{"a prefix with surprises", with("STATE_URL", "cos://bucket-1250000000/a%20b?region=ap-guangzhou"), "the prefix"},
+		{"a prefix that leads elsewhere", with("STATE_URL", "cos://bucket-1250000000/a/../b?region=ap-guangzhou"), "the prefix"},
+		{"a prefix that leads up", with("STATE_URL", "cos://bucket-1250000000/../b?region=ap-guangzhou"), "the prefix"},
 		{"no region", with("STATE_URL", "cos://bucket-1250000000/x"), "the region"},
 		{"a misspelt parameter", with("STATE_URL", "cos://bucket-1250000000/x?region=ap-guangzhou&zone=1"), "more than region"},
 		{"a bad endpoint", with("STATE_URL", "cos://bucket-1250000000/x?region=ap-guangzhou&endpoint=http://example.com"), "has an endpoint that has the scheme"},

@@ -69,6 +69,7 @@ func (b bridge) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
+	resp.Header.Set("x-cos-request-id", "bridge")
 	if resp.StatusCode == http.StatusPreconditionFailed {
 		resp.StatusCode = http.StatusConflict
 		_ = resp.Body.Close()

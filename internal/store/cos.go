@@ -1,6 +1,7 @@
 package store
 
 import (
+	"bytes"
 	"context"
 	"crypto/sha256"
 	"encoding/hex"
@@ -32,7 +33,7 @@ type COSConfig struct {
 	SecretID, SecretKey string
 	Token               string            // "" for long-term keys
 	Transport           http.RoundTripper // outlives an invocation, and with it its connections
-	Cache               string            // a folder for temporary files and the last snapshot; it may be lost at any time
+	Cache               string            // a folder of the user's own for the last snapshot; it may be lost at any time
 	Now                 func() time.Time
 	Sleep               func(ctx context.Context, d time.Duration) error // returns early, with an error, when ctx ends
 }
@@ -40,6 +41,8 @@ type COSConfig struct {
 const (
 	readTries    = 3                      // of a read, in all; a write is tried again only after it was read back
 	readInterval = 100 * time.Millisecond // before the second; twice that before the third
+	callTimeout  = 5 * time.Second        // of one call: a connection that hangs must leave time for another
+	slowest      = 256 << 10              // bytes a second that a snapshot moves at least, beyond that
 	maxListing   = 8 << 20                // bytes of a page of a listing, 1,000 keys, and of an error
 	maxPages     = 1000                   // of a listing
 )
@@ -66,10 +69,18 @@ func COS(c COSConfig) (*Store, error) {
 	return &Store{b: cosBucket{c, client, cache}, now: c.Now}, nil
 }
 
-// retry makes a call that only reads until it succeeds, or fails for good, or readTries are used up.
-func (b cosBucket) retry(ctx context.Context, call func() error) error {
+// cosBucket is a bucket in COS. Errors name bucket and key; the SDK's own would show whole URLs and headers.
+type cosBucket struct {
+	cfg    COSConfig
+	client *cos.Client
+	cache  files // the newest snapshot, by its key. Where it cannot be used, it is done without
+}
+
+// retry makes a call that only reads until it succeeds, or fails for good, or readTries are used up. size is how many
+// bytes it may move.
+func (b cosBucket) retry(ctx context.Context, size int64, call func(ctx context.Context) error) error {
 	for n := 1; ; n++ {
-		err := call()
+		err := limited(ctx, size, call)
 		var answer *cos.ErrorResponse
 		final := errors.As(err, &answer) && answer.Response.StatusCode < http.StatusInternalServerError
 		if err == nil || final || n == readTries || b.cfg.Sleep(ctx, time.Duration(n)*readInterval) != nil {
@@ -78,31 +89,20 @@ func (b cosBucket) retry(ctx context.Context, call func() error) error {
 	}
 }
 
-// cosBucket is a bucket in COS. Errors name bucket and key; the SDK's own would show whole URLs and headers.
-type cosBucket struct {
-	cfg    COSConfig
-	client *cos.Client
-	cache  files // the newest snapshot, by its key
+// limited makes a call within the time that it may take.
+func limited(ctx context.Context, size int64, call func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, callTimeout+time.Duration(size/slowest)*time.Second)
+	defer cancel()
+	return call(ctx)
 }
 
 func (b cosBucket) key(key string) string { return strings.TrimPrefix(b.cfg.Prefix+"/"+key, "/") }
 
 func (b cosBucket) get(ctx context.Context, key string, limit int64) ([]byte, error) {
 	var content []byte
-	err := b.retry(ctx, func() error {
-		resp, err := b.client.Object.Get(ctx, b.key(key), nil)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = resp.Body.Close() }() // only read
-		if content, err = readLimited(resp.Body, limit); err != nil {
-			return err
-		}
-		crc := strconv.FormatUint(crc64.Checksum(content, crc64.MakeTable(crc64.ECMA)), 10)
-		if want := resp.Header.Get("x-cos-hash-crc64ecma"); want != "" && want != crc {
-			return errors.New("it arrived damaged")
-		}
-		return nil
+	err := b.retry(ctx, 0, func(ctx context.Context) (err error) {
+		content, err = b.download(ctx, key, limit)
+		return err
 	})
 	if err != nil {
 		return nil, b.failed(ctx, "read", key, err)
@@ -110,59 +110,86 @@ func (b cosBucket) get(ctx context.Context, key string, limit int64) ([]byte, er
 	return content, nil
 }
 
+// download reads an object whole, and only from COS itself: a proxy's page is no answer.
+func (b cosBucket) download(ctx context.Context, key string, limit int64) ([]byte, error) {
+	var content bytes.Buffer
+	err := b.stream(ctx, key, limit, &content)
+	return content.Bytes(), err
+}
+
+// stream writes an object to w, and checks that it is one of COS and arrived as it was sent.
+func (b cosBucket) stream(ctx context.Context, key string, limit int64, w io.Writer) error {
+	resp, err := b.client.Object.Get(ctx, b.key(key), nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = resp.Body.Close() }() // only read
+	if resp.Header.Get("x-cos-request-id") == "" {
+		return errForeign
+	}
+	crc := crc64.New(crc64.MakeTable(crc64.ECMA))
+	n, err := io.Copy(io.MultiWriter(w, crc), io.LimitReader(resp.Body, limit+1))
+	switch {
+	case err != nil:
+		return err
+	case n > limit:
+		return errTooLarge
+	}
+	if want := resp.Header.Get("x-cos-hash-crc64ecma"); want != "" && want != strconv.FormatUint(crc.Sum64(), 10) {
+		return errors.New("it arrived damaged")
+	}
+	return nil
+}
+
+var errForeign = errors.New("the answer is not one of COS; see whether a proxy is in between")
+
 // open downloads a snapshot into the cache, unless it is there.
-func (b cosBucket) open(ctx context.Context, key string) (io.ReadCloser, error) {
-	if r, err := b.cache.open(ctx, key); err == nil {
+func (b cosBucket) open(ctx context.Context, key string, size int64) (io.ReadCloser, error) {
+	if r, err := b.cache.open(ctx, key, size); err == nil {
 		return r, nil
 	}
 	file, err := b.temp()
 	if err != nil {
 		return nil, err
 	}
-	err = b.retry(ctx, func() error {
+	err = b.retry(ctx, size, func(ctx context.Context) error {
 		if _, err := file.Seek(0, io.SeekStart); err != nil {
 			return err
 		}
 		if err := file.Truncate(0); err != nil {
 			return err
 		}
-		return b.download(ctx, key, file)
+		sum := sha256.New()
+		if err := b.stream(ctx, key, size, io.MultiWriter(file, sum)); err != nil {
+			return err
+		}
+		if !strings.HasPrefix(key, snapPrefix+hex.EncodeToString(sum.Sum(nil))) {
+			return errors.New("its content is not what its name says")
+		}
+		return nil
 	})
 	if err != nil {
 		return nil, errors.Join(b.failed(ctx, "read", key, err), file.Close(), os.Remove(file.Name()))
 	}
-	if err := b.keep(key, file); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
+	b.keep(key, file)
 	_, err = file.Seek(0, io.SeekStart)
 	return file, err
 }
 
-func (b cosBucket) download(ctx context.Context, key string, to io.Writer) error {
-	resp, err := b.client.Object.Get(ctx, b.key(key), nil)
-	if err != nil {
-		return err
+// keep makes a file the only snapshot in the cache, or does without one.
+func (b cosBucket) keep(key string, file *os.File) {
+	others, _ := b.cache.list(context.Background(), snapPrefix, 0)
+	for _, o := range others {
+		b.forget(o.key)
 	}
-	_, err = io.Copy(to, resp.Body)
-	return errors.Join(err, resp.Body.Close())
+	dir := filepath.Dir(b.cache.path(key))
+	if os.MkdirAll(dir, 0o700) != nil || os.Rename(file.Name(), b.cache.path(key)) != nil {
+		_ = os.Remove(file.Name()) // it is open, and goes when it is closed
+	}
 }
 
-// keep makes a file the only snapshot in the cache.
-func (b cosBucket) keep(key string, file *os.File) error {
-	others, err := b.cache.list(context.Background(), snapPrefix, 0)
-	if err != nil {
-		return err
-	}
-	for _, o := range others {
-		if err := b.cache.remove(context.Background(), o.key); err != nil {
-			return err
-		}
-	}
-	if err := os.MkdirAll(b.cache.path(snapPrefix), 0o700); err != nil {
-		return err
-	}
-	return os.Rename(file.Name(), b.cache.path(key))
-}
+// forget drops a snapshot from the cache. If that does not work, it stays, and is checked whenever it is read.
+func (b cosBucket) forget(key string) { _ = b.cache.remove(context.Background(), key) }
 
 func (b cosBucket) create(ctx context.Context, key string, content []byte) error {
 	header := http.Header{"X-Cos-Forbid-Overwrite": {"true"}}
@@ -172,8 +199,11 @@ func (b cosBucket) create(ctx context.Context, key string, content []byte) error
 // put writes once. A reader that cannot be rewound keeps the SDK from repeating the write behind our back: the repeat of
 // a write whose answer was lost is told that the key exists.
 func (b cosBucket) put(ctx context.Context, key string, content io.Reader, size int64, header *http.Header) error {
-	_, err := b.client.Object.Put(ctx, b.key(key), struct{ io.Reader }{content}, &cos.ObjectPutOptions{
-		ObjectPutHeaderOptions: &cos.ObjectPutHeaderOptions{ContentLength: size, XOptionHeader: header}})
+	err := limited(ctx, size, func(ctx context.Context) error {
+		_, err := b.client.Object.Put(ctx, b.key(key), struct{ io.Reader }{content}, &cos.ObjectPutOptions{
+			ObjectPutHeaderOptions: &cos.ObjectPutHeaderOptions{ContentLength: size, XOptionHeader: header}})
+		return err
+	})
 	if err != nil {
 		return b.failed(ctx, "write", key, err)
 	}
@@ -191,7 +221,8 @@ func (b cosBucket) adopt(ctx context.Context, key string, file *os.File) error {
 			break
 		}
 		sum := sha256.New()
-		if lost := b.download(ctx, key, sum); lost != nil {
+		lost := limited(ctx, size, func(ctx context.Context) error { return b.stream(ctx, key, size, sum) })
+		if lost != nil {
 			err = errors.Join(err, b.failed(ctx, "read back", key, lost))
 			continue
 		}
@@ -203,7 +234,8 @@ func (b cosBucket) adopt(ctx context.Context, key string, file *os.File) error {
 	if err != nil {
 		return err
 	}
-	return b.keep(key, file)
+	b.keep(key, file)
+	return nil
 }
 
 func (b cosBucket) list(ctx context.Context, prefix string, limit int) ([]object, error) {
@@ -211,7 +243,7 @@ func (b cosBucket) list(ctx context.Context, prefix string, limit int) ([]object
 	opt := cos.BucketGetOptions{Prefix: b.key(prefix), MaxKeys: limit}
 	for range maxPages {
 		var page *cos.BucketGetResult
-		err := b.retry(ctx, func() (err error) {
+		err := b.retry(ctx, 0, func(ctx context.Context) (err error) {
 			if page, _, err = b.client.Bucket.Get(ctx, &opt); err == nil && page.XMLName.Local == "" {
 				return errors.New("the answer is empty") // which the SDK takes for an empty listing
 			}
@@ -238,7 +270,11 @@ func (b cosBucket) list(ctx context.Context, prefix string, limit int) ([]object
 
 func (b cosBucket) remove(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
-		if _, err := b.client.Object.Delete(ctx, b.key(key)); err != nil {
+		err := limited(ctx, 0, func(ctx context.Context) error {
+			_, err := b.client.Object.Delete(ctx, b.key(key))
+			return err
+		})
+		if err != nil {
 			if err = b.failed(ctx, "delete", key, err); !errors.Is(err, errAbsent) {
 				return err
 			}
@@ -247,13 +283,25 @@ func (b cosBucket) remove(ctx context.Context, keys ...string) error {
 	return nil
 }
 
-func (b cosBucket) temp() (*os.File, error) { return b.cache.temp() }
+func (b cosBucket) temp() (*os.File, error) {
+	if f, err := b.cache.temp(); err == nil {
+		return f, nil
+	}
+	return os.CreateTemp("", "clbwatch-*")
+}
 
-func (b cosBucket) sweep(ctx context.Context) error { return b.cache.sweep(ctx) }
+func (b cosBucket) sweep(ctx context.Context) error {
+	_ = b.cache.sweep(ctx) // nothing depends on the cache
+	return nil
+}
 
 // suits says whether a key can be kept from being overwritten here.
 func (b cosBucket) suits(ctx context.Context) error {
-	v, _, err := b.client.Bucket.GetVersioning(ctx)
+	var v *cos.BucketGetVersionResult
+	err := b.retry(ctx, 0, func(ctx context.Context) (err error) {
+		v, _, err = b.client.Bucket.GetVersioning(ctx)
+		return err
+	})
 	if err != nil {
 		return b.failed(ctx, "ask for the versioning of", "", err)
 	}
@@ -300,6 +348,10 @@ func (b cosBucket) refused(what string, a *cos.ErrorResponse) error {
 		return fmt.Errorf("%w: %w", errExists, err)
 	case a.Code == "NoSuchBucket":
 		return watch.Advise(err, "see whether bucket and region in STATE_URL are right")
+	case a.Code == "RequestTimeTooSkewed":
+		return watch.Advise(err, "set this machine's clock")
+	case a.Code == "InvalidAccessKeyId", a.Code == "SignatureDoesNotMatch", a.Code == "ExpiredToken", a.Code == "InvalidToken":
+		return watch.Advise(err, "see whether the keys are right and enabled, on SCF whether the function has its execution role")
 	case status == http.StatusForbidden:
 		return watch.Advise(err, "see whether the execution role has the COS policy for this bucket and prefix (README, Deploy)")
 	}

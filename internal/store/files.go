@@ -32,7 +32,7 @@ type files struct {
 func (f files) path(key string) string { return filepath.Join(f.dir, filepath.FromSlash(key)) }
 
 func (f files) get(ctx context.Context, key string, limit int64) ([]byte, error) {
-	r, err := f.open(ctx, key)
+	r, err := f.open(ctx, key, limit)
 	if err != nil {
 		return nil, err
 	}
@@ -44,13 +44,15 @@ func (f files) get(ctx context.Context, key string, limit int64) ([]byte, error)
 	return b, nil
 }
 
-func (f files) open(_ context.Context, key string) (io.ReadCloser, error) {
+func (f files) open(_ context.Context, key string, _ int64) (io.ReadCloser, error) {
 	r, err := os.Open(f.path(key))
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, fmt.Errorf("%w: %s", errAbsent, f.path(key))
 	}
 	return r, err
 }
+
+func (files) forget(string) {} // there is only the one copy
 
 func (f files) create(ctx context.Context, key string, content []byte) error {
 	file, err := f.temp()

@@ -24,7 +24,7 @@ const window = 1 << 20
 // the last Read.
 func (s *Store) OpenSnapshot(ctx context.Context, b watch.Blob) (io.ReadCloser, error) {
 	key := snapKey(b)
-	file, err := s.b.open(ctx, key)
+	file, err := s.b.open(ctx, key, b.Bytes)
 	if err != nil {
 		return nil, fmt.Errorf("snapshot %s: %w", key, err)
 	}
@@ -34,10 +34,11 @@ func (s *Store) OpenSnapshot(ctx context.Context, b watch.Blob) (io.ReadCloser, 
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("snapshot %s: %w", key, err), file.Close())
 	}
-	return &snapshotText{key: key, want: b.SHA256, file: file, stored: stored, sum: sum, text: text}, nil
+	return &snapshotText{b: s.b, key: key, want: b.SHA256, file: file, stored: stored, sum: sum, text: text}, nil
 }
 
 type snapshotText struct {
+	b         bucket
 	key, want string
 	file      io.Closer
 	stored    io.Reader
@@ -46,12 +47,20 @@ type snapshotText struct {
 }
 
 func (t *snapshotText) Read(p []byte) (int, error) {
+	n, err := t.read(p)
+	if err != nil && !errors.Is(err, io.EOF) {
+		t.b.forget(t.key)
+	}
+	return n, err
+}
+
+func (t *snapshotText) read(p []byte) (int, error) {
 	n, err := t.text.Read(p)
 	if err == nil {
 		return n, nil
 	}
 	if !errors.Is(err, io.EOF) {
-		return n, fmt.Errorf("snapshot %s: %w", t.key, err)
+		return n, watch.Advise(fmt.Errorf("snapshot %s: %w", t.key, err), startOver)
 	}
 	if _, err := io.Copy(io.Discard, t.stored); err != nil {
 		return n, fmt.Errorf("snapshot %s: %w", t.key, err)

@@ -25,8 +25,10 @@ import (
 type bucket interface {
 	// get returns the content, or errAbsent. It returns errTooLarge instead of more than limit bytes.
 	get(ctx context.Context, key string, limit int64) ([]byte, error)
-	// open streams the content, or returns errAbsent.
-	open(ctx context.Context, key string) (io.ReadCloser, error)
+	// open streams the content of a snapshot of this size, or returns errAbsent.
+	open(ctx context.Context, key string, size int64) (io.ReadCloser, error)
+	// forget drops a local copy, if there is one, that turned out to be damaged.
+	forget(key string)
 	// create stores content under a key that nobody has used, or returns errExists. Any other error leaves open
 	// whether it is stored.
 	create(ctx context.Context, key string, content []byte) error
@@ -69,6 +71,9 @@ const (
 	// maxProbe bounds how many heads beyond a listing are looked for: a listing so stale is no listing.
 	maxProbe = 1000
 
+	// checkTimeout is how long Check takes at most to clean up.
+	checkTimeout = 5 * time.Second
+
 	// Collect keeps what is younger, and the newest heads whatever their age. A number must not be used again while
 	// a run that read the old head may still be alive: keeping a few heads only lost acknowledged commits (docs/design.md).
 	keepFor   = 24 * time.Hour
@@ -85,20 +90,12 @@ var _ watch.Store = (*Store)(nil)
 
 // Load returns the newest head, or nil if nothing was ever committed here.
 func (s *Store) Load(ctx context.Context) (*watch.Head, error) {
-	newest, err := s.b.list(ctx, headPrefix, 1)
-	if err != nil {
+	head, err := s.listed(ctx)
+	if errors.Is(err, errAbsent) { // deleted meanwhile, or not there yet
+		head, err = s.listed(ctx)
+	}
+	if err != nil || head == nil {
 		return nil, err
-	}
-	if len(newest) == 0 {
-		return nil, s.mustBeNew(ctx)
-	}
-	n, err := headNumber(newest[0].key)
-	if err != nil {
-		return nil, err
-	}
-	head, err := s.head(ctx, n)
-	if err != nil {
-		return nil, fmt.Errorf("head %d was listed: %w", n, err)
 	}
 	// A listing may lag behind: go on to the newest.
 	for range maxProbe {
@@ -112,6 +109,22 @@ func (s *Store) Load(ctx context.Context) (*watch.Head, error) {
 		head = next
 	}
 	return nil, fmt.Errorf("the listing of %s is more than %d heads behind", headPrefix, maxProbe)
+}
+
+// listed returns the newest head by the listing, or nil if there is none and need not be.
+func (s *Store) listed(ctx context.Context) (*watch.Head, error) {
+	newest, err := s.b.list(ctx, headPrefix, 1)
+	if err != nil {
+		return nil, err
+	}
+	if len(newest) == 0 {
+		return nil, s.mustBeNew(ctx)
+	}
+	n, err := headNumber(newest[0].key)
+	if err != nil {
+		return nil, err
+	}
+	return s.head(ctx, n)
 }
 
 // mustBeNew says whether it is right that there are no heads.
@@ -187,86 +200,109 @@ const startOver = "restore the state, or move it away: then the next tick takes 
 	"changes since the last tick are lost"
 
 // Collect deletes, oldest first, heads that are old and not among the newest, then old snapshots that no remaining head
-// points to, and what killed runs left over.
+// points to, and what killed runs left over. What is in use it learns from heads, never from their absence.
 func (s *Store) Collect(ctx context.Context) error {
-	if err := errors.Join(s.b.sweep(ctx), s.writeInit(ctx)); err != nil {
+	if err := s.b.sweep(ctx); err != nil {
 		return err
 	}
-	heads, err := s.b.list(ctx, headPrefix, 0)
+	newest, err := s.Load(ctx)
+	if err != nil || newest == nil {
+		return err
+	}
+	if err := s.writeInit(ctx); err != nil {
+		return err
+	}
+	keep, err := s.b.list(ctx, headPrefix, 0)
 	if err != nil {
 		return err
 	}
 	before := s.now().Add(-keepFor)
-	keep := heads
-	var old []string
 	for len(keep) > keepHeads && keep[len(keep)-1].modified.Before(before) {
-		old = append(old, keep[len(keep)-1].key)
+		if err := s.b.remove(ctx, keep[len(keep)-1].key); err != nil {
+			return err
+		}
 		keep = keep[:len(keep)-1]
 	}
-	if err := s.b.remove(ctx, old...); err != nil {
-		return err
+	if len(keep) == 0 {
+		return errors.New("no head is listed, though there are some: nothing is deleted")
 	}
-	snaps, err := s.b.list(ctx, snapPrefix, 0)
+	oldest := keep[len(keep)-1]
+	n, err := headNumber(oldest.key)
 	if err != nil {
 		return err
 	}
-	snaps = slices.DeleteFunc(snaps, func(o object) bool { return !o.modified.Before(before) })
-	if len(snaps) < 2 { // the newest head's own
-		return nil
+	first, err := s.head(ctx, n)
+	if err != nil {
+		return fmt.Errorf("the oldest head that is kept: %w", err)
 	}
-	used := make(map[string]bool)
-	for _, o := range keep {
-		n, err := headNumber(o.key)
-		if err != nil {
-			return err
-		}
-		h, err := s.head(ctx, n)
-		if errors.Is(err, errAbsent) {
-			continue // another run deleted it
-		}
-		if err != nil {
-			return err
-		}
-		if h.Snapshot != nil {
-			used[snapKey(*h.Snapshot)] = true
-		}
+	// A snapshot that a kept head points to is the one of the oldest, or younger than that.
+	if oldest.modified.Before(before) {
+		before = oldest.modified
 	}
-	for _, o := range snaps {
-		if !used[o.key] {
-			if err := s.b.remove(ctx, o.key); err != nil {
-				return err
-			}
+	return errors.Join(s.collect(ctx, snapPrefix, before, newest.Snapshot, first.Snapshot), s.collect(ctx, checkPrefix, before))
+}
+
+// collect deletes objects that are older than before, but for some snapshots.
+func (s *Store) collect(ctx context.Context, prefix string, before time.Time, but ...*watch.Blob) error {
+	objects, err := s.b.list(ctx, prefix, 0)
+	if err != nil {
+		return err
+	}
+	for _, o := range objects {
+		used := slices.ContainsFunc(but, func(b *watch.Blob) bool { return b != nil && snapKey(*b) == o.key })
+		if used || !o.modified.Before(before) {
+			continue
+		}
+		if err := s.b.remove(ctx, o.key); err != nil {
+			return err
 		}
 	}
 	return nil
 }
 
 // Check tries what the store relies on: a write, the refusal of a second one under the same key, reading back, a
-// listing. It leaves nothing behind but what a failure keeps it from deleting.
+// listing, and the newest snapshot, to its end. What it writes it deletes.
 func (s *Store) Check(ctx context.Context) error {
 	key := checkPrefix + rand.Text()
+	defer func() {
+		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), checkTimeout)
+		defer cancel()
+		_ = s.b.remove(ctx, key) // Collect sees to it otherwise
+	}()
 	if err := s.b.create(ctx, key, []byte("first")); err != nil {
 		return fmt.Errorf("write: %w", err)
 	}
 	second := s.b.create(ctx, key, []byte("second"))
 	content, err := s.b.get(ctx, key, maxHead)
-	objects, listErr := s.b.list(ctx, checkPrefix, 0)
-	removeErr := s.b.remove(ctx, key)
 	unsuited := s.b.suits(ctx)
 	switch {
 	case err != nil:
 		return fmt.Errorf("read back: %w", err)
-	case !errors.Is(second, errExists) || string(content) != "first":
+	case second == nil || string(content) != "first":
 		return watch.Advise(errors.Join(errors.New("a second write under the same key is not refused"), unsuited),
 			cmp.Or(watch.Advice(unsuited), "two runs at once could overwrite each other's state here; use another place"))
-	case listErr != nil:
-		return fmt.Errorf("list: %w", listErr)
-	case len(objects) == 0:
-		return errors.New("what was written is not listed")
-	case removeErr != nil:
-		return fmt.Errorf("delete: %w", removeErr)
+	case !errors.Is(second, errExists):
+		return fmt.Errorf("write again: %w", second)
+	case unsuited != nil:
+		return unsuited
 	}
-	return unsuited
+	if _, err := s.b.list(ctx, checkPrefix, 0); err != nil { // it may lag behind, and need not show the key
+		return fmt.Errorf("list: %w", err)
+	}
+	return s.checkSnapshot(ctx)
+}
+
+func (s *Store) checkSnapshot(ctx context.Context) error {
+	head, err := s.Load(ctx)
+	if err != nil || head == nil || head.Snapshot == nil {
+		return err
+	}
+	r, err := s.OpenSnapshot(ctx, *head.Snapshot)
+	if err != nil {
+		return err
+	}
+	_, err = io.Copy(io.Discard, r)
+	return errors.Join(err, r.Close())
 }
 
 func headKey(n int64) string { return fmt.Sprintf("%s%020d.json", headPrefix, math.MaxInt64-n) }

@@ -284,6 +284,7 @@ func TestCollect(t *testing.T) {
 	dir := t.TempDir()
 	now := time.Now()
 	s := files1(t, dir, func() time.Time { return now }, plain)
+	orphan := writeSnapshot(t, s, "nobody points to it")
 	var blobs []watch.Blob
 	for n := range int64(150) {
 		blob := writeSnapshot(t, s, fmt.Sprintln("snapshot", n))
@@ -292,7 +293,6 @@ func TestCollect(t *testing.T) {
 		h.Snapshot = &blob
 		commit(t, s, h)
 	}
-	orphan := writeSnapshot(t, s, "nobody points to it")
 	for _, step := range []struct {
 		name         string
 		age          time.Duration
@@ -578,8 +578,8 @@ func (b *faulty) get(ctx context.Context, key string, limit int64) (out []byte, 
 	return out, err
 }
 
-func (b *faulty) open(ctx context.Context, key string) (out io.ReadCloser, err error) {
-	err = b.hit("open", func() error { out, err = b.bucket.open(ctx, key); return err })
+func (b *faulty) open(ctx context.Context, key string, size int64) (out io.ReadCloser, err error) {
+	err = b.hit("open", func() error { out, err = b.bucket.open(ctx, key, size); return err })
 	return out, err
 }
 

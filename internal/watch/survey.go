@@ -22,7 +22,8 @@ func (w *Watcher) Survey(ctx context.Context) ([]Standing, error) {
 		all[i] = i
 	}
 	out := make([]Standing, len(w.CLBs))
-	readCtx, cancel := context.WithDeadline(ctx, w.schedule(ctx).readUntil) // or no time is left to tell
+	t := w.schedule(ctx)
+	readCtx, cancel := context.WithDeadline(ctx, t.readUntil) // or no time is left to tell
 	defer cancel()
 	w.stand(readCtx, all, out)
 	var empty []int
@@ -32,10 +33,18 @@ func (w *Watcher) Survey(ctx context.Context) ([]Standing, error) {
 		}
 	}
 	// As in a tick: "no backends" is believed when it is said twice.
-	if len(empty) > 0 && w.Sleep(readCtx, confirmAfter) == nil {
-		w.stand(readCtx, empty, out)
+	if len(empty) > 0 {
+		if err := w.Sleep(readCtx, confirmAfter); err != nil {
+			for _, i := range empty {
+				out[i] = Standing{CLB: w.CLBs[i], Err: unconfirmed(err)}
+			}
+		} else {
+			w.stand(readCtx, empty, out)
+		}
 	}
-	return out, w.recall(ctx, out)
+	recallCtx, cancel2 := context.WithDeadline(ctx, t.readUntil.Add(t.sendUntil.Sub(t.readUntil)/2))
+	defer cancel2()
+	return out, w.recall(recallCtx, out)
 }
 
 // stand reads some load balancers.

@@ -67,7 +67,7 @@ func (w *Watcher) observe(ctx context.Context, known map[string]entry) *sweep {
 		// is not to be had, the load balancer counts as unread.
 		if err := w.Sleep(ctx, confirmAfter); err != nil {
 			for _, i := range emptied {
-				s.seen[i] = observation{err: fmt.Errorf("it reads as empty, and there was no time to confirm it: %w", err)}
+				s.seen[i] = observation{err: unconfirmed(err)}
 			}
 			return s
 		}
@@ -77,6 +77,10 @@ func (w *Watcher) observe(ctx context.Context, known map[string]entry) *sweep {
 		})
 	}
 	return s
+}
+
+func unconfirmed(err error) error {
+	return Advise(fmt.Errorf("it reads as empty, and there was no time to confirm it: %w", err), DoTime)
 }
 
 // each calls f for every i of which, several at once.

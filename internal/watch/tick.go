@@ -92,7 +92,9 @@ func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 		sum.Head, sum.Pending = head.N, len(head.Outbox)
 	}
 	if base.number()/collectEvery < head.N/collectEvery {
-		sum.Untidy = w.Store.Collect(ctx)
+		tidyCtx, cancel := context.WithDeadline(ctx, t.sendUntil)
+		sum.Untidy = w.Store.Collect(tidyCtx)
+		cancel()
 	}
 	return sum, sum.nothingRead()
 }

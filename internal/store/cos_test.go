@@ -1,0 +1,261 @@
+package store
+
+import (
+	"context"
+	"errors"
+	"net/http/httptest"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"clbwatch/internal/sandbox"
+	"clbwatch/internal/watch"
+)
+
+// sandboxBucket is the sandbox's strict COS, and how to open a store in it: with the real header, signature and errors.
+func sandboxBucket(t *testing.T) (*sandbox.COS, func(cache string) *Store) {
+	t.Helper()
+	cr := sandbox.Credential{SecretID: "AKIDtest", SecretKey: "hunter2key", Token: "hunter2token"}
+	bucket := sandbox.NewCOS(func(id string) (sandbox.Credential, bool) { return cr, id == cr.SecretID })
+	server := httptest.NewServer(bucket)
+	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
+	endpoint, err := url.Parse(server.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return bucket, func(cache string) *Store {
+		s, err := COS(COSConfig{Bucket: "sandbox-1250000000", Region: "ap-guangzhou", Prefix: "watch", Endpoint: endpoint,
+			SecretID: cr.SecretID, SecretKey: cr.SecretKey, Token: cr.Token, Transport: server.Client().Transport, Cache: cache, Now: time.Now,
+			Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+}
+
+func TestCOSOnTheSandbox(t *testing.T) {
+	t.Parallel()
+	testContract(t, func(t *testing.T) opener {
+		t.Helper()
+		_, open := sandboxBucket(t)
+		return func(wrap func(bucket) bucket) *Store {
+			s := open(t.TempDir())
+			s.b = wrap(s.b)
+			return s
+		}
+	})
+}
+
+// started is a state with one head and its snapshot, and a cache that knows nothing of them.
+func started(t *testing.T) (*sandbox.COS, func(cache string) *Store, watch.Blob) {
+	t.Helper()
+	bucket, open := sandboxBucket(t)
+	s := open(t.TempDir())
+	blob := writeSnapshot(t, s, strings.Repeat("a line\n", 100))
+	h := head(1, "a")
+	h.Snapshot = &blob
+	commit(t, s, h)
+	return bucket, open, blob
+}
+
+func TestCOSDownloadThatGoesWrongOnceIsHealed(t *testing.T) {
+	t.Parallel()
+	for _, fault := range []sandbox.COSFault{
+		sandbox.COSFlip(), sandbox.COSHTML(), sandbox.COSCut(), sandbox.COSReset(), sandbox.COSAnswers(503, "SlowDown"), sandbox.COSHang(),
+	} {
+		t.Run(fault.String(), func(t *testing.T) {
+			t.Parallel()
+			bucket, open, blob := started(t)
+			s := open(t.TempDir())
+			bucket.Fail("GET", fault, 1)
+			for range 2 { // from the bucket, and from the cache
+				if got := readSnapshot(t, s, blob); got != strings.Repeat("a line\n", 100) {
+					t.Errorf("the snapshot is %q", got)
+				}
+			}
+		})
+	}
+}
+
+func TestCOSCallThatHangsOnceLeavesTimeForAnother(t *testing.T) {
+	t.Parallel()
+	for _, op := range []string{"LIST", "GET", "PUT"} {
+		t.Run(op, func(t *testing.T) {
+			t.Parallel()
+			bucket, open, _ := started(t)
+			bucket.Fail(op, sandbox.COSHang(), 1)
+			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
+			defer cancel()
+			s := open(t.TempDir())
+			h, err := s.Load(ctx)
+			if err != nil || h.N != 1 {
+				t.Fatalf("Load = %+v, %v, want head 1", h, err)
+			}
+			if err := s.Commit(ctx, head(2, "b")); err != nil {
+				t.Errorf("Commit = %v", err)
+			}
+		})
+	}
+}
+
+func TestCOSCacheIsOnlyAHelp(t *testing.T) {
+	t.Parallel()
+	t.Run("a damaged copy is dropped", func(t *testing.T) {
+		t.Parallel()
+		_, open, blob := started(t)
+		cache := t.TempDir()
+		s := open(cache)
+		readSnapshot(t, s, blob)
+		copies, err := filepath.Glob(filepath.Join(cache, "*", "snap", "*"))
+		if err != nil || len(copies) != 1 {
+			t.Fatalf("copies: %v, %v", copies, err)
+		}
+		rewrite(t, copies[0], func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
+		if err := tryRead(t.Context(), s, blob); err == nil {
+			t.Error("a damaged copy is taken")
+		}
+		readSnapshot(t, s, blob)
+	})
+	t.Run("a cache that cannot be made is done without", func(t *testing.T) {
+		t.Parallel()
+		_, open, blob := started(t)
+		cache := filepath.Join(t.TempDir(), "a file")
+		if err := os.WriteFile(cache, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		s := open(cache)
+		readSnapshot(t, s, blob)
+		again := writeSnapshot(t, s, "another\n")
+		if got := readSnapshot(t, s, again); got != "another\n" {
+			t.Errorf("the snapshot is %q", got)
+		}
+	})
+	t.Run("it holds one snapshot", func(t *testing.T) {
+		t.Parallel()
+		_, open, _ := started(t)
+		cache := t.TempDir()
+		s := open(cache)
+		for _, text := range []string{"1", "2", "3"} {
+			writeSnapshot(t, s, text)
+		}
+		if copies, err := filepath.Glob(filepath.Join(cache, "*", "snap", "*")); err != nil || len(copies) != 1 {
+			t.Errorf("copies: %v, %v, want the newest", copies, err)
+		}
+	})
+}
+
+// TestCollectNeverDeletesWhatIsInUse makes everything old, and the bucket answer wrongly once in each way.
+func TestCollectNeverDeletesWhatIsInUse(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		op    string
+		fault sandbox.COSFault
+	}{
+		{"LIST", sandbox.COSEmptyList()}, {"LIST", sandbox.COSStaleList(2)}, {"GET", sandbox.COSAnswers(404, "NoSuchKey")},
+		{"GET", sandbox.COSAnswers(403, "AccessDenied")}, {"LIST", sandbox.COSHTML()},
+	} {
+		for _, after := range []int{0, 1, 2, 3, 4} { // requests that go well before
+			t.Run(tt.op+" "+tt.fault.String(), func(t *testing.T) {
+				t.Parallel()
+				bucket, open, _ := started(t)
+				s := open(t.TempDir())
+				blob := writeSnapshot(t, s, "another\n")
+				h := head(2, "b")
+				h.Snapshot = &blob
+				commit(t, s, h)
+				bucket.Age(48 * time.Hour)
+				bucket.Fail(tt.op, sandbox.COSDelay(0), after)
+				bucket.Fail(tt.op, tt.fault, 1)
+				_ = s.Collect(t.Context()) // may fail: that is the point
+				bucket.ClearFaults()
+				h, err := open(t.TempDir()).Load(t.Context())
+				if err != nil || h.N != 2 {
+					t.Fatalf("Load = %+v, %v, want head 2", h, err)
+				}
+				readSnapshot(t, open(t.TempDir()), *h.Snapshot)
+			})
+		}
+	}
+}
+
+func TestCollectCostsFewRequests(t *testing.T) {
+	t.Parallel()
+	bucket, open, _ := started(t)
+	s := open(t.TempDir())
+	for n := range int64(200) {
+		commit(t, s, head(n+2, "w"))
+	}
+	before := bucket.Requests()
+	if err := s.Collect(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got := bucket.Requests()["GET"] - before["GET"]; got > 4 {
+		t.Errorf("%d GETs with 200 heads, want a few", got)
+	}
+}
+
+func TestCheckOfCOS(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		name, op string
+		fault    sandbox.COSFault
+		times    int
+		want     string // in the error; "" if all is well
+	}{
+		{"a stale listing is legal", "LIST", sandbox.COSEmptyList(), 1, ""},
+		{"no right to list", "LIST", sandbox.COSAnswers(403, "AccessDenied"), -1, "403"},
+		{"no right to write", "PUT", sandbox.COSAnswers(403, "AccessDenied"), -1, "write:"},
+		{"a write that fails says nothing about overwriting", "PUT", sandbox.COSAnswers(503, "SlowDown"), -1, "503"},
+		{"no right to ask for the versioning", "VERSIONING", sandbox.COSAnswers(403, "AccessDenied"), -1, "versioning"},
+		{"a proxy in between", "GET", sandbox.COSHTML(), -1, "not one of COS"},
+	}
+	for _, tt := range tests {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			bucket, open, _ := started(t)
+			bucket.Fail(tt.op, tt.fault, tt.times)
+			err := open(t.TempDir()).Check(t.Context())
+			if (err == nil) != (tt.want == "") || err != nil && !strings.Contains(err.Error(), tt.want) {
+				t.Errorf("Check = %v, want %q", err, tt.want)
+			}
+			if err != nil && strings.Contains(err.Error(), "not refused") {
+				t.Errorf("Check = %v, which it did not see", err)
+			}
+			bucket.ClearFaults()
+			if left := bucket.Keys("watch/check/"); len(left) > 0 && tt.op != "" {
+				t.Errorf("left behind: %v", left)
+			}
+		})
+	}
+	t.Run("a snapshot that is gone", func(t *testing.T) {
+		t.Parallel()
+		bucket, open, blob := started(t)
+		bucket.Delete("watch/" + snapKey(blob))
+		if err := open(t.TempDir()).Check(t.Context()); !errors.Is(err, errAbsent) {
+			t.Errorf("Check = %v, want that the snapshot is gone", err)
+		}
+	})
+}
+
+func TestCOSErrorsSayWhatToDoAndNoSecret(t *testing.T) {
+	t.Parallel()
+	for code, want := range map[string]string{
+		"AccessDenied": "COS policy", "RequestTimeTooSkewed": "clock", "InvalidAccessKeyId": "keys are right", "SignatureDoesNotMatch": "keys are right",
+	} {
+		bucket, open, _ := started(t)
+		bucket.Fail("", sandbox.COSAnswers(403, code), -1)
+		_, err := open(t.TempDir()).Load(t.Context())
+		if err == nil || !strings.Contains(watch.Advice(err), want) || !strings.Contains(err.Error(), "sandbox-1250000000/watch/head") {
+			t.Errorf("%s: %v, advice %q; want the place, and advice about %q", code, err, watch.Advice(err), want)
+		}
+		for _, secret := range []string{"AKIDtest", "hunter2", "q-signature"} {
+			if strings.Contains(err.Error(), secret) {
+				t.Errorf("%s: the error has %q in it: %v", code, secret, err)
+			}
+		}
+	}
+}

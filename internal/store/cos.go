@@ -66,21 +66,22 @@ func COS(c COSConfig) (*Store, error) {
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	})
 	client.Conf.RetryOpt = cos.RetryOptions{Count: 1} // it would neither stop with ctx nor read back
-	return &Store{b: cosBucket{c, client, cache}, now: c.Now}, nil
+	return &Store{b: cosBucket{c, client, cache, callTimeout}, now: c.Now}, nil
 }
 
 // cosBucket is a bucket in COS. Errors name bucket and key; the SDK's own would show whole URLs and headers.
 type cosBucket struct {
 	cfg    COSConfig
 	client *cos.Client
-	cache  files // the newest snapshot, by its key. Where it cannot be used, it is done without
+	cache  files         // the newest snapshot, by its key. Where it cannot be used, it is done without
+	limit  time.Duration // of one call: callTimeout
 }
 
 // retry makes a call that only reads until it succeeds, or fails for good, or readTries are used up. size is how many
 // bytes it may move.
 func (b cosBucket) retry(ctx context.Context, size int64, call func(ctx context.Context) error) error {
 	for n := 1; ; n++ {
-		err := limited(ctx, size, call)
+		err := b.limited(ctx, size, call)
 		var answer *cos.ErrorResponse
 		final := errors.As(err, &answer) && answer.Response.StatusCode < http.StatusInternalServerError
 		if err == nil || final || n == readTries || b.cfg.Sleep(ctx, time.Duration(n)*readInterval) != nil {
@@ -90,8 +91,8 @@ func (b cosBucket) retry(ctx context.Context, size int64, call func(ctx context.
 }
 
 // limited makes a call within the time that it may take.
-func limited(ctx context.Context, size int64, call func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, callTimeout+time.Duration(size/slowest)*time.Second)
+func (b cosBucket) limited(ctx context.Context, size int64, call func(ctx context.Context) error) error {
+	ctx, cancel := context.WithTimeout(ctx, b.limit+time.Duration(size/slowest)*time.Second)
 	defer cancel()
 	return call(ctx)
 }
@@ -199,7 +200,7 @@ func (b cosBucket) create(ctx context.Context, key string, content []byte) error
 // put writes once. A reader that cannot be rewound keeps the SDK from repeating the write behind our back: the repeat of
 // a write whose answer was lost is told that the key exists.
 func (b cosBucket) put(ctx context.Context, key string, content io.Reader, size int64, header *http.Header) error {
-	err := limited(ctx, size, func(ctx context.Context) error {
+	err := b.limited(ctx, size, func(ctx context.Context) error {
 		_, err := b.client.Object.Put(ctx, b.key(key), struct{ io.Reader }{content}, &cos.ObjectPutOptions{
 			ObjectPutHeaderOptions: &cos.ObjectPutHeaderOptions{ContentLength: size, XOptionHeader: header}})
 		return err
@@ -221,7 +222,7 @@ func (b cosBucket) adopt(ctx context.Context, key string, file *os.File) error {
 			break
 		}
 		sum := sha256.New()
-		lost := limited(ctx, size, func(ctx context.Context) error { return b.stream(ctx, key, size, sum) })
+		lost := b.limited(ctx, size, func(ctx context.Context) error { return b.stream(ctx, key, size, sum) })
 		if lost != nil {
 			err = errors.Join(err, b.failed(ctx, "read back", key, lost))
 			continue
@@ -270,7 +271,7 @@ func (b cosBucket) list(ctx context.Context, prefix string, limit int) ([]object
 
 func (b cosBucket) remove(ctx context.Context, keys ...string) error {
 	for _, key := range keys {
-		err := limited(ctx, 0, func(ctx context.Context) error {
+		err := b.limited(ctx, 0, func(ctx context.Context) error {
 			_, err := b.client.Object.Delete(ctx, b.key(key))
 			return err
 		})

@@ -428,3 +428,31 @@ func TestSummaryNamesWhatCannotBeRead(t *testing.T) {
 		t.Errorf("Unread = %v, want it to name %s", sum.Unread, api)
 	}
 }
+
+func TestSurveySaysWhatItHadToDoWithout(t *testing.T) {
+	t.Parallel()
+	for name, fault := range map[string]watchtest.Fault{
+		"the state cannot be loaded":     fail("load", errors.New("down")),
+		"the snapshot cannot be opened":  fail("open", errors.New("down")),
+		"the snapshot is another's text": nil,
+	} {
+		w := watchtest.New()
+		w.Set(web, backend("ins-a", 4))
+		tick(t, w, web)
+		w.Fail(fault)
+		v := w.Watcher(web)
+		if fault == nil {
+			v.Store = foreign{v.Store}
+		}
+		if got, err := v.Survey(t.Context()); err == nil || len(got) != 1 || len(got[0].NotRunning) != 1 {
+			t.Errorf("%s: Survey = %+v, %v, want the standing and an error", name, got, err)
+		}
+	}
+}
+
+// foreign has snapshots that are none of ours.
+type foreign struct{ watch.Store }
+
+func (foreign) OpenSnapshot(context.Context, watch.Blob) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader(`{"schema":1,"clbs":{}}` + "\nnot a record\n")), nil
+}

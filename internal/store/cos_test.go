@@ -262,3 +262,22 @@ func TestCOSErrorsSayWhatToDoAndNoSecret(t *testing.T) {
 		}
 	}
 }
+
+func TestCheckTellsAFailedSecondWriteFromOneThatWasTaken(t *testing.T) {
+	t.Parallel()
+	bucket, open, _ := started(t)
+	bucket.Fail("PUT", sandbox.COSDelay(0), 1)
+	bucket.Fail("PUT", sandbox.COSAnswers(503, "SlowDown"), 1)
+	if err := open(t.TempDir()).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "write again") || strings.Contains(err.Error(), "not refused") {
+		t.Errorf("Check = %v, want that the second write failed", err)
+	}
+}
+
+func TestListedHeadThatIsNotThereYetIsLookedForAgain(t *testing.T) {
+	t.Parallel()
+	bucket, open, _ := started(t)
+	bucket.Fail("GET", sandbox.COSAnswers(404, "NoSuchKey"), 1)
+	if h, err := open(t.TempDir()).Load(t.Context()); err != nil || h.N != 1 {
+		t.Errorf("Load after a false 404 = %+v, %v, want head 1", h, err)
+	}
+}

@@ -13,7 +13,8 @@ import (
 	"clbwatch/internal/watch"
 )
 
-// answer is the body of DescribeLoadBalancerBackends, or of DescribeLoadBalancers. What must be there is a pointer, so that its absence is seen.
+// answer is the body of DescribeLoadBalancerBackends, or of DescribeLoadBalancers. What must be there is a pointer, so
+// that its absence is seen.
 type answer struct {
 	Code       *number         `json:"code"`
 	CodeDesc   json.RawMessage `json:"codeDesc"`
@@ -183,12 +184,11 @@ func texts(raw json.RawMessage) []string {
 	if json.Unmarshal(raw, &list) != nil || len(list) == 0 {
 		return nil
 	}
-	list = list[:min(len(list), maxAddresses)]
 	for i, s := range list {
 		list[i] = cut(s, maxAddress)
 	}
-	slices.Sort(list)
-	return list
+	slices.Sort(list) // before the rest is left out, so that their order makes no difference
+	return list[:min(len(list), maxAddresses)]
 }
 
 func cut(s string, n int) string {

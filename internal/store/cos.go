@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"hash"
 	"hash/crc64"
 	"io"
 	"net/http"
@@ -100,25 +101,18 @@ func (b cosBucket) limited(ctx context.Context, size int64, call func(ctx contex
 func (b cosBucket) key(key string) string { return strings.TrimPrefix(b.cfg.Prefix+"/"+key, "/") }
 
 func (b cosBucket) get(ctx context.Context, key string, limit int64) ([]byte, error) {
-	var content []byte
-	err := b.retry(ctx, 0, func(ctx context.Context) (err error) {
-		content, err = b.download(ctx, key, limit)
-		return err
+	var content bytes.Buffer
+	err := b.retry(ctx, 0, func(ctx context.Context) error {
+		content.Reset()
+		return b.stream(ctx, key, limit, &content)
 	})
 	if err != nil {
 		return nil, b.failed(ctx, "read", key, err)
 	}
-	return content, nil
+	return content.Bytes(), nil
 }
 
-// download reads an object whole, and only from COS itself: a proxy's page is no answer.
-func (b cosBucket) download(ctx context.Context, key string, limit int64) ([]byte, error) {
-	var content bytes.Buffer
-	err := b.stream(ctx, key, limit, &content)
-	return content.Bytes(), err
-}
-
-// stream writes an object to w, and checks that it is one of COS and arrived as it was sent.
+// stream writes an object to w, and checks that it is COS's, for a proxy's page is no answer, and arrived as it was sent.
 func (b cosBucket) stream(ctx context.Context, key string, limit int64, w io.Writer) error {
 	resp, err := b.client.Object.Get(ctx, b.key(key), nil)
 	if err != nil {
@@ -164,7 +158,7 @@ func (b cosBucket) open(ctx context.Context, key string, size int64) (io.ReadClo
 		if err := b.stream(ctx, key, size, io.MultiWriter(file, sum)); err != nil {
 			return err
 		}
-		if !strings.HasPrefix(key, snapPrefix+hex.EncodeToString(sum.Sum(nil))) {
+		if !names(key, sum) {
 			return errors.New("its content is not what its name says")
 		}
 		return nil
@@ -175,6 +169,11 @@ func (b cosBucket) open(ctx context.Context, key string, size int64) (io.ReadClo
 	b.keep(key, file)
 	_, err = file.Seek(0, io.SeekStart)
 	return file, err
+}
+
+// names reports whether a snapshot's key is that of this content.
+func names(key string, sum hash.Hash) bool {
+	return strings.HasPrefix(key, snapPrefix+hex.EncodeToString(sum.Sum(nil))+"-")
 }
 
 // keep makes a file the only snapshot in the cache, or does without one.
@@ -227,7 +226,7 @@ func (b cosBucket) adopt(ctx context.Context, key string, file *os.File) error {
 			err = errors.Join(err, b.failed(ctx, "read back", key, lost))
 			continue
 		}
-		if strings.HasPrefix(key, snapPrefix+hex.EncodeToString(sum.Sum(nil))) {
+		if names(key, sum) {
 			err = nil
 			break
 		}

@@ -9,7 +9,7 @@ import (
 // Kind says what happened to a backend. The words are those of logs, docs and messages.
 type Kind string
 
-// What is told of a backend, and nothing else (docs/design.md, What counts).
+// What is told of a backend, and nothing else (README, What is told).
 const (
 	Added       Kind = "added"
 	Removed     Kind = "removed"

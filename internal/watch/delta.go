@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"maps"
+	"slices"
 	"strings"
 	"time"
 )
@@ -54,7 +55,7 @@ func (w *Watcher) diff(ctx context.Context, b base, seen *sweep) (*delta, error)
 		return &delta{stale: true}, nil
 	}
 	d := &delta{alert: Alert{From: seen.at, To: seen.at}, found: make(map[string]int)}
-	if w.summary(seen).Read > 0 {
+	if slices.ContainsFunc(seen.seen, func(o observation) bool { return o.err == nil }) {
 		d.at = seen.at
 	}
 	if !seen.quiet(b.known.CLBs) {
@@ -68,18 +69,12 @@ func (w *Watcher) diff(ctx context.Context, b base, seen *sweep) (*delta, error)
 }
 
 // compare goes through the old snapshot and the sweep side by side, and writes the snapshot that follows.
-func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) (err error) {
-	old := &snapshotReader{}
-	if b.head != nil && b.head.Snapshot != nil {
-		r, err := w.Store.OpenSnapshot(ctx, *b.head.Snapshot)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = r.Close() }() // only read
-		if old, _, err = openSnapshot(r); err != nil {
-			return err
-		}
+func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) error {
+	old, _, err := w.snapshot(ctx, b.head)
+	if err != nil {
+		return err
 	}
+	defer old.close()
 	if d.snapshot, err = w.Store.CreateSnapshot(ctx); err != nil {
 		return err
 	}

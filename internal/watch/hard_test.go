@@ -333,23 +333,8 @@ func TestDeadlines(t *testing.T) {
 	end := w.Now().Add(50 * time.Second)
 	ctx, cancel := context.WithDeadline(t.Context(), end)
 	defer cancel()
-	v := w.Watcher(web)
-	inner := v.Source
-	var read, send time.Duration
-	v.Source = readFunc(func(ctx context.Context, c watch.CLB, known watch.Digest) (watch.Reading, error) {
-		d, _ := ctx.Deadline()
-		read = end.Sub(d)
-		return inner.Read(ctx, c, known)
-	})
-	v.Notifier = notifyFunc(func(ctx context.Context, _ watch.Alert) error {
-		d, _ := ctx.Deadline()
-		send = end.Sub(d)
-		return nil
-	})
+	read, send := reserves(ctx, t, w.Watcher(web), end)
 	var lease time.Duration
-	if _, err := v.Tick(ctx); err != nil {
-		t.Fatal(err)
-	}
 	w.Set(web)
 	v2 := w.Watcher(web)
 	v2.Notifier = notifyFunc(func(context.Context, watch.Alert) error {
@@ -366,6 +351,26 @@ func TestDeadlines(t *testing.T) {
 	if lease < time.Second || lease > 10*time.Second {
 		t.Errorf("the lease ends %v after the run, want a few seconds: the next tick may come 10 s later", lease)
 	}
+}
+
+// reserves does one tick that ends at end at the latest, and says how long before that reading and sending have to end.
+func reserves(ctx context.Context, t *testing.T, v *watch.Watcher, end time.Time) (read, send time.Duration) {
+	t.Helper()
+	inner := v.Source
+	v.Source = readFunc(func(ctx context.Context, c watch.CLB, known watch.Digest) (watch.Reading, error) {
+		d, _ := ctx.Deadline()
+		read = end.Sub(d)
+		return inner.Read(ctx, c, known)
+	})
+	v.Notifier = notifyFunc(func(ctx context.Context, _ watch.Alert) error {
+		d, _ := ctx.Deadline()
+		send = end.Sub(d)
+		return nil
+	})
+	if _, err := v.Tick(ctx); err != nil {
+		t.Fatal(err)
+	}
+	return read, send
 }
 
 type notifyFunc func(context.Context, watch.Alert) error

@@ -287,22 +287,7 @@ func TestEveryTimeoutLeavesTimeForEachStep(t *testing.T) {
 				ctx, cancel = context.WithDeadline(ctx, end)
 				defer cancel()
 			}
-			v := w.Watcher(web)
-			inner := v.Source
-			var read, send time.Duration
-			v.Source = readFunc(func(ctx context.Context, c watch.CLB, known watch.Digest) (watch.Reading, error) {
-				d, _ := ctx.Deadline()
-				read = end.Sub(d)
-				return inner.Read(ctx, c, known)
-			})
-			v.Notifier = notifyFunc(func(ctx context.Context, _ watch.Alert) error {
-				d, _ := ctx.Deadline()
-				send = end.Sub(d)
-				return nil
-			})
-			if _, err := v.Tick(ctx); err != nil {
-				t.Fatal(err)
-			}
+			read, send := reserves(ctx, t, w.Watcher(web), end)
 			if read < tt.readLeast || read > tt.readMost || send < tt.leastToMark || send > tt.mostMark {
 				t.Errorf("reading ends %v before the run, want %v to %v; sending %v, want %v to %v",
 					read, tt.readLeast, tt.readMost, send, tt.leastToMark, tt.mostMark)

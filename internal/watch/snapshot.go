@@ -3,6 +3,7 @@ package watch
 import (
 	"bufio"
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -42,9 +43,33 @@ var keyPrefix = []byte(`{"key":"`)
 // snapshotReader reads a snapshot line by line. The zero value is an empty one.
 type snapshotReader struct {
 	r     *bufio.Reader
-	key   string // of line
-	line  []byte // the current line, without its end; nil at the end and before the first
+	from  io.Closer // nil if there is nothing to close
+	key   string    // of line
+	line  []byte    // the current line, without its end; nil at the end and before the first
 	ended bool
+}
+
+// snapshot opens the snapshot of a head, an empty one if it has none, and reads its index.
+func (w *Watcher) snapshot(ctx context.Context, h *Head) (*snapshotReader, index, error) {
+	if h == nil || h.Snapshot == nil {
+		return &snapshotReader{}, index{}, nil
+	}
+	r, err := w.Store.OpenSnapshot(ctx, *h.Snapshot)
+	if err != nil {
+		return nil, index{}, err
+	}
+	s, idx, err := openSnapshot(r)
+	if err != nil {
+		return nil, index{}, errors.Join(err, r.Close())
+	}
+	s.from = r
+	return s, idx, nil
+}
+
+func (s *snapshotReader) close() {
+	if s.from != nil {
+		_ = s.from.Close() // only read
+	}
 }
 
 // openSnapshot reads the index and stops before the first record.

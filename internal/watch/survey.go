@@ -71,18 +71,11 @@ func (w *Watcher) recall(ctx context.Context, standings []Standing) error {
 	if err != nil {
 		return fmt.Errorf("load state: %w", err)
 	}
-	if head == nil || head.Snapshot == nil {
-		return nil
-	}
-	r, err := w.Store.OpenSnapshot(ctx, *head.Snapshot)
+	old, _, err := w.snapshot(ctx, head)
 	if err != nil {
 		return fmt.Errorf("load state: %w", err)
 	}
-	defer func() { _ = r.Close() }() // only read
-	old, _, err := openSnapshot(r)
-	if err != nil {
-		return err
-	}
+	defer old.close()
 	for _, s := range standings {
 		line, err := old.seek(s.CLB.Key())
 		if err != nil {

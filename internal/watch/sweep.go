@@ -102,7 +102,7 @@ func each(which []int, f func(i int)) {
 }
 
 func (w *Watcher) read(ctx context.Context, s *sweep, i int, known Digest) observation {
-	if err := ctx.Err(); err != nil {
+	if ctx.Err() != nil {
 		return observation{err: errNotReached}
 	}
 	r, err := w.Source.Read(ctx, w.CLBs[i], known)

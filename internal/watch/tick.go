@@ -163,18 +163,11 @@ func (w *Watcher) load(ctx context.Context) (base, error) {
 	if err != nil {
 		return base{}, fmt.Errorf("load state: %w", err)
 	}
-	if head == nil || head.Snapshot == nil {
-		return base{head: head}, nil
-	}
-	r, err := w.Store.OpenSnapshot(ctx, *head.Snapshot)
+	s, known, err := w.snapshot(ctx, head)
 	if err != nil {
 		return base{}, fmt.Errorf("load state: %w", err)
 	}
-	defer func() { _ = r.Close() }() // only read
-	_, known, err := openSnapshot(r)
-	if err != nil {
-		return base{}, fmt.Errorf("load state: %w", err)
-	}
+	s.close()
 	return base{head, known}, nil
 }
 

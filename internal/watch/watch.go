@@ -55,7 +55,7 @@ type Store interface {
 	// Load returns the newest head, or nil if nothing was ever committed. Damaged, foreign or unreadable state is an
 	// error, never nil.
 	Load(ctx context.Context) (*Head, error)
-	// Commit makes h the newest head, if its number is the next one and still free: else ErrConflict.
+	// Commit makes h the newest head, if its number is still free: else ErrConflict.
 	Commit(ctx context.Context, h *Head) error
 	// OpenSnapshot returns the text of a snapshot. A Read error, io.EOF apart, means that it is damaged.
 	OpenSnapshot(ctx context.Context, b Blob) (io.ReadCloser, error)

@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -65,6 +66,9 @@ type node struct {
 	Verbatim bool
 
 	URL, Name, Format, Fallback string
+	Range                       string
+	UserID                      string `json:"user_id"`
+	UsergroupID                 string `json:"usergroup_id"`
 	Timestamp                   int64
 	Indent                      int
 }
@@ -179,6 +183,8 @@ func (p *drawing) inline(elements []node) (out []span) {
 			s.sgr = link
 		case "emoji":
 			s.text = emojis(":" + clean(e.Name) + ":")
+		case "user", "usergroup", "broadcast":
+			s = restyle([]span{{text: "@" + clean(cmp.Or(e.UserID, e.UsergroupID, e.Range))}}, link)[0]
 		case "date":
 			s.text = p.date(e.Timestamp, clean(e.Format))
 		}

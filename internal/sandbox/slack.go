@@ -27,13 +27,17 @@ type Message struct {
 	Raw json.RawMessage // as it was posted
 }
 
-// Slack is an incoming webhook. It refuses what Slack refuses, as far as that is known, and some things that Slack would
+// Slack is a channel, with an incoming webhook and a bot that may post in it. It refuses what Slack refuses, as far as that is known, and some things that Slack would
 // take but a person would regret (see check). It is safe for concurrent use. Make one with NewSlack.
 type Slack struct {
 	Now       func() time.Time // the clock; set it before serving
 	Unlimited bool             // no limit of one message a second; set it before serving
 
-	path string
+	Mention    string        // the one who may be mentioned: an ID, or here, channel or everyone; "" for nobody. Set it before serving
+	EditWindow time.Duration // how long a message can be edited; 0: for ever. Set it before serving
+	PageLimit  int           // the most messages on a page of the history; 0: as many as are asked for. Set it before serving
+
+	path, token string
 
 	mu       sync.Mutex
 	messages []Message
@@ -42,12 +46,21 @@ type Slack struct {
 	faults   []*pendingSlack
 	tokens   float64       // messages that may come now
 	refilled time.Time     // when tokens was right
-	changed  chan struct{} // closed at the next message
+	changed  chan struct{} // closed at the next message, edit or deletion
+
+	posts  []Post // the channel as it stands
+	lastTS int64  // of the last post, in microseconds
+	away   bool   // the bot is not in the channel
+	calls  map[string]int
+	recent map[string][]time.Time // calls of the last minute
 }
 
-// NewSlack returns a webhook with a secret of its own.
+// NewSlack returns a channel whose webhook and bot have secrets of their own.
 func NewSlack() *Slack {
-	return &Slack{Now: time.Now, path: "/services/T0SANDBOX/B0SANDBOX/" + randomHex(12), tokens: burst, changed: make(chan struct{})}
+	return &Slack{
+		Now: time.Now, path: "/services/T0SANDBOX/B0SANDBOX/" + randomHex(12), token: "xoxb-0-0-" + randomHex(12), tokens: burst,
+		changed: make(chan struct{}), calls: make(map[string]int), recent: make(map[string][]time.Time),
+	}
 }
 
 // URL is the webhook's address on a server such as "http://127.0.0.1:8080".
@@ -96,7 +109,7 @@ func (s *Slack) Wait(ctx context.Context, n int) error {
 func (s *Slack) Fail(f SlackFault, times int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.faults = append(s.faults, &pendingSlack{f, times})
+	s.faults = append(s.faults, &pendingSlack{f, times, ""})
 }
 
 // ClearFaults ends every fault; posts that hang go on hanging.
@@ -117,6 +130,10 @@ func (r refusal) Error() string { return fmt.Sprintf("%d %s: %s", r.status, r.bo
 
 // ServeHTTP takes or refuses one message.
 func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, apiPath) {
+		s.serveAPI(w, r)
+		return
+	}
 	if r.URL.Path != s.path {
 		writeText(w, http.StatusNotFound, "no_service")
 		return
@@ -127,7 +144,7 @@ func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	raw, err := readPost(w, r)
 	if err == nil {
-		err = check(raw)
+		err = s.check(raw)
 	}
 	if err != nil {
 		s.refuse(w, err)
@@ -145,39 +162,68 @@ func (s *Slack) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
+// check holds a message against Slack's rules, and refuses one that mentions somebody whom nobody asked to mention.
+func (s *Slack) check(raw []byte) error {
+	if err := check(raw); err != nil {
+		return err
+	}
+	for _, who := range mentions(raw) {
+		if who != s.Mention {
+			return refuse("invalid_blocks", "it mentions %q", who)
+		}
+	}
+	return nil
+}
+
 // take records the message unless it comes too soon (wait is above 0 then) or the fault that is due prevents it.
 func (s *Slack) take(raw json.RawMessage) (f SlackFault, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if wait := s.spend(); wait > 0 {
+		return f, wait
+	}
+	f = s.due("", raw)
+	if f.serve != nil && !f.taken {
+		s.tokens++
+		return f, 0
+	}
+	p := s.post(raw, Post{})
+	s.messages = append(s.messages, Message{At: p.At, Raw: raw})
+	return f, 0
+}
+
+// spend takes one message off what the channel's rate allows, or says how long to wait. The caller holds s.mu.
+func (s *Slack) spend() time.Duration {
 	now := s.Now()
 	if !s.refilled.IsZero() {
 		s.tokens = min(burst, s.tokens+now.Sub(s.refilled).Seconds())
 	}
 	s.refilled = now
-	if !s.Unlimited && s.tokens < 1 {
-		return f, time.Duration((1 - s.tokens) * float64(time.Second))
+	if s.Unlimited {
+		return 0
 	}
-	f = s.due(raw)
-	if f.serve != nil && !f.taken {
-		return f, 0
+	if s.tokens < 1 {
+		return time.Duration((1 - s.tokens) * float64(time.Second))
 	}
 	s.tokens--
-	s.messages = append(s.messages, Message{At: now, Raw: raw})
-	close(s.changed)
-	s.changed = make(chan struct{})
-	return f, 0
+	return 0
 }
 
 func (s *Slack) refuse(w http.ResponseWriter, err error) {
 	rf := refusal{http.StatusBadRequest, "invalid_payload", err.Error()}
 	_ = errors.As(err, &rf) // whatever has no word of its own is an invalid payload
 	s.mu.Lock()
+	s.note(rf.Error())
+	s.mu.Unlock()
+	writeText(w, rf.status, rf.body)
+}
+
+// note keeps why something was refused. The caller holds s.mu.
+func (s *Slack) note(why string) {
 	if len(s.refused) == maxRefused {
 		s.refused = slices.Delete(s.refused, 0, 1)
 	}
-	s.refused = append(s.refused, rf.Error())
-	s.mu.Unlock()
-	writeText(w, rf.status, rf.body)
+	s.refused = append(s.refused, why)
 }
 
 func readPost(w http.ResponseWriter, r *http.Request) (json.RawMessage, error) {
@@ -277,13 +323,18 @@ func SlackTakesLate(d time.Duration) SlackFault {
 
 // pendingSlack is a fault that was asked for.
 type pendingSlack struct {
-	fault SlackFault
-	times int // posts left; below 0 without end
+	fault  SlackFault
+	times  int    // posts left; below 0 without end
+	method string // of the Web API; "" for every post, by webhook or bot
 }
 
-// due takes the fault for this post, if there is one. The caller holds s.mu.
-func (s *Slack) due(raw json.RawMessage) SlackFault {
+// due takes the fault for this call, if there is one; method is "" for the webhook. The caller holds s.mu.
+func (s *Slack) due(method string, raw json.RawMessage) SlackFault {
 	for _, p := range s.faults {
+		posts := p.method == "" && (method == "" || method == "chat.postMessage")
+		if !posts && (p.method == "" || p.method != method) {
+			continue
+		}
 		if p.times == 0 || p.fault.blocks && !hasBlocks(raw) {
 			continue
 		}

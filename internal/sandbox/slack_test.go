@@ -69,6 +69,7 @@ const (
 func TestSlackTakesMessages(t *testing.T) {
 	t.Parallel()
 	s := newSlackTest(t)
+	s.Mention = "U024BE7LH" // one of the examples does
 	messages := []string{plainText, withBlocks, withinAttch}
 	files, err := filepath.Glob("testdata/render/[cfr]*.json")
 	if err != nil || len(files) < 4 {

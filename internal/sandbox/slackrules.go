@@ -223,7 +223,7 @@ func richText(raw json.RawMessage) error {
 	}
 }
 
-// inline checks an element of running rich text. Those that mention people or channels are not known here on purpose.
+// inline checks an element of running rich text. Who may be mentioned is checked apart (mentions).
 func inline(raw json.RawMessage) error {
 	e, err := parse(raw)
 	if err != nil {
@@ -251,9 +251,50 @@ func inline(raw json.RawMessage) error {
 		}
 		_, err := e.optional("fallback", 0)
 		return errors.Join(e.only("timestamp", "format", "url", "fallback", "style"), e.required("format", 0), err)
+	case "user":
+		return errors.Join(e.only("user_id", "style"), e.required("user_id", 0))
+	case "usergroup":
+		return errors.Join(e.only("usergroup_id", "style"), e.required("usergroup_id", 0))
+	case "broadcast":
+		return errors.Join(e.only("range", "style"), e.required("range", 0))
 	default:
 		return fmt.Errorf("element type %q is unknown", kind)
 	}
+}
+
+// mentionMarks are mentions in mrkdwn.
+var mentionMarks = regexp.MustCompile(`<(?:@|!subteam\^|!)([A-Za-z0-9]+)[|>]`)
+
+// mentions are whom a message mentions: IDs, and here, channel or everyone.
+func mentions(raw []byte) (who []string) {
+	var v any
+	_ = json.Unmarshal(raw, &v) // it passed check
+	var walk func(any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, e := range v {
+				walk(e)
+			}
+		case map[string]any:
+			literal := v["type"] == "text" || v["type"] == "link" || v["type"] == "plain_text" // not parsed
+			for k, e := range v {
+				s, ok := e.(string)
+				switch {
+				case !ok:
+					walk(e)
+				case k == "user_id" || k == "usergroup_id" || k == "range":
+					who = append(who, s)
+				case !literal:
+					for _, m := range mentionMarks.FindAllStringSubmatch(s, -1) {
+						who = append(who, m[1])
+					}
+				}
+			}
+		}
+	}
+	walk(v)
+	return who
 }
 
 // object is a JSON object that is checked key by key.

@@ -71,7 +71,7 @@ type app struct {
 	watcher *watch.Watcher
 	api     *clb.Client
 	store   *store.Store
-	slack   *notifier.Slack // nil if no webhook is set
+	slack   *notifier.Slack // nil if neither a bot nor a webhook is set
 }
 
 var _ handler.App = (*app)(nil)
@@ -105,10 +105,15 @@ func (p *process) open() (*app, error) {
 		Sleep:      sleep,
 		Nonce:      rand.Text,
 	}
-	if cfg.Webhook == "" {
+	if cfg.Slack.Webhook == "" && cfg.Slack.Token == "" {
 		return a, nil
 	}
-	a.slack, err = notifier.New(notifier.Config{WebhookURL: cfg.Webhook.Reveal(), Now: time.Now, Sleep: sleep})
+	a.slack, err = notifier.New(notifier.Config{
+		WebhookURL: cfg.Slack.Webhook.Reveal(),
+		Token:      cfg.Slack.Token.Reveal(), Channel: cfg.Slack.Channel, APIURL: cfg.Slack.APIURL,
+		Style: notifier.Style{Mention: cfg.Slack.Mention, MentionAt: cfg.Slack.MentionAt},
+		Now:   time.Now, Sleep: sleep,
+	})
 	a.watcher.Notifier = a.slack
 	return a, err
 }
@@ -125,7 +130,7 @@ func (p *process) openStore(cfg *config.Config) (*store.Store, error) {
 	})
 }
 
-var errNoSlack = errors.New("SLACK_WEBHOOK_URL is not set; see README, Settings")
+var errNoSlack = errors.New("neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set; see README, Settings")
 
 // function makes the App of one event.
 func (p *process) function() (handler.App, error) {
@@ -148,15 +153,19 @@ func (a *app) Tick(ctx context.Context) (watch.Summary, error) { return a.watche
 
 // Report reads how things stand and posts it.
 func (a *app) Report(ctx context.Context) (report.Report, error) {
-	r := a.read(ctx)
+	last, err := a.slack.LastReport(ctx)
+	if err != nil { // the report says since when it tells changes
+		a.log.Warn("cannot find the last report", "why", err.Error())
+	}
+	r := a.read(ctx, last)
 	return r, a.slack.Report(ctx, r)
 }
 
-// read reads how things stand.
-func (a *app) read(ctx context.Context) report.Report {
+// read reads how things stand, and what changed since the last report, if there is a time of that.
+func (a *app) read(ctx context.Context, last time.Time) report.Report {
 	start := time.Now()
-	standings, err := a.watcher.Survey(ctx)
-	return report.New(start.UTC(), time.Since(start), standings, err)
+	found, err := a.watcher.Survey(ctx)
+	return report.New(start.UTC(), time.Since(start), found, last, err)
 }
 
 // Test posts one test message.
@@ -262,12 +271,13 @@ func (p *process) reportCommand(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	r := a.read(ctx)
-	write := r.WriteText
+	r := a.read(ctx, time.Time{})
 	if c.Bool("json") {
-		write = r.WriteJSON
+		err = r.WriteJSON(p.stdout)
+	} else {
+		err = r.WriteText(p.stdout, p.color())
 	}
-	if err := write(p.stdout); err != nil {
+	if err != nil {
 		return err
 	}
 	if _, _, unread := r.Totals(); unread > 0 {
@@ -294,6 +304,16 @@ func (p *process) tickCommand(ctx context.Context, c *cli.Command) error {
 	p.complain(sum.Unread)
 	p.complain(sum.Unsent) // the tick did its job; what is owed stays owed
 	return json.NewEncoder(p.stdout).Encode(sum)
+}
+
+// color reports whether colours are welcome: on a terminal, unless NO_COLOR is set (https://no-color.org).
+func (p *process) color() bool {
+	f, ok := p.stdout.(*os.File)
+	if !ok || p.environ()["NO_COLOR"] != "" {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // preview prints what a tick would tell.
@@ -362,6 +382,9 @@ func (a *app) probes(send bool) []check.Probe {
 			}
 			if send {
 				return "a test message was posted", a.slack.Test(ctx)
+			}
+			if a.cfg.Slack.Token != "" {
+				return "the bot is in the channel and may look for its messages; --send posts a test message", a.slack.Check(ctx)
 			}
 			return "the webhook answers; --send posts a test message", a.slack.Check(ctx)
 		}})

@@ -42,20 +42,91 @@ func rooms() []room {
 	return rs
 }
 
+// Style is what people set about messages.
+type Style struct {
+	Mention   string // who is mentioned when it is bad: the ID of a user or user group, or "here", "channel", "everyone"; "" for nobody
+	MentionAt int    // percent of a load balancer's weight lost from which it is bad, 1 to 100
+}
+
 // AlertMessage is the message that tells an alert: what is worst in the title, then each load balancer, as far as there
 // is room, and always how much more there is.
-func AlertMessage(a watch.Alert) Message {
-	p := page{
-		look:    alertLook(a),
-		title:   alertTitle(a),
+func AlertMessage(a watch.Alert, s Style) Message {
+	p, events := alertPage(a, true)
+	p.mention = s.mention(a)
+	return p.message(func(r room) []block { return alertBlocks(a, events, r, nil) })
+}
+
+// ReplyMessage is the message that tells later news of open incidents, in their thread t, which has the news in it. What
+// made it much worse must be seen in the channel too.
+func ReplyMessage(t watch.Thread, a watch.Alert, s Style) Message {
+	p, events := alertPage(a, true)
+	p.mention = s.mention(a)
+	if !t.Open() && len(t.Course) > 1 {
+		p.after = "all " + report.Plural(len(t.Course), "load balancer") + " of this thread are well again"
+	}
+	m := p.message(func(r room) []block { return alertBlocks(a, events, r, nil) })
+	m.Broadcast = slices.ContainsFunc(a.Pools, func(p watch.PoolNews) bool { return p.Fell(muchPercent) })
+	return m
+}
+
+// ThreadMessage is the first message of a thread as it is edited: with how its incidents stand now or, when all are over,
+// struck through and green. It mentions nobody: an edit reaches nobody.
+func ThreadMessage(t watch.Thread) Message {
+	p, events := alertPage(t.Alert, false)
+	var longest time.Duration
+	var open []watch.Course
+	p.look = look{"large_orange_circle", "#e8912d"}
+	for _, c := range t.Course {
+		if !c.Over.IsZero() {
+			longest = max(longest, c.Over.Sub(c.Since))
+			continue
+		}
+		open = append(open, c)
+		if c.Running == 0 || much(c.Lost()) {
+			p.look = look{"red_circle", "#a30200"}
+		}
+	}
+	switch {
+	case len(open) == 0:
+		p.look, p.struck, p.after = look{"large_green_circle", "#2eb886"}, true, "resolved after "+duration(longest)
+	case len(t.Course) == 1:
+		p.after = fmt.Sprintf("now %d of %d running", open[0].Running, open[0].Total)
+	default:
+		p.after = fmt.Sprintf("still open on %d of %d load balancers", len(open), len(t.Course))
+	}
+	return p.message(func(r room) []block { return alertBlocks(t.Alert, events, r, t.Course) })
+}
+
+// alertPage is the head of a message about an alert.
+func alertPage(a watch.Alert, capacity bool) (page, []event) {
+	events := eventsOf(a)
+	n := tally(a, events)
+	return page{
+		look:    alertLook(a, events, n),
+		title:   alertTitle(a, events, n, capacity),
 		url:     linkFor(alertCLBs(a), a.More.CLBs+a.MoreBlind+a.MoreSighted),
 		context: alertContext(a),
 		named:   alertNames(a),
-	}
-	return p.message(func(r room) []block {
-		return slices.Concat(poolBlocks(a, r), blindBlocks(a, r), sightedBlocks(a, r), baselineBlocks(a.Baseline, r))
-	})
+	}, events
 }
+
+// alertBlocks are the details; course is how the incidents went on, nil in the first message.
+func alertBlocks(a watch.Alert, events []event, r room, course map[string]watch.Course) []block {
+	return slices.Concat(poolBlocks(a, events, r, course), blindBlocks(a, r), sightedBlocks(a, r), baselineBlocks(a.Baseline, r))
+}
+
+// mention is who must be mentioned; "" for nobody.
+func (s Style) mention(a watch.Alert) string {
+	if s.Mention != "" && slices.ContainsFunc(a.Pools, func(p watch.PoolNews) bool { return p.Fell(s.MentionAt) }) {
+		return s.Mention
+	}
+	return ""
+}
+
+// muchPercent is from how many percent of its weight lost a load balancer's news is red, and not only orange.
+const muchPercent = 50
+
+func much(lost, all int) bool { return all > 0 && lost*100 >= muchPercent*all }
 
 // testMessage says that alerts will arrive where it is read.
 func testMessage(now time.Time) Message {
@@ -70,26 +141,37 @@ func testMessage(now time.Time) Message {
 	})
 }
 
-func alertLook(a watch.Alert) look {
-	c, _ := a.Totals()
+func alertLook(a watch.Alert, events []event, n map[watch.Kind]int) look {
+	lost := func(i int, p watch.PoolNews) bool {
+		bad := len(p.Changes) < p.Counts.Total() || slices.ContainsFunc(events, func(e event) bool {
+			return (e.kind == watch.LeftRunning || e.kind == watch.Removed) && slices.Contains(e.pools, i)
+		})
+		return bad && much(p.Lost())
+	}
+	red := len(deadPools(a)) > 0
+	for i, p := range a.Pools {
+		red = red || lost(i, p)
+	}
 	switch {
-	case c.LeftRunning > 0, len(deadPools(a)) > 0:
+	case red:
 		return look{"red_circle", "#a30200"}
-	case c.Removed > 0:
+	case n[watch.LeftRunning] > 0:
+		return look{"large_orange_circle", "#e8912d"}
+	case n[watch.Removed] > 0:
 		return look{"large_yellow_circle", "#daa038"}
 	case len(a.Blind)+a.MoreBlind > 0:
 		return look{"warning", "#daa038"}
-	case c.Added > 0:
+	case n[watch.Added]+n[replaced]+n[cameAndWent] > 0:
 		return look{"large_blue_circle", "#439fe0"}
-	case c.Recovered > 0, len(a.Sighted)+a.MoreSighted > 0:
+	case n[watch.Recovered]+n[wasOut]+n[wasUnbound] > 0, len(a.Sighted)+a.MoreSighted > 0:
 		return look{"large_green_circle", "#2eb886"}
 	default:
 		return look{"eyes", "#439fe0"}
 	}
 }
 
-// alertTitle says everything the alert is about, the worst first.
-func alertTitle(a watch.Alert) string {
+// alertTitle says everything the alert is about, the worst first; with capacity, also how one load balancer stands.
+func alertTitle(a watch.Alert, events []event, counts map[watch.Kind]int, capacity bool) string {
 	var parts []string
 	// say adds a part that begins with a word of ours, which is capital at the beginning of the title.
 	say := func(word, rest string) {
@@ -98,9 +180,8 @@ func alertTitle(a watch.Alert) string {
 		}
 		parts = append(parts, word+rest)
 	}
-	changes := changesTitle(a)
-	c, _ := a.Totals()
-	serious := c.LeftRunning+c.Removed > 0
+	changes := changesTitle(a, events, counts, capacity)
+	serious := counts[watch.LeftRunning]+counts[watch.Removed] > 0
 	if changes != "" && serious {
 		parts = append(parts, changes)
 	}
@@ -132,29 +213,52 @@ func oneOrMany[T any](n int, s []T, clb func(T) watch.CLB) string {
 }
 
 // changesTitle says what happened to backends; "" if nothing did.
-func changesTitle(a watch.Alert) string {
-	c, clbs := a.Totals()
+func changesTitle(a watch.Alert, events []event, n map[watch.Kind]int, capacity bool) string {
+	_, clbs := a.Totals()
 	if clbs == 0 {
 		return ""
 	}
 	where := oneOrMany(clbs, a.Pools, func(p watch.PoolNews) watch.CLB { return p.CLB })
-	if c.Total() == 1 && len(a.Pools) == 1 && len(a.Pools[0].Changes) == 1 {
-		ch := a.Pools[0].Changes[0]
-		return report.BackendName(ch.Backend) + " " + changeTitle(ch, where) + noneRunning(a)
+	total := 0
+	for _, k := range n {
+		total += k
 	}
-	if kinds := kindsOf(c); len(kinds) == 1 {
-		return report.Plural(c.Total(), "backend") + " " + word(kinds[0]) + preposition(kinds[0]) + where + noneRunning(a)
+	after := ""
+	if capacity {
+		after = capacityAfter(a)
 	}
-	return strings.Join(counted(c), ", ") + " on " + where + noneRunning(a)
+	if total == 1 && len(events) == 1 && len(events[0].pools) == clbs {
+		return report.BackendName(events[0].b) + " " + eventTitle(events[0], where) + after
+	}
+	var kinds []watch.Kind
+	for _, k := range slices.SortedFunc(maps.Keys(rank), func(k, o watch.Kind) int { return cmp.Compare(rank[k], rank[o]) }) {
+		if n[k] > 0 {
+			kinds = append(kinds, k)
+		}
+	}
+	if len(kinds) == 1 {
+		return report.Plural(total, "backend") + " " + word(kinds[0]) + preposition(kinds[0]) + where + after
+	}
+	var says []string
+	for _, k := range kinds {
+		says = append(says, fmt.Sprintf("%d %s", n[k], word(k)))
+	}
+	return strings.Join(says, ", ") + " on " + where + after
 }
 
-func changeTitle(ch watch.Change, where string) string {
-	s := word(ch.Kind) + preposition(ch.Kind) + where
-	switch ch.Kind {
+func eventTitle(e event, where string) string {
+	s := word(e.kind) + preposition(e.kind) + where
+	switch e.kind {
 	case watch.LeftRunning, watch.Added:
-		return s + ": " + ch.Backend.Status.String()
+		return s + ": " + e.b.Status.String()
+	case replaced:
+		if !e.b.Running() {
+			return s + ": " + e.b.Status.String()
+		}
+	case wasOut:
+		return "was out for " + duration(e.at.Sub(e.out.Since)) + " on " + where + ", and is back"
 	case watch.Recovered:
-		if out := outFor(ch); out != "" {
+		if out := outFor(e); out != "" {
 			return s + " " + out
 		}
 	}
@@ -169,6 +273,26 @@ func preposition(k watch.Kind) string {
 		return " to "
 	}
 	return " on "
+}
+
+// capacityAfter adds to a title what is left: of one load balancer how much runs, of several those where nothing does.
+func capacityAfter(a watch.Alert) string {
+	if none := noneRunning(a); none != "" {
+		return none
+	}
+	if _, clbs := a.Totals(); clbs != 1 || len(a.Pools) != 1 || a.Pools[0].Total == 0 {
+		return ""
+	}
+	p := a.Pools[0]
+	switch {
+	case p.Running == p.Total && p.Counts.LeftRunning+p.Counts.Recovered > 0 && p.Total > 1:
+		return fmt.Sprintf(", all %d running", p.Total)
+	case p.Running == p.Total && p.Counts.Removed > p.Counts.Added:
+		return fmt.Sprintf(", %d left", p.Total)
+	case p.Running == p.Total:
+		return ""
+	}
+	return fmt.Sprintf(", %d of %d running", p.Running, p.Total)
 }
 
 // noneRunning adds to a title what makes an outage of a change: load balancers that lost their last running backend.
@@ -201,40 +325,19 @@ func deadPools(a watch.Alert) []watch.PoolNews {
 	})
 }
 
-// kindsOf are the kinds there are any changes of, worst first.
-func kindsOf(c watch.Counts) []watch.Kind {
-	all := []watch.Kind{watch.LeftRunning, watch.Removed, watch.Added, watch.Recovered}
-	return slices.DeleteFunc(all, func(k watch.Kind) bool { return countOf(c, k) == 0 })
-}
-
-func countOf(c watch.Counts, k watch.Kind) int {
-	switch k {
-	case watch.LeftRunning:
-		return c.LeftRunning
-	case watch.Removed:
-		return c.Removed
-	case watch.Added:
-		return c.Added
-	default:
-		return c.Recovered
-	}
-}
-
 // word is a kind where it is counted or part of a sentence: "2 left running" would be read as "2 still run".
 func word(k watch.Kind) string {
-	if k == watch.LeftRunning {
+	switch k {
+	case watch.LeftRunning:
 		return "stopped running"
+	case cameAndWent:
+		return "added and removed again"
+	case wasUnbound:
+		return "removed and added again"
+	case wasOut:
+		return "out and back"
 	}
 	return string(k)
-}
-
-// counted says how many changes there are of each kind, such as "2 removed", worst first.
-func counted(c watch.Counts) []string {
-	var says []string
-	for _, k := range kindsOf(c) {
-		says = append(says, fmt.Sprintf("%d %s", countOf(c, k), word(k)))
-	}
-	return says
 }
 
 // alertCLBs are the load balancers the alert names, in order.
@@ -305,101 +408,243 @@ func regionsOf(clbs []watch.CLB) string {
 	return strings.Join(all, ", ")
 }
 
+// scene is what happened to the same load balancers.
+type scene struct {
+	pools  []int
+	events []event
+}
+
+// scenes groups events by the load balancers they are on, in the order of the first of those, the shared ones first.
+func scenes(a watch.Alert, events []event) []scene {
+	var all []scene
+	for i := range a.Pools {
+		for _, e := range events {
+			if e.pools[0] != i {
+				continue
+			}
+			at := slices.IndexFunc(all, func(s scene) bool { return slices.Equal(s.pools, e.pools) })
+			if at < 0 {
+				at, all = len(all), append(all, scene{pools: e.pools})
+			}
+			all[at].events = append(all[at].events, e)
+		}
+		if !slices.ContainsFunc(all, func(s scene) bool { return slices.Contains(s.pools, i) }) {
+			all = append(all, scene{pools: []int{i}}) // its changes were cut
+		}
+	}
+	slices.SortStableFunc(all, func(s, o scene) int {
+		return cmp.Or(cmp.Compare(s.pools[0], o.pools[0]), cmp.Compare(len(o.pools), len(s.pools)))
+	})
+	return all
+}
+
 // poolBlocks tell what happened on each load balancer.
-func poolBlocks(a watch.Alert, r room) []block {
+func poolBlocks(a watch.Alert, events []event, r room, course map[string]watch.Course) []block {
 	c, clbs := a.Totals()
 	if clbs == 0 {
 		return nil
 	}
-	shown := min(r.pools, len(a.Pools))
 	var blocks []block
+	headed := make(map[int]bool)
 	if c.Total() > massChanges || clbs > massPools {
+		shown := min(r.pools, len(a.Pools))
 		blocks = []block{{pre(massTable(a, shown))}}
+		for i := range shown {
+			headed[i] = true
+		}
 	} else {
-		for _, p := range a.Pools[:shown] {
-			blocks = append(blocks, poolBlock(p, a, r.lines))
+		for _, s := range scenes(a, events) {
+			if len(headed) < r.pools || headed[s.pools[0]] {
+				blocks = append(blocks, sceneBlock(s, a, r, headed, course))
+			}
 		}
 	}
-	if more := clbs - shown; more > 0 {
-		for _, p := range a.Pools[:shown] {
-			c = c.Plus(watch.Counts{LeftRunning: -p.Counts.LeftRunning, Removed: -p.Counts.Removed, Added: -p.Counts.Added, Recovered: -p.Counts.Recovered})
+	if more := clbs - len(headed); more > 0 {
+		left := a.More.Counts
+		for i, p := range a.Pools {
+			if !headed[i] {
+				left = left.Plus(p.Counts)
+			}
 		}
-		blocks = append(blocks, block{line(text(fmt.Sprintf("… and %s with %s", report.Plural(more, "more load balancer"), report.Plural(c.Total(), "change"))))})
+		blocks = append(blocks, block{line(text(fmt.Sprintf("… and %s with %s", report.Plural(more, "more load balancer"), report.Plural(left.Total(), "change"))))})
 	}
 	return blocks
 }
 
-func poolBlock(p watch.PoolNews, a watch.Alert, room int) block {
-	head := append(named(p.CLB), text(fmt.Sprintf("  ·  %s  ·  %d of %d running", strings.Join(counted(p.Counts), " · "), p.Running, p.Total)))
-	worse := p.Counts.LeftRunning+p.Counts.Removed > 0
-	switch {
-	case p.Total == 0 && worse:
-		head = append(head, bold("  ·  no backends left"))
-	case p.Running == 0 && p.Total > 0:
-		head = append(head, bold("  ·  none running"))
-	case p.Running == 1 && worse:
-		head = append(head, bold("  ·  last one running"))
+// maxShared is how many load balancers that share an event are shown with how they stand; the others are counted.
+const maxShared = 6
+
+func sceneBlock(s scene, a watch.Alert, r room, headed map[int]bool, course map[string]watch.Course) block {
+	var b block
+	cut := 0 // changes that the alert has no room to name
+	for n, i := range s.pools {
+		p := a.Pools[i]
+		switch {
+		case n >= min(maxShared, r.pools) && n > 0:
+		case headed[i]:
+			b = append(b, line(named(p.CLB)...))
+		default:
+			b = append(b, poolLine(p, course))
+			cut += p.Counts.Total() - len(p.Changes)
+		}
+		headed[i] = true
 	}
-	b := block{line(head...)}
-	shown := min(room, len(p.Changes))
-	var rows [][]string
-	for _, ch := range p.Changes[:shown] {
-		rows = append(rows, []string{string(ch.Kind), report.BackendName(ch.Backend), report.Address(ch.Backend), detail(ch, a)})
+	if more := len(s.pools) - len(b); more > 0 {
+		b = append(b, line(text(fmt.Sprintf("and %s", report.Plural(more, "more load balancer")))))
 	}
-	lines := report.Columns(rows, 4)
-	if more := p.Counts.Total() - shown; more > 0 {
-		lines = append(lines, fmt.Sprintf("… and %s", report.Plural(more, "more change")))
+	shown := s.events[:min(r.lines, len(s.events))]
+	for len(shown) > 0 {
+		head := heading(shown[0], a)
+		n := 1
+		for n < len(shown) && shown[n].kind == shown[0].kind && slices.Equal(heading(shown[n], a), head) {
+			n++
+		}
+		var rows [][]string
+		for _, e := range shown[:n] {
+			rows = append(rows, row(e))
+		}
+		if lines := report.Columns(rows, 2); n == 1 {
+			b = append(b, line(append([]span{{text: lines[0], code: true}, text("  ")}, head...)...))
+		} else {
+			b = append(b, line(head...), pre(lines))
+		}
+		shown = shown[n:]
 	}
-	if len(lines) > 0 {
-		b = append(b, pre(lines))
+	if more := len(s.events) - min(r.lines, len(s.events)) + cut; more > 0 {
+		b = append(b, line(text(fmt.Sprintf("… and %s", report.Plural(more, "more change")))))
 	}
 	return b
 }
 
-// detail is what the columns do not say about a change.
-func detail(ch watch.Change, a watch.Alert) string {
-	var says []string
-	switch ch.Kind {
+// poolLine says how a load balancer stands: after the news or, where its incident went on since, now.
+func poolLine(p watch.PoolNews, course map[string]watch.Course) part {
+	says := append(named(p.CLB), text("  ·  "))
+	c, followed := course[p.CLB.Key()]
+	switch {
+	case !followed:
+		lost, all := p.Lost()
+		how := "out"
+		if p.Counts.Removed > 0 {
+			how = "lost"
+		}
+		return line(append(says, capacityOf(p.Capacity, lost, all, how, p.Counts.LeftRunning+p.Counts.Removed > 0)...)...)
+	case !c.Over.IsZero():
+		return line(append(says, text(fmt.Sprintf("%d of %d running  ·  out ", c.Running, c.Total)), date(c.Since), text(" – "), clock(c.Over),
+			text(" ("+duration(c.Over.Sub(c.Since))+")"))...)
+	}
+	lost, all := c.Lost()
+	says = append(append(says, text("now ")), capacityOf(c.Capacity, lost, all, "out", true)...)
+	if n := c.Later.Total(); n > 0 {
+		says = append(says, text("  ·  "+report.Plural(n, "later change")+" in the thread"))
+	}
+	return line(says...)
+}
+
+// capacityOf says how much runs, how much of the weight does not and, in words, when it is the last one or none.
+func capacityOf(c watch.Capacity, lost, all int, how string, bad bool) []span {
+	s := fmt.Sprintf("%d of %d running", c.Running, c.Total)
+	if lost > 0 && c.Running > 0 {
+		s += ", " + percent(lost, all) + " of weight " + how
+	}
+	says := []span{text(s)}
+	switch {
+	case c.Total == 0 && bad:
+		says = append(says, bold("  ·  no backends left"))
+	case c.Running == 0 && c.Total > 0:
+		says = append(says, bold("  ·  none running"))
+	case c.Running == 1 && bad && c.Total > 0:
+		says = append(says, bold("  ·  last one running"))
+	}
+	return says
+}
+
+// percent is a share that is neither nothing nor all unless it is.
+func percent(part, all int) string {
+	switch p := (part*100 + all/2) / all; {
+	case p == 0:
+		return "less than 1 %"
+	case p == 100 && part < all:
+		return "more than 99 %"
+	default:
+		return fmt.Sprintf("%d %%", p)
+	}
+}
+
+// heading says what happened and why, and when if that was not just now.
+func heading(e event, a watch.Alert) []span {
+	s := string(e.kind)
+	switch e.kind {
 	case watch.LeftRunning, watch.Added:
-		says = append(says, ch.Backend.Status.String())
+		s += ": " + why(e.b.Status)
 	case watch.Removed:
-		if !ch.Backend.Running() && ch.Backend.Status != 0 {
-			says = append(says, "was "+ch.Backend.Status.String())
+		if !e.b.Running() && e.b.Status != 0 {
+			s += ", was " + e.b.Status.String()
 		}
+	case replaced:
+		if !e.b.Running() {
+			s += ": " + why(e.b.Status)
+		}
+	case wasOut:
+		// It is told late, or it would have been told in two messages.
+		return []span{bold("left running and recovered"), text(", out for " + duration(e.at.Sub(e.out.Since)) + ": "), date(e.out.Since), text(" – "), clock(e.at)}
 	case watch.Recovered:
-		if out := outFor(ch); out != "" {
-			says = append(says, out)
+		if out := outFor(e); out != "" {
+			s += " " + out
 		}
-		says = append(says, "was "+ch.Was.String())
+		s += ", was " + e.was.String()
 	}
-	// No clock here: preformatted text cannot show it in the reader's zone, as the line below the title does.
-	ago, gap := a.To.Sub(ch.At), !ch.After.IsZero()
-	switch merged := ago >= time.Minute; {
-	case merged && gap:
-		says = append(says, duration(ago)+" to "+duration(a.To.Sub(ch.After))+" earlier")
-	case merged:
-		says = append(says, duration(ago)+" earlier")
-	case gap:
-		says = append(says, "some time in the "+duration(ch.At.Sub(ch.After))+" before")
+	kind, rest := s[:len(e.kind)], s[len(e.kind):]
+	says := []span{bold(kind)}
+	if rest != "" {
+		says = append(says, text(rest))
 	}
-	return strings.Join(says, ", ")
+	switch {
+	case !e.after.IsZero():
+		says = append(says, text(", some time between "), date(e.after), text(" and "), date(e.at))
+	case a.To.Sub(e.at) >= time.Minute:
+		says = append(says, text(", seen "), date(e.at))
+	}
+	return says
+}
+
+// why is a status in words, and what is to be expected of it.
+func why(s watch.Status) string {
+	switch s {
+	case 5, 6:
+		return s.String() + ": will not come back"
+	case 7, 8:
+		return s.String() + ": usually minutes"
+	}
+	return s.String()
+}
+
+// row is which backend it is.
+func row(e event) []string {
+	name := report.BackendName(e.b)
+	if e.kind == replaced {
+		if old := report.BackendName(e.old); old != name {
+			return []string{old + " → " + name, report.Address(e.b)}
+		}
+		return []string{name, report.Clean(e.old.ID, 20) + " → " + report.Clean(e.b.ID, 20)}
+	}
+	return []string{name, report.Address(e.b)}
 }
 
 // outFor says for how long a recovered backend was out; "" if that is not known.
-func outFor(ch watch.Change) string {
-	if ch.Out == nil {
+func outFor(e event) string {
+	if e.out == nil {
 		return ""
 	}
 	about := "after "
 	switch {
-	case ch.Out.AtLeast && ch.After.IsZero():
+	case e.out.AtLeast && e.after.IsZero():
 		about = "after at least "
-	case ch.Out.AtLeast:
+	case e.out.AtLeast:
 		about = "after about "
-	case !ch.After.IsZero():
+	case !e.after.IsZero():
 		about = "after at most "
 	}
-	return about + duration(ch.At.Sub(ch.Out.Since))
+	return about + duration(e.at.Sub(e.out.Since))
 }
 
 func duration(d time.Duration) string {
@@ -419,12 +664,19 @@ func duration(d time.Duration) string {
 // massTable says how the worst load balancers stand, and how many changes of the worst kind each has. The title counts all
 // kinds; a column for each would be too wide for a phone.
 func massTable(a watch.Alert, shown int) []string {
-	total, _ := a.Totals()
-	kind := append(kindsOf(total), watch.LeftRunning)[0] // stored news without a change must not end a tick
-	head, _, _ := strings.Cut(word(kind), " ")
+	c, _ := a.Totals()
+	head, count := "recovered", func(c watch.Counts) int { return c.Recovered }
+	switch {
+	case c.LeftRunning > 0:
+		head, count = "stopped", func(c watch.Counts) int { return c.LeftRunning }
+	case c.Removed > 0:
+		head, count = "removed", func(c watch.Counts) int { return c.Removed }
+	case c.Added > 0:
+		head, count = "added", func(c watch.Counts) int { return c.Added }
+	}
 	rows := [][]string{append(tableHead(), head)}
 	for _, p := range a.Pools[:shown] {
-		rows = append(rows, append(tableRow(p.CLB, p.Running, p.Total), fmt.Sprint(countOf(p.Counts, kind))))
+		rows = append(rows, append(tableRow(p.CLB, p.Running, p.Total), fmt.Sprint(count(p.Counts))))
 	}
 	return report.Columns(rows, 1)
 }
@@ -453,7 +705,7 @@ func blindBlocks(a watch.Alert, r room) []block {
 		var b block
 		for _, l := range lines[:min(room, len(lines))] {
 			b = append(b, blindLine(l, room))
-			left -= len(l)
+			left -= min(len(l), room)
 		}
 		if why := report.Clean(alike[0].Why, maxText); why != "" {
 			b = append(b, pre([]string{why}))
@@ -497,8 +749,8 @@ func blindLine(together []watch.Blind, room int) part {
 			}
 			says = append(says, named(o.CLB)[0])
 		}
-		if more := len(together) - room; more > 0 {
-			says = append(says, text(fmt.Sprintf(" and %d more", more)))
+		if len(together) > room {
+			says = append(says, text(" and others")) // counted once, at the end
 		}
 	}
 	failed := "the reading failed"
@@ -569,147 +821,4 @@ func baselineBlocks(base *watch.Baseline, r room) []block {
 		lines = append(lines, fmt.Sprintf("… and %s", report.Plural(more, "more load balancer")))
 	}
 	return []block{append(b, pre(lines))}
-}
-
-// ReportMessage is the message that tells a report: what is not running and what could not be read, then the load
-// balancers, the worst first, as far as there is room.
-func ReportMessage(r report.Report) Message {
-	_, _, unread := r.Totals()
-	rank := func(p report.Pool) int {
-		switch {
-		case p.Err != "":
-			return 0
-		case p.Running == 0:
-			return 1
-		default:
-			return 2
-		}
-	}
-	pools := slices.Clone(r.Pools)
-	slices.SortStableFunc(pools, func(a, b report.Pool) int {
-		return cmp.Or(cmp.Compare(rank(a), rank(b)), cmp.Compare(b.Backends-b.Running, a.Backends-a.Running))
-	})
-	var clbs []watch.CLB
-	out := 0
-	for _, p := range pools {
-		clbs = append(clbs, p.CLB)
-		out += len(p.NotRunning)
-	}
-	read := "read " + dateMark(r.At)
-	if r.Took >= 1 {
-		read += fmt.Sprintf(" in %.1f s", r.Took)
-	}
-	if unread > 0 {
-		read += fmt.Sprintf("  ·  %d of %s read", len(pools)-unread, report.Plural(len(pools), "load balancer"))
-	}
-	p := page{look: reportLook(r), title: r.Summary(), url: linkFor(clbs, 0), context: []string{regionsOf(clbs), read}}
-	return p.message(func(room room) []block {
-		var blocks []block
-		if note := report.Clean(r.Note, maxText+100); note != "" {
-			blocks = append(blocks, block{line(bold("Note"), text("  "+note))})
-		}
-		return slices.Concat(blocks, notRunningBlocks(r, pools, room, out), unreadBlocks(pools, room, unread), standBlocks(pools, room))
-	})
-}
-
-func reportLook(r report.Report) look {
-	var dead, unread, out bool
-	for _, p := range r.Pools {
-		switch {
-		case p.Err != "":
-			unread = true
-		case p.Backends > 0 && p.Running == 0:
-			dead = true
-		case p.Backends == 0 || p.Running < p.Backends:
-			out = true
-		}
-	}
-	switch {
-	case dead:
-		return look{"red_circle", "#a30200"}
-	case unread || r.Note != "":
-		return look{"warning", "#daa038"}
-	case out:
-		return look{"large_yellow_circle", "#daa038"}
-	default:
-		return look{"large_green_circle", "#2eb886"}
-	}
-}
-
-func notRunningBlocks(r report.Report, pools []report.Pool, room room, out int) []block {
-	if out == 0 {
-		return nil
-	}
-	var rows [][]string
-	for _, p := range pools {
-		for _, b := range p.NotRunning {
-			if len(rows) < min(room.lines, 20) {
-				rows = append(rows, []string{report.Name(p.CLB), report.BackendName(b), report.Address(b), b.Status.String(), outSince(b.Out, r.At)})
-			}
-		}
-	}
-	lines := report.Columns(rows, 5)
-	if more := out - len(rows); more > 0 {
-		lines = append(lines, fmt.Sprintf("… and %d more not running", more))
-	}
-	return []block{{line(bold(fmt.Sprintf("Not running (%d)", out))), pre(lines)}}
-}
-
-// outSince says for how long a backend is not running; "" if that is not known.
-func outSince(o *watch.Out, now time.Time) string {
-	if o == nil {
-		return ""
-	}
-	about := "for "
-	if o.AtLeast {
-		about = "for at least "
-	}
-	return about + duration(now.Sub(o.Since))
-}
-
-func unreadBlocks(pools []report.Pool, room room, unread int) []block {
-	if unread == 0 {
-		return nil
-	}
-	var blocks []block
-	for _, p := range pools[:min(unread, room.pools)] {
-		b := block{line(append(named(p.CLB), text("  ·  cannot be read"))...), pre([]string{cmp.Or(report.Clean(p.Err, maxText), "(no reason given)")})}
-		if do := report.Clean(p.Do, maxText); do != "" {
-			b = append(b, line(bold("What to do"), text("  "+do)))
-		}
-		blocks = append(blocks, b)
-	}
-	if more := unread - len(blocks); more > 0 {
-		blocks = append(blocks, block{line(text(fmt.Sprintf("… and %s that cannot be read", report.Plural(more, "more load balancer"))))})
-	}
-	return blocks
-}
-
-func standBlocks(pools []report.Pool, room room) []block {
-	if len(pools) == 1 && pools[0].Err == "" {
-		p, says := pools[0], "  ·  no backends"
-		if p.Backends > 0 {
-			says = fmt.Sprintf("  ·  %d of %d running", p.Running, p.Backends)
-		}
-		return []block{{line(append(named(p.CLB), text(says))...)}}
-	}
-	rows := [][]string{tableHead()}
-	left := 0
-	for _, p := range pools {
-		switch {
-		case p.Err != "":
-		case len(rows) > room.pools:
-			left++
-		default:
-			rows = append(rows, tableRow(p.CLB, p.Running, p.Backends))
-		}
-	}
-	if len(rows) == 1 {
-		return nil
-	}
-	lines := report.Columns(rows, 1)
-	if left > 0 {
-		lines = append(lines, fmt.Sprintf("… and %s", report.Plural(left, "more load balancer")))
-	}
-	return []block{{pre(lines)}}
 }

@@ -3,9 +3,9 @@ package notifier
 import (
 	"bytes"
 	"encoding/json"
-	"errors"
 	"flag"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -15,7 +15,6 @@ import (
 	"unicode"
 	"unicode/utf8"
 
-	"clbwatch/internal/report"
 	"clbwatch/internal/watch"
 )
 
@@ -48,20 +47,31 @@ func recovered(name, ip string, was watch.Status, out *watch.Out) watch.Change {
 	return watch.Change{Kind: watch.Recovered, At: at(4, 53), Was: was, Out: out, Backend: watch.Backend{ID: "ins-" + name, Name: name, LanIP: ip, Status: watch.Running}}
 }
 
+// news has so many backends running of so many, each of weight 10.
 func news(c watch.CLB, running, total int, changes ...watch.Change) watch.PoolNews {
-	p := watch.PoolNews{CLB: c, Running: running, Total: total, Changes: changes}
+	p := watch.PoolNews{CLB: c, Changes: changes}
+	before := watch.Capacity{Running: running, Total: total}
 	for _, ch := range changes {
 		switch ch.Kind {
 		case watch.LeftRunning:
 			p.Counts.LeftRunning++
+			before.Running++
 		case watch.Removed:
 			p.Counts.Removed++
+			before.Total++
+			before.Running++
 		case watch.Added:
 			p.Counts.Added++
+			before.Total--
+			before.Running--
 		case watch.Recovered:
 			p.Counts.Recovered++
+			before.Running--
 		}
 	}
+	p.Capacity = watch.Capacity{Running: running, Total: total, Weight: 10 * total, Serving: 10 * running}
+	before.Weight, before.Serving = 10*before.Total, 10*before.Running
+	p.Before, p.Out = &before, total-running
 	return p
 }
 
@@ -74,9 +84,9 @@ func alert(pools ...watch.PoolNews) watch.Alert {
 func crowd(n int, c watch.Counts) watch.Alert {
 	a := alert()
 	for i := range n {
-		p := watch.PoolNews{CLB: clb(fmt.Sprintf("prod-svc-%03d", i), fmt.Sprintf("lb-%08x", 0xabc000+7919*i)), Counts: c, Running: 34, Total: 70}
-		if i == 7 {
-			p.Running = 0
+		p := watch.PoolNews{CLB: clb(fmt.Sprintf("prod-svc-%03d", i), fmt.Sprintf("lb-%08x", 0xabc000+7919*i)), Counts: c, Capacity: watch.Capacity{Running: 34, Total: 70, Weight: 700, Serving: 340}}
+		if i == 0 { // the worst comes first, as watch orders them
+			p.Running, p.Serving = 0, 0
 		}
 		for j := 0; j < c.Total() && (c.Total() < 10 || j < 6); j++ {
 			name, ip := fmt.Sprintf("svc-%03d-%02d", i, j), fmt.Sprintf("10.0.%d.%d", i, 10+j)
@@ -178,40 +188,78 @@ func alerts() map[string]watch.Alert {
 	}
 }
 
-func reports() map[string]report.Report {
-	small := report.Report{At: at(4, 53), Took: 0.3, Pools: []report.Pool{{CLB: web, Backends: 12, Running: 10, NotRunning: []watch.Backend{
-		{ID: "ins-1", Name: "web-07", LanIP: "10.0.3.17", Status: 4, Out: &watch.Out{Since: at(4, 41)}},
-		{ID: "ins-2", Name: "数据库-11", LanIP: "10.0.3.121", Status: 9, Out: &watch.Out{Since: at(4, 53).Add(-72 * time.Hour), AtLeast: true}},
-	}}}}
-	return map[string]report.Report{
-		"report-small":     small,
-		"report-all-well":  {At: at(4, 53), Took: 0.3, Pools: []report.Pool{{CLB: web, Backends: 12, Running: 12}, {CLB: api, Backends: 8, Running: 8}}},
-		"report-no-state":  report.New(at(4, 53), 300*time.Millisecond, []watch.Standing{{CLB: web, Backends: 12, Running: 12}}, errors.New("load state: open head-42.json: permission denied")),
-		"report-dead":      {At: at(4, 53), Took: 0.3, Pools: []report.Pool{{CLB: web, Backends: 12, Running: 12}, {CLB: api, Backends: 1, NotRunning: small.Pools[0].NotRunning[:1]}}},
-		"report-emptied":   {At: at(4, 53), Took: 0.3, Pools: []report.Pool{{CLB: clb("shop", "lb-byhpduqt")}}},
-		"report-200-on-12": stand(12, 200, 4, false),
-		"report-5000":      stand(50, 5000, 131, true),
+// later is a change that was seen so many minutes after 04:53.
+func later(ch watch.Change, minutes int) watch.Change {
+	ch.At = ch.At.Add(time.Duration(minutes) * time.Minute)
+	return ch
+}
+
+// stories are alerts in which changes come together.
+func stories() map[string]watch.Alert {
+	away := alert(news(web, 12, 12, left("web-07", "10.0.3.17", 4), later(recovered("web-07", "10.0.3.17", 4, &watch.Out{Since: at(4, 53)}), 5)))
+	away.To = at(4, 58)
+	other := added("web-07", "10.0.4.9")
+	other.Backend.ID = "ins-9o9ex9s1"
+	address := added("web-21", "10.0.3.121")
+	address.Backend.Status = 8
+	old := removed("web-07", "10.0.3.17")
+	old.Backend.ID = "ins-9o9ex9s0"
+	shared := left("web-07", "10.0.3.17", 6)
+	drained := left("web-11", "10.0.3.121", 4)
+	weights := alert(news(web, 9, 12, left("web-07", "10.0.3.17", 7), drained))
+	weights.Pools[0].Capacity = watch.Capacity{Running: 9, Total: 12, Weight: 100, Serving: 45}
+	weights.Pools[0].Before = &watch.Capacity{Running: 11, Total: 12, Weight: 100, Serving: 100}
+	return map[string]watch.Alert{
+		"replaced":      alert(news(web, 11, 12, old, removed("web-11", "10.0.3.121"), other, address)),
+		"one-replaced":  alert(news(web, 12, 12, old, other)),
+		"same-behind-3": alert(news(web, 11, 12, shared), news(api, 7, 8, shared, left("api-02", "10.0.5.5", 4)), news(clb("prod-admin", "lb-1qaz2wsx"), 1, 2, shared)),
+		"one-behind-3":  alert(news(web, 11, 12, shared), news(api, 7, 8, shared), news(clb("prod-admin", "lb-1qaz2wsx"), 1, 2, shared)),
+		"out-and-back":  away,
+		"weights":       weights,
+		"5000-on-50":    crowd(50, watch.Counts{LeftRunning: 60, Removed: 30, Added: 10}),
+		"eight-behind-10": func() watch.Alert {
+			a := alert()
+			for i := range 10 {
+				a.Pools = append(a.Pools, news(clb(fmt.Sprintf("svc-%02d", i), fmt.Sprintf("lb-00ab%04d", i)), 4, 5, shared))
+			}
+			return a
+		}(),
 	}
 }
 
-// stand is a report of n load balancers with so many backends, of which out do not run.
-func stand(n, backends, out int, unreadable bool) report.Report {
-	r := report.Report{At: at(4, 53), Took: 2.1}
-	for i := range n {
-		p := report.Pool{CLB: clb(fmt.Sprintf("svc-%02d", i), fmt.Sprintf("lb-00ab%04d", i)), Backends: backends / n}
-		if i < backends%n {
-			p.Backends++
-		}
-		for j := range out/n + min(1, max(0, out%n-i)) {
-			p.NotRunning = append(p.NotRunning, watch.Backend{ID: fmt.Sprintf("ins-%d-%d", i, j), Name: fmt.Sprintf("svc-%02d-node-%d", i, j), LanIP: fmt.Sprintf("10.0.%d.%d", i, j+9), Status: 4, Out: &watch.Out{Since: at(4, 41)}})
-		}
-		p.Running = p.Backends - len(p.NotRunning)
-		if unreadable && i == 9 {
-			p = report.Pool{CLB: p.CLB, Err: "LBNotFound (4000): load balancer not exist", Do: "check the id and its region in CLB_IDS"}
-		}
-		r.Pools = append(r.Pools, p)
+// threads are messages of one thread: its first message as it is edited, and replies.
+func threads() map[string]Message {
+	first := alerts()["one-down"]
+	capacity := func(running int) watch.Capacity {
+		return watch.Capacity{Running: running, Total: 12, Weight: 120, Serving: 10 * running}
 	}
-	return r
+	thread := func(a watch.Alert, course map[string]watch.Course) watch.Thread {
+		return watch.Thread{Receipt: watch.Receipt{Channel: "C024BE91L", TS: "1.2"}, Alert: a, Course: course}
+	}
+	open := thread(first, map[string]watch.Course{web.Key(): {Capacity: capacity(5), Since: at(4, 53), Later: watch.Counts{LeftRunning: 6}}})
+	over := thread(first, map[string]watch.Course{web.Key(): {Capacity: capacity(12), Since: at(4, 53), Over: at(5, 5), Later: watch.Counts{Recovered: 1}}})
+	two := thread(alerts()["six-on-two"], map[string]watch.Course{
+		web.Key(): {Capacity: capacity(12), Since: at(4, 53), Over: at(5, 5), Later: watch.Counts{Recovered: 2}},
+		api.Key(): {Capacity: watch.Capacity{Running: 6, Total: 8, Weight: 80, Serving: 60}, Since: at(4, 53)},
+	})
+	both := thread(alerts()["six-on-two"], map[string]watch.Course{
+		web.Key(): {Capacity: capacity(12), Since: at(4, 53), Over: at(5, 5), Later: watch.Counts{Recovered: 2}},
+		api.Key(): {Capacity: watch.Capacity{Running: 8, Total: 8, Weight: 80, Serving: 80}, Since: at(4, 53), Over: at(6, 0), Later: watch.Counts{Recovered: 1}},
+	})
+	worse := alert(news(web, 5, 12, left("web-01", "10.0.3.11", 9), left("web-02", "10.0.3.12", 9), left("web-03", "10.0.3.13", 9), left("web-04", "10.0.3.14", 9), left("web-05", "10.0.3.15", 9), left("web-06", "10.0.3.16", 9)))
+	back := alert(news(web, 12, 12, recovered("web-07", "10.0.3.17", 4, &watch.Out{Since: at(4, 41)})))
+	last := alert(news(api, 8, 8, recovered("api-02", "10.0.5.5", 5, &watch.Out{Since: at(3, 53)})))
+	mention := Style{Mention: "S024BE7LH", MentionAt: 50}
+	return map[string]Message{
+		"thread-open":      ThreadMessage(open),
+		"thread-resolved":  ThreadMessage(over),
+		"thread-half-over": ThreadMessage(two),
+		"thread-both-over": ThreadMessage(both),
+		"reply-worse":      ReplyMessage(open, worse, mention),
+		"reply-recovered":  ReplyMessage(over, back, mention),
+		"reply-last":       ReplyMessage(both, last, mention),
+		"mention":          AlertMessage(alerts()["none-running"], mention),
+	}
 }
 
 // TestMessages compares messages with what people looked at and found good. See one as Slack shows it with the
@@ -219,11 +267,12 @@ func stand(n, backends, out int, unreadable bool) report.Report {
 func TestMessages(t *testing.T) {
 	t.Parallel()
 	messages := map[string]Message{"test-message": testMessage(at(4, 53))}
+	maps.Copy(messages, threads())
 	for name, a := range alerts() {
-		messages[name] = AlertMessage(a)
+		messages[name] = AlertMessage(a, Style{})
 	}
-	for name, r := range reports() {
-		messages[name] = ReportMessage(r)
+	for name, a := range stories() {
+		messages[name] = AlertMessage(a, Style{})
 	}
 	for name, m := range messages {
 		t.Run(name, func(t *testing.T) {
@@ -269,22 +318,29 @@ func golden(t *testing.T, name string, got []byte) {
 func TestTitles(t *testing.T) {
 	t.Parallel()
 	all := alerts()
+	maps.Copy(all, stories())
 	for name, want := range map[string]string{
-		"one-down":         "web-07 stopped running on prod-web: shut down (4)",
+		"one-down":         "web-07 stopped running on prod-web: shut down (4), 11 of 12 running",
 		"six-on-two":       "3 stopped running, 1 removed, 2 added on 2 load balancers",
-		"removed":          "2 backends removed from prod-web",
-		"added":            "2 backends added to prod-web",
+		"removed":          "2 backends removed from prod-web, 9 left",
+		"added":            "2 backends added to prod-web, 13 of 14 running",
+		"replaced":         "2 backends replaced on prod-web, 11 of 12 running",
+		"one-replaced":     "web-07 replaced on prod-web",
+		"same-behind-3":    "2 backends stopped running on 3 load balancers",
+		"one-behind-3":     "web-07 stopped running on 3 load balancers: being returned (6)",
+		"out-and-back":     "web-07 was out for 5 min on prod-web, and is back, all 12 running",
+		"weights":          "2 backends stopped running on prod-web, 9 of 12 running",
 		"recovered":        "3 backends recovered on 2 load balancers",
 		"none-running":     "1 stopped running, 1 removed on 2 load balancers, none running on prod-web",
 		"emptied":          "web-07 removed from prod-web, no backends left",
 		"two-dead":         "2 removed, 1 added on 3 load balancers, none running on 2 of them",
-		"thousands":        "2160 stopped running, 2160 removed, 720 added on 120 load balancers, none running on prod-svc-007",
+		"thousands":        "2160 stopped running, 2160 removed, 720 added on 120 load balancers, none running on prod-svc-000",
 		"blind":            "Cannot read prod-web",
 		"baseline-first":   "Now watching 40 load balancers: 470 of 480 backends running",
 		"baseline-one-new": "Now watching search: 6 of 6 backends running",
 	} {
-		if got := alertTitle(all[name]); got != want {
-			t.Errorf("title of %s = %q, want %q", name, got, want)
+		if p, _ := alertPage(all[name], true); p.title != want {
+			t.Errorf("title of %s = %q, want %q", name, p.title, want)
 		}
 	}
 }
@@ -292,27 +348,21 @@ func TestTitles(t *testing.T) {
 func TestLooks(t *testing.T) {
 	t.Parallel()
 	looks := make(map[string]string)
-	for name, a := range alerts() {
-		looks[name] = alertLook(a).emoji
-	}
-	for name, r := range reports() {
-		looks[name] = reportLook(r).emoji
+	for _, all := range []map[string]watch.Alert{alerts(), stories()} {
+		for name, a := range all {
+			p, _ := alertPage(a, true)
+			looks[name] = p.emoji
+		}
 	}
 	for name, want := range map[string]string{
-		"one-down":        "red_circle",
-		"emptied":         "red_circle",
-		"two-dead":        "red_circle",
-		"removed":         "large_yellow_circle",
-		"blind":           "warning",
-		"added":           "large_blue_circle",
-		"recovered":       "large_green_circle",
-		"baseline-first":  "eyes",
-		"report-dead":     "red_circle",
-		"report-no-state": "warning",
-		"report-5000":     "warning",
-		"report-small":    "large_yellow_circle",
-		"report-emptied":  "large_yellow_circle",
-		"report-all-well": "large_green_circle",
+		"one-down":       "large_orange_circle",
+		"emptied":        "red_circle",
+		"two-dead":       "red_circle",
+		"removed":        "large_yellow_circle",
+		"blind":          "warning",
+		"added":          "large_blue_circle",
+		"recovered":      "large_green_circle",
+		"baseline-first": "eyes",
 	} {
 		if got := looks[name]; got != want {
 			t.Errorf("%s looks like %s, want %s", name, got, want)
@@ -328,7 +378,7 @@ func TestWhatCannotBeReadIsToldTogether(t *testing.T) {
 		return b
 	}
 	m := AlertMessage(watch.Alert{To: at(4, 53), MoreBlind: 3, Blind: []watch.Blind{
-		failed("a", at(4, 43), "wait"), failed("b", at(4, 40), "wait"), failed("c", at(4, 43), "hurry"), failed("d", at(4, 43), "wait")}})
+		failed("a", at(4, 43), "wait"), failed("b", at(4, 40), "wait"), failed("c", at(4, 43), "hurry"), failed("d", at(4, 43), "wait")}}, Style{})
 	_, got, _ := strings.Cut(m.Plain, "\n\n")
 	want := strings.Join([]string{"• a, d  ·  cannot be read since 2026-11-23 04:43 UTC, ", "• b  lb-b  ·  cannot be read since 2026-11-23 04:40 UTC, ",
 		"Describe", "• What it means  ", "• What to do  wait", "", "• c  lb-c  ·  cannot be read since 2026-11-23 04:43 UTC, ", "Describe", "• What to do  hurry", "",
@@ -350,25 +400,25 @@ func TestWhatIsCutIsCounted(t *testing.T) {
 	cut := alert(news(web, 3, 12, left("web-07", "10.0.3.17", 4), left("web-11", "10.0.3.121", 4)))
 	cut.Pools[0].Counts = watch.Counts{LeftRunning: 9, Added: 2}
 	cut.More = watch.More{CLBs: 2, Counts: watch.Counts{Removed: 5}}
-	m := AlertMessage(cut)
+	m := AlertMessage(cut, Style{})
 	for _, want := range []string{"9 stopped running, 5 removed, 2 added on 3 load balancers", "… and 9 more changes", "… and 2 more load balancers with 5 changes"} {
 		if !bytes.Contains(posted(t, m), []byte(want)) || !strings.Contains(m.Plain, want) {
 			t.Errorf("the message does not say %q:\n%s", want, m.Plain)
 		}
 	}
-	if m := AlertMessage(alerts()["thousands"]); !strings.Contains(m.Plain, "… and 105 more load balancers with 4410 changes") {
+	if m := AlertMessage(alerts()["thousands"], Style{}); !strings.Contains(m.Plain, "… and 105 more load balancers with 4410 changes") {
 		t.Errorf("mass message:\n%s", m.Plain)
 	}
 }
 
 func TestTablesFitAPhone(t *testing.T) {
 	t.Parallel()
-	m, base, r := crowd(20, watch.Counts{LeftRunning: 3, Removed: 2, Added: 1}), alerts()["baseline-first"], stand(20, 2000, 60, false)
+	m, base := crowd(20, watch.Counts{LeftRunning: 3, Removed: 2, Added: 1}), alerts()["baseline-first"]
 	for i := range 16 {
-		m.Pools[i].CLB.Label, r.Pools[i].CLB.Label = "sixteen-cells-xx", "sixteen-cells-xx"
+		m.Pools[i].CLB.Label = "sixteen-cells-xx"
 	}
 	base.Baseline.Pools[0].CLB.Label = "sixteen-cells-xx"
-	for _, got := range []string{AlertMessage(m).Plain, AlertMessage(base).Plain, ReportMessage(r).Plain} {
+	for _, got := range []string{AlertMessage(m, Style{}).Plain, AlertMessage(base, Style{}).Plain} {
 		_, table, _ := strings.Cut(got, "\nload balancer")
 		if !strings.Contains(table, "sixteen-cells-xx") {
 			t.Errorf("no table in:\n%s", got)
@@ -415,7 +465,7 @@ func TestInert(t *testing.T) {
 
 // markup is what would mean something to Slack in mrkdwn; ours is taken out before.
 var (
-	ours   = regexp.MustCompile("<!date\\^-?[0-9]+\\^\\{date_short_pretty\\} \\{time\\}\\|[0-9: UTC-]+>|`[A-Za-z0-9-]+`|^:[a-z_]+: ")
+	ours   = regexp.MustCompile("<!date\\^-?[0-9]+\\^\\{date_short_pretty\\} \\{time\\}\\|[0-9: UTC-]+>|`[A-Za-z0-9-]+`|^:[a-z_]+: | <!subteam\\^S024BE7LH>\n?$")
 	markup = regexp.MustCompile("[<>*~`@#]|&(?:[^alg]|$)|:[^ \n]+:|://|[^A-Za-z0-9]_|_[^A-Za-z0-9]|\\.[A-Za-z]")
 )
 
@@ -486,6 +536,10 @@ func checkMessage(t *testing.T, m Message) {
 				checkLiteral(t, v["text"])
 			case "text":
 				checkLiteral(t, v["text"])
+			case "usergroup":
+				if v["usergroup_id"] != "S024BE7LH" {
+					t.Fatalf("%v is mentioned", v)
+				}
 			case "mrkdwn":
 				checkMrkdwn(t, v["text"].(string))
 				if v["verbatim"] != true || len(v["text"].(string)) > 3000 {
@@ -534,7 +588,7 @@ func FuzzAlertMessage(f *testing.F) {
 		b := &watch.Baseline{CLBs: n, Backends: n, Running: n}
 		for i := range int(pools) {
 			c := watch.CLB{Region: []string{"ap-guangzhou", label, name}[i%3], ID: fmt.Sprint(label, i), Label: []string{name, label, ""}[i%3]}
-			p := watch.PoolNews{CLB: c, Running: n, Total: n, Counts: watch.Counts{LeftRunning: int(changes), Recovered: n / 3}}
+			p := watch.PoolNews{CLB: c, Capacity: watch.Capacity{Running: n, Total: n, Weight: n, Serving: n / 2}, Out: n, Counts: watch.Counts{LeftRunning: int(changes), Recovered: n / 3}}
 			for j := range int(changes) / max(int(pools)/8, 1) {
 				ch := watch.Change{Kind: []watch.Kind{watch.LeftRunning, watch.Removed, watch.Added, watch.Recovered}[j%4], At: now, Was: status,
 					Backend: watch.Backend{ID: why, Name: name, LanIP: label, WanIPs: []string{why}, Status: status}}
@@ -554,29 +608,9 @@ func FuzzAlertMessage(f *testing.F) {
 		all.Baseline = b
 		for _, part := range []watch.Alert{a, all, {Blind: a.Blind}, {Sighted: a.Sighted}, {Baseline: b}, {Pools: a.Pools[:min(1, len(a.Pools))]}, {Pools: a.Pools}} {
 			if !part.Empty() {
-				checkMessage(t, AlertMessage(part))
+				checkMessage(t, AlertMessage(part, Style{}))
 			}
 		}
-	})
-}
-
-func FuzzReportMessage(f *testing.F) {
-	f.Add("web-07", "prod-web", "LBNotFound", "check CLB_IDS", uint8(3), uint8(2), 5, 2.1)
-	f.Add(strings.Repeat("<", 4000), strings.Repeat("&", 4000), strings.Repeat("🔥", 4000), strings.Repeat("`", 400), uint8(255), uint8(255), 1<<62, 1e300)
-	f.Add("\u202e", "\n", "\xff", ":fire:", uint8(1), uint8(1), -1, -1.0)
-	f.Fuzz(func(t *testing.T, name, label, why, do string, pools, out uint8, n int, took float64) {
-		r := report.Report{At: time.Unix(int64(n), 0), Took: took, Note: do}
-		for i := range int(pools) + 1 {
-			p := report.Pool{CLB: watch.CLB{Region: label, ID: name, Label: []string{label, ""}[i%2]}, Backends: n, Running: i}
-			for range int(out) {
-				p.NotRunning = append(p.NotRunning, watch.Backend{ID: why, Name: name, LanIP: do, Status: watch.Status(n), Out: &watch.Out{Since: time.Unix(int64(i), 0), AtLeast: i%2 == 0}})
-			}
-			if i%5 == 4 {
-				p.Err, p.Do = why, do
-			}
-			r.Pools = append(r.Pools, p)
-		}
-		checkMessage(t, ReportMessage(r))
 	})
 }
 
@@ -584,10 +618,10 @@ func ExampleAlertMessage() {
 	m := AlertMessage(watch.Alert{
 		ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53),
 		Pools: []watch.PoolNews{{
-			CLB: web, Counts: watch.Counts{LeftRunning: 1}, Running: 11, Total: 12,
+			CLB: web, Counts: watch.Counts{LeftRunning: 1}, Capacity: watch.Capacity{Running: 11, Total: 12},
 			Changes: []watch.Change{left("web-07 <!channel>", "10.0.3.17", 4)},
 		}},
-	})
+	}, Style{})
 	fmt.Println(m.Text)
-	// Output: :red_circle: web-07 &lt;!channel&gt; stopped running on prod-web: shut down (4)
+	// Output: :large_orange_circle: web-07 &lt;!channel&gt; stopped running on prod-web: shut down (4), 11 of 12 running
 }

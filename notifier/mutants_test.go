@@ -2,12 +2,10 @@ package notifier
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"testing"
 	"time"
 
-	"clbwatch/internal/report"
 	"clbwatch/internal/watch"
 )
 
@@ -30,7 +28,7 @@ func TestWaitThatIsCutShortIsNotDelivered(t *testing.T) {
 	t.Parallel()
 	s, h, _ := newSlack(t, says(429, "rate_limited", "Retry-After", "3"), says(200, "ok"))
 	s.cfg.Sleep = func(context.Context, time.Duration) error { return context.Canceled }
-	if _, err := s.Notify(t.Context(), alerts()["one-down"]); class(err) != "not sent" || len(h.sent()) != 1 {
+	if _, err := s.Notify(t.Context(), watch.Delivery{Alert: alerts()["one-down"]}); class(err) != "not sent" || len(h.sent()) != 1 {
 		t.Errorf("%v after %d posts, want not sent after one", err, len(h.sent()))
 	}
 }
@@ -39,20 +37,7 @@ func TestReadingOfLongAgoIsToldWithItsDay(t *testing.T) {
 	t.Parallel()
 	b := blind()
 	b.LastGood = b.Since.Add(-48 * time.Hour)
-	if m := AlertMessage(watch.Alert{To: at(4, 53), Blind: []watch.Blind{b}}); !strings.Contains(m.Plain, "last good reading 2026-11-21 04:43 UTC") {
+	if m := AlertMessage(watch.Alert{To: at(4, 53), Blind: []watch.Blind{b}}, Style{}); !strings.Contains(m.Plain, "last good reading 2026-11-21 04:43 UTC") {
 		t.Errorf("the message does not say when the last good reading was:\n%s", m.Plain)
-	}
-}
-
-func TestReportCountsWhatItCannotName(t *testing.T) {
-	t.Parallel()
-	r := report.Report{At: at(4, 53)}
-	for i := range 40 {
-		r.Pools = append(r.Pools, report.Pool{CLB: clb(fmt.Sprint("svc-", i), fmt.Sprint("lb-", i)), Err: "code 6000"})
-	}
-	m := ReportMessage(r)
-	named := strings.Count(m.Plain, "·  cannot be read")
-	if want := fmt.Sprintf("… and %d more load balancers that cannot be read", 40-named); named == 0 || !strings.Contains(m.Plain, want) {
-		t.Errorf("%d of 40 are named, and it does not say %q:\n%s", named, want, m.Plain)
 	}
 }

@@ -30,6 +30,7 @@ type Message struct {
 	Blocks     []slack.Block    // the title and its context
 	Attachment slack.Attachment // the details behind a coloured bar
 	Plain      string           // all of it as mrkdwn, for when Slack refuses the blocks; at most 3,800 bytes
+	Broadcast  bool             // a reply that must be seen in the channel too
 }
 
 func (m Message) webhook() *slack.WebhookMessage {
@@ -63,6 +64,9 @@ type page struct {
 	url     string   // behind the title
 	context []string // mrkdwn
 	named   string   // added to the title where only text is shown
+	struck  bool     // the title is over
+	after   string   // what follows the title
+	mention string   // see Style
 }
 
 // block is one block of details; part is a line of it or, if pre is set, preformatted text.
@@ -122,13 +126,25 @@ func (p page) render(details []block) Message {
 	if p.named != "" {
 		short += " (" + p.named + ")"
 	}
+	if p.after != "" {
+		short += " · " + p.after
+	}
 	m := Message{Text: ":" + p.emoji + ": " + inert(short)}
+	title := slack.NewRichTextSection(
+		slack.NewRichTextSectionEmojiElement(p.emoji, 0, nil),
+		slack.NewRichTextSectionTextElement(" ", nil),
+		slack.NewRichTextSectionLinkElement(p.url, p.title, &slack.RichTextSectionTextStyle{Bold: true, Strike: p.struck}))
+	if p.after != "" {
+		title.Elements = append(title.Elements, slack.NewRichTextSectionTextElement("  ·  "+p.after, &slack.RichTextSectionTextStyle{Bold: true}))
+	}
+	if p.mention != "" {
+		element, mark := mentioned(p.mention)
+		title.Elements = append(title.Elements, slack.NewRichTextSectionTextElement("  ", nil), element)
+		m.Text += " " + mark
+	}
 	context := strings.Join(nonEmpty(p.context), "  ·  ")
 	m.Blocks = []slack.Block{
-		slack.NewRichTextBlock("", slack.NewRichTextSection(
-			slack.NewRichTextSectionEmojiElement(p.emoji, 0, nil),
-			slack.NewRichTextSectionTextElement(" ", nil),
-			slack.NewRichTextSectionLinkElement(p.url, p.title, &slack.RichTextSectionTextStyle{Bold: true}))),
+		slack.NewRichTextBlock("", title),
 		slack.NewContextBlock("", slack.NewTextBlockObject(slack.MarkdownType, context, false, true)),
 	}
 	m.Attachment = slack.Attachment{Color: p.color, Fallback: m.Text}
@@ -137,6 +153,17 @@ func (p page) render(details []block) Message {
 	}
 	m.Plain = plain(m.Text+"\n"+context, details)
 	return m
+}
+
+// mentioned is a mention in both of Slack's forms.
+func mentioned(who string) (element slack.RichTextSectionElement, mrkdwn string) {
+	switch {
+	case strings.HasPrefix(who, "S"):
+		return slack.NewRichTextSectionUserGroupElement(who), "<!subteam^" + token(who) + ">"
+	case strings.HasPrefix(who, "U"), strings.HasPrefix(who, "W"):
+		return slack.NewRichTextSectionUserElement(who, nil), "<@" + token(who) + ">"
+	}
+	return slack.NewRichTextSectionBroadcastElement(who), "<!" + token(who) + ">"
 }
 
 func (b block) rich() slack.Block {

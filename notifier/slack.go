@@ -27,19 +27,26 @@ const (
 	pace        = time.Second      // Slack takes about one message a second and channel
 	maxWait     = 10 * time.Second // the longest Retry-After that is waited for here; a longer one is the next tick's
 	postTimeout = 15 * time.Second // for callers whose context has no deadline
-	maxAnswer   = 512              // bytes of an answer that are read; Slack's are one word
+	maxAnswer   = 512              // bytes of a webhook's answer that are read; Slack's are one word
+	// maxAPIAnswer is how many bytes of an answer of the Web API are read: a page of the history, with the largest messages.
+	maxAPIAnswer = 8 << 20
 )
 
-// Config says where messages go. WebhookURL is a secret.
+// Config says where messages go: to a channel by bot, if Token is set, else to a webhook. Both are secrets.
 type Config struct {
-	WebhookURL string            // of an incoming webhook; https, or http to this machine
-	Transport  http.RoundTripper // nil: http.DefaultTransport
-	Now        func() time.Time  // the clock
+	WebhookURL string // of an incoming webhook; https, or http to this machine
+	Token      string // of a bot
+	Channel    string // the ID of its channel
+	APIURL     string // of the Web API, such as https://slack.com/api/
+
+	Style     Style
+	Transport http.RoundTripper // nil: http.DefaultTransport
+	Now       func() time.Time  // the clock
 	// Sleep waits for d or until ctx ends, whose error it then returns.
 	Sleep func(ctx context.Context, d time.Duration) error
 }
 
-// Slack posts to one incoming webhook. It may be used from several goroutines.
+// Slack posts to one channel, by bot or by incoming webhook. It may be used from several goroutines.
 type Slack struct {
 	cfg     Config
 	secrets []string // what no error may contain
@@ -50,12 +57,18 @@ type Slack struct {
 
 var _ watch.Notifier = (*Slack)(nil)
 
-// New returns a Slack for the webhook. An error names the setting and never its value.
+// New returns a Slack for the bot or, without one, the webhook. An error names the setting and never its value.
 func New(c Config) (*Slack, error) {
+	if c.Transport == nil {
+		c.Transport = http.DefaultTransport
+	}
+	if c.Token != "" {
+		return &Slack{cfg: c, secrets: []string{c.Token, url.QueryEscape(c.Token)}}, nil
+	}
 	u, err := url.Parse(strings.TrimSpace(c.WebhookURL))
 	switch {
 	case c.WebhookURL == "":
-		return nil, errors.New("SLACK_WEBHOOK_URL is not set; see README, Settings")
+		return nil, errors.New("neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set; see README, Settings")
 	case err != nil || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") == "":
 		// err is dropped: url.Parse quotes the URL.
 		return nil, errors.New("SLACK_WEBHOOK_URL is not a webhook's URL; copy it from the Slack app's page Incoming Webhooks")
@@ -63,9 +76,6 @@ func New(c Config) (*Slack, error) {
 		return nil, errors.New("SLACK_WEBHOOK_URL must begin with https://, or its secret would travel in the clear")
 	}
 	c.WebhookURL = u.String()
-	if c.Transport == nil {
-		c.Transport = http.DefaultTransport
-	}
 	s := &Slack{cfg: c, secrets: []string{c.WebhookURL, u.RequestURI(), u.Path}}
 	if last := u.Path[strings.LastIndex(u.Path, "/")+1:]; len(last) >= 8 {
 		s.secrets = append(s.secrets, last)
@@ -73,28 +83,45 @@ func New(c Config) (*Slack, error) {
 	return s, nil
 }
 
+func (s *Slack) bot() bool { return s.cfg.Token != "" }
+
 func loopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-// Notify posts one alert. A webhook tells no more than that it took the message, so the Receipt is empty.
-func (s *Slack) Notify(ctx context.Context, a watch.Alert) (watch.Receipt, error) {
-	return watch.Receipt{}, s.send(ctx, AlertMessage(a))
+// Notify posts one alert. A bot threads later news of an incident and posts no alert twice, however often it is told to;
+// a webhook tells no more than that it took the message, so the Receipt is empty.
+func (s *Slack) Notify(ctx context.Context, d watch.Delivery) (watch.Receipt, error) {
+	if s.bot() {
+		return s.deliver(ctx, d)
+	}
+	return watch.Receipt{}, s.send(ctx, AlertMessage(d.Alert, s.cfg.Style))
 }
 
 // Report posts a report. Its errors are those of Notify.
 func (s *Slack) Report(ctx context.Context, r report.Report) error {
+	if s.bot() {
+		return s.postReport(ctx, r)
+	}
 	return s.send(ctx, ReportMessage(r))
 }
 
 // Test posts one message saying that alerts will arrive here. Its errors are those of Notify.
 func (s *Slack) Test(ctx context.Context) error {
-	return s.send(ctx, testMessage(s.cfg.Now()))
+	m := testMessage(s.cfg.Now())
+	if s.bot() {
+		_, err := s.say(ctx, watch.Receipt{Channel: s.cfg.Channel}, m, slack.SlackMetadata{EventType: "clbwatch_test", EventPayload: map[string]any{}})
+		return err
+	}
+	return s.send(ctx, m)
 }
 
-// Check asks whether the webhook is alive without posting anything: it sends an empty message, which a live webhook
-// refuses as such.
+// Check asks whether messages would be taken, without posting any: a bot is asked what it may do, a webhook is sent an
+// empty message, which a live one refuses as such.
 func (s *Slack) Check(ctx context.Context) error {
+	if s.bot() {
+		return s.checkBot(ctx)
+	}
 	switch err := s.post(ctx, &slack.WebhookMessage{}); {
 	case errors.Is(err, errContent):
 		return nil
@@ -123,7 +150,12 @@ func (s *Slack) send(ctx context.Context, m Message) error {
 
 // post posts once and, if Slack asks to wait for a time that ctx has left, once more.
 func (s *Slack) post(ctx context.Context, m *slack.WebhookMessage) error {
-	err := s.postOnce(ctx, m)
+	return s.patiently(ctx, func() error { return s.postOnce(ctx, m) })
+}
+
+// patiently makes a call and, if Slack asks to wait for a time that ctx has left, once more.
+func (s *Slack) patiently(ctx context.Context, call func() error) error {
+	err := call()
 	var limited *rateLimited
 	if !errors.As(err, &limited) || limited.wait > maxWait {
 		return err
@@ -134,7 +166,7 @@ func (s *Slack) post(ctx context.Context, m *slack.WebhookMessage) error {
 	if s.cfg.Sleep(ctx, limited.wait) != nil {
 		return err
 	}
-	return s.postOnce(ctx, m)
+	return call()
 }
 
 // rateLimited is answer 429.
@@ -149,18 +181,28 @@ func (s *Slack) postOnce(ctx context.Context, m *slack.WebhookMessage) error {
 	if err := s.keepPace(ctx); err != nil {
 		return fmt.Errorf("%w: wait to post to Slack: %w", watch.ErrNotSent, err)
 	}
-	x := &exchange{next: s.cfg.Transport}
-	client := &http.Client{
+	x, client := s.exchange(maxAnswer)
+	err := slack.PostWebhookCustomHTTPContext(x.trace(ctx), s.cfg.WebhookURL, client, m)
+	if x.status == 0 {
+		return s.unanswered(x, err)
+	}
+	// slack-go has not read the answer and says ok to what is none; x knows.
+	return s.redact(x.verdict(s.cfg.Now()))
+}
+
+// exchange returns a client for one call, and what keeps its answer.
+func (s *Slack) exchange(limit int64) (*exchange, *http.Client) {
+	x := &exchange{next: s.cfg.Transport, limit: limit}
+	return x, &http.Client{
 		Transport: x,
 		Timeout:   postTimeout,
 		// A followed redirect would turn the post into an empty GET and look like success.
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
-	err := slack.PostWebhookCustomHTTPContext(x.trace(ctx), s.cfg.WebhookURL, client, m)
-	if x.status != 0 {
-		// slack-go has not read the answer and says ok to what is none; x knows.
-		return s.redact(x.verdict(s.cfg.Now()))
-	}
+}
+
+// unanswered is what became of a call that got no answer.
+func (s *Slack) unanswered(x *exchange, err error) error {
 	// An *url.Error quotes the whole URL; what it wraps does not.
 	for u := (*url.Error)(nil); errors.As(err, &u); {
 		err = u.Err
@@ -207,12 +249,13 @@ func (s *Slack) redact(err error) error {
 
 // exchange is the transport of one post. It keeps what slack-go drops: the answer, and how far the post got.
 type exchange struct {
-	next http.RoundTripper
+	next  http.RoundTripper
+	limit int64 // bytes of the answer that are read
 
 	status int // 0: no answer
 	header http.Header
-	body   string // up to maxAnswer bytes
-	broken error  // the answer broke off
+	body   []byte
+	broken error // the answer broke off
 
 	asked, connected atomic.Bool
 }
@@ -235,11 +278,11 @@ func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	body, err := io.ReadAll(io.LimitReader(resp.Body, maxAnswer))
+	body, err := io.ReadAll(io.LimitReader(resp.Body, x.limit))
 	if cerr := resp.Body.Close(); err == nil {
 		err = cerr
 	}
-	x.status, x.header, x.body, x.broken = resp.StatusCode, resp.Header, string(body), err
+	x.status, x.header, x.body, x.broken = resp.StatusCode, resp.Header, body, err
 	resp.Body = io.NopCloser(bytes.NewReader(body))
 	return resp, nil
 }
@@ -247,7 +290,7 @@ func (x *exchange) RoundTrip(r *http.Request) (*http.Response, error) {
 // verdict is what the answer means (https://docs.slack.dev/messaging/sending-messages-using-incoming-webhooks).
 func (x *exchange) verdict(now time.Time) error {
 	switch code := x.code(); {
-	case x.status == http.StatusOK && x.body == "ok" && x.broken == nil:
+	case x.status == http.StatusOK && string(x.body) == "ok" && x.broken == nil:
 		return nil
 	case x.status == http.StatusTooManyRequests:
 		return fmt.Errorf("%w: %w", watch.ErrNotSent, &rateLimited{x.retryAfter(now)})
@@ -268,7 +311,7 @@ func (x *exchange) verdict(now time.Time) error {
 
 // code is Slack's word for what is wrong; "" if the answer is no such word, as a proxy's page is not.
 func (x *exchange) code() string {
-	code := strings.TrimSpace(x.body)
+	code := strings.TrimSpace(string(x.body[:min(len(x.body), maxAnswer)]))
 	if len(code) > 64 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_") != "" {
 		return ""
 	}

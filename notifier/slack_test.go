@@ -197,7 +197,7 @@ func TestNotify(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, h, _ := newSlack(t, tt.answers...)
-			_, err := s.Notify(t.Context(), alerts()["one-down"])
+			_, err := s.Notify(t.Context(), watch.Delivery{Alert: alerts()["one-down"]})
 			checkNoSecret(t, err)
 			if got := class(err); got != tt.class || len(h.sent()) != tt.posts {
 				t.Fatalf("%s after %d posts (%v), want %s after %d", got, len(h.sent()), err, tt.class, tt.posts)
@@ -217,7 +217,7 @@ func TestNotify(t *testing.T) {
 func TestTextOnlyAfterRefusalHasTheNewsAndNoBlocks(t *testing.T) {
 	t.Parallel()
 	s, h, _ := newSlack(t, says(400, "invalid_blocks"), says(200, "ok"))
-	if _, err := s.Notify(t.Context(), alerts()["six-on-two"]); err != nil {
+	if _, err := s.Notify(t.Context(), watch.Delivery{Alert: alerts()["six-on-two"]}); err != nil {
 		t.Fatal(err)
 	}
 	var rich, text map[string]any
@@ -229,7 +229,7 @@ func TestTextOnlyAfterRefusalHasTheNewsAndNoBlocks(t *testing.T) {
 	if rich["blocks"] == nil || rich["attachments"] == nil || rich["unfurl_links"] != false || rich["unfurl_media"] != false {
 		t.Errorf("first post %v", rich)
 	}
-	if s, _ := text["text"].(string); text["blocks"] != nil || text["attachments"] != nil || !strings.Contains(s, "left running  api-02") {
+	if s, _ := text["text"].(string); text["blocks"] != nil || text["attachments"] != nil || !strings.Contains(s, "api-02  10.0.5.5  left running: returned (5): will not come back") {
 		t.Errorf("second post %v", text)
 	}
 }
@@ -263,7 +263,7 @@ func TestRateLimit(t *testing.T) {
 				ctx, cancel = context.WithTimeout(ctx, tt.timeout)
 				defer cancel()
 			}
-			_, err := s.Notify(ctx, alerts()["one-down"])
+			_, err := s.Notify(ctx, watch.Delivery{Alert: alerts()["one-down"]})
 			checkNoSecret(t, err)
 			var slept time.Duration
 			for _, d := range c.slept {
@@ -293,7 +293,7 @@ func TestOneMessageASecond(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	if err := s.Report(t.Context(), reports()["report-small"]); err != nil {
+	if err := s.Report(t.Context(), report.Report{At: at(4, 53)}); err != nil {
 		t.Fatal(err)
 	}
 	if len(h.sent()) != 5 || len(c.slept) != 4 || c.slept[0] != time.Second || c.slept[3] != time.Second {
@@ -306,7 +306,7 @@ func TestContextThatIsOverPostsNothing(t *testing.T) {
 	s, h, _ := newSlack(t, says(200, "ok"))
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := s.Notify(ctx, alerts()["one-down"]); class(err) != "not sent" || len(h.sent()) != 0 {
+	if _, err := s.Notify(ctx, watch.Delivery{Alert: alerts()["one-down"]}); class(err) != "not sent" || len(h.sent()) != 0 {
 		t.Errorf("%v after %d posts, want not sent after none", err, len(h.sent()))
 	}
 }
@@ -318,7 +318,7 @@ func TestTimeout(t *testing.T) {
 		cancel() // the deadline comes while Slack has the message
 		<-r.Context().Done()
 	})
-	_, err := s.Notify(ctx, alerts()["one-down"])
+	_, err := s.Notify(ctx, watch.Delivery{Alert: alerts()["one-down"]})
 	checkNoSecret(t, err)
 	if class(err) != "unknown" || !errors.Is(err, context.Canceled) || len(h.sent()) != 1 {
 		t.Errorf("%v after %d posts, want unknown after one", err, len(h.sent()))
@@ -371,7 +371,7 @@ func TestNoConnection(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			_, err = s.Notify(t.Context(), alerts()["one-down"])
+			_, err = s.Notify(t.Context(), watch.Delivery{Alert: alerts()["one-down"]})
 			checkNoSecret(t, err)
 			if got := class(err); got != tt.class {
 				t.Errorf("%s (%v), want %s", got, err, tt.class)
@@ -383,7 +383,7 @@ func TestNoConnection(t *testing.T) {
 func TestNewRefusesBadURL(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ url, says string }{
-		"not set":             {"", "is not set"},
+		"not set":             {"", "nor SLACK_WEBHOOK_URL is set"},
 		"not a url":           {"https://hooks.example/%zz" + secret, "is not a webhook's URL"},
 		"control character":   {"https://hooks.example" + secret + "\x7f", "is not a webhook's URL"},
 		"no host":             {secret, "is not a webhook's URL"},

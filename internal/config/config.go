@@ -46,13 +46,23 @@ type Config struct {
 	EndpointV3 *url.URL    // of API 3.0
 	Rate       float64     // API calls a second
 	BlindAfter int         // ticks without a reading before people are told
-	Webhook    Secret      // "" if none is set
+	Slack      Slack
 	State      State
 	LogLevel   slog.Level
 
 	SecretID  string
 	SecretKey Secret
 	Token     Secret // "" for long-term keys
+}
+
+// Slack is where messages go: by bot if Token is set, else to the webhook, if that is.
+type Slack struct {
+	Webhook   Secret
+	Token     Secret
+	Channel   string // the ID of the bot's channel
+	APIURL    string // ends in "/"
+	Mention   string // the ID of a user or user group, or "here", "channel", "everyone"; "" for nobody
+	MentionAt int    // percent of a load balancer's weight lost
 }
 
 // State is where the state lives: in the folder Dir or, if that is "", in a COS bucket.
@@ -81,6 +91,11 @@ type settings struct {
 	Rate     rate       `env:"CLB_RATE"          envDefault:"20"   expect:"a number of calls a second, 0.1 to 100000"`
 	Blind    ticks      `env:"CLB_BLIND_AFTER"   envDefault:"3"    expect:"a number of ticks, 1 to 1000"`
 	Webhook  Secret     `env:"SLACK_WEBHOOK_URL"`
+	Token    Secret     `env:"SLACK_BOT_TOKEN"`
+	Channel  string     `env:"SLACK_CHANNEL"`
+	Mention  string     `env:"SLACK_MENTION"`
+	At       percent    `env:"SLACK_MENTION_AT"  envDefault:"50"   expect:"a percentage of a load balancer's weight, 1 to 100"`
+	SlackAPI string     `env:"SLACK_API_URL"     envDefault:"https://slack.com/api/"`
 	State    string     `env:"STATE_URL"`
 	Level    slog.Level `env:"LOG_LEVEL"         envDefault:"info" expect:"debug, info, warn or error"`
 }
@@ -117,7 +132,7 @@ func Parse(environ map[string]string) (*Config, error) {
 	errs := parseInto(&s, trimmed)
 	errs = append(errs, parseInto(&p, trimmed)...)
 
-	c := &Config{Rate: float64(s.Rate), BlindAfter: int(s.Blind), Webhook: s.Webhook, LogLevel: s.Level}
+	c := &Config{Rate: float64(s.Rate), BlindAfter: int(s.Blind), LogLevel: s.Level}
 	note := func(name string, err error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s %w", name, err))
@@ -133,6 +148,8 @@ func Parse(environ map[string]string) (*Config, error) {
 	note("CLB_ENDPOINT", err)
 	c.EndpointV3, err = parseEndpoint(s.V3, "https://clb.tencentcloudapi.com")
 	note("CLB_V3_ENDPOINT", err)
+	c.Slack, wrong = parseSlack(s)
+	errs = append(errs, wrong...)
 	c.State, err = parseState(s.State, p)
 	note("STATE_URL", err)
 	if err := c.credentials(p); err != nil {
@@ -188,6 +205,19 @@ func (t *ticks) UnmarshalText(b []byte) error {
 		return errBounds
 	}
 	*t = ticks(v)
+	return nil
+}
+
+// percent is a share in hundredths.
+type percent int
+
+// UnmarshalText reads a percentage, and takes none beyond its bounds.
+func (p *percent) UnmarshalText(b []byte) error {
+	v, err := strconv.Atoi(string(b))
+	if err != nil || v < 1 || v > 100 {
+		return errBounds
+	}
+	*p = percent(v)
 	return nil
 }
 
@@ -258,6 +288,37 @@ func parseEndpoint(s, like string) (*url.URL, error) {
 
 func loopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
+}
+
+var (
+	channelForm = regexp.MustCompile(`^[CDG][A-Z0-9]{7,20}$`)
+	mentionForm = regexp.MustCompile(`^([UWS][A-Z0-9]{7,20}|here|channel|everyone)$`)
+)
+
+// parseSlack reads where messages go. Neither a bot nor a webhook is fine here: not everything posts.
+func parseSlack(s settings) (Slack, []error) {
+	c := Slack{Webhook: s.Webhook, Token: s.Token, Channel: s.Channel, Mention: s.Mention, MentionAt: int(s.At)}
+	var errs []error
+	if c.Token != "" && !strings.Contains(c.Token.Reveal(), "xoxb-") {
+		errs = append(errs, errors.New("SLACK_BOT_TOKEN is not a bot token, expected one that begins with xoxb-; copy it from the Slack app's page OAuth & Permissions"))
+	}
+	switch {
+	case c.Token != "" && c.Channel == "":
+		errs = append(errs, errors.New("SLACK_BOT_TOKEN is set and SLACK_CHANNEL is not; expected the channel's ID, such as C024BE91L, from the end of its details in Slack"))
+	case c.Token == "" && c.Channel != "":
+		errs = append(errs, errors.New("SLACK_CHANNEL is set and SLACK_BOT_TOKEN is not; a webhook posts to the channel it was made for"))
+	case c.Channel != "" && !channelForm.MatchString(c.Channel):
+		errs = append(errs, errors.New("SLACK_CHANNEL is not a channel's ID, expected one such as C024BE91L, from the end of its details in Slack"))
+	}
+	if c.Mention != "" && !mentionForm.MatchString(c.Mention) {
+		errs = append(errs, errors.New("SLACK_MENTION is nobody, expected the ID of a user (U…) or user group (S…), or here, channel or everyone"))
+	}
+	u, err := parseEndpoint(s.SlackAPI, "https://slack.com/api/")
+	if err != nil {
+		return c, append(errs, fmt.Errorf("SLACK_API_URL %w", err))
+	}
+	c.APIURL = strings.TrimSuffix(u.String(), "/") + "/"
+	return c, errs
 }
 
 // stateForms is what STATE_URL may be.

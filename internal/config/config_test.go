@@ -58,7 +58,7 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Endpoint.String() != "https://lb.api.qcloud.com/v2/index.php" || c.Rate != 20 || c.BlindAfter != 3 || c.LogLevel != slog.LevelInfo ||
-		c.State.Dir != "/home/me/.local/state/clbwatch" || c.SecretID != "AKIDlaptop" || c.SecretKey.Reveal() != "laptop-key" || c.Token != "" || c.Webhook != "" {
+		c.State.Dir != "/home/me/.local/state/clbwatch" || c.SecretID != "AKIDlaptop" || c.SecretKey.Reveal() != "laptop-key" || c.Token != "" || c.Slack.Webhook != "" {
 		t.Errorf("the defaults are %+v", c)
 	}
 	c, err = Parse(onSCF("CLB_RATE", "0.5", "CLB_BLIND_AFTER", "10", "LOG_LEVEL", "debug", "SLACK_WEBHOOK_URL", " https://hooks.slack.com/x\n"))
@@ -66,7 +66,7 @@ func TestParse(t *testing.T) {
 		t.Fatal(err)
 	}
 	if c.Rate != 0.5 || c.BlindAfter != 10 || c.LogLevel != slog.LevelDebug || c.State.Dir != "/mnt/state" || c.CLBs[0].Region != "ap-shanghai" ||
-		c.SecretID != "AKIDrole" || c.SecretKey.Reveal() != "role-key" || c.Token.Reveal() != "role-token" || c.Webhook.Reveal() != "https://hooks.slack.com/x" {
+		c.SecretID != "AKIDrole" || c.SecretKey.Reveal() != "role-key" || c.Token.Reveal() != "role-token" || c.Slack.Webhook.Reveal() != "https://hooks.slack.com/x" {
 		t.Errorf("on SCF: %+v", c)
 	}
 	both := onSCF("TENCENTCLOUD_SECRET_ID", "AKIDold", "TENCENTCLOUD_SECRET_KEY", "old-key", "TENCENTCLOUD_TOKEN", "old-token")
@@ -159,6 +159,15 @@ func TestParseRefuses(t *testing.T) {
 		{"rate no number", with("CLB_RATE", "NaN"), `CLB_RATE is "NaN", expected`},
 		{"blind after 0", with("CLB_BLIND_AFTER", "0"), `CLB_BLIND_AFTER is "0", expected a number of ticks, 1 to 1000`},
 		{"blind after a while", with("CLB_BLIND_AFTER", "a while"), `CLB_BLIND_AFTER is "a while", expected a number of ticks`},
+		{"no bot token", with("SLACK_BOT_TOKEN", "xoxp-hunter2", "SLACK_CHANNEL", "C024BE91L"), "SLACK_BOT_TOKEN is not a bot token"},
+		{"bot without a channel", with("SLACK_BOT_TOKEN", "xoxb-hunter2"), "SLACK_CHANNEL is not"},
+		{"channel without a bot", with("SLACK_CHANNEL", "C024BE91L"), "SLACK_BOT_TOKEN is not"},
+		{"a channel's name", with("SLACK_BOT_TOKEN", "xoxb-1", "SLACK_CHANNEL", "#alerts"), "expected one such as C024BE91L"},
+		{"a token as the channel", with("SLACK_BOT_TOKEN", "xoxb-1", "SLACK_CHANNEL", "xoxb-hunter2"), "expected one such as C024BE91L"},
+		{"mention by name", with("SLACK_MENTION", "@boss"), "SLACK_MENTION is nobody"},
+		{"mention at nothing", with("SLACK_MENTION_AT", "0"), `SLACK_MENTION_AT is "0", expected a percentage`},
+		{"mention beyond all", with("SLACK_MENTION_AT", "101"), `SLACK_MENTION_AT is "101", expected a percentage`},
+		{"Slack in the clear", with("SLACK_API_URL", "http://slack.com/api/"), "SLACK_API_URL has the scheme"},
 		{"level", with("LOG_LEVEL", "loud"), `LOG_LEVEL is "loud", expected debug, info, warn or error`},
 	}
 	for _, tt := range tests {
@@ -170,6 +179,20 @@ func TestParseRefuses(t *testing.T) {
 			if err != nil && strings.Contains(err.Error(), secret) {
 				t.Errorf("%s: the error has %q in it: %v", tt.name, secret, err)
 			}
+		}
+	}
+}
+
+func TestParseSlack(t *testing.T) {
+	t.Parallel()
+	want := Slack{Token: "xoxb-1", Channel: "C024BE91L", APIURL: "https://slack.com/api/", MentionAt: 50}
+	if c, err := Parse(with("SLACK_BOT_TOKEN", "xoxb-1", "SLACK_CHANNEL", "C024BE91L")); err != nil || c.Slack != want {
+		t.Errorf("with a bot: %+v, %v, want %+v", c.Slack, err, want)
+	}
+	for _, who := range []string{"U024BE7LH", "W024BE7LH", "S024BE7LH", "here", "channel", "everyone"} {
+		c, err := Parse(with("SLACK_MENTION", who, "SLACK_MENTION_AT", "80", "SLACK_API_URL", "http://127.0.0.1:1/api"))
+		if want := (Slack{Mention: who, MentionAt: 80, APIURL: "http://127.0.0.1:1/api/"}); err != nil || c.Slack != want {
+			t.Errorf("with a mention: %+v, %v, want %+v", c.Slack, err, want)
 		}
 	}
 }
@@ -192,7 +215,7 @@ func TestSecretHides(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := fmt.Sprintf("%v %s %q %#v %+v %x %s %s", s, s, s, s, Config{Webhook: s}, s, b, log.String())
+	shown := fmt.Sprintf("%v %s %q %#v %+v %x %s %s", s, s, s, s, Config{Slack: Slack{Webhook: s, Token: s}}, s, b, log.String())
 	if strings.Contains(shown, "hunter2") || strings.Contains(shown, fmt.Sprintf("%x", "hunter2")) {
 		t.Errorf("the secret shows in %s", shown)
 	}

@@ -13,7 +13,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -72,13 +71,14 @@ type place string
 const (
 	inFiles place = "files"
 	inCOS   place = "COS"
+	byBot   place = "files, told by a bot" // the others are told by webhook
 )
 
 // everywhere runs a test with the state in each place: a promise does not depend on it.
 func everywhere(t *testing.T, test func(t *testing.T, in place)) {
 	t.Helper()
 	t.Parallel()
-	for _, in := range []place{inFiles, inCOS} {
+	for _, in := range []place{inFiles, inCOS, byBot} {
 		t.Run(string(in), func(t *testing.T) {
 			t.Parallel()
 			test(t, in)
@@ -121,6 +121,10 @@ func newLab(t testing.TB, in place) *lab {
 		"CLB_RATE":          "1000",
 		"SLACK_WEBHOOK_URL": l.slack.URL(slack.URL), "STATE_URL": "file://" + dir,
 	}
+	if in == byBot {
+		delete(l.settings, "SLACK_WEBHOOK_URL")
+		l.settings["SLACK_BOT_TOKEN"], l.settings["SLACK_CHANNEL"], l.settings["SLACK_API_URL"] = l.slack.Token(), l.slack.ChannelID(), l.slack.APIURL(slack.URL)
+	}
 	if in == inCOS {
 		l.bucket = sandbox.NewCOS(l.cloud.Credential)
 		l.bucket.Prefix = "watch/"
@@ -131,6 +135,21 @@ func newLab(t testing.TB, in place) *lab {
 	l.cloud.Bind(region, web, vm("web-1"), vm("web-2"), vm("web-3"))
 	l.cloud.Bind(region, api, vm("api-1"), vm("api-2"))
 	return l
+}
+
+// noSlack takes away where to post, revoke makes it invalid.
+func (l *lab) noSlack() {
+	delete(l.settings, "SLACK_WEBHOOK_URL")
+	delete(l.settings, "SLACK_BOT_TOKEN")
+	delete(l.settings, "SLACK_CHANNEL")
+}
+
+func (l *lab) revoke() {
+	for _, name := range []string{"SLACK_WEBHOOK_URL", "SLACK_BOT_TOKEN"} {
+		if l.settings[name] != "" {
+			l.settings[name] += "x"
+		}
+	}
 }
 
 // vm is a running instance; its id follows from its name.
@@ -248,15 +267,56 @@ func (l *lab) told() []string {
 // news is told without the first message, the baseline.
 func (l *lab) news() []string { return l.told()[1:] }
 
-var changeLine = regexp.MustCompile(`(?m)^(left running|removed|added|recovered) +(\S+)`)
-
-// changes are the lines of a message that tell of a backend.
+// changes are what a message tells of backends, as its blocks show it: one in code and then the kind in bold, or the kind
+// and then several in preformatted rows.
 func changes(t testing.TB, raw json.RawMessage) (found []string) {
 	t.Helper()
-	for _, s := range strs(t, raw) {
-		for _, m := range changeLine.FindAllStringSubmatch(s, -1) {
-			found = append(found, m[2]+" "+m[1])
+	type element struct {
+		Type, Text string
+		Style      struct{ Bold, Code bool }
+		Elements   []element
+	}
+	var m struct {
+		Attachments []struct{ Blocks []element }
+	}
+	if err := json.Unmarshal(raw, &m); err != nil {
+		t.Fatal(err)
+	}
+	means := map[string][]string{ // what two changes of one backend are told as
+		"left running": {"left running"}, "removed": {"removed"}, "added": {"added"}, "recovered": {"recovered"},
+		"left running and recovered": {"left running", "recovered"}, "added, then removed": {"added", "removed"}, "removed and back": {"removed", "added"},
+	}
+	kind, one := "", ""
+	rows := func(text string) {
+		for l := range strings.Lines(text) {
+			if name, _, _ := strings.Cut(strings.TrimSpace(l), " "); kind != "" && name != "" && !strings.HasPrefix(l, "…") {
+				for _, k := range means[kind] {
+					found = append(found, name+" "+k)
+				}
+			}
 		}
+	}
+	var walk func([]element)
+	walk = func(all []element) {
+		for _, e := range all {
+			switch {
+			case e.Text == "\n":
+				kind, one = "", ""
+			case e.Type == "text" && e.Style.Code:
+				one = e.Text
+			case e.Type == "text" && e.Style.Bold && means[e.Text] != nil:
+				kind = e.Text
+				rows(one)
+			case e.Type == "rich_text_preformatted":
+				rows(e.Elements[0].Text)
+			}
+			if e.Type != "rich_text_preformatted" {
+				walk(e.Elements)
+			}
+		}
+	}
+	for _, a := range m.Attachments {
+		walk(a.Blocks)
 	}
 	return found
 }

@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"net/http"
-	"net/url"
 	"os"
 	"path/filepath"
 	"slices"
@@ -120,6 +119,9 @@ func testKill(t *testing.T, in place) {
 	}
 	if kills < 20 {
 		t.Errorf("only %d kills", kills)
+	}
+	if doubles > 0 && in == byBot {
+		t.Errorf("%d news told twice by a bot, which finds its messages", doubles)
 	}
 	// A message that was repeated has at most the news of a few ticks in it.
 	if doubles > 0 && attempts == 0 {
@@ -288,7 +290,7 @@ func testSlackFaults(t *testing.T, in place) {
 				}
 			}
 			want := []string{"web-1", "web-2"}
-			if tt.doubled {
+			if tt.doubled && in != byBot {
 				want = []string{"web-1", "web-1", "web-2"}
 			}
 			if !slices.Equal(got, want) {
@@ -306,7 +308,11 @@ func testMessageRefusedForGoodBlocksNothing(t *testing.T, in place) {
 	l := newLab(t, in)
 	f := l.start()
 	l.tick(f)
-	l.slack.Fail(sandbox.SlackAnswer(http.StatusBadRequest, "invalid_payload"), -1)
+	refused := sandbox.SlackAnswer(http.StatusBadRequest, "invalid_blocks")
+	if in == byBot {
+		refused = sandbox.SlackError("invalid_blocks")
+	}
+	l.slack.Fail(refused, -1)
 	l.cloud.SetStatus("ins-web-1", 4)
 	before := l.slack.Attempts()
 	if sum := l.tick(f); sum.Pending != 0 {
@@ -315,7 +321,7 @@ func testMessageRefusedForGoodBlocksNothing(t *testing.T, in place) {
 	if n := l.slack.Attempts() - before; n != 2 {
 		t.Errorf("%d attempts, want 2: as it is and as plain text", n)
 	}
-	if !strings.Contains(strings.Join(f.Logs(), "\n"), "invalid_payload") {
+	if !strings.Contains(strings.Join(f.Logs(), "\n"), "invalid_blocks") {
 		t.Error("the log does not say what Slack said")
 	}
 	l.slack.ClearFaults()
@@ -323,6 +329,60 @@ func testMessageRefusedForGoodBlocksNothing(t *testing.T, in place) {
 	l.tick(f)
 	if got, want := l.news(), []string{"web-2 left running"}; !slices.Equal(got, want) {
 		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+// TestAnIncidentIsOneThread has each tick in an instance of its own: what a message was is in the state, or lost.
+func TestAnIncidentIsOneThread(t *testing.T) { everywhere(t, testAnIncidentIsOneThread) }
+
+func testAnIncidentIsOneThread(t *testing.T, in place) {
+	l := newLab(t, in)
+	l.settings["SLACK_MENTION"], l.slack.Mention = "U024BE7LH", "U024BE7LH"
+	tick := func(do ...func()) {
+		for _, f := range do {
+			f()
+		}
+		f := l.start()
+		l.tick(f)
+		l.end(f)
+	}
+	stop := func(id string, status int) func() { return func() { l.cloud.SetStatus(id, status) } }
+	tick()
+	tick(stop("ins-web-1", 4))
+	tick(stop("ins-web-2", 9), stop("ins-web-3", 9)) // none is left
+	tick(stop("ins-web-1", 2), stop("ins-web-2", 2), stop("ins-web-3", 2))
+	tick(stop("ins-web-1", 4)) // another incident
+	type post struct{ text, thread string }
+	var got []post
+	for _, p := range l.slack.Channel()[1:] {
+		got = append(got, post{text(t, p.Raw), p.Thread})
+	}
+	if len(got) != 4 {
+		t.Fatalf("%d messages, want 4: %+v", len(got), got)
+	}
+	first := l.slack.Channel()[1]
+	bot := in == byBot
+	if resolved := strings.Contains(got[0].text, "resolved after"); resolved != bot || bot && (first.Edited.IsZero() || !strings.Contains(string(first.Raw), `"strike":true`)) {
+		t.Errorf("the first message is %s, want it resolved: %v", first.Raw, bot)
+	}
+	for i, p := range got[1:3] {
+		if (p.thread == first.TS) != bot {
+			t.Errorf("message %d is in the thread %q, want the first one's: %v", i+2, p.thread, bot)
+		}
+	}
+	if got[3].thread != "" {
+		t.Errorf("the second incident is in the thread %q, want a message of its own", got[3].thread)
+	}
+	for i, p := range got {
+		if mentioned := strings.Contains(p.text, "<@U024BE7LH>"); mentioned != (i == 1) {
+			t.Errorf("message %d mentions somebody: %v; %s", i+1, mentioned, p.text)
+		}
+	}
+	if worse := l.slack.Channel()[2]; worse.Broadcast != bot {
+		t.Errorf("that none is running is shown in the channel: %v, want %v", worse.Broadcast, bot)
+	}
+	if r := l.slack.Refused(); len(r) > 0 {
+		t.Errorf("Slack refused %q", r)
 	}
 }
 
@@ -456,9 +516,12 @@ func testNoSecretLeaks(t *testing.T, in place) {
 		l.slack.ClearFaults()
 		n++
 	}
-	gone := strings.Replace(l.settings["SLACK_WEBHOOK_URL"], "127.0.0.1", "127.0.0.9", 1)
-	_, _ = l.try(f, sandbox.WithSetting("SLACK_WEBHOOK_URL", gone))
+	for _, name := range []string{"SLACK_WEBHOOK_URL", "SLACK_API_URL"} {
+		_, _ = l.try(f, sandbox.WithSetting(name, strings.Replace(l.settings[name], "127.0.0.1", "127.0.0.9", 1)))
+	}
 	_, _ = l.try(f, sandbox.WithSetting("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/hunter2\x7f"))
+	_, _ = l.try(f, sandbox.WithSetting("SLACK_BOT_TOKEN", "hunter2"))
+	_, _ = l.try(f, sandbox.WithSetting("SLACK_CHANNEL", "hunter2"))
 	_, _ = l.try(f, sandbox.WithSetting("CLB_RATE", "x"))
 	_, _ = l.invoke(f, `{"action":"nonsense"}`)
 	if in == inCOS {
@@ -477,11 +540,8 @@ func testNoSecretLeaks(t *testing.T, in place) {
 	}
 	l.end(f)
 
-	hook, err := url.Parse(l.settings["SLACK_WEBHOOK_URL"])
-	if err != nil {
-		t.Fatal(err)
-	}
-	secrets := []string{hook.Path[strings.LastIndex(hook.Path, "/")+1:], "hunter2"}
+	hook := l.slack.URL("")
+	secrets := []string{hook[strings.LastIndex(hook, "/")+1:], l.slack.Token(), "hunter2"}
 	for _, cr := range l.issued {
 		secrets = append(secrets, cr.SecretKey, cr.Token, cr.SecretID)
 	}
@@ -519,8 +579,11 @@ func testHostileNames(t *testing.T, in place) {
 		t.Error(err)
 	}
 	messages := l.slack.Messages()[1:]
-	if len(messages) != 4 || len(l.slack.Refused()) != 0 {
-		t.Fatalf("%d messages, want 4; refused: %q", len(messages), l.slack.Refused())
+	if len(messages) < 4 || len(l.slack.Refused()) != 0 {
+		t.Fatalf("%d messages, want 4 at the least; refused: %q", len(messages), l.slack.Refused())
+	}
+	for _, p := range l.slack.Channel() { // as they are after edits
+		messages = append(messages, sandbox.Message{Raw: p.Raw})
 	}
 	for _, m := range messages {
 		var v any
@@ -648,7 +711,8 @@ func testSettingsAndCredentialsArePerInvocation(t *testing.T, in place) {
 	if _, err := l.try(f, sandbox.WithSetting("CLB_IDS", "lb!")); err == nil || !strings.Contains(err.Error(), "CLB_IDS") {
 		t.Errorf("with a bad setting: %v, want an error that names it", err)
 	}
-	if _, err := l.try(f, sandbox.WithSetting("SLACK_WEBHOOK_URL", "")); err == nil || !strings.Contains(err.Error(), "SLACK_WEBHOOK_URL") {
+	if _, err := l.try(f, sandbox.WithSetting("SLACK_WEBHOOK_URL", ""), sandbox.WithSetting("SLACK_BOT_TOKEN", ""), sandbox.WithSetting("SLACK_CHANNEL", "")); err == nil ||
+		!strings.Contains(err.Error(), "neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set") {
 		t.Errorf("without a webhook: %v, want an error that names it", err)
 	}
 	if _, err := l.try(f, sandbox.WithSetting("STATE_URL", "file:///tmp/x")); err == nil || !strings.Contains(err.Error(), "STATE_URL") {
@@ -766,11 +830,11 @@ func testCommandLine(t *testing.T, in place) {
 	check(1, "", "see whether the keys are right", "tick", "--dry-run")
 	check(1, "4104", "", "report")
 	l.cloud.ClearFaults()
-	l.settings["SLACK_WEBHOOK_URL"] += "x" // as if it was revoked
-	check(1, "no_service", "", "check")
-	l.settings["SLACK_WEBHOOK_URL"] = ""
-	check(1, "SLACK_WEBHOOK_URL is not set", "", "check")
-	check(1, "", "SLACK_WEBHOOK_URL is not set", "tick")
+	l.revoke()
+	check(1, map[bool]string{true: "invalid_auth", false: "no_service"}[in == byBot], "", "check")
+	l.noSlack()
+	check(1, "SLACK_WEBHOOK_URL is set", "", "check")
+	check(1, "", "SLACK_WEBHOOK_URL is set", "tick")
 	check(0, "web-1", "", "report")
 }
 
@@ -787,7 +851,7 @@ func testCheck(t *testing.T, in place) {
 		{"all is well", func(*lab) {}, true, []string{
 			"ok     settings       2 load balancers", "ok     clock", "ok     API 2.0        takes the keys in ap-guangzhou, and knows 2 of 2 load balancers",
 			"ok     API 3.0        takes the keys in ap-guangzhou", `lb-8a3k2m1q ("production web") is classic and has 3 backends, read in 1 call`,
-			"ok     state", "has no state yet", "ok     Slack          the webhook answers"}},
+			"ok     state", "has no state yet", "ok     Slack          the "}},
 		{"several settings", func(l *lab) { l.settings["CLB_RATE"] = "x"; l.settings["LOG_LEVEL"] = "y" }, false, []string{"CLB_RATE", "LOG_LEVEL"}},
 		{"the key", func(l *lab) { l.settings["TENCENTCLOUD_SECRET_KEY"] = "wrong" }, false,
 			[]string{"WRONG  API 2.0        the signature is refused", "→ see whether the keys are right", "note   API 3.0", "AuthFailure.SignatureFailure"}},
@@ -809,8 +873,15 @@ func testCheck(t *testing.T, in place) {
 				l.cloud.Bind(region, web, vm(fmt.Sprintf("new-%d", i)))
 			}
 		}, true, []string{"has 153 backends, read in 2 calls"}},
-		{"the webhook", func(l *lab) { l.settings["SLACK_WEBHOOK_URL"] += "x" }, false, []string{"WRONG  Slack", "no_service", "make a new one"}},
-		{"no webhook", func(l *lab) { l.settings["SLACK_WEBHOOK_URL"] = "" }, false, []string{"WRONG  Slack          SLACK_WEBHOOK_URL is not set"}},
+		{"the webhook or token", (*lab).revoke, false, map[bool][]string{
+			true: {"WRONG  Slack", "invalid_auth", "copy it from"}, false: {"WRONG  Slack", "no_service", "make a new one"},
+		}[in == byBot]},
+		{"neither webhook nor bot", (*lab).noSlack, false, []string{"WRONG  Slack          neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set"}},
+		{"the channel", func(l *lab) {
+			if l.slack.Leave(); in != byBot {
+				l.revoke()
+			}
+		}, false, map[bool][]string{true: {"WRONG  Slack", "not_in_channel", "/invite"}}[in == byBot]},
 		{"the clock", func(l *lab) { l.ahead.Store(int64(time.Hour)) }, false,
 			[]string{"WRONG  clock", "→ set this machine's clock"}},
 	} {

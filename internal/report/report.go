@@ -1,8 +1,13 @@
-// Package report says how things stand: what each load balancer has and what of it is not running, as text and as JSON.
-// It reads nothing and sends nothing; Slack's rendering of a Report is the notifier's.
+// Package report says how things stand and what changed: what each load balancer has and what of it is not running, as
+// text and as JSON. It reads nothing and sends nothing; Slack's rendering of a Report is the notifier's.
 package report
 
 import (
+	"cmp"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
 	"time"
 
 	"clbwatch/internal/watch"
@@ -14,6 +19,10 @@ type Report struct {
 	Took  float64   `json:"tookSeconds"`    // how long it took
 	Pools []Pool    `json:"loadBalancers"`  // by key
 	Note  string    `json:"note,omitempty"` // that the state cannot be read, and why; "" if it can
+
+	LastReport  time.Time    `json:"lastReport,omitzero"`  // when the one before was posted; zero if that is not known
+	ChangesFrom time.Time    `json:"changesFrom,omitzero"` // Changes are all that ticks found since then; zero if the state does not tell
+	Changes     []watch.Past `json:"changes,omitempty"`    // since LastReport or, where it is zero, in the last 24 h; oldest first
 }
 
 // Pool is one load balancer in a Report.
@@ -21,7 +30,219 @@ type Pool struct {
 	CLB        watch.CLB       `json:"loadBalancer"`
 	Backends   int             `json:"backends"`             // how many are bound
 	Running    int             `json:"running"`              // how many of those run
+	Weight     int             `json:"weight"`               // the sum of all weights; weight 0 is drained and counts nothing
+	Serving    int             `json:"servingWeight"`        // of that, the weight of those running
 	NotRunning []watch.Backend `json:"notRunning,omitempty"` // by id; Out is nil where the state does not know since when
 	Err        string          `json:"error,omitempty"`      // why it could not be read; the counts are 0 then. Untrusted text
 	Do         string          `json:"do,omitempty"`         // what a person can do about Err
+
+	// Members are the first of the backends: those not running, then the others by name. They are for lists that people
+	// read, and not in the JSON: a function's answer would become too long.
+	Members []watch.Backend `json:"-"`
+}
+
+// recently is what a report looks back on where no report is known before it.
+const recently = 24 * time.Hour
+
+// New makes a report of what a survey found. last is when the report before was posted; zero if that is not known.
+// incomplete is why the state cannot be read, which knows since when backends are not running and what changed, or nil.
+func New(at time.Time, took time.Duration, found watch.Survey, last time.Time, incomplete error) Report {
+	r := Report{At: at.UTC().Truncate(time.Second), Took: math.Round(took.Seconds()*1000) / 1000, Pools: make([]Pool, 0, len(found.Standings))}
+	watched := make(map[string]bool, len(found.Standings))
+	for _, s := range found.Standings {
+		watched[s.CLB.Key()] = true
+		p := Pool{CLB: s.CLB, Backends: s.Total, Running: s.Running, Weight: s.Weight, Serving: s.Serving, NotRunning: s.NotRunning, Members: members(s)}
+		if s.Err != nil {
+			p.Err, p.Do = s.Err.Error(), watch.Advice(s.Err)
+		}
+		r.Pools = append(r.Pools, p)
+	}
+	if incomplete != nil {
+		r.Note = "The state cannot be read, so ticks fail and no change is told: " + incomplete.Error()
+	}
+	if !last.After(at) { // else a clock is wrong
+		r.LastReport = last
+	}
+	if found.LogFrom.IsZero() {
+		return r
+	}
+	r.ChangesFrom = r.since()
+	if found.LogFrom.After(r.ChangesFrom) {
+		r.ChangesFrom = found.LogFrom
+	}
+	for _, c := range found.Log {
+		if watched[c.CLB.Key()] && !c.At.Before(r.ChangesFrom) {
+			r.Changes = append(r.Changes, c)
+		}
+	}
+	return r
+}
+
+// members are the backends to be listed.
+func members(s watch.Standing) []watch.Backend {
+	all := slices.Clone(s.NotRunning)
+	for _, b := range s.Backends {
+		if b.Running() {
+			all = append(all, b)
+		}
+	}
+	slices.SortStableFunc(all[len(s.NotRunning):], func(a, b watch.Backend) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
+	})
+	return all
+}
+
+// since is when the time that Changes are about begins.
+func (r Report) since() time.Time {
+	if r.LastReport.IsZero() {
+		return r.At.Add(-recently)
+	}
+	return r.LastReport
+}
+
+// Severity says how bad it is, of a load balancer or of all.
+type Severity int
+
+// What there is to tell by a colour, the worst last.
+const (
+	Well    Severity = iota // every backend runs
+	Partial                 // some do not, or there are none
+	Unread                  // it could not be read
+	Down                    // none runs, or half of the weight or more does not
+)
+
+// Severity says how bad it is with the load balancer.
+func (p Pool) Severity() Severity {
+	switch {
+	case p.Err != "":
+		return Unread
+	case p.Backends == 0:
+		return Partial
+	case p.Running == 0, p.Weight > 0 && p.Weight-p.Serving >= p.Serving:
+		return Down
+	case p.Running < p.Backends:
+		return Partial
+	}
+	return Well
+}
+
+// Severity is that of the worst load balancer. State that cannot be read is as bad as a load balancer that cannot.
+func (r Report) Severity() Severity {
+	worst := Well
+	if r.Note != "" {
+		worst = Unread
+	}
+	for _, p := range r.Pools {
+		worst = max(worst, p.Severity())
+	}
+	return worst
+}
+
+// WorstFirst are the load balancers by how bad it is: by Severity, then by the share of weight that does not serve, then
+// by how many do not run.
+func (r Report) WorstFirst() []Pool {
+	pools := slices.Clone(r.Pools)
+	slices.SortStableFunc(pools, func(a, b Pool) int {
+		return cmp.Or(cmp.Compare(b.Severity(), a.Severity()), cmp.Compare(a.percent(), b.percent()), cmp.Compare(b.Backends-b.Running, a.Backends-a.Running))
+	})
+	return pools
+}
+
+// percent is how much of the weight serves: 100 only if all of it does, 0 only if nothing; 100 too where there is none.
+func (p Pool) percent() int {
+	switch {
+	case p.Weight <= 0 || p.Serving >= p.Weight:
+		return 100
+	case p.Serving <= 0:
+		return 0
+	}
+	return max(p.Serving*100/p.Weight, 1)
+}
+
+// Share shows how much of the weight serves, as "████████░░  83 %"; in words where no weight is.
+func (p Pool) Share() string {
+	const cells = 10
+	switch {
+	case p.Err != "":
+		return "cannot be read"
+	case p.Backends == 0:
+		return "no backends"
+	case p.Weight <= 0:
+		return "drained"
+	}
+	n := p.percent()
+	full := (n + 5) / 10
+	if n < 100 {
+		full = min(full, cells-1)
+	}
+	if n > 0 {
+		full = max(full, 1)
+	}
+	return strings.Repeat("█", full) + strings.Repeat("░", cells-full) + fmt.Sprintf(" %3d %%", n)
+}
+
+// Ratio is how many backends run of how many, as "9/12"; "-" if that could not be read.
+func (p Pool) Ratio() string {
+	if p.Err != "" {
+		return "-"
+	}
+	return fmt.Sprintf("%d/%d", p.Running, p.Backends)
+}
+
+// Totals adds up the load balancers that could be read; unread is how many could not.
+func (r Report) Totals() (backends, running, unread int) {
+	for _, p := range r.Pools {
+		if p.Err != "" {
+			unread++
+			continue
+		}
+		backends, running = backends+p.Backends, running+p.Running
+	}
+	return backends, running, unread
+}
+
+// Summary is the report in one line, such as "9 of 12 backends running on prod-web". It holds no control characters.
+func (r Report) Summary() string {
+	backends, running, unread := r.Totals()
+	read := len(r.Pools) - unread
+	where := func(n int) string {
+		if len(r.Pools) == 1 {
+			return Name(r.Pools[0].CLB)
+		}
+		return Plural(n, "load balancer")
+	}
+	var s string
+	switch {
+	case read == 0:
+		return "Cannot read " + where(unread)
+	case backends == 0 && read == 1:
+		s = where(read) + " has no backends"
+	case backends == 0:
+		s = where(read) + " have no backends"
+	case running == 0:
+		s = fmt.Sprintf("None of %s running on %s", Plural(backends, "backend"), where(read))
+	default:
+		s = fmt.Sprintf("%d of %s running on %s%s", running, Plural(backends, "backend"), where(read), r.noneRunning())
+	}
+	if unread > 0 {
+		s += fmt.Sprintf(", %d cannot be read", unread)
+	}
+	return s
+}
+
+// noneRunning adds to a summary which load balancers have backends and none of them running.
+func (r Report) noneRunning() string {
+	var dead []Pool
+	for _, p := range r.Pools {
+		if p.Err == "" && p.Backends > 0 && p.Running == 0 {
+			dead = append(dead, p)
+		}
+	}
+	switch len(dead) {
+	case 0:
+		return ""
+	case 1:
+		return ", none on " + Name(dead[0].CLB)
+	}
+	return fmt.Sprintf(", none on %d of them", len(dead))
 }

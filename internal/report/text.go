@@ -1,105 +1,17 @@
 package report
 
 import (
-	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
 	"strings"
-	"unicode"
-	"unicode/utf8"
-
-	"golang.org/x/text/width"
+	"time"
 
 	"clbwatch/internal/watch"
 )
 
-// maxName is how many characters of a name are shown: enough to tell names apart, too little to hide a line behind.
-const maxName = 48
-
-// maxColumn is the widest column that rows are aligned to, in cells.
-const maxColumn = 32
-
-// Totals adds up the load balancers that could be read; unread is how many could not.
-func (r Report) Totals() (backends, running, unread int) {
-	for _, p := range r.Pools {
-		if p.Err != "" {
-			unread++
-			continue
-		}
-		backends, running = backends+p.Backends, running+p.Running
-	}
-	return backends, running, unread
-}
-
-// Summary is the report in one line, such as "9 of 12 backends running on prod-web". It holds no control characters.
-func (r Report) Summary() string {
-	backends, running, unread := r.Totals()
-	read := len(r.Pools) - unread
-	where := func(n int) string {
-		if len(r.Pools) == 1 {
-			return Name(r.Pools[0].CLB)
-		}
-		return Plural(n, "load balancer")
-	}
-	var s string
-	switch {
-	case read == 0:
-		return "Cannot read " + where(unread)
-	case backends == 0 && read == 1:
-		s = where(read) + " has no backends"
-	case backends == 0:
-		s = where(read) + " have no backends"
-	default:
-		s = fmt.Sprintf("%d of %s running on %s", running, Plural(backends, "backend"), where(read))
-	}
-	if unread > 0 {
-		s += fmt.Sprintf(", %d cannot be read", unread)
-	}
-	return s
-}
-
-// WriteText writes the report for a terminal: a table of the load balancers, then what is not running and what could
-// not be read. Names cannot move the cursor or start a line of their own.
-func (r Report) WriteText(w io.Writer) error {
-	pools := [][]string{{"LOAD BALANCER", "ID", "REGION", "BACKENDS", "RUNNING", "NOT RUNNING"}}
-	var out, unread [][]string
-	for _, p := range r.Pools {
-		id := Clean(p.CLB.ID, maxName)
-		if id == Name(p.CLB) {
-			id = "-"
-		}
-		row := []string{Name(p.CLB), id, Clean(p.CLB.Region, maxName)}
-		if p.Err != "" {
-			pools = append(pools, append(row, "-", "-", "-"))
-			unread = append(unread, []string{Name(p.CLB), Clean(p.Err, 300)})
-			if p.Do != "" {
-				unread = append(unread, []string{"", "→ " + Clean(p.Do, 300)})
-			}
-			continue
-		}
-		pools = append(pools, append(row, fmt.Sprint(p.Backends), fmt.Sprint(p.Running), fmt.Sprint(p.Backends-p.Running)))
-		for _, b := range p.NotRunning {
-			out = append(out, []string{Name(p.CLB), BackendName(b), Clean(b.ID, maxName), Address(b), b.Status.String(), since(b.Out)})
-		}
-	}
-	var b strings.Builder
-	fmt.Fprintf(&b, "%s\nread %s in %.1f s\n", r.Summary(), r.At.UTC().Format("2006-01-02 15:04:05 UTC"), r.Took)
-	if r.Note != "" {
-		fmt.Fprintf(&b, "Note: %s\n", Clean(r.Note, 300))
-	}
-	section(&b, "", Columns(pools, 3))
-	section(&b, "NOT RUNNING\n", Columns(out, 6))
-	section(&b, "CANNOT BE READ\n", Columns(unread, 2))
-	_, err := io.WriteString(w, b.String())
-	return err
-}
-
-func section(b *strings.Builder, head string, lines []string) {
-	if len(lines) > 0 {
-		fmt.Fprintf(b, "\n%s%s\n", head, strings.Join(lines, "\n"))
-	}
-}
+// maxWhy is how many characters of an error, or of what to do about it, are shown.
+const maxWhy = 300
 
 // WriteJSON writes the report as indented JSON.
 func (r Report) WriteJSON(w io.Writer) error {
@@ -108,113 +20,195 @@ func (r Report) WriteJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
-// Name is what people call the load balancer, Clean.
-func Name(c watch.CLB) string {
-	return cmp.Or(Clean(c.Label, maxName), Clean(c.ID, maxName), "(no id)")
-}
-
-// BackendName is the backend's name or, where that shows nothing, its id, Clean.
-func BackendName(b watch.Backend) string {
-	return cmp.Or(Clean(b.Name, maxName), Clean(b.ID, maxName), "(no name)")
-}
-
-// Address is where the backend is reached in its network, or from outside, Clean; "" if neither is known.
-func Address(b watch.Backend) string {
-	if a := Clean(b.LanIP, maxName); a != "" || len(b.WanIPs) == 0 {
-		return a
+// WriteText writes the report for a terminal: a table of the load balancers, then what is not running, what could not
+// be read, and what changed. Names cannot move the cursor, change a colour or start a line of their own.
+func (r Report) WriteText(w io.Writer, color bool) error {
+	t := text{color: color}
+	t.line(paint{bold, r.Severity().ink()}, r.Summary())
+	t.line(paint{dim}, fmt.Sprintf("read %s in %.1f s; times are UTC", r.At.UTC().Format("2006-01-02 15:04:05"), r.Took))
+	if r.Note != "" {
+		t.line(paint{yellow}, "Note: "+Clean(r.Note, maxWhy))
 	}
-	return Clean(b.WanIPs[0], maxName)
+	pools := r.WorstFirst()
+	t.pools(pools)
+	t.notRunning(pools, r)
+	t.unread(pools)
+	t.changes(r)
+	_, err := io.WriteString(w, t.String())
+	return err
 }
 
-// since says since when a backend is not running; "" if that is not known.
-func since(o *watch.Out) string {
-	if o == nil {
+// ink is the number of a colour of the terminal's (ECMA-48, SGR).
+type ink int
+
+const (
+	bold   ink = 1
+	dim    ink = 2
+	red    ink = 31
+	green  ink = 32
+	yellow ink = 33
+)
+
+func (s Severity) ink() ink {
+	switch s {
+	case Down:
+		return red
+	case Unread, Partial:
+		return yellow
+	default:
+		return green
+	}
+}
+
+type paint []ink
+
+// text is text for a terminal.
+type text struct {
+	strings.Builder
+	color bool
+}
+
+// line writes one line, in colour if that is wanted.
+func (t *text) line(p paint, s string) {
+	if !t.color || len(p) == 0 || s == "" {
+		t.WriteString(s + "\n")
+		return
+	}
+	for _, i := range p {
+		fmt.Fprintf(t, "\x1b[%dm", i)
+	}
+	t.WriteString(s + "\x1b[0m\n")
+}
+
+// head begins a section.
+func (t *text) head(s string) {
+	t.line(nil, "")
+	t.line(paint{bold}, s)
+}
+
+func (t *text) pools(pools []Pool) {
+	if len(pools) == 0 {
+		return
+	}
+	rows := [][]string{{"LOAD BALANCER", "ID", "REGION", "RUNNING", fmt.Sprintf("%-16s", "WEIGHT SERVING")}}
+	for _, p := range pools {
+		id := Clean(p.CLB.ID, maxName)
+		if id == Name(p.CLB) {
+			id = "-"
+		}
+		rows = append(rows, []string{Name(p.CLB), id, Clean(p.CLB.Region, maxName), p.Ratio(), fmt.Sprintf("%-16s", p.Share())})
+	}
+	lines := Columns(rows, 3)
+	t.head(lines[0])
+	for i, l := range lines[1:] {
+		var p paint
+		if s := pools[i].Severity(); s != Well {
+			p = paint{s.ink()}
+		}
+		t.line(p, l)
+	}
+}
+
+func (t *text) notRunning(pools []Pool, r Report) {
+	var rows [][]string
+	for _, p := range pools {
+		for _, b := range p.NotRunning {
+			id := Clean(b.ID, maxName)
+			if id == BackendName(b) {
+				id = ""
+			}
+			rows = append(rows, []string{"  " + BackendName(b), Address(b), b.Status.String(), r.outSince(b), id})
+		}
+	}
+	if len(rows) == 0 {
+		return
+	}
+	t.head("NOT RUNNING")
+	lines := Columns(rows, 5)
+	for _, p := range pools {
+		if len(p.NotRunning) == 0 {
+			continue
+		}
+		t.line(nil, Name(p.CLB))
+		for range p.NotRunning {
+			t.line(nil, lines[0])
+			lines = lines[1:]
+		}
+	}
+}
+
+// outSince says since when a backend is not running; "" if that is not known.
+func (r Report) outSince(b watch.Backend) string {
+	switch {
+	case b.Out == nil && r.ChangesFrom.IsZero():
 		return ""
+	case b.Out == nil: // no tick has seen it so
+		return "seen just now"
+	case b.Out.AtLeast:
+		return "since before " + r.stamp(b.Out.Since)
 	}
-	before := ""
-	if o.AtLeast {
-		before = "before "
-	}
-	return "since " + before + o.Since.UTC().Format("2006-01-02 15:04 UTC")
+	return "since " + r.stamp(b.Out.Since)
 }
 
-// Plural counts things in words: "1 backend", "2 backends".
-func Plural(n int, thing string) string {
-	if n == 1 {
-		return "1 " + thing
+// stamp is a time in UTC, with as much of the date as it takes beside that of the report.
+func (r Report) stamp(t time.Time) string {
+	t, now := t.UTC(), r.At.UTC()
+	switch {
+	case t.Year() != now.Year():
+		return t.Format("Jan 2 2006 15:04")
+	case t.YearDay() != now.YearDay():
+		return t.Format("Jan 2 15:04")
 	}
-	return fmt.Sprintf("%d %ss", n, thing)
+	return t.Format("15:04")
 }
 
-// Clean makes text from outside one harmless line of at most n characters: white space of any kind becomes single
-// spaces; controls, bidirectional overrides, zero-width and tag characters, private use and broken UTF-8 go. What is too
-// long ends in "…".
-func Clean(s string, n int) string {
-	var out []rune
-	space := false
-	for _, r := range s {
-		if unicode.IsSpace(r) {
-			space = len(out) > 0
+func (t *text) unread(pools []Pool) {
+	head := "CANNOT BE READ"
+	for _, p := range pools {
+		if p.Err == "" {
 			continue
 		}
-		if r == utf8.RuneError || !unicode.IsPrint(r) {
-			continue
+		if head != "" {
+			t.head(head)
+			head = ""
 		}
-		if space {
-			out = append(out, ' ')
-			space = false
-		}
-		if out = append(out, r); len(out) > n {
-			return strings.TrimRight(string(out[:n-1]), " ") + "…"
+		t.line(nil, Name(p.CLB)+"  "+Clean(p.Err, maxWhy))
+		if p.Do != "" {
+			t.line(nil, "  → "+Clean(p.Do, maxWhy))
 		}
 	}
-	return string(out)
 }
 
-// Columns aligns rows of Clean cells for a monospaced font, two spaces apart; the columns from right on are aligned to
-// the right. Chinese and other wide characters count as the two cells they take. A cell beyond maxColumn pushes its own row
-// only, so that one long name does not make every row wrap. Columns without text are left out.
-func Columns(rows [][]string, right int) []string {
-	var widths []int
-	for _, row := range rows {
-		for i, cell := range row {
-			if i == len(widths) {
-				widths = append(widths, 0)
-			}
-			widths[i] = max(widths[i], min(cells(cell), maxColumn))
+func (t *text) changes(r Report) {
+	title := r.ChangesTitle()
+	if title == nil {
+		return
+	}
+	t.head(strings.ToUpper(r.sentence(title)))
+	for _, p := range r.Changed() {
+		t.line(nil, Name(p.CLB))
+		rows := make([][]string, 0, len(p.Backends))
+		for _, c := range p.Backends {
+			rows = append(rows, []string{"  " + c.Backend, r.sentence(c.Says)})
+		}
+		for _, l := range Columns(rows, 2) {
+			t.line(nil, l)
 		}
 	}
-	lines := make([]string, 0, len(rows))
-	for _, row := range rows {
-		var b strings.Builder
-		gap := ""
-		for i, cell := range row {
-			if widths[i] == 0 {
-				continue
-			}
-			pad := strings.Repeat(" ", max(widths[i]-cells(cell), 0))
-			if i >= right {
-				b.WriteString(gap + pad + cell)
-			} else {
-				b.WriteString(gap + cell + pad)
-			}
-			gap = "  "
-		}
-		lines = append(lines, strings.TrimRight(b.String(), " "))
-	}
-	return lines
 }
 
-// cells is how many cells of a monospaced font s takes.
-func cells(s string) (n int) {
-	for _, r := range s {
-		switch kind := width.LookupRune(r).Kind(); {
-		case unicode.In(r, unicode.Mn, unicode.Me):
-		case kind == width.EastAsianWide || kind == width.EastAsianFullwidth:
-			n += 2
+// sentence is spans as text.
+func (r Report) sentence(spans []Span) string {
+	var b strings.Builder
+	for _, s := range spans {
+		switch {
+		case s.At.IsZero():
+			b.WriteString(s.Text)
+		case s.Near:
+			b.WriteString(s.At.UTC().Format("15:04"))
 		default:
-			n++
+			b.WriteString(r.stamp(s.At))
 		}
 	}
-	return n
+	return b.String()
 }

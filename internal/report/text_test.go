@@ -2,12 +2,12 @@ package report
 
 import (
 	"bytes"
-	"encoding/json"
 	"errors"
 	"flag"
 	"os"
 	"path/filepath"
 	"reflect"
+	"regexp"
 	"strings"
 	"testing"
 	"time"
@@ -19,83 +19,82 @@ import (
 
 var update = flag.Bool("update", false, "rewrite the golden files")
 
+func at(hour, minute int) time.Time { return time.Date(2026, 11, 23, hour, minute, 36, 0, time.UTC) }
+
+var (
+	web = watch.CLB{Region: "ap-guangzhou", ID: "lb-8a3k2m1q", Label: "prod-web"}
+	api = watch.CLB{Region: "ap-beijing", ID: "lb-c4r9t0zw"}
+	old = watch.CLB{Region: "ap-beijing", ID: "lb-gone", Label: "old"}
+)
+
+func past(c watch.CLB, when time.Time, k watch.Kind, name string) watch.Past {
+	return watch.Past{At: when, CLB: c, Kind: k, ID: "ins-" + name, Name: name, Is: watch.Running}
+}
+
 func sample() Report {
-	at := time.Date(2026, 11, 23, 4, 53, 36, 0, time.UTC)
-	return Report{At: at, Took: 2.14, Pools: []Pool{
-		{CLB: watch.CLB{Region: "ap-guangzhou", ID: "lb-8a3k2m1q", Label: "prod-web"}, Backends: 12, Running: 10, NotRunning: []watch.Backend{
-			{ID: "ins-9o9ex9s0", Name: "web-07", Status: 4, LanIP: "10.0.3.17", Out: &watch.Out{Since: at.Add(-12 * time.Minute)}},
-			{ID: "ins-9o9ex9s1", Name: "网页服务器-11", Status: 9, LanIP: "10.0.3.121", Out: &watch.Out{Since: at.Add(-72 * time.Hour), AtLeast: true}},
-		}},
-		{CLB: watch.CLB{Region: "ap-beijing", ID: "lb-c4r9t0zw"}, Backends: 3, Running: 2, NotRunning: []watch.Backend{
-			{ID: "ins-1", Name: "bad\x1b[2J\nprod-web  all fine \u202egnp", Status: 99, WanIPs: []string{"203.0.113.9"}},
-		}},
-		{CLB: watch.CLB{Region: "ap-beijing", ID: "lb-gone", Label: "old"}, Err: "LBNotFound: no such\nload balancer", Do: "check the id and its region in CLB_IDS"},
-	}}
+	found := watch.Survey{
+		Standings: []watch.Standing{
+			{CLB: web, Capacity: watch.Capacity{Total: 12, Running: 10, Weight: 120, Serving: 100}, NotRunning: []watch.Backend{
+				{ID: "ins-9o9ex9s0", Name: "web-07", Status: 4, LanIP: "10.0.3.17", Out: &watch.Out{Since: at(4, 41)}},
+				{ID: "ins-9o9ex9s1", Name: "网页服务器-11", Status: 9, LanIP: "10.0.3.121", Out: &watch.Out{Since: at(4, 53).Add(-72 * time.Hour), AtLeast: true}},
+			}},
+			{CLB: api, Capacity: watch.Capacity{Total: 3, Running: 1, Weight: 30, Serving: 10}, NotRunning: []watch.Backend{
+				{ID: "ins-1", Name: "bad\x1b[2J\nprod-web  all fine \u202egnp", Status: 99, WanIPs: []string{"203.0.113.9"}},
+				{ID: "ins-2", Status: 7, Out: &watch.Out{Since: at(4, 53).AddDate(-1, 0, 0)}},
+			}},
+			{CLB: old, Err: watch.Advise(errors.New("LBNotFound: no such\nload balancer"), "check the id and its region in CLB_IDS")},
+			{CLB: watch.CLB{Region: "ap-beijing", ID: "lb-spare", Label: "备用"}},
+			{CLB: watch.CLB{Region: "ap-beijing", ID: "lb-idle", Label: "drained"}, Capacity: watch.Capacity{Total: 2, Running: 2}},
+		},
+		Log: []watch.Past{
+			past(web, at(4, 10).AddDate(0, 0, -1), watch.Removed, "too-old"),
+			past(web, at(23, 50).AddDate(0, 0, -1), watch.LeftRunning, "网页服务器-02"),
+			past(web, at(0, 5), watch.Recovered, "网页服务器-02"),
+			past(api, at(3, 0), watch.Added, "api-14"),
+			past(watch.CLB{Region: "ap-beijing", ID: "lb-forgotten"}, at(3, 0), watch.Removed, "x"),
+			{At: at(4, 41), CLB: web, Kind: watch.LeftRunning, ID: "ins-9o9ex9s0", Name: "web-07", Is: 4},
+			past(old, at(4, 42), watch.Removed, "\x1b]0;x\x07old-1\n"),
+		},
+		LogFrom: at(0, 0).AddDate(0, -1, 0),
+	}
+	return New(at(4, 53), 2140*time.Millisecond, found, time.Time{}, nil)
 }
 
 func TestWriteText(t *testing.T) {
 	t.Parallel()
+	well := watch.Survey{Standings: []watch.Standing{{CLB: web, Capacity: watch.Capacity{Total: 1, Running: 1, Weight: 10, Serving: 10}}}}
+	watched := well
+	watched.LogFrom = at(4, 0)
 	for name, r := range map[string]Report{
-		"report.txt":   sample(),
-		"no-state.txt": New(sample().At, 300*time.Millisecond, []watch.Standing{{CLB: sample().Pools[0].CLB, Backends: 1, Running: 1}}, errors.New("load state: permission denied")),
-		"unread.txt":   {At: sample().At, Took: 0.3, Pools: sample().Pools[2:]},
+		"report":    sample(),
+		"no-state":  New(at(4, 53), 300*time.Millisecond, well, time.Time{}, errors.New("load state: permission denied")),
+		"no-tick":   New(at(4, 53), 300*time.Millisecond, well, time.Time{}, nil),
+		"all-well":  New(at(4, 53), 300*time.Millisecond, watched, at(4, 0), nil),
+		"short-log": New(at(4, 53), 300*time.Millisecond, watched, time.Time{}, nil),
+		"unread":    New(at(4, 53), 300*time.Millisecond, watch.Survey{Standings: []watch.Standing{{CLB: old, Err: errors.New("timeout")}}, LogFrom: at(4, 0)}, at(4, 0), nil),
 	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			var got bytes.Buffer
-			if err := r.WriteText(&got); err != nil {
-				t.Fatal(err)
-			}
-			golden := filepath.Join("testdata", name)
-			if *update {
-				if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+		for _, color := range []bool{false, true} {
+			golden := filepath.Join("testdata", name+map[bool]string{true: ".ansi", false: ".txt"}[color])
+			t.Run(golden, func(t *testing.T) {
+				t.Parallel()
+				var got bytes.Buffer
+				if err := r.WriteText(&got, color); err != nil {
 					t.Fatal(err)
 				}
-			}
-			want, err := os.ReadFile(golden)
-			if err != nil {
-				t.Fatal(err)
-			}
-			if got.String() != string(want) {
-				t.Errorf("WriteText:\n%s\nwant:\n%s", &got, want)
-			}
-		})
-	}
-}
-
-func TestSummary(t *testing.T) {
-	t.Parallel()
-	shop, unread := Pool{CLB: watch.CLB{ID: "lb-1", Label: "shop"}}, Pool{Err: "timeout"}
-	for _, tt := range []struct {
-		pools []Pool
-		want  string
-	}{
-		{sample().Pools, "12 of 15 backends running on 2 load balancers, 1 cannot be read"},
-		{sample().Pools[:1], "10 of 12 backends running on prod-web"},
-		{sample().Pools[2:], "Cannot read old"},
-		{[]Pool{unread, unread}, "Cannot read 2 load balancers"},
-		{[]Pool{shop}, "shop has no backends"},
-		{[]Pool{shop, shop}, "2 load balancers have no backends"},
-		{[]Pool{shop, unread}, "1 load balancer has no backends, 1 cannot be read"},
-	} {
-		if got := (Report{Pools: tt.pools}).Summary(); got != tt.want {
-			t.Errorf("Summary of %+v = %q, want %q", tt.pools, got, tt.want)
+				if *update {
+					if err := os.WriteFile(golden, got.Bytes(), 0o644); err != nil {
+						t.Fatal(err)
+					}
+				}
+				want, err := os.ReadFile(golden)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if got.String() != string(want) {
+					t.Errorf("WriteText:\n%s\nwant:\n%s", &got, want)
+				}
+			})
 		}
-	}
-}
-
-func TestWriteJSONReadsBack(t *testing.T) {
-	t.Parallel()
-	var b bytes.Buffer
-	if err := sample().WriteJSON(&b); err != nil {
-		t.Fatal(err)
-	}
-	var got Report
-	if err := json.Unmarshal(b.Bytes(), &got); err != nil {
-		t.Fatal(err)
-	}
-	if !reflect.DeepEqual(got, sample()) {
-		t.Errorf("read back %+v, want %+v", got, sample())
 	}
 }
 
@@ -136,24 +135,35 @@ func TestColumnsCountWideCharacters(t *testing.T) {
 }
 
 func FuzzWriteText(f *testing.F) {
-	f.Add("prod-web", "web-07", "LBNotFound", "check CLB_IDS")
-	f.Add("\x1b]0;x\x07", "a\nb", "\u202e\xff", "\u2028")
-	f.Fuzz(func(t *testing.T, label, name, err, do string) {
-		r := Report{Note: do, Pools: []Pool{
-			{CLB: watch.CLB{ID: name, Region: label, Label: label}, Backends: 1, NotRunning: []watch.Backend{{ID: err, Name: name, LanIP: do}}},
-			{CLB: watch.CLB{ID: label}, Err: err + "x", Do: do},
+	f.Add("prod-web", "web-07", "LBNotFound", "check CLB_IDS", 3, int64(0))
+	f.Add("\x1b]0;x\x07", "a\nb", "\u202e\xff", "\u2028", -1, int64(-1))
+	f.Fuzz(func(t *testing.T, label, name, err, do string, n int, when int64) {
+		c := watch.CLB{ID: name, Region: label, Label: label}
+		found := watch.Survey{LogFrom: at(4, 53).Add(time.Duration(when)), Standings: []watch.Standing{
+			{CLB: c, Capacity: watch.Capacity{Total: n, Weight: n, Serving: n / 3}, NotRunning: []watch.Backend{{ID: err, Name: name, LanIP: do, Status: watch.Status(n)}}},
+			{CLB: watch.CLB{ID: label}, Err: errors.New(err + "x")},
 		}}
-		var b strings.Builder
-		if err := r.WriteText(&b); err != nil {
+		for i, k := range []watch.Kind{watch.Added, watch.LeftRunning, watch.Recovered, watch.Removed, watch.Kind(do)} {
+			found.Log = append(found.Log, watch.Past{At: found.LogFrom.Add(time.Duration(i)), CLB: c, Kind: k, ID: err, Name: name, Is: watch.Status(n)})
+		}
+		r := New(at(4, 53), 0, found, time.Time{}, errors.New(do))
+		var plain, color strings.Builder
+		if err := errors.Join(r.WriteText(&plain, false), r.WriteText(&color, true)); err != nil {
 			t.Fatal(err)
 		}
-		if n := strings.Count(b.String(), "\n"); n > 14 {
-			t.Errorf("%d lines: a name started one of its own:\n%s", n, b.String())
+		if n := strings.Count(plain.String(), "\n"); n > 18 {
+			t.Errorf("%d lines: a name started one of its own:\n%s", n, plain.String())
 		}
-		for _, r := range b.String() {
+		for _, r := range plain.String() {
 			if r != '\n' && !unicode.IsPrint(r) || r == utf8.RuneError {
-				t.Fatalf("%U in %q", r, b.String())
+				t.Fatalf("%U in %q", r, plain.String())
 			}
+		}
+		if got := escapes.ReplaceAllString(color.String(), ""); got != plain.String() {
+			t.Errorf("in colour the text is another:\n%q\nwant:\n%q", got, plain.String())
 		}
 	})
 }
+
+// escapes are the only ones that we write.
+var escapes = regexp.MustCompile("\x1b\\[[0-9]+m")

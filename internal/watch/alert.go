@@ -59,13 +59,71 @@ func count(changes []Change) (c Counts) {
 	return c
 }
 
+// Capacity is how much of a load balancer there is, and how much of it serves.
+type Capacity struct {
+	Running int `json:"running"`           // backends running
+	Total   int `json:"total"`             // backends bound
+	Weight  int `json:"weight,omitempty"`  // the sum of their weights: weight 0 is drained and counts nothing
+	Serving int `json:"serving,omitempty"` // of that, the weight of those running
+}
+
+func capacity(bs []Backend) (c Capacity) {
+	for _, b := range bs {
+		c.Total++
+		c.Weight += b.Weight
+		if b.Running() {
+			c.Running++
+			c.Serving += b.Weight
+		}
+	}
+	return c
+}
+
+// Lost is the share of weight that does not serve: lost of all. Both are 0 where every weight is 0.
+func (c Capacity) Lost() (lost, all int) { return c.Weight - c.Serving, c.Weight }
+
 // PoolNews is what an alert tells about the backends of one load balancer.
 type PoolNews struct {
-	CLB     CLB      `json:"clb"`
-	Counts  Counts   `json:"counts"`            // exact, also where Changes had to be cut
-	Running int      `json:"running"`           // backends running after the changes
-	Total   int      `json:"total"`             // backends bound after the changes
-	Changes []Change `json:"changes,omitempty"` // in the order they were seen; of one reading: left running, removed, added, recovered
+	CLB      CLB       `json:"clb"`
+	Counts   Counts    `json:"counts"` // exact, also where Changes had to be cut
+	Capacity           // after the changes
+	Before   *Capacity `json:"before,omitempty"`  // before them; nil if it is not known
+	Out      int       `json:"out,omitempty"`     // backends out of service after the changes that are part of an incident: not those found so at first sight
+	Changes  []Change  `json:"changes,omitempty"` // in the order they were seen; of one reading: left running, removed, added, recovered
+}
+
+// Open reports whether the changes leave an incident open: something that ran does not, or nothing runs.
+func (p PoolNews) Open() bool { return p.Out > 0 || p.Running == 0 }
+
+// Lost is the share of weight that was lost: lost of all, where backends that the changes removed count as lost, and
+// those they added as found.
+func (p PoolNews) Lost() (lost, all int) {
+	all = p.Weight
+	if p.Before != nil {
+		all = max(all, p.Before.Weight)
+	}
+	return all - p.Serving, all
+}
+
+// Fell reports whether the changes are what brought the load balancer down to none running, or to a loss of at least
+// that many percent of its weight.
+func (p PoolNews) Fell(percent int) bool {
+	if p.Counts.LeftRunning+p.Counts.Removed == 0 {
+		return false
+	}
+	var before Capacity // not known: whatever is lost was lost by these changes
+	if p.Before != nil {
+		before = *p.Before
+	}
+	if p.Running == 0 {
+		return p.Before == nil || before.Running > 0
+	}
+	return atLeast(percent, p.Lost) && !atLeast(percent, before.Lost)
+}
+
+func atLeast(percent int, share func() (lost, all int)) bool {
+	lost, all := share()
+	return all > 0 && lost*100 >= percent*all
 }
 
 // Blind tells of a load balancer that could not be read.
@@ -112,6 +170,8 @@ func (b *Baseline) plus(p PoolNews) *Baseline {
 // Its size is bounded however much happened (bound); counts stay exact.
 type Alert struct {
 	ID          string     `json:"id"`                // unique; printed in the message, so that a double can be recognised
+	Thread      string     `json:"thread,omitempty"`  // the Head's name for the thread that it opens or belongs to
+	Reply       bool       `json:"reply,omitempty"`   // it belongs to the thread of an earlier one: later news of the same incidents
 	From        time.Time  `json:"from"`              // when the oldest news in it was read
 	To          time.Time  `json:"to"`                // when the newest news in it was read
 	Pools       []PoolNews `json:"pools,omitempty"`   // worst first
@@ -157,7 +217,7 @@ func (a Alert) Totals() (c Counts, clbs int) {
 // Nothing is dropped but detail beyond the bounds; news of one backend stays in order.
 func merge(older, newer Alert) Alert {
 	m := newer
-	m.From = older.From
+	m.From, m.Thread, m.Reply = older.From, older.Thread, older.Reply
 	m.Pools = mergePools(older.Pools, newer.Pools)
 	m.More = More{older.More.CLBs + newer.More.CLBs, older.More.Counts.Plus(newer.More.Counts)}
 	// What is told of reading is how it is now: a gap that is over is told by its end.
@@ -192,6 +252,7 @@ func mergePools(older, newer []PoolNews) []PoolNews {
 			out = append(out, n)
 			continue
 		}
+		n.Before = out[i].Before
 		n.Counts = out[i].Counts.Plus(n.Counts)
 		n.Changes = slices.Concat(out[i].Changes, n.Changes)
 		out[i] = n
@@ -200,15 +261,19 @@ func mergePools(older, newer []PoolNews) []PoolNews {
 }
 
 // bound puts the worst first and cuts what does not fit; what is cut stays counted.
-func (a Alert) bound() Alert {
+func (a Alert) bound() Alert { return a.cut(maxPools, maxChanges) }
+
+// cut bounds the alert to so many load balancers, and changes in all.
+func (a Alert) cut(pools, changes int) Alert {
+	a.Pools = slices.Clone(a.Pools)
 	slices.SortStableFunc(a.Pools, worse)
-	for len(a.Pools) > maxPools {
+	for len(a.Pools) > pools {
 		last := a.Pools[len(a.Pools)-1]
 		a.Pools = a.Pools[:len(a.Pools)-1]
 		a.More.CLBs++
 		a.More.Counts = a.More.Counts.Plus(last.Counts)
 	}
-	room := maxChanges
+	room := changes
 	for i := range a.Pools {
 		// The pools that follow get a fair share of what this one leaves.
 		share := max(room/(len(a.Pools)-i), 1)
@@ -218,8 +283,8 @@ func (a Alert) bound() Alert {
 		a.Pools[i].Changes = a.Pools[i].Changes[:share:share]
 		room -= share
 	}
-	a.Blind, a.MoreBlind = cut(a.Blind, a.MoreBlind)
-	a.Sighted, a.MoreSighted = cut(a.Sighted, a.MoreSighted)
+	a.Blind, a.MoreBlind = first(a.Blind, a.MoreBlind)
+	a.Sighted, a.MoreSighted = first(a.Sighted, a.MoreSighted)
 	if a.Baseline != nil && len(a.Baseline.Pools) > 1 {
 		b := *a.Baseline
 		slices.SortStableFunc(b.Pools, worse)
@@ -229,15 +294,24 @@ func (a Alert) bound() Alert {
 	return a
 }
 
-func cut[T any](s []T, more int) ([]T, int) {
+func first[T any](s []T, more int) ([]T, int) {
 	if len(s) <= maxBlind {
 		return s, more
 	}
 	return s[:maxBlind], more + len(s) - maxBlind
 }
 
-// worse orders load balancers by how bad their news is: lost the last running backend, then left running, then removed,
-// then not running at all, then size.
+// lostPercent is how much of its weight the news cost the load balancer; 0 if it cost nothing.
+func (p PoolNews) lostPercent() int {
+	lost, all := p.Lost()
+	if all == 0 || p.Counts.LeftRunning+p.Counts.Removed == 0 {
+		return 0
+	}
+	return lost * 100 / all
+}
+
+// worse orders load balancers by how bad their news is: lost the last running backend, then by the share of weight lost,
+// then left running, then removed, then not running at all, then size.
 func worse(a, b PoolNews) int {
 	dead := func(p PoolNews) int {
 		if p.Running == 0 && p.Counts.LeftRunning+p.Counts.Removed > 0 {
@@ -247,6 +321,7 @@ func worse(a, b PoolNews) int {
 	}
 	return cmp.Or(
 		cmp.Compare(dead(b), dead(a)),
+		cmp.Compare(b.lostPercent(), a.lostPercent()),
 		cmp.Compare(b.Counts.LeftRunning, a.Counts.LeftRunning),
 		cmp.Compare(b.Counts.Removed, a.Counts.Removed),
 		cmp.Compare(b.Total-b.Running, a.Total-a.Running),

@@ -89,7 +89,7 @@ func TestAlertIsBounded(t *testing.T) {
 	name := strings.Repeat("界", 85)
 	var a Alert
 	for i := range 3000 {
-		p := PoolNews{CLB: CLB{Region: "ap-guangzhou", ID: fmt.Sprintf("lb-%d", i), Label: name[:48*3]}, Total: 100}
+		p := PoolNews{CLB: CLB{Region: "ap-guangzhou", ID: fmt.Sprintf("lb-%d", i), Label: name[:48*3]}, Capacity: Capacity{Total: 100}}
 		for j := range 5 + i%20 {
 			p.Changes = append(p.Changes, Change{Kind: LeftRunning, Backend: Backend{ID: fmt.Sprint("ins-", j), Name: name, LanIP: name}})
 		}
@@ -120,12 +120,12 @@ func TestMergeTellsOfBoth(t *testing.T) {
 	lb := CLB{Region: "r", ID: "lb-1"}
 	change := func(k Kind, id string) Change { return Change{Kind: k, Backend: Backend{ID: id}} }
 	older := Alert{ID: "1", From: time.Unix(1, 0), To: time.Unix(1, 0), Baseline: &Baseline{CLBs: 1, Backends: 2, Running: 2},
-		Pools: []PoolNews{{CLB: lb, Counts: Counts{LeftRunning: 1}, Running: 1, Total: 2, Changes: []Change{change(LeftRunning, "a")}}}}
+		Pools: []PoolNews{{CLB: lb, Counts: Counts{LeftRunning: 1}, Capacity: Capacity{Running: 1, Total: 2}, Changes: []Change{change(LeftRunning, "a")}}}}
 	newer := Alert{ID: "2", From: time.Unix(2, 0), To: time.Unix(2, 0), Blind: []Blind{{CLB: lb}}, Baseline: &Baseline{CLBs: 1, Backends: 3, Running: 1},
-		Pools: []PoolNews{{CLB: lb, Counts: Counts{Recovered: 1}, Running: 2, Total: 2, Changes: []Change{change(Recovered, "a")}}}}
+		Pools: []PoolNews{{CLB: lb, Counts: Counts{Recovered: 1}, Capacity: Capacity{Running: 2, Total: 2}, Changes: []Change{change(Recovered, "a")}}}}
 	got := merge(older, newer)
 	want := Alert{ID: "2", From: time.Unix(1, 0), To: time.Unix(2, 0), Blind: newer.Blind, Baseline: &Baseline{CLBs: 2, Backends: 5, Running: 3},
-		Pools: []PoolNews{{CLB: lb, Counts: Counts{LeftRunning: 1, Recovered: 1}, Running: 2, Total: 2,
+		Pools: []PoolNews{{CLB: lb, Counts: Counts{LeftRunning: 1, Recovered: 1}, Capacity: Capacity{Running: 2, Total: 2},
 			Changes: []Change{change(LeftRunning, "a"), change(Recovered, "a")}}}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("merge = %+v\nwant %+v", got, want)
@@ -154,11 +154,11 @@ func TestOutboxIsBounded(t *testing.T) {
 func TestMarkLeavesWhatOthersSend(t *testing.T) {
 	t.Parallel()
 	h := &Head{Lease: &Lease{By: "other"}, Outbox: []Alert{{ID: "1", Claimed: true}, {ID: "2", Claimed: true}, {ID: "3"}}}
-	h.mark("me", map[string]outcome{"1": done})
+	h.mark("me", map[string]outcome{"1": {fate: done}})
 	if h.Lease == nil || len(h.Outbox) != 2 || !h.Outbox[0].Claimed {
 		t.Errorf("after a mark by a run without the lease: lease %v, outbox %+v; want only alert 1 gone", h.Lease, h.Outbox)
 	}
-	h.mark("other", map[string]outcome{"2": unknown})
+	h.mark("other", map[string]outcome{"2": {fate: unknown}})
 	if h.Lease != nil || len(h.Outbox) != 2 || !h.Outbox[0].Claimed || h.Outbox[1].Claimed {
 		t.Errorf("after a mark by the holder: lease %v, outbox %+v; want no lease and 2 still claimed", h.Lease, h.Outbox)
 	}

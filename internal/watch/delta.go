@@ -37,6 +37,7 @@ func (d *delta) apply(h *Head) {
 		h.ObservedAt = d.at
 	}
 	if !d.alert.Empty() {
+		h.remember(d.alert)
 		h.owe(d.alert)
 	}
 }
@@ -120,7 +121,7 @@ func (w *Watcher) follow(b base, seen *sweep, i int, line []byte, d *delta) ([]b
 	if err != nil {
 		return nil, err
 	}
-	news := PoolNews{CLB: clb, Running: running(now), Total: len(now)}
+	news := PoolNews{CLB: clb, Capacity: capacity(now)}
 	if line == nil {
 		d.alert.Baseline = d.alert.Baseline.plus(news)
 		return json.Marshal(record{clb.Key(), baseline(now, seen.at)})
@@ -129,7 +130,9 @@ func (w *Watcher) follow(b base, seen *sweep, i int, line []byte, d *delta) ([]b
 	if err != nil {
 		return nil, err
 	}
+	was := capacity(before)
 	now, news.Changes = Diff(before, now, seen.at, w.lastGood(b, clb, seen.at))
+	news.Before, news.Out = &was, incident(now)
 	if news.Counts = count(news.Changes); news.Counts.Total() > 0 {
 		d.changes += news.Counts.Total()
 		d.found[clb.Key()] = news.Counts.Total()
@@ -140,7 +143,7 @@ func (w *Watcher) follow(b base, seen *sweep, i int, line []byte, d *delta) ([]b
 
 // index is the first line of the snapshot that follows: what was read, and what was known of the rest.
 func (w *Watcher) index(known map[string]entry, seen *sweep) index {
-	idx := index{Schema: schema, CLBs: make(map[string]entry, len(w.CLBs))}
+	idx := index{Schema: snapshotSchema, CLBs: make(map[string]entry, len(w.CLBs))}
 	for i, clb := range w.CLBs {
 		e, ok := known[clb.Key()]
 		if o := seen.seen[i]; o.changed && !o.doubtful(e) {

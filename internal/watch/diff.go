@@ -57,9 +57,10 @@ func baseline(now []Backend, at time.Time) []Backend {
 	return next
 }
 
-func running(bs []Backend) (n int) {
+// incident counts the backends that are out of service and were not at first sight.
+func incident(bs []Backend) (n int) {
 	for _, b := range bs {
-		if b.Running() {
+		if b.Out != nil && !b.Out.AtLeast {
 			n++
 		}
 	}

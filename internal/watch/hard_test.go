@@ -304,7 +304,7 @@ func TestSurveyConfirmsAnEmptyPool(t *testing.T) {
 		}
 		return watch.Reading{Backends: up("ins-a")}, nil
 	})
-	if got, err := v.Survey(t.Context()); err != nil || got[0].Backends != 1 {
+	if got, err := v.Survey(t.Context()); err != nil || got.Standings[0].Total != 1 {
 		t.Errorf("Survey = %+v, %v, want what the second reading says", got, err)
 	}
 }
@@ -337,7 +337,7 @@ func TestDeadlines(t *testing.T) {
 	var lease time.Duration
 	w.Set(web)
 	v2 := w.Watcher(web)
-	v2.Notifier = notifyFunc(func(context.Context, watch.Alert) error {
+	v2.Notifier = notifyFunc(func(context.Context, watch.Delivery) error {
 		lease = w.Head().Lease.Until.Sub(end)
 		return nil
 	})
@@ -362,7 +362,7 @@ func reserves(ctx context.Context, t *testing.T, v *watch.Watcher, end time.Time
 		read = end.Sub(d)
 		return inner.Read(ctx, c, known)
 	})
-	v.Notifier = notifyFunc(func(ctx context.Context, _ watch.Alert) error {
+	v.Notifier = notifyFunc(func(ctx context.Context, _ watch.Delivery) error {
 		d, _ := ctx.Deadline()
 		send = end.Sub(d)
 		return nil
@@ -373,15 +373,15 @@ func reserves(ctx context.Context, t *testing.T, v *watch.Watcher, end time.Time
 	return read, send
 }
 
-type notifyFunc func(context.Context, watch.Alert) error
+type notifyFunc func(context.Context, watch.Delivery) error
 
-func (f notifyFunc) Notify(ctx context.Context, a watch.Alert) (watch.Receipt, error) {
-	return watch.Receipt{}, f(ctx, a)
+func (f notifyFunc) Notify(ctx context.Context, d watch.Delivery) (watch.Receipt, error) {
+	return watch.Receipt{}, f(ctx, d)
 }
 
 func TestDecodeHeadRefuses(t *testing.T) {
 	t.Parallel()
-	good := watch.Head{Schema: 1, N: 5, Writer: "w", Snapshot: &watch.Blob{SHA256: strings.Repeat("0", 64), Tag: "t", Bytes: 9},
+	good := watch.Head{Schema: 2, N: 5, Writer: "w", Snapshot: &watch.Blob{SHA256: strings.Repeat("0", 64), Tag: "t", Bytes: 9},
 		Outbox: []watch.Alert{{ID: "x"}}}
 	b, err := good.Encode()
 	if err != nil {
@@ -391,7 +391,7 @@ func TestDecodeHeadRefuses(t *testing.T) {
 		t.Fatalf("DecodeHead(%s): %v", b, err)
 	}
 	for _, change := range [][2]string{
-		{`"snapshot"`, `"snapshoX"`}, {`"outbox"`, `"outbin"`}, {`"writer":"w"`, `"writer":""`}, {`"n":5`, `"n":6`}, {`"schema":1`, `"schema":2`},
+		{`"snapshot"`, `"snapshoX"`}, {`"outbox"`, `"outbin"`}, {`"writer":"w"`, `"writer":""`}, {`"n":5`, `"n":6`}, {`"schema":2`, `"schema":3`}, {`"schema":2`, `"schema":0`},
 		{`"bytes":9`, `"bytes":0`}, {strings.Repeat("0", 64), "00"}, {`}`, ``},
 	} {
 		damaged := strings.Replace(string(b), change[0], change[1], 1)
@@ -449,7 +449,7 @@ func TestSurveySaysWhatItHadToDoWithout(t *testing.T) {
 		if fault == nil {
 			v.Store = foreign{v.Store}
 		}
-		if got, err := v.Survey(t.Context()); err == nil || len(got) != 1 || len(got[0].NotRunning) != 1 {
+		if got, err := v.Survey(t.Context()); err == nil || len(got.Standings) != 1 || len(got.Standings[0].NotRunning) != 1 {
 			t.Errorf("%s: Survey = %+v, %v, want the standing and an error", name, got, err)
 		}
 	}

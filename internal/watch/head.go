@@ -10,8 +10,13 @@ import (
 	"time"
 )
 
-// schema is the number of the stored form of heads and snapshots. Other numbers are refused, not guessed at.
-const schema = 1
+// Numbers of the stored forms. Others are refused, not guessed at. Heads of schema 1 had neither threads nor a log; all
+// that they have means the same.
+const (
+	schema         = 2
+	oldestSchema   = 1
+	snapshotSchema = 1
+)
 
 // Head is the small root of the stored state: a numbered chain in which each is written once and replaces its parent.
 type Head struct {
@@ -25,6 +30,9 @@ type Head struct {
 	Lease       *Lease           `json:"lease,omitempty"`    // who is sending; nil if nobody is
 	Outbox      []Alert          `json:"outbox,omitempty"`   // alerts owed, oldest first
 	Blind       map[string]Blind `json:"blind,omitempty"`    // load balancers that cannot be read now, by key
+	Threads     Threads          `json:"threads,omitempty"`  // messages that tell of open incidents
+	Log         []Past           `json:"log,omitempty"`      // the last changes, oldest first; at most maxLog
+	LogFrom     time.Time        `json:"logFrom,omitzero"`   // the log has every change since
 }
 
 // Blob names an immutable snapshot by its content.
@@ -40,8 +48,11 @@ type Lease struct {
 	Until time.Time `json:"until"`
 }
 
-// maxOutbox bounds the outbox: beyond it news joins an alert that a crashed sender may have told already.
-const maxOutbox = 16
+// Bounds of what a head holds.
+const (
+	maxOutbox = 64  // beyond it news joins an alert that a crashed sender may have told already
+	maxLog    = 100 // changes
+)
 
 // Encode returns the stored form of the head.
 func (h *Head) Encode() ([]byte, error) {
@@ -58,8 +69,8 @@ func DecodeHead(n int64, b []byte) (*Head, error) {
 	if err := json.Unmarshal(b, &v); err != nil {
 		return nil, fmt.Errorf("it is damaged: %w", err)
 	}
-	if v.Schema != schema {
-		return nil, fmt.Errorf("it has schema %d, this version knows %d: run the version that wrote it, or a newer one", v.Schema, schema)
+	if v.Schema < oldestSchema || v.Schema > schema {
+		return nil, fmt.Errorf("it has schema %d, this version knows up to %d: run the version that wrote it, or a newer one", v.Schema, schema)
 	}
 	h := new(Head)
 	d := json.NewDecoder(bytes.NewReader(b))
@@ -81,25 +92,96 @@ func DecodeHead(n int64, b []byte) (*Head, error) {
 // successor starts the head after h, with the same content; h may be nil.
 func (h *Head) successor(writer string, now time.Time) *Head {
 	if h == nil {
-		return &Head{Schema: schema, N: 1, Writer: writer, CommittedAt: now}
+		return &Head{Schema: schema, N: 1, Writer: writer, CommittedAt: now, LogFrom: now}
 	}
 	next := *h
-	next.N, next.Writer, next.Parent, next.CommittedAt = h.N+1, writer, h.Writer, now
+	next.Schema, next.N, next.Writer, next.Parent, next.CommittedAt = schema, h.N+1, writer, h.Writer, now
 	next.Outbox, next.Blind = slices.Clone(h.Outbox), maps.Clone(h.Blind)
+	if next.LogFrom.IsZero() { // of schema 1
+		next.LogFrom = now
+	}
 	return &next
 }
 
-// owe puts an alert into the outbox. News joins an alert that nobody took up yet, so that people who were out of reach
-// get one message and not one a tick.
+// owe puts news into the outbox: what belongs to an open incident goes to its thread, all else into a message of its own.
 func (h *Head) owe(a Alert) {
-	a.ID = fmt.Sprintf("%d-%.8s", h.N, h.Writer)
-	last := len(h.Outbox) - 1
-	if last >= 0 && (!h.Outbox[last].Claimed || len(h.Outbox) >= maxOutbox) {
-		a = merge(h.Outbox[last], a)
-		a.Claimed = false
-		h.Outbox = h.Outbox[:last]
+	rest := a
+	rest.Pools = nil
+	replies := make(map[string][]PoolNews)
+	for _, p := range a.Pools {
+		if id := h.incident(p.CLB.Key()); id != "" {
+			replies[id] = append(replies[id], p)
+		} else {
+			rest.Pools = append(rest.Pools, p)
+		}
 	}
-	h.Outbox = append(h.Outbox, a.bound())
+	n := 0
+	put := func(a Alert) {
+		n++
+		a.ID = fmt.Sprintf("%d-%.8s", h.N, h.Writer)
+		if n > 1 {
+			a.ID += fmt.Sprintf("-%d", n)
+		}
+		h.put(a)
+	}
+	if !rest.Empty() {
+		put(rest)
+	}
+	for _, id := range slices.Sorted(maps.Keys(replies)) {
+		put(Alert{From: a.From, To: a.To, Thread: id, Reply: true, Pools: replies[id]})
+	}
+}
+
+// incident is the thread that news about a load balancer belongs to; "" if it has no open incident that was told, or
+// is about to be.
+func (h *Head) incident(key string) string {
+	for _, a := range slices.Backward(h.Outbox) {
+		for _, p := range a.Pools {
+			if p.CLB.Key() == key && p.Open() {
+				return a.Thread
+			} else if p.CLB.Key() == key {
+				return ""
+			}
+		}
+	}
+	for _, id := range slices.Sorted(maps.Keys(h.Threads)) {
+		if c, ok := h.Threads[id].Course[key]; ok && c.Over.IsZero() {
+			return id
+		}
+	}
+	return ""
+}
+
+// put adds one alert to the outbox. It joins one of the same thread, or one of no thread an other of no thread, that
+// nobody took up yet, so that people who were out of reach get one message and not one a tick.
+func (h *Head) put(a Alert) {
+	last := len(h.Outbox) - 1
+	join := -1
+	for i, o := range slices.Backward(h.Outbox) {
+		if !o.Claimed && (a.Reply && o.Thread == a.Thread || !a.Reply && !o.Reply) {
+			join = i
+			break
+		}
+		if o.shares(a) { // news of a load balancer stays in order
+			break
+		}
+	}
+	if join < 0 && last >= maxOutbox-2 { // room is left for one more
+		a.Reply, a.Thread = false, ""
+		if !h.Outbox[last].Reply {
+			join = last
+		}
+	}
+	if join < 0 {
+		if a.Thread == "" {
+			a.Thread = a.ID
+		}
+		h.Outbox = append(h.Outbox, a.bound())
+		return
+	}
+	a = merge(h.Outbox[join], a)
+	a.Claimed = false
+	h.Outbox[join] = a
 }
 
 // leased reports whether another run may be sending now. A lease that ends later than any run can was taken under a
@@ -114,35 +196,47 @@ func (h *Head) claim(until time.Time) map[string]outcome {
 	h.Lease = &Lease{By: h.Writer, Until: until}
 	known := make(map[string]outcome, len(h.Outbox))
 	for i, a := range h.Outbox {
-		known[a.ID] = notSent
+		known[a.ID] = outcome{fate: notSent}
 		if a.Claimed {
-			known[a.ID] = unknown
+			known[a.ID] = outcome{fate: unknown}
 		}
 		h.Outbox[i].Claimed = true
 	}
 	return known
 }
 
-// mark takes out of the outbox what sender delivered, and ends its lease.
+// mark takes out of the outbox what sender delivered, keeps where it is, and ends its lease.
 func (h *Head) mark(sender string, sent map[string]outcome) {
 	mine := h.Lease != nil && h.Lease.By == sender
 	if mine {
 		h.Lease = nil
 	}
-	h.Outbox = slices.DeleteFunc(h.Outbox, func(a Alert) bool { return sent[a.ID] == done })
-	for i, a := range h.Outbox {
-		// Only the holder of the lease can know that nobody else took the alert up.
-		if became, claimed := sent[a.ID]; mine && claimed && became == notSent {
-			h.Outbox[i].Claimed = false
+	var owed []Alert
+	for _, a := range h.Outbox {
+		became, claimed := sent[a.ID]
+		switch {
+		case claimed && became.fate == done:
+			h.Threads = h.Threads.after(a, became.receipt)
+			continue
+		case mine && claimed && became.fate == notSent:
+			// Only the holder of the lease can know that nobody else took the alert up.
+			a.Claimed = false
 		}
+		owed = append(owed, a)
 	}
+	h.Outbox = owed
 }
 
 // outcome is what became of an alert that a run had claimed.
-type outcome int
+type outcome struct {
+	fate    fate
+	receipt Receipt // if done
+}
+
+type fate int
 
 const (
-	notSent outcome = iota // certainly not with people: never tried, or known not to have arrived
-	unknown                // people may have it
-	done                   // people have it, or it was refused for good
+	notSent fate = iota // certainly not with people: never tried, or known not to have arrived
+	unknown             // people may have it
+	done                // people have it, or it was refused for good
 )

@@ -203,15 +203,15 @@ func TestSurvey(t *testing.T) {
 	before, down := w.Head().N, w.Now()
 	w.Set(web, backend("ins-a", 4), backend("ins-b", 4))
 	got, err := w.Watcher(web, api+"x").Survey(t.Context())
-	if err != nil || len(got) != 2 || got[1].Err == nil {
+	if err != nil || len(got.Standings) != 2 || got.Standings[1].Err == nil {
 		t.Fatalf("Survey = %+v, %v, want two standings, the second with an error", got, err)
 	}
-	s := got[0]
-	if s.Backends != 2 || s.Running != 0 || len(s.NotRunning) != 2 || s.NotRunning[0].Out == nil || !s.NotRunning[0].Out.Since.Equal(down) || s.NotRunning[1].Out != nil {
+	s := got.Standings[0]
+	if s.Total != 2 || s.Running != 0 || len(s.NotRunning) != 2 || s.NotRunning[0].Out == nil || !s.NotRunning[0].Out.Since.Equal(down) || s.NotRunning[1].Out != nil {
 		t.Errorf("Survey = %+v, want two not running, the first since %v", s, down)
 	}
 	w.Fail(func(op, _ string) (bool, error) { return op != "load", errIf(op == "load") })
-	if got, err := w.Watcher(web).Survey(t.Context()); err == nil || got[0].Backends != 2 {
+	if got, err := w.Watcher(web).Survey(t.Context()); err == nil || got.Standings[0].Total != 2 {
 		t.Errorf("Survey without state = %+v, %v, want the standings and an error", got, err)
 	}
 	w.Fail(nil)

@@ -83,8 +83,8 @@ func openSnapshot(r io.Reader) (*snapshotReader, index, error) {
 	if err := json.Unmarshal(line, &idx); err != nil {
 		return nil, index{}, fmt.Errorf("snapshot is damaged: index: %w", err)
 	}
-	if idx.Schema != schema {
-		return nil, index{}, fmt.Errorf("snapshot has schema %d, this version knows %d", idx.Schema, schema)
+	if idx.Schema != snapshotSchema {
+		return nil, index{}, fmt.Errorf("snapshot has schema %d, this version knows %d", idx.Schema, snapshotSchema)
 	}
 	return s, idx, nil
 }

@@ -3,20 +3,34 @@ package watch
 import (
 	"context"
 	"fmt"
+	"time"
 )
+
+// Survey is how everything stands now, and what the state knows of how it came to that.
+type Survey struct {
+	Standings []Standing // in the order of Watcher.CLBs
+	Log       []Past     // the last changes that ticks found, oldest first
+	LogFrom   time.Time  // the log has every change since; zero if there is no state
+}
 
 // Standing is how one load balancer stands now.
 type Standing struct {
-	CLB        CLB
-	Backends   int       // how many are bound
-	Running    int       // how many of those run
-	NotRunning []Backend // the others, by ID, with Out where the state knows it
+	CLB CLB
+	Capacity
+	NotRunning []Backend // by ID, with Out where the state knows it
+	Backends   []Backend // the first of all, by ID, without Out; at most maxListed of one, and none where there are many load balancers
 	Err        error     // why it could not be read; all else is zero then
 }
 
-// Survey reads every load balancer and says how it stands. It changes no state. Of the state it needs only since when
-// backends are out: if that cannot be had, the standings come without it, and the error says why.
-func (w *Watcher) Survey(ctx context.Context) ([]Standing, error) {
+// Bounds of a survey: it must not hold a million backends to show a few hundred.
+const (
+	maxListed     = 1000 // backends of one load balancer
+	maxListedCLBs = 100  // beyond it no backends are listed but those not running
+)
+
+// Survey reads every load balancer and says how it stands. It changes no state. Of the state it needs only what was
+// before: if that cannot be had, the standings come without it, and the error says why.
+func (w *Watcher) Survey(ctx context.Context) (Survey, error) {
 	all := make([]int, len(w.CLBs))
 	for i := range all {
 		all[i] = i
@@ -28,7 +42,7 @@ func (w *Watcher) Survey(ctx context.Context) ([]Standing, error) {
 	w.stand(readCtx, all, out)
 	var empty []int
 	for i, s := range out {
-		if s.Err == nil && s.Backends == 0 {
+		if s.Err == nil && s.Total == 0 {
 			empty = append(empty, i)
 		}
 	}
@@ -44,7 +58,9 @@ func (w *Watcher) Survey(ctx context.Context) ([]Standing, error) {
 	}
 	recallCtx, cancel2 := context.WithDeadline(ctx, t.readUntil.Add(t.sendUntil.Sub(t.readUntil)/2))
 	defer cancel2()
-	return out, w.recall(recallCtx, out)
+	found := Survey{Standings: out}
+	err := w.recall(recallCtx, &found)
+	return found, err
 }
 
 // stand reads some load balancers.
@@ -56,7 +72,10 @@ func (w *Watcher) stand(ctx context.Context, which []int, out []Standing) {
 			out[i].Err = err
 			return
 		}
-		out[i].Backends, out[i].Running = len(r.Backends), running(r.Backends)
+		out[i].Capacity = capacity(r.Backends)
+		if len(w.CLBs) <= maxListedCLBs {
+			out[i].Backends = r.Backends[:min(len(r.Backends), maxListed)]
+		}
 		for _, b := range r.Backends {
 			if !b.Running() {
 				out[i].NotRunning = append(out[i].NotRunning, b)
@@ -65,8 +84,8 @@ func (w *Watcher) stand(ctx context.Context, which []int, out []Standing) {
 	})
 }
 
-// recall adds to standings since when backends are out.
-func (w *Watcher) recall(ctx context.Context, standings []Standing) error {
+// recall adds what the state knows: since when backends are out, and the last changes.
+func (w *Watcher) recall(ctx context.Context, found *Survey) error {
 	head, err := w.Store.Load(ctx)
 	if err != nil {
 		return fmt.Errorf("load state: %w", err)
@@ -76,7 +95,10 @@ func (w *Watcher) recall(ctx context.Context, standings []Standing) error {
 		return fmt.Errorf("load state: %w", err)
 	}
 	defer old.close()
-	for _, s := range standings {
+	if head != nil {
+		found.Log, found.LogFrom = head.Log, head.LogFrom
+	}
+	for _, s := range found.Standings {
 		line, err := old.seek(s.CLB.Key())
 		if err != nil {
 			return err

@@ -198,6 +198,7 @@ func (w *Watcher) write(ctx context.Context, old *Head, d *delta, leaseUntil tim
 	now := w.Now().UTC().Truncate(time.Millisecond)
 	h = old.successor(w.Nonce(), now)
 	d.apply(h)
+	h.Threads = h.Threads.of(w.CLBs)
 	send := len(h.Outbox) > 0 && !h.leased(now)
 	if old != nil && !send && d.empty() && !due(old, now) {
 		return old, nil, nil
@@ -225,24 +226,31 @@ func due(h *Head, now time.Time) bool { return now.Sub(h.CommittedAt) >= heartbe
 // notify sends what is owed, oldest first, and stops at the first failure, so that messages keep their order. It notes
 // in sent what became of each.
 func (w *Watcher) notify(ctx context.Context, h *Head, sent map[string]outcome, sum *Summary) {
+	threads := h.Threads
 	for _, a := range h.Outbox {
 		if ctx.Err() != nil {
 			sum.Unsent = fmt.Errorf("no time left to send: %w", ctx.Err())
 			return
 		}
-		_, err := w.Notifier.Notify(ctx, a)
+		d := Delivery{Alert: a, Again: sent[a.ID].fate == unknown}
+		if t, ok := threads[a.Thread]; ok {
+			t = t.with(a)
+			d.Thread = &t
+		}
+		receipt, err := w.Notifier.Notify(ctx, d)
 		if err == nil {
-			sent[a.ID] = done
+			sent[a.ID] = outcome{done, receipt}
+			threads = threads.after(a, receipt)
 			sum.Sent++
 			continue
 		}
 		sum.Unsent = fmt.Errorf("send alert %s: %w", a.ID, err)
 		if errors.Is(err, ErrRefused) {
-			sent[a.ID] = done
+			sent[a.ID] = outcome{fate: done}
 			continue
 		}
 		if !errors.Is(err, ErrNotSent) {
-			sent[a.ID] = unknown
+			sent[a.ID] = outcome{fate: unknown}
 		}
 		return
 	}

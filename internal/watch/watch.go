@@ -30,14 +30,22 @@ type Source interface {
 // Receipt is what the notifier needs to know of a message later, to edit it or to answer in its thread.
 type Receipt struct {
 	Channel string `json:"channel,omitempty"`
-	TS      string `json:"ts,omitempty"`
+	TS      string `json:"ts,omitempty"` // "" where messages cannot be found again: then there are no threads
+}
+
+// Delivery is one alert on its way to people.
+type Delivery struct {
+	Alert  Alert
+	Again  bool    // an earlier run may have delivered it
+	Thread *Thread // where it belongs to a message that people have: that message, as it is once the alert is told
 }
 
 // Notifier tells people.
 type Notifier interface {
 	// Notify sends one alert as one message. nil means that it was delivered. ErrRefused and ErrNotSent say what is
-	// known otherwise; any other error leaves open whether people have it.
-	Notify(ctx context.Context, a Alert) (Receipt, error)
+	// known otherwise; any other error leaves open whether people have it. The Receipt is that of the message that
+	// later news belongs to: the thread's first one or, if that is gone, the new one.
+	Notify(ctx context.Context, d Delivery) (Receipt, error)
 }
 
 // Errors by which a tick decides.

@@ -37,7 +37,8 @@ type World struct {
 	heads   map[int64][]byte
 	newest  int64
 	snaps   map[string][]byte
-	told    []watch.Alert
+	told    []watch.Delivery
+	threads bool
 	reads   int
 	nonce   int
 	fault   Fault
@@ -103,8 +104,23 @@ func (w *World) Set(key string, pool ...watch.Backend) {
 	w.pools[key] = pool
 }
 
-// Told returns what Slack took, in order.
-func (w *World) Told() []watch.Alert {
+// Thread makes Slack one that finds its messages again: it gives receipts, and takes an alert once however often it comes.
+func (w *World) Thread() {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.threads = true
+}
+
+// Told returns the alerts that Slack took, in order.
+func (w *World) Told() (told []watch.Alert) {
+	for _, d := range w.Deliveries() {
+		told = append(told, d.Alert)
+	}
+	return told
+}
+
+// Deliveries returns what Slack took, in order.
+func (w *World) Deliveries() []watch.Delivery {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return slices.Clone(w.told)
@@ -277,9 +293,23 @@ func (w *snapshotWriter) Close() error { return nil }
 
 type slack run
 
-func (s *slack) Notify(_ context.Context, a watch.Alert) (watch.Receipt, error) {
+func (s *slack) Notify(_ context.Context, d watch.Delivery) (receipt watch.Receipt, err error) {
 	r := (*run)(s)
-	return watch.Receipt{}, r.do("notify", a.ID, func() error { r.told = append(r.told, a); return nil })
+	err = r.do("notify", d.Alert.ID, func() error {
+		at := slices.IndexFunc(r.told, func(o watch.Delivery) bool { return o.Alert.ID == d.Alert.ID })
+		if !r.threads || !d.Again || at < 0 {
+			at = len(r.told)
+			r.told = append(r.told, d)
+		}
+		switch {
+		case r.threads && d.Thread != nil:
+			receipt = d.Thread.Receipt
+		case r.threads:
+			receipt = watch.Receipt{Channel: "C1", TS: fmt.Sprint(at + 1)}
+		}
+		return nil
+	})
+	return receipt, err
 }
 
 type spool struct{ b []byte }

@@ -1,0 +1,240 @@
+package report
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"clbwatch/internal/watch"
+)
+
+// Span is a piece of a sentence: words or, if At is set, a time, which each medium shows in its own way.
+type Span struct {
+	Text string // Clean
+	At   time.Time
+	Near bool // At is close to the time before it in the sentence: the day need not be said again
+}
+
+func words(format string, a ...any) Span { return Span{Text: fmt.Sprintf(format, a...)} }
+func moment(t time.Time) Span            { return Span{At: t} }
+
+// PoolChanges are what changed on one load balancer.
+type PoolChanges struct {
+	CLB      watch.CLB
+	Counts   watch.Counts // of all that ticks found: a backend that came and went counts twice
+	Backends []Change     // in the order of their first changes
+}
+
+// Change is what happened to one backend in the time of the report, folded to what a person wants to know.
+type Change struct {
+	Backend string // its name, and its id where others have the same name; Clean
+	Says    []Span // such as "out 04:41 – 04:53, back"
+}
+
+// ChangesTitle says what time the changes are about; nil where the Note says already that nothing is known.
+func (r Report) ChangesTitle() []Span {
+	changed := "Changed"
+	if len(r.Changes) == 0 {
+		changed = "Nothing changed"
+	}
+	switch {
+	case r.ChangesFrom.IsZero() && r.Note != "":
+		return nil
+	case r.ChangesFrom.IsZero():
+		return []Span{words("What changed is not known: no tick has run yet")}
+	case r.ChangesFrom.After(r.since()):
+		return []Span{words("%s since ", changed), moment(r.ChangesFrom), words(" (older changes are not known)")}
+	case r.LastReport.IsZero():
+		return []Span{words("%s in the last %d h", changed, recently/time.Hour)}
+	}
+	return []Span{words("%s since the last report, ", changed), moment(r.LastReport)}
+}
+
+// Changed are the changes by load balancer, worst first as WorstFirst.
+func (r Report) Changed() []PoolChanges {
+	found := make(map[string][]watch.Past)
+	for _, c := range r.Changes {
+		found[c.CLB.Key()] = append(found[c.CLB.Key()], c)
+	}
+	var out []PoolChanges
+	for _, p := range r.WorstFirst() {
+		if all := found[p.CLB.Key()]; len(all) > 0 {
+			out = append(out, PoolChanges{p.CLB, counts(all), fold(all, p)})
+		}
+	}
+	return out
+}
+
+func counts(all []watch.Past) (n watch.Counts) {
+	for _, c := range all {
+		switch c.Kind {
+		case watch.LeftRunning:
+			n.LeftRunning++
+		case watch.Removed:
+			n.Removed++
+		case watch.Added:
+			n.Added++
+		case watch.Recovered:
+			n.Recovered++
+		}
+	}
+	return n
+}
+
+// step is a part of what happened to a backend: one change, or any number of times that it was out and came back.
+type step struct {
+	kind     watch.Kind // LeftRunning: out since from, until to; Recovered: seen to come back only
+	times    int        // out
+	from, to time.Time  // to is zero while it is out; only that is set if it is one change
+	is       watch.Status
+}
+
+// history is all that happened to one backend.
+type history struct {
+	id, name string
+	steps    []step
+	replaced bool // by one of the same name, which came when it went
+}
+
+// fold puts the changes of one load balancer together by backend.
+func fold(all []watch.Past, p Pool) []Change {
+	var order []*history
+	byID := make(map[string]*history)
+	for _, c := range all {
+		h := byID[c.ID]
+		if h == nil {
+			h = &history{id: c.ID}
+			byID[c.ID], order = h, append(order, h)
+		}
+		h.name = BackendName(watch.Backend{ID: c.ID, Name: c.Name})
+		h.add(c)
+	}
+	order = replace(order)
+	same := make(map[string]int)
+	for _, h := range order {
+		same[h.name]++
+	}
+	out := make(map[string]bool)
+	for _, b := range p.NotRunning {
+		out[b.ID] = true
+	}
+	changes := make([]Change, 0, len(order))
+	for _, h := range order {
+		c := Change{Backend: h.name, Says: h.says(p.Err != "" || out[h.id])}
+		if id := Clean(h.id, maxName); same[h.name] > 1 && !h.replaced && id != h.name {
+			c.Backend += " " + id
+		}
+		changes = append(changes, c)
+	}
+	return changes
+}
+
+// add adds a later change.
+func (h *history) add(c watch.Past) {
+	if n := len(h.steps); n > 0 {
+		switch last := &h.steps[n-1]; {
+		case c.Kind == watch.Recovered && last.kind == watch.LeftRunning && last.to.IsZero():
+			last.to = c.At
+			return
+		case c.Kind == watch.LeftRunning && last.kind == watch.LeftRunning:
+			last.times++
+			last.from, last.to = c.At, time.Time{}
+			return
+		}
+	}
+	s := step{kind: c.Kind, to: c.At, is: c.Is}
+	if c.Kind == watch.LeftRunning {
+		s.times, s.from, s.to = 1, c.At, time.Time{}
+	}
+	h.steps = append(h.steps, s)
+}
+
+// only is the one thing that happened, if that is that it was added or removed.
+func (h *history) only() (step, bool) {
+	if len(h.steps) != 1 || h.steps[0].kind != watch.Added && h.steps[0].kind != watch.Removed {
+		return step{}, false
+	}
+	return h.steps[0], true
+}
+
+// soon is how far apart one backend may go and another of its name come, in either order, to be taken for its replacement.
+const soon = time.Hour
+
+// replace takes two backends of one name, of which one went and one came, for one that was replaced.
+func replace(order []*history) []*history {
+	alone := make(map[string][]*history) // by name: those that only came, or only went
+	var out []*history
+	for _, h := range order {
+		is, one := h.only()
+		others := alone[h.name]
+		i := slices.IndexFunc(others, func(o *history) bool {
+			was, _ := o.only()
+			return one && was.kind != is.kind && is.to.Sub(was.to).Abs() <= soon
+		})
+		if i >= 0 {
+			others[i].steps, others[i].replaced = []step{{to: is.to}}, true
+			alone[h.name] = slices.Delete(others, i, i+1)
+			continue
+		}
+		if one {
+			alone[h.name] = append(others, h)
+		}
+		out = append(out, h)
+	}
+	return out
+}
+
+// maxSteps is how many steps of one backend are told: the last ones.
+const maxSteps = 3
+
+// says is the history as a sentence. out tells whether the backend is not running now, as far as that is known.
+func (h *history) says(out bool) []Span {
+	var says []Span
+	steps := h.steps
+	if more := len(steps) - maxSteps; more > 0 {
+		says, steps = []Span{words("…, ")}, steps[more:]
+	}
+	var before time.Time
+	say := func(t time.Time) Span {
+		near := !before.IsZero() && t.Sub(before).Abs() < 12*time.Hour
+		before = t
+		return Span{At: t, Near: near}
+	}
+	for i, s := range steps {
+		if i > 0 {
+			says = append(says, words(", "))
+		}
+		again := ""
+		if i > 0 && s.kind == watch.Added {
+			again = "again "
+		}
+		last := i == len(steps)-1
+		switch {
+		case h.replaced:
+			says = append(says, words("replaced "), say(s.to))
+		case s.kind == watch.LeftRunning:
+			times := ""
+			if s.times > 1 {
+				times = fmt.Sprintf("%d times, last ", s.times)
+			}
+			switch {
+			case !s.to.IsZero():
+				says = append(says, words("out %s", times), say(s.from), words(" – "), say(s.to), words(", back"))
+			case last && out:
+				says = append(says, words("out %ssince ", times), say(s.from))
+			default:
+				says = append(says, words("out %s", times), say(s.from))
+			}
+		case s.kind == watch.Recovered:
+			says = append(says, words("running since "), say(s.to))
+		case s.kind == watch.Added:
+			says = append(says, words("added %s", again), say(s.to))
+			if s.is != watch.Running && s.is != 0 {
+				says = append(says, words(" %s", s.is))
+			}
+		default:
+			says = append(says, words("%s ", Clean(string(s.kind), maxName)), say(s.to))
+		}
+	}
+	return says
+}

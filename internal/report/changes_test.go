@@ -1,0 +1,158 @@
+package report
+
+import (
+	"fmt"
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"clbwatch/internal/watch"
+)
+
+// told is what a report says about changes, a line each.
+func told(r Report) []string {
+	lines := []string{r.sentence(r.ChangesTitle())}
+	for _, p := range r.Changed() {
+		for _, c := range p.Backends {
+			lines = append(lines, fmt.Sprintf("%s: %s %s", Name(p.CLB), c.Backend, r.sentence(c.Says)))
+		}
+	}
+	return lines
+}
+
+func TestChangesAreFoldedByBackend(t *testing.T) {
+	t.Parallel()
+	const (
+		left, back, come, gone = watch.LeftRunning, watch.Recovered, watch.Added, watch.Removed
+	)
+	type event struct {
+		minute int // of hour 4
+		kind   watch.Kind
+		id     string
+	}
+	for name, tt := range map[string]struct {
+		log  []event
+		out  []string // the ids that are not running now
+		want []string
+	}{
+		"out":                          {[]event{{10, left, "a"}}, []string{"a"}, []string{"a out since 04:10"}},
+		"out, and not seen to be over": {[]event{{10, left, "a"}}, nil, []string{"a out 04:10"}},
+		"out and back":                 {[]event{{10, left, "a"}, {12, back, "a"}}, nil, []string{"a out 04:10 – 04:12, back"}},
+		"back":                         {[]event{{12, back, "a"}}, nil, []string{"a running since 04:12"}},
+		"added":                        {[]event{{12, come, "a"}}, nil, []string{"a added 04:12"}},
+		"removed":                      {[]event{{12, gone, "a"}}, nil, []string{"a removed 04:12"}},
+		"out, then removed":            {[]event{{12, left, "a"}, {13, gone, "a"}}, nil, []string{"a out 04:12, removed 04:13"}},
+		"removed and added again":      {[]event{{12, gone, "a"}, {13, come, "a"}}, nil, []string{"a removed 04:12, added again 04:13"}},
+		"added and removed":            {[]event{{12, come, "a"}, {13, gone, "a"}}, nil, []string{"a added 04:12, removed 04:13"}},
+		"added and started":            {[]event{{12, come, "a"}, {13, back, "a"}}, nil, []string{"a added 04:12, running since 04:13"}},
+		"out again and again": {[]event{{10, left, "a"}, {11, back, "a"}, {12, left, "a"}, {13, back, "a"}, {14, left, "a"}, {15, back, "a"}}, nil,
+			[]string{"a out 3 times, last 04:14 – 04:15, back"}},
+		"out again, and now": {[]event{{10, left, "a"}, {11, back, "a"}, {12, left, "a"}}, []string{"a"}, []string{"a out 2 times, last since 04:12"}},
+		"back, and out again": {[]event{{11, back, "a"}, {12, left, "a"}, {13, back, "a"}}, nil,
+			[]string{"a running since 04:11, out 04:12 – 04:13, back"}},
+		"more than is told": {[]event{{10, gone, "a"}, {11, come, "a"}, {12, gone, "a"}, {13, come, "a"}, {14, gone, "a"}}, nil,
+			[]string{"a …, removed 04:12, added again 04:13, removed 04:14"}},
+		"several": {[]event{{10, left, "b"}, {11, come, "a"}, {12, back, "b"}}, nil, []string{"b out 04:10 – 04:12, back", "a added 04:11"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := watch.Standing{CLB: web, Capacity: watch.Capacity{Total: 9, Running: 9 - len(tt.out)}}
+			for _, id := range tt.out {
+				s.NotRunning = append(s.NotRunning, watch.Backend{ID: "ins-" + id, Status: 4})
+			}
+			found := watch.Survey{Standings: []watch.Standing{s}, LogFrom: at(0, 0).AddDate(0, 0, -9)}
+			for _, e := range tt.log {
+				found.Log = append(found.Log, past(web, at(4, e.minute), e.kind, e.id))
+			}
+			want := []string{"Changed in the last 24 h"}
+			for _, w := range tt.want {
+				want = append(want, "prod-web: "+w)
+			}
+			if got := told(New(at(4, 53), 0, found, time.Time{}, nil)); !reflect.DeepEqual(got, want) {
+				t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		})
+	}
+}
+
+func TestSameNameOfTwoBackends(t *testing.T) {
+	t.Parallel()
+	named := func(minute int, k watch.Kind, id string) watch.Past {
+		return watch.Past{At: at(3, minute), CLB: web, Kind: k, ID: id, Name: "未命名", Is: watch.Running}
+	}
+	for name, tt := range map[string]struct {
+		log  []watch.Past
+		want []string
+	}{
+		"one went, another came":        {[]watch.Past{named(10, watch.Removed, "1"), named(12, watch.Added, "2")}, []string{"未命名 replaced 03:12"}},
+		"the new one came first":        {[]watch.Past{named(10, watch.Added, "2"), named(12, watch.Removed, "1")}, []string{"未命名 replaced 03:12"}},
+		"one by one":                    {[]watch.Past{named(1, watch.Removed, "1"), named(2, watch.Added, "2"), named(3, watch.Removed, "3"), named(4, watch.Added, "4")}, []string{"未命名 replaced 03:02", "未命名 replaced 03:04"}},
+		"one of them is new besides":    {[]watch.Past{named(1, watch.Removed, "1"), named(1, watch.Added, "2"), named(1, watch.Added, "3")}, []string{"未命名 replaced 03:01", "未命名 3 added 03:01"}},
+		"long after":                    {[]watch.Past{named(0, watch.Removed, "1"), named(61, watch.Added, "2")}, []string{"未命名 1 removed 03:00", "未命名 2 added 04:01"}},
+		"the one that came went again":  {[]watch.Past{named(1, watch.Removed, "1"), named(2, watch.Added, "2"), named(3, watch.Removed, "2")}, []string{"未命名 1 removed 03:01", "未命名 2 added 03:02, removed 03:03"}},
+		"both were out: not replaced":   {[]watch.Past{named(1, watch.LeftRunning, "1"), named(2, watch.Recovered, "2")}, []string{"未命名 1 out 03:01", "未命名 2 running since 03:02"}},
+		"both went, and one came again": {[]watch.Past{named(1, watch.Removed, "1"), named(1, watch.Removed, "2"), named(2, watch.Added, "3")}, []string{"未命名 replaced 03:02", "未命名 2 removed 03:01"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			r := New(at(4, 53), 0, watch.Survey{Standings: []watch.Standing{{CLB: web}}, Log: tt.log, LogFrom: at(1, 0)}, at(2, 0), nil)
+			want := []string{"Changed since the last report, 02:00"}
+			for _, w := range tt.want {
+				want = append(want, "prod-web: "+w)
+			}
+			if got := told(r); !reflect.DeepEqual(got, want) {
+				t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+			}
+		})
+	}
+}
+
+func TestWhichChangesAreToldOf(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		logFrom, last time.Time
+		err           error
+		want          []string
+	}{
+		"the last 24 h":          {at(0, 0).AddDate(0, 0, -9), time.Time{}, nil, []string{"Changed in the last 24 h", "prod-web: b added Nov 22 05:00", "prod-web: c added 04:30"}},
+		"since the last report":  {at(0, 0).AddDate(0, 0, -9), at(4, 20), nil, []string{"Changed since the last report, 04:20", "prod-web: c added 04:30"}},
+		"none since then":        {at(0, 0).AddDate(0, 0, -9), at(4, 40), nil, []string{"Nothing changed since the last report, 04:40"}},
+		"a report of long ago":   {at(0, 0).AddDate(0, 0, -9), at(0, 0).AddDate(0, 0, -2), nil, []string{"Changed since the last report, Nov 21 00:00", "prod-web: a added Nov 22 04:00", "prod-web: b added Nov 22 05:00", "prod-web: c added 04:30"}},
+		"the log is too short":   {at(4, 10), time.Time{}, nil, []string{"Changed since 04:10 (older changes are not known)", "prod-web: c added 04:30"}},
+		"and has nothing":        {at(4, 40), at(4, 20), nil, []string{"Nothing changed since 04:40 (older changes are not known)"}},
+		"no state":               {time.Time{}, at(4, 20), nil, []string{"What changed is not known: no tick has run yet"}},
+		"state that is broken":   {time.Time{}, at(4, 20), watch.ErrConflict, []string{""}},
+		"a report of the future": {at(0, 0).AddDate(0, 0, -9), at(4, 54), nil, []string{"Changed in the last 24 h", "prod-web: b added Nov 22 05:00", "prod-web: c added 04:30"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			found := watch.Survey{Standings: []watch.Standing{{CLB: web}}, LogFrom: tt.logFrom}
+			if !tt.logFrom.IsZero() {
+				found.Log = []watch.Past{
+					past(web, at(4, 0).AddDate(0, 0, -1), watch.Added, "a"), past(web, at(5, 0).AddDate(0, 0, -1), watch.Added, "b"),
+					past(api, at(4, 30), watch.Added, "of a load balancer that is not watched any more"), past(web, at(4, 30), watch.Added, "c"),
+				}
+			}
+			if got := told(New(at(4, 53), 0, found, tt.last, tt.err)); !reflect.DeepEqual(got, tt.want) {
+				t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
+			}
+		})
+	}
+}
+
+func TestChangesAreCounted(t *testing.T) {
+	t.Parallel()
+	log := []watch.Past{past(api, at(4, 0), watch.LeftRunning, "x")}
+	for i, k := range []watch.Kind{watch.LeftRunning, watch.Recovered, watch.LeftRunning, watch.Removed, watch.Added, watch.Added, watch.Added} {
+		log = append(log, past(web, at(4, i), k, "a"))
+	}
+	r := New(at(4, 53), 0, watch.Survey{Standings: []watch.Standing{{CLB: api, Capacity: watch.Capacity{Running: 1, Total: 1}}, {CLB: web}}, Log: log, LogFrom: at(1, 0)}, at(2, 0), nil)
+	got := r.Changed()
+	if len(got) != 2 || got[0].CLB != web || got[1].CLB != api {
+		t.Fatalf("changes on %v, want those of prod-web, which has no backends, before lb-c4r9t0zw, which is well", got)
+	}
+	if want := (watch.Counts{LeftRunning: 2, Recovered: 1, Removed: 1, Added: 3}); got[0].Counts != want {
+		t.Errorf("counts = %+v, want %+v", got[0].Counts, want)
+	}
+}

@@ -1,0 +1,420 @@
+package notifier
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"clbwatch/internal/report"
+	"clbwatch/internal/watch"
+)
+
+// Bounds of a report's message.
+const (
+	maxOut         = 20 // backends named as not running
+	maxChanged     = 15 // backends of which is told what happened to them; of more, the changes are counted
+	maxFew         = 15 // backends of a single load balancer that the message names all, so that no page needs to
+	maxNameCells   = 28 // cells of a load balancer's name in a row
+	maxMemberCells = 20 // cells of a backend's name in a row, which phones break from about 38 on
+)
+
+// Bounds of the pages that list every backend: about the longest message that people still read.
+const (
+	maxLists     = 5
+	maxPageLines = 110   // and the line that counts what is left
+	maxPageText  = 7_300 // bytes; with title, context and that line below 8,000
+	maxPageJSON  = 9_000 // bytes of the same in JSON, where < takes six
+)
+
+// ReportMessage is the message that tells a report: what is not running and what could not be read, then the load
+// balancers, the worst first, then what changed, as far as there is room.
+func ReportMessage(r report.Report) Message {
+	pools := r.WorstFirst()
+	p := reportPage(r, pools)
+	p.look, p.title = reportLook(r), r.Summary()
+	changed := r.Changed()
+	return p.message(func(room room) []block {
+		var blocks []block
+		if note := report.Clean(r.Note, maxText+100); note != "" {
+			blocks = append(blocks, block{line(bold("Note"), text("  "+note))})
+		}
+		single := len(pools) == 1 && pools[0].Err == ""
+		if single {
+			blocks = append(blocks, standBlock(pools[0]))
+		}
+		blocks = append(blocks, notRunningBlocks(r, pools, room)...)
+		blocks = append(blocks, unreadBlocks(pools, room)...)
+		if single {
+			blocks = append(blocks, runningBlocks(r, room)...)
+		} else {
+			blocks = append(blocks, standBlocks(pools, room)...)
+		}
+		return append(blocks, changedBlocks(r, changed, room)...)
+	})
+}
+
+// reportPage begins a message of the report: what all of them have in common.
+func reportPage(r report.Report, pools []report.Pool) page {
+	clbs := make([]watch.CLB, 0, len(pools))
+	for _, p := range pools {
+		clbs = append(clbs, p.CLB)
+	}
+	read := "read " + dateMark(r.At)
+	if r.Took >= 1 {
+		read += fmt.Sprintf(" in %.1f s", r.Took)
+	}
+	if _, _, unread := r.Totals(); unread > 0 {
+		read += fmt.Sprintf("  ·  %d of %s read", len(pools)-unread, report.Plural(len(pools), "load balancer"))
+	}
+	return page{url: linkFor(clbs, 0), context: []string{regionsOf(clbs), read}}
+}
+
+func reportLook(r report.Report) look {
+	switch r.Severity() {
+	case report.Down:
+		return look{"red_circle", "#a30200"}
+	case report.Unread:
+		return look{"warning", "#daa038"}
+	case report.Partial:
+		return look{"large_yellow_circle", "#daa038"}
+	default:
+		return look{"large_green_circle", "#2eb886"}
+	}
+}
+
+// notRunningBlocks name what is not running, by load balancer and status. Where that is more than there is room for, each
+// load balancer gets a fair share, the worst first.
+func notRunningBlocks(r report.Report, pools []report.Pool, room room) []block {
+	out := 0
+	var broken []report.Pool
+	for _, p := range pools {
+		if len(p.NotRunning) > 0 {
+			out, broken = out+len(p.NotRunning), append(broken, p)
+		}
+	}
+	if out == 0 {
+		return nil
+	}
+	var heads []string // what each row belongs to
+	var rows [][]string
+	left := min(room.lines, maxOut)
+	for i, p := range broken[:min(len(broken), left)] {
+		head := ""
+		if len(r.Pools) > 1 {
+			head = report.Short(report.Name(p.CLB), maxNameCells) + ": "
+		}
+		byStatus := slices.Clone(p.NotRunning)
+		slices.SortStableFunc(byStatus, func(a, b watch.Backend) int { return cmp.Compare(a.Status, b.Status) })
+		share := min(len(byStatus), max(left/(len(broken)-i), 1))
+		left -= share
+		for _, b := range byStatus[:share] {
+			heads = append(heads, head+b.Status.String())
+			rows = append(rows, []string{"  " + report.Short(report.BackendName(b), maxMemberCells), report.Address(b), outSince(b, r)})
+		}
+	}
+	var lines []string
+	for i, row := range report.Columns(rows, 3) {
+		if i == 0 || heads[i] != heads[i-1] {
+			lines = append(lines, heads[i])
+		}
+		lines = append(lines, row)
+	}
+	if more := out - len(rows); more > 0 {
+		lines = append(lines, fmt.Sprintf("… and %d more not running", more))
+	}
+	return []block{{line(bold(fmt.Sprintf("Not running (%d)", out))), pre(lines)}}
+}
+
+// outSince says for how long a backend is not running, in one unit; "" if that is not known.
+func outSince(b watch.Backend, r report.Report) string {
+	if b.Out == nil {
+		if r.ChangesFrom.IsZero() {
+			return ""
+		}
+		return "seen just now" // no tick has seen it so
+	}
+	out := duration(r.At.Sub(b.Out.Since))
+	if f := strings.Fields(out); len(f) == 4 {
+		out = f[0] + " " + f[1]
+	}
+	if b.Out.AtLeast && r.At.Sub(b.Out.Since) >= time.Minute {
+		return "over " + out
+	}
+	return "for " + out
+}
+
+// unreadBlocks tell what could not be read, and together what has the same reason.
+func unreadBlocks(pools []report.Pool, room room) []block {
+	var groups [][]report.Pool
+	left := 0
+	for _, p := range pools {
+		if p.Err == "" {
+			continue
+		}
+		left++
+		i := slices.IndexFunc(groups, func(g []report.Pool) bool { return g[0].Err == p.Err && g[0].Do == p.Do })
+		if i < 0 {
+			i, groups = len(groups), append(groups, nil)
+		}
+		groups[i] = append(groups[i], p)
+	}
+	most := min(room.pools, 6) // blocks, and names in each
+	var blocks []block
+	for _, g := range groups[:min(len(groups), most)] {
+		says := named(g[0].CLB)
+		if len(g) > 1 {
+			says = says[:1]
+		}
+		for _, p := range g[1:min(len(g), most)] {
+			says = append(says, text(", "), named(p.CLB)[0])
+		}
+		if more := len(g) - most; more > 0 {
+			says = append(says, text(fmt.Sprintf(" and %d more", more)))
+		}
+		b := block{line(append(says, text("  ·  cannot be read"))...), pre([]string{cmp.Or(report.Clean(g[0].Err, maxText), "(no reason given)")})}
+		if do := report.Clean(g[0].Do, maxText); do != "" {
+			b = append(b, line(bold("What to do"), text("  "+do)))
+		}
+		blocks = append(blocks, b)
+		left -= len(g)
+	}
+	if left > 0 {
+		blocks = append(blocks, block{line(text(fmt.Sprintf("… and %s that cannot be read", report.Plural(left, "more load balancer"))))})
+	}
+	return blocks
+}
+
+// standBlock says how a load balancer stands that is the only one.
+func standBlock(p report.Pool) block {
+	says := append(named(p.CLB), text("  ·  "+p.Share()))
+	if p.Backends > 0 {
+		says = append(named(p.CLB), text(fmt.Sprintf("  ·  %d of %d running", p.Running, p.Backends)))
+		if p.Weight > 0 {
+			says = append(says, text("  ·  "+p.Share()+" of weight"))
+		} else {
+			says = append(says, text("  ·  "+p.Share()))
+		}
+	}
+	return block{line(says...)}
+}
+
+// runningBlocks name the running backends of the only load balancer, where they are few.
+func runningBlocks(r report.Report, room room) []block {
+	p := r.Pools[0]
+	if !few(r) || p.Running == 0 {
+		return nil
+	}
+	var names []string
+	for _, b := range p.Members[len(p.NotRunning):] {
+		names = append(names, report.Short(report.BackendName(b), maxNameCells))
+	}
+	says := strings.Join(names[:min(len(names), room.lines)], ", ")
+	if more := len(names) - room.lines; more > 0 {
+		says += fmt.Sprintf(" and %d more", more)
+	}
+	return []block{{line(bold(fmt.Sprintf("Running (%d)", p.Running)), text("  "+says))}}
+}
+
+// few reports whether there is one load balancer, with so few backends that the message names them all.
+func few(r report.Report) bool {
+	return len(r.Pools) == 1 && len(r.Pools[0].Members) == r.Pools[0].Backends && r.Pools[0].Backends <= maxFew
+}
+
+// standBlocks are a table of the load balancers that could be read.
+func standBlocks(pools []report.Pool, room room) []block {
+	pools = slices.DeleteFunc(slices.Clone(pools), func(p report.Pool) bool { return p.Err != "" })
+	if len(pools) == 0 {
+		return nil
+	}
+	shown, widest := min(len(pools), room.pools), 0
+	for _, p := range pools[:shown] {
+		widest = max(widest, len(p.Ratio()))
+	}
+	lines := make([]string, 0, shown+1)
+	for _, p := range pools[:shown] { // the name last: where a row is too wide for a phone, nothing else is torn
+		lines = append(lines, fmt.Sprintf("%-16s  %*s  %s", p.Share(), widest, p.Ratio(), report.Short(report.Name(p.CLB), maxNameCells)))
+	}
+	if rest := pools[shown:]; len(rest) > 0 {
+		more := fmt.Sprintf("… and %s", report.Plural(len(rest), "more load balancer"))
+		if (report.Report{Pools: rest}).Severity() == report.Well {
+			more += ", all running"
+		}
+		lines = append(lines, more)
+	}
+	return []block{{line(bold("In service"), text("  of weight, of backends")), pre(lines)}}
+}
+
+// changedBlocks tell what changed: of each backend or, where these are many, counted by load balancer.
+func changedBlocks(r report.Report, pools []report.PoolChanges, room room) []block {
+	title := r.ChangesTitle()
+	if title == nil {
+		return nil
+	}
+	backends, changes := 0, 0
+	for _, p := range pools {
+		backends, changes = backends+len(p.Backends), changes+p.Counts.Total()
+	}
+	b := block{line(sentence(title, len(pools) > 0)...)}
+	if backends <= min(room.lines, maxChanged) {
+		for _, p := range pools {
+			for _, c := range p.Backends {
+				says := append([]span{bold(c.Backend), text("  ")}, sentence(c.Says, false)...)
+				if len(r.Pools) > 1 {
+					says = append([]span{text(report.Name(p.CLB) + "  ")}, says...)
+				}
+				b = append(b, line(says...))
+			}
+		}
+		return []block{b}
+	}
+	shown := pools[:min(len(pools), room.pools)]
+	for _, p := range shown {
+		b = append(b, line(bold(report.Name(p.CLB)), text("  "+countChanges(p.Counts))))
+		changes -= p.Counts.Total()
+	}
+	if more := len(pools) - len(shown); more > 0 {
+		b = append(b, line(text(fmt.Sprintf("… and %s with %s", report.Plural(more, "more load balancer"), report.Plural(changes, "change")))))
+	}
+	return []block{b}
+}
+
+func countChanges(c watch.Counts) string {
+	var says []string
+	for _, n := range []struct {
+		of   int
+		what string
+	}{{c.LeftRunning, "stopped running"}, {c.Recovered, "recovered"}, {c.Removed, "removed"}, {c.Added, "added"}} {
+		if n.of > 0 {
+			says = append(says, fmt.Sprintf("%d %s", n.of, n.what))
+		}
+	}
+	return strings.Join(says, ", ")
+}
+
+// sentence is a sentence of the report with its times in the reader's zone.
+func sentence(spans []report.Span, heavy bool) []span {
+	says := make([]span, 0, len(spans))
+	for _, s := range spans {
+		switch {
+		case s.At.IsZero():
+			says = append(says, span{text: s.Text, bold: heavy})
+		case s.Near:
+			says = append(says, clock(s.At))
+		default:
+			says = append(says, date(s.At))
+		}
+	}
+	return says
+}
+
+// ReportPages are the messages that list every backend, for the report's thread: at most five, the last of which counts
+// what is left. There are none where the report's message names all backends.
+func ReportPages(r report.Report) []Message {
+	if backends, _, _ := r.Totals(); backends == 0 || few(r) {
+		return nil
+	}
+	pools := r.WorstFirst()
+	lists := fill(pools)
+	messages := make([]Message, 0, len(lists))
+	for i, lines := range lists {
+		p := reportPage(r, pools)
+		p.look, p.title = look{"clipboard", "#dddddd"}, "Backends of "+oneOrMany(len(pools), pools, func(p report.Pool) watch.CLB { return p.CLB })
+		if len(lists) > 1 {
+			p.title += fmt.Sprintf(", page %d of %d", i+1, len(lists))
+		}
+		p.context = append(p.context, "name, address, weight, status")
+		messages = append(messages, p.render([]block{{pre(lines)}}))
+	}
+	return messages
+}
+
+// fill lists the backends of the load balancers, in pages of lines.
+func fill(pools []report.Pool) [][]string {
+	lists := []list{{}}
+	add := func(lines, onNewPage []string) bool {
+		if lists[len(lists)-1].take(lines) {
+			return true
+		}
+		if len(lists) == maxLists {
+			return false
+		}
+		lists = append(lists, list{})
+		return lists[len(lists)-1].take(onNewPage)
+	}
+	full := false
+	left, leftOn := 0, 0 // backends that are not listed, on load balancers
+	for _, p := range pools {
+		head := report.Name(p.CLB) + "  " + p.Share()
+		if p.Backends > 0 {
+			head = report.Name(p.CLB) + "  " + p.Ratio() + "  " + p.Share()
+		}
+		var rows []string
+		if !full {
+			rows = memberRows(p)
+		}
+		if len(rows) == 0 {
+			full = full || !add([]string{head}, []string{head})
+		}
+		listed := 0
+		for i, row := range rows {
+			lines, onNewPage := []string{row}, []string{report.Name(p.CLB) + " (continued)", row}
+			if i == 0 {
+				lines, onNewPage = []string{head, row}, []string{head, row}
+			}
+			if full = full || !add(lines, onNewPage); full {
+				break
+			}
+			listed++
+		}
+		if listed < p.Backends {
+			left, leftOn = left+p.Backends-listed, leftOn+1
+		}
+	}
+	pages := make([][]string, 0, len(lists))
+	for _, l := range lists {
+		pages = append(pages, l.lines)
+	}
+	if left > 0 {
+		pages[len(pages)-1] = append(pages[len(pages)-1], fmt.Sprintf("… and %s on %s", report.Plural(left, "more backend"), report.Plural(leftOn, "load balancer")))
+	}
+	return pages
+}
+
+// memberRows are the backends of a load balancer: name, address, weight and status.
+func memberRows(p report.Pool) []string {
+	rows := make([][]string, 0, len(p.Members))
+	for _, b := range p.Members {
+		status, _, _ := strings.Cut(b.Status.String(), " (")
+		if status == "unknown" {
+			status = b.Status.String()
+		}
+		rows = append(rows, []string{"  " + report.Short(report.BackendName(b), maxMemberCells), report.Address(b), fmt.Sprintf("%3d", b.Weight), status})
+	}
+	return report.Columns(rows, 4)
+}
+
+// list is one page of a listing.
+type list struct {
+	lines       []string
+	bytes, json int
+}
+
+// take adds lines, if there is room for all of them.
+func (l *list) take(lines []string) bool {
+	bytes, quoted := l.bytes, l.json
+	for _, s := range lines {
+		q, err := json.Marshal(s)
+		if err != nil {
+			return false // no string is an error
+		}
+		bytes, quoted = bytes+len(s)+1, quoted+len(q)
+	}
+	if len(l.lines)+len(lines) > maxPageLines || bytes > maxPageText || quoted > maxPageJSON {
+		return false
+	}
+	l.lines, l.bytes, l.json = append(l.lines, lines...), bytes, quoted
+	return true
+}

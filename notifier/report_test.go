@@ -1,0 +1,454 @@
+package notifier
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+	"unicode/utf8"
+
+	"github.com/slack-go/slack"
+
+	"clbwatch/internal/report"
+	"clbwatch/internal/watch"
+)
+
+// member is backend j of load balancer i.
+func member(i, j int) watch.Backend {
+	return watch.Backend{ID: fmt.Sprintf("ins-%04d%04d", i, j), Name: fmt.Sprintf("svc-%02d-%02d", i, j), Status: watch.Running, Weight: 10, LanIP: fmt.Sprintf("10.0.%d.%d", i, j+9)}
+}
+
+// standing is load balancer c with so many backends, of which the first do not run.
+func standing(c watch.CLB, i, total, out int) watch.Standing {
+	s := watch.Standing{CLB: c, Capacity: watch.Capacity{Total: total, Running: total - out, Weight: 10 * total, Serving: 10 * (total - out)}}
+	for j := range total {
+		b := member(i, j)
+		if j < out {
+			b.Status = []watch.Status{4, 4, 7}[j%3]
+			s.Backends = append(s.Backends, b)
+			b.Out = &watch.Out{Since: at(4, 41).Add(-time.Duration(i*j) * time.Hour)}
+			s.NotRunning = append(s.NotRunning, b)
+			continue
+		}
+		s.Backends = append(s.Backends, b)
+	}
+	return s
+}
+
+// crew is n load balancers with so many backends; out says how many of each do not run.
+func crew(n, backends int, out func(i int) int) []watch.Standing {
+	names := []string{"prod-web", "prod-api", "batch", "admin", "search", "auth", "payments", "media-transcoding", "gateway", "internal", "staging-web", "staging-api"}
+	var all []watch.Standing
+	for i := range n {
+		name := fmt.Sprintf("%s-%02d", names[i%len(names)], i)
+		if n <= len(names) {
+			name = names[i]
+		}
+		total := backends / n
+		if i < backends%n {
+			total++
+		}
+		all = append(all, standing(clb(name, fmt.Sprintf("lb-00ab%04d", i)), i, total, min(out(i), total)))
+	}
+	return all
+}
+
+func past(c watch.CLB, when time.Time, k watch.Kind, name string) watch.Past {
+	return watch.Past{At: when, CLB: c, Kind: k, ID: "ins-" + name, Name: name, Is: watch.Running}
+}
+
+func surveyed(log []watch.Past, all ...watch.Standing) watch.Survey {
+	return watch.Survey{Standings: all, Log: log, LogFrom: at(0, 0).AddDate(0, 0, -30)}
+}
+
+func small() watch.Standing {
+	s := standing(web, 3, 12, 2)
+	s.NotRunning[0].Name, s.NotRunning[0].Out = "web-07", &watch.Out{Since: at(4, 41)}
+	s.NotRunning[1].Name, s.NotRunning[1].Status, s.NotRunning[1].Out = "数据库-11", 9, &watch.Out{Since: at(4, 53).Add(-72 * time.Hour), AtLeast: true}
+	return s
+}
+
+// tales are reports that people may get.
+func tales() map[string]report.Report {
+	tell := func(found watch.Survey, last time.Time, err error) report.Report {
+		return report.New(at(4, 53), 2100*time.Millisecond, found, last, err)
+	}
+	never := time.Time{}
+	one := func(i int) int { return map[int]int{0: 2, 1: 1, 2: 1}[i] }
+	some := func(i int) int { return map[int]int{3: 40, 7: 100, 11: 3, 20: 1}[i] }
+	twelve := crew(12, 200, one)
+	dead, idle, empty := standing(api, 1, 2, 2), standing(clb("old-site", "lb-0ld"), 2, 4, 0), watch.Standing{CLB: clb("备用负载均衡", "lb-byhpduqt")}
+	idle.Weight, idle.Serving = 0, 0
+	for i := range idle.Backends {
+		idle.Backends[i].Weight = 0
+	}
+	unread := watch.Standing{CLB: clb("batch", "lb-77aa00bb"), Err: watch.Advise(errors.New("LBNotFound (4000): load balancer not exist\nrequest 7f0c"), "check the id and its region in CLB_IDS")}
+	slow := unread
+	slow.CLB, slow.Err = clb("search", "lb-1qaz2wsx"), errors.New("dial tcp 10.0.0.1:443: i/o timeout")
+
+	log := []watch.Past{
+		past(web, at(22, 50).AddDate(0, 0, -1), watch.LeftRunning, "web-02"), past(web, at(23, 58).AddDate(0, 0, -1), watch.Recovered, "web-02"),
+		past(api, at(1, 10), watch.Removed, "api-03"), past(api, at(1, 12), watch.Removed, "api-04"), past(web, at(2, 30), watch.Added, "web-14"),
+		{At: at(1, 14), CLB: api, Kind: watch.Added, ID: "ins-new", Name: "api-04", Is: watch.Running},
+		past(web, at(3, 0), watch.LeftRunning, "web-03"), past(web, at(3, 1), watch.Recovered, "web-03"), past(web, at(3, 2), watch.LeftRunning, "web-03"), past(web, at(3, 4), watch.Recovered, "web-03"),
+		{At: at(4, 41), CLB: web, Kind: watch.LeftRunning, ID: small().NotRunning[0].ID, Name: "web-07", Is: 4},
+	}
+	var rolling []watch.Past // a restart of everything, one by one
+	for i, s := range twelve[:4] {
+		for j := range s.Backends[:12] {
+			rolling = append(rolling, past(s.CLB, at(3, 2*j), watch.LeftRunning, fmt.Sprint(i, j)), past(s.CLB, at(3, 2*j+1), watch.Recovered, fmt.Sprint(i, j)))
+		}
+	}
+	short := surveyed(log[6:], small(), standing(api, 1, 8, 0))
+	short.LogFrom = at(2, 30)
+
+	return map[string]report.Report{
+		"report-single":       tell(surveyed(nil, small()), never, nil),
+		"report-well":         tell(surveyed(nil, standing(web, 3, 12, 0), standing(api, 1, 8, 0)), at(4, 53).AddDate(0, 0, -1), nil),
+		"report-none-running": tell(surveyed(nil, standing(web, 3, 12, 0), dead, idle, empty), never, nil),
+		"report-empty":        tell(surveyed(nil, empty), never, nil),
+		"report-unread":       tell(surveyed(nil, standing(web, 3, 12, 1), unread, slow, watch.Standing{CLB: clb("auth", "lb-aa"), Err: slow.Err}), never, nil),
+		"report-broken-state": tell(watch.Survey{Standings: []watch.Standing{small()}}, never, errors.New("load state: open head-42.json: permission denied")),
+		"report-no-tick":      tell(watch.Survey{Standings: []watch.Standing{small()}}, never, nil),
+		"report-changes":      tell(surveyed(log, small(), standing(api, 1, 8, 0)), at(4, 53).AddDate(0, 0, -1), nil),
+		"report-restarts":     tell(surveyed(rolling, twelve...), never, nil),
+		"report-short-log":    tell(short, at(4, 53).AddDate(0, 0, -1), nil),
+		"report-200":          tell(surveyed(log, twelve...), at(4, 53).AddDate(0, 0, -1), nil),
+		"report-thousands":    tell(surveyed(rolling, crew(50, 5000, some)...), never, nil),
+		"report-hostile":      hostileReport(),
+	}
+}
+
+func hostileReport() report.Report {
+	c := clb("prod-api <!channel> & `x` *b*", "lb-c4r9t0zw")
+	s := watch.Standing{CLB: c, Capacity: watch.Capacity{Total: 20, Running: 12, Weight: 100, Serving: 60}}
+	var log []watch.Past
+	for i, name := range []string{"<!channel>", "<@U123|boss>", "web\nremoved  web-01  10.0.0.1", "```code``` :fire: _i_ ~s~", "\u202egnp.exe\u2066 \u200bx\U000e0041",
+		"🔥 on fire 🧯", strings.Repeat("数据库服务器", 10), "https://evil.example/ <https://evil.example|Console>"} {
+		b := watch.Backend{ID: fmt.Sprint("ins-", i), Name: name, LanIP: "10.0.3.17 <!here>", Status: watch.Status(4 + i%2*95), Weight: 5}
+		s.NotRunning, s.Backends = append(s.NotRunning, b), append(s.Backends, b, watch.Backend{ID: name, Status: watch.Running})
+		log = append(log, past(c, at(4, i), watch.LeftRunning, name))
+	}
+	unread := watch.Standing{CLB: clb("<!here>", "`lb`"), Err: watch.Advise(errors.New("<!channel> \x1b[2J:fire:"), "click <https://evil.example|here>")}
+	return report.New(at(4, 53), 0, surveyed(log, s, unread), time.Time{}, errors.New("<!everyone> *x*"))
+}
+
+// TestReports compares reports with what people looked at and found good: the message, and the pages of its thread.
+func TestReports(t *testing.T) {
+	t.Parallel()
+	for name, r := range tales() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			m := ReportMessage(r)
+			checkMessage(t, m)
+			golden(t, name+".golden.json", posted(t, m))
+			golden(t, name+".golden.txt", []byte(m.Plain+"\n"))
+			for i, m := range ReportPages(r) {
+				checkPage(t, m)
+				golden(t, fmt.Sprintf("%s-page-%d.golden.json", name, i+1), posted(t, m))
+			}
+		})
+	}
+}
+
+// texts are all texts of a message, the attachment's first.
+func texts(t *testing.T, m Message) (lines []string, bytes int) {
+	t.Helper()
+	raw, err := json.Marshal([]any{m.Attachment.Blocks, m.Blocks})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, found := range regexp.MustCompile(`"text":("(?:[^"\\]|\\.)*")`).FindAllSubmatch(raw, -1) {
+		var s string
+		if err := json.Unmarshal(found[1], &s); err != nil {
+			t.Fatal(err)
+		}
+		lines, bytes = append(lines, strings.Split(s, "\n")...), bytes+len(s)
+	}
+	return lines, bytes
+}
+
+func checkPage(t *testing.T, m Message) {
+	t.Helper()
+	checkMessage(t, m)
+	if lines, bytes := texts(t, m); bytes > 8000 || len(lines) > 116 {
+		t.Fatalf("a page of %d bytes and %d lines", bytes, len(lines))
+	}
+}
+
+func TestReportLooks(t *testing.T) {
+	t.Parallel()
+	for name, want := range map[string]string{
+		"report-none-running": "red_circle",
+		"report-thousands":    "red_circle",
+		"report-unread":       "warning",
+		"report-broken-state": "warning",
+		"report-single":       "large_yellow_circle",
+		"report-empty":        "large_yellow_circle",
+		"report-200":          "large_yellow_circle",
+		"report-well":         "large_green_circle",
+	} {
+		if got := reportLook(tales()[name]).emoji; got != want {
+			t.Errorf("%s looks like %s, want %s", name, got, want)
+		}
+	}
+}
+
+func TestPagesListEveryBackendOnce(t *testing.T) {
+	t.Parallel()
+	pages := ReportPages(tales()["report-200"])
+	if len(pages) != 2 {
+		t.Fatalf("%d pages, want 2", len(pages))
+	}
+	var all []string
+	for i, m := range pages {
+		if want := fmt.Sprintf(":clipboard: Backends of 12 load balancers, page %d of 2", i+1); m.Text != want {
+			t.Errorf("page %d is called %q, want %q", i+1, m.Text, want)
+		}
+		lines, _ := texts(t, m)
+		all = append(all, lines...)
+	}
+	listed := make(map[string]int)
+	running := 0
+	for _, l := range all {
+		if f := strings.Fields(l); len(f) > 3 && strings.HasPrefix(f[1], "10.0.") {
+			listed[f[0]]++
+			if strings.HasSuffix(l, "10  running") {
+				running++
+			}
+		}
+	}
+	if len(listed) != 200 || running != 196 {
+		t.Errorf("%d backends are listed, %d as running with weight 10, want 200 and 196", len(listed), running)
+	}
+	for name, n := range listed {
+		if n != 1 {
+			t.Errorf("%s is listed %d times", name, n)
+		}
+	}
+	if all[0] != "prod-web  15/17  █████████░  88 %" || !strings.Contains(all[1], "svc-00-00  10.0.0.9    10  shut down") {
+		t.Errorf("the first page begins with %q, want the worst load balancer, and what does not run on it", all[:2])
+	}
+	if i := slices.IndexFunc(all, func(l string) bool { return strings.HasSuffix(l, "(continued)") }); i < 0 || !strings.HasPrefix(all[i+1], "  svc-") {
+		t.Error("no page goes on with what the one before broke off")
+	}
+}
+
+func TestPagesCountWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	r := tales()["report-thousands"]
+	pages := ReportPages(r)
+	if len(pages) != 5 {
+		t.Fatalf("%d pages, want 5", len(pages))
+	}
+	listed, left := 0, ""
+	for i, m := range pages {
+		lines, _ := texts(t, m)
+		for _, l := range lines {
+			if strings.HasPrefix(l, "  ") && strings.Contains(l, "10.0.") {
+				listed++
+			}
+			if strings.HasPrefix(l, "… and") {
+				left += fmt.Sprintf("%d: %s", i+1, l)
+			}
+		}
+	}
+	// Five hundred and some rows: five load balancers, and some of the sixth.
+	if want := fmt.Sprintf("5: … and %d more backends on 45 load balancers", 5000-listed); listed < 530 || left != want {
+		t.Errorf("%d backends are listed, and the pages say %q, want %q", listed, left, want)
+	}
+}
+
+func TestPagesOfMoreThanWasListed(t *testing.T) {
+	t.Parallel()
+	s := standing(web, 0, 40, 2)
+	s.Backends, s.Total = s.Backends[:30], 1500
+	pages := ReportPages(report.New(at(4, 53), 0, surveyed(nil, s), time.Time{}, nil))
+	if len(pages) != 1 {
+		t.Fatalf("%d pages, want 1", len(pages))
+	}
+	lines, _ := texts(t, pages[0])
+	if want := "… and 1470 more backends on 1 load balancer"; !slices.Contains(lines, want) || !strings.Contains(pages[0].Text, "Backends of prod-web") {
+		t.Errorf("the page does not say %q:\n%s", want, strings.Join(lines, "\n"))
+	}
+}
+
+func TestNoPagesForWhatTheMessageTells(t *testing.T) {
+	t.Parallel()
+	many := standing(web, 0, 16, 0)
+	for name, tt := range map[string]struct {
+		report report.Report
+		pages  int
+		names  bool
+	}{
+		"a few backends":      {tales()["report-single"], 0, true},
+		"too many to name":    {report.New(at(4, 53), 0, surveyed(nil, many), time.Time{}, nil), 1, false},
+		"two load balancers":  {tales()["report-well"], 1, false},
+		"no backends":         {tales()["report-empty"], 0, false},
+		"nothing can be read": {report.Report{Pools: []report.Pool{{Err: "timeout"}, {Err: "timeout"}}}, 0, false},
+	} {
+		if got := len(ReportPages(tt.report)); got != tt.pages {
+			t.Errorf("%s: %d pages, want %d", name, got, tt.pages)
+		}
+		if got := strings.Contains(ReportMessage(tt.report).Plain, "Running ("); got != tt.names {
+			t.Errorf("%s: the message names what runs: %v, want %v", name, got, tt.names)
+		}
+	}
+	m := ReportMessage(tales()["report-single"]).Plain
+	for _, b := range small().Backends[2:] {
+		if !strings.Contains(m, b.Name) {
+			t.Errorf("the message does not name %s:\n%s", b.Name, m)
+		}
+	}
+}
+
+func TestReportSays(t *testing.T) {
+	t.Parallel()
+	for name, wants := range map[string][]string{
+		"report-single": {"prod-web  lb-8a3k2m1q  ·  10 of 12 running  ·  ████████░░  83 % of weight", "Not running (2)\nshut down (4)\n  web-07     10.0.3.9   for 12 min\n",
+			"shutting down (9)\n  数据库-11  10.0.3.10  over 3 d\n", "Nothing changed in the last 24 h"},
+		"report-well":         {"20 of 20 backends running on 2 load balancers", "██████████ 100 %  12/12  prod-web", "Nothing changed since the last report, 2026-11-22 04:53 UTC"},
+		"report-none-running": {"none on prod-api", "░░░░░░░░░░   0 %    0/2  prod-api\nno backends         0/0  备用负载均衡\n██████████ 100 %  12/12  prod-web\ndrained             4/4  old-site\n"},
+		"report-empty":        {"备用负载均衡 has no backends", "lb-byhpduqt  ·  no backends"},
+		"report-unread":       {"search, auth  ·  cannot be read\ndial tcp", "batch  lb-77aa00bb  ·  cannot be read\nLBNotFound (4000)： load balancer not exist request 7f0c\n• What to do  check the id"},
+		"report-broken-state": {"Note  The state cannot be read"},
+		"report-no-tick":      {"What changed is not known: no tick has run yet"},
+		"report-changes": {"• Changed since the last report, 2026-11-22 04:53 UTC\n• prod-web  web-02  out 2026-11-22 22:50 UTC – 23:58 UTC, back\n• prod-web  web-14  added 2026-11-23 02:30 UTC\n" +
+			"• prod-web  web-03  out 2 times, last 2026-11-23 03:02 UTC – 03:04 UTC, back\n• prod-web  web-07  out since 2026-11-23 04:41 UTC\n• prod-api  api-03  removed 2026-11-23 01:10 UTC\n• prod-api  api-04  replaced 2026-11-23 01:14 UTC"},
+		"report-restarts":  {"• prod-web  12 stopped running, 12 recovered\n"},
+		"report-short-log": {"Changed since 2026-11-23 02:30 UTC (older changes are not known)"},
+		"report-thousands": {"… and 130 more not running", "… and 35 more load balancers, all running"},
+	} {
+		got := strings.ReplaceAll(ReportMessage(tales()[name]).Plain, "：", ":")
+		for _, want := range wants {
+			if want = strings.ReplaceAll(want, "：", ":"); !strings.Contains(got, want) {
+				t.Errorf("%s does not say\n%s\nbut\n%s", name, want, got)
+			}
+		}
+	}
+	fresh := small()
+	fresh.NotRunning[0].Out = nil
+	if m := ReportMessage(report.New(at(4, 53), 0, surveyed(nil, fresh), time.Time{}, nil)).Plain; !strings.Contains(m, "web-07     10.0.3.9   seen just now\n") {
+		t.Errorf("what no tick has seen yet is not told as new:\n%s", m)
+	}
+}
+
+func TestChangesThatAreTooManyAreCounted(t *testing.T) {
+	t.Parallel()
+	var log []watch.Past
+	var all []watch.Standing
+	for i := range 40 {
+		c := clb(fmt.Sprintf("svc-%02d", i), fmt.Sprintf("lb-%02d", i))
+		all = append(all, standing(c, i, 2, 0))
+		log = append(log, past(c, at(4, i), watch.Added, "new"), past(c, at(4, i), watch.Removed, "gone"))
+	}
+	m := ReportMessage(report.New(at(4, 53), 0, surveyed(log, all...), time.Time{}, nil)).Plain
+	if !strings.Contains(m, "• svc-14  1 removed, 1 added\n• … and 25 more load balancers with 50 changes") {
+		t.Errorf("the changes are not counted:\n%s", m)
+	}
+}
+
+// wide is a row's width in cells of a phone: Chinese characters take two.
+func wide(s string) int {
+	n := utf8.RuneCountInString(s)
+	for _, r := range s {
+		if r >= 0x4e00 && r < 0xa000 {
+			n++
+		}
+	}
+	return n
+}
+
+// rows are the lines of the preformatted text of a message: they do not wrap at words.
+func rows(m Message) (rows []string) {
+	for _, b := range m.Attachment.Blocks.BlockSet {
+		for _, e := range b.(*slack.RichTextBlock).Elements {
+			if pre, ok := e.(*slack.RichTextPreformatted); ok {
+				rows = append(rows, strings.Split(pre.Elements[0].(*slack.RichTextSectionTextElement).Text, "\n")...)
+			}
+		}
+	}
+	return rows
+}
+
+// TestReportsFitAPhone holds that rows are not torn there: those of backends not at all, those of load balancers not
+// before the name, with which they end.
+func TestReportsFitAPhone(t *testing.T) {
+	t.Parallel()
+	beforeName := regexp.MustCompile("^[█░]+ +[0-9]+ % +[0-9/]+  ")
+	for name, r := range tales() {
+		if name == "report-hostile" {
+			continue
+		}
+		balancers, backends := 0, 0
+		for _, m := range append(ReportPages(r), ReportMessage(r)) {
+			for _, l := range rows(m) {
+				switch head := beforeName.FindString(l); {
+				case head != "":
+					balancers++
+					if wide(head) > 28 {
+						t.Errorf("%s has a row in which the name begins at %d: %s", name, wide(head), l)
+					}
+				case strings.HasPrefix(l, "  "):
+					backends++
+					if wide(l) > 42 {
+						t.Errorf("%s has a row of %d cells: %s", name, wide(l), l)
+					}
+				}
+			}
+		}
+		if len(r.Pools) > 1 && (balancers == 0 || backends == 0) {
+			t.Errorf("%s: %d rows of load balancers, %d of backends", name, balancers, backends)
+		}
+	}
+}
+
+func FuzzReport(f *testing.F) {
+	f.Add("web-07", "prod-web", "LBNotFound", "check CLB_IDS", uint8(3), uint8(2), uint8(5), 5, int64(1))
+	f.Add(strings.Repeat("<", 4000), strings.Repeat("&", 4000), strings.Repeat("🔥", 4000), strings.Repeat("`", 400), uint8(29), uint8(79), uint8(39), 1<<62, int64(1)<<62)
+	f.Add(strings.Repeat("<", 60), strings.Repeat("<", 60), "", "", uint8(0), uint8(15), uint8(15), 10, int64(60))
+	f.Add("\u202e", "\n", "\xff", ":fire:", uint8(1), uint8(1), uint8(0), -1, int64(-1))
+	f.Fuzz(func(t *testing.T, name, label, why, do string, pools, backends, out uint8, n int, ago int64) {
+		now := time.Unix(int64(n), 0)
+		found := watch.Survey{LogFrom: now.Add(-time.Duration(ago))}
+		pools, backends, out = pools%30, backends%80, out%40 // more takes long and tells nothing new
+		for i := range int(pools) + 1 {
+			c := watch.CLB{Region: label, ID: fmt.Sprint(why, i), Label: []string{label, ""}[i%2]}
+			s := watch.Standing{CLB: c, Capacity: watch.Capacity{Total: int(backends) + int(out), Running: int(backends), Weight: n, Serving: n / (i + 1)}}
+			if i%7 == 3 {
+				s.Total = n
+			}
+			if i%5 == 4 {
+				s.Err = watch.Advise(errors.New(why), fmt.Sprint(do, i%3))
+			}
+			for j := range int(backends) {
+				s.Backends = append(s.Backends, watch.Backend{ID: fmt.Sprint(why, j), Name: name, WanIPs: []string{do}, Status: watch.Running, Weight: n})
+			}
+			for j := range int(out) {
+				b := watch.Backend{ID: fmt.Sprint(j, why), Name: name, LanIP: do, Status: watch.Status(n + j%3), Out: &watch.Out{Since: time.Unix(ago, 0), AtLeast: j%2 == 0}}
+				s.NotRunning = append(s.NotRunning, b)
+				found.Log = append(found.Log, watch.Past{At: now.Add(time.Duration(j) * time.Second), CLB: c, ID: fmt.Sprint(why, j%4), Name: name, Is: b.Status,
+					Kind: []watch.Kind{watch.LeftRunning, watch.Removed, watch.Added, watch.Recovered, watch.Kind(do)}[j%5]})
+			}
+			found.Standings = append(found.Standings, s)
+		}
+		for _, r := range []report.Report{
+			report.New(now, time.Duration(ago), found, time.Unix(ago, 0), nil),
+			report.New(now, 0, watch.Survey{Standings: found.Standings[:1], Log: found.Log[:min(len(found.Log), 20)], LogFrom: found.LogFrom}, time.Time{}, errors.New(do)),
+			report.New(now, 0, watch.Survey{Standings: found.Standings}, time.Time{}, nil),
+		} {
+			checkMessage(t, ReportMessage(r))
+			pages := ReportPages(r)
+			if len(pages) > 5 {
+				t.Fatalf("%d pages", len(pages))
+			}
+			for _, m := range pages {
+				checkPage(t, m)
+			}
+		}
+	})
+}

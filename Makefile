@@ -12,7 +12,7 @@ VERSION ?= $(or $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/
 GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 lint    = build/bin/golangci-lint-$(GOLANGCI_LINT)
 
-.PHONY: help build test check demo package deploy test-versitygw test-s3rver lint fmt fuzz draw clean
+.PHONY: help build test check demo page package deploy test-page test-versitygw test-s3rver lint fmt fuzz draw images clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -20,6 +20,9 @@ help: ## list the targets
 
 demo: build/clbwatch ## the whole story on this machine, with a cloud and a Slack of its own
 	go run ./cmd/sandbox -function build/clbwatch
+
+page: build/clbwatch ## the demo's page without its story: buttons at once, until Ctrl-C
+	go run ./cmd/sandbox -function build/clbwatch -live
 
 test: ## every test, under the race detector
 	tools/test
@@ -39,9 +42,13 @@ check: lint package build/clbwatch ## what CI wants beyond test: lint, modules, 
 	tools/slack-check/check notifier/testdata/*.golden.json
 	tools/serverless-check/check
 	tools/s3-server s3rver
+	tools/page-test
 	tools/check-package $(VERSION)
 	tools/check-zip
 	go run ./cmd/sandbox -function build/clbwatch -fast
+
+test-page: ## the demo's page in a real browser (Chromium)
+	tools/page-test
 
 test-versitygw: ## the COS store against versitygw, a server in a process of its own
 	tools/s3-server versitygw
@@ -50,7 +57,7 @@ test-s3rver: ## the negative control: a server that ignores conditions, which ch
 	tools/s3-server s3rver
 
 lint: $(lint) ## format and style, changing nothing
-	go vet ./...
+	go vet -tags browser ./...
 	$(lint) run
 
 fmt: $(lint) ## format the code
@@ -61,6 +68,9 @@ fuzz: ## every fuzz test in turn, each for FUZZTIME (30s)
 
 draw: ## every golden Slack message as a picture in build/png, to be looked at
 	tools/slack-check/draw build/png notifier/testdata/*.golden.json
+
+images: ## the pictures in the README, from the golden messages
+	WIDTH=640 tools/slack-check/draw docs/img $(foreach m,six-on-two same-behind-3 thread-resolved,notifier/testdata/$(m).golden.json)
 
 clean: ## remove what the other targets made
 	rm -rf build dist

@@ -29,6 +29,8 @@ func main() {
 func run(ctx context.Context) error {
 	function := flag.String("function", "", "path of the built function (required)")
 	fast := flag.Bool("fast", false, "no pauses")
+	listen := flag.String("listen", "127.0.0.1:0", "where to serve the page; \"\" for no page")
+	live := flag.Bool("live", false, "no story: the page's buttons work at once, until Ctrl-C")
 	flag.Parse()
 	if *function == "" || flag.NArg() > 0 {
 		flag.Usage()
@@ -39,12 +41,19 @@ func run(ctx context.Context) error {
 		return err
 	}
 	width, _ := strconv.Atoi(os.Getenv("COLUMNS")) // 0, the default width, if it is not a number
-	info, err := os.Stdout.Stat()
-	terminal := err == nil && info.Mode()&os.ModeCharDevice != 0
+	terminal := isTerminal(os.Stdout)
 	return sandbox.Story{
 		Function: path,
 		Out:      os.Stdout,
 		Fast:     *fast,
+		Listen:   *listen,
+		Live:     *live,
+		Stay:     terminal && isTerminal(os.Stdin) && *listen != "", // where nobody sits, nobody presses buttons
 		Render:   sandbox.RenderOptions{Color: terminal && os.Getenv("NO_COLOR") == "", Width: width, Location: time.Local},
 	}.Tell(ctx)
+}
+
+func isTerminal(f *os.File) bool {
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }

@@ -129,6 +129,16 @@ func (c *Cloud) Unbind(region, lb, id string) {
 	}
 }
 
+// Pool returns what is bound to a load balancer, in the order of binding.
+func (c *Cloud) Pool(region, lb string) []Instance {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if b, ok := c.balancers[region+"/"+lb]; ok {
+		return slices.Clone(b.pool)
+	}
+	return nil
+}
+
 // SetStatus gives an instance a status on every load balancer it is bound to: a machine has only one.
 func (c *Cloud) SetStatus(id string, status int) {
 	c.mu.Lock()

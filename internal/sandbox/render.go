@@ -304,7 +304,7 @@ func emojis(s string) string {
 	return strings.NewReplacer(
 		":red_circle:", "🔴", ":large_yellow_circle:", "🟡", ":large_blue_circle:", "🔵", ":large_green_circle:", "🟢",
 		":large_orange_circle:", "🟠", ":white_circle:", "⚪", ":warning:", "⚠️", ":white_check_mark:", "✅", ":x:", "❌",
-		":eyes:", "👀", ":information_source:", "ℹ️", ":bar_chart:", "📊", ":bell:", "🔔", ":wave:", "👋", ":mag:", "🔍",
+		":eyes:", "👀", ":information_source:", "ℹ️", ":bar_chart:", "📊", ":bell:", "🔔", ":wave:", "👋", ":mag:", "🔍", ":clipboard:", "📋",
 	).Replace(s)
 }
 

@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"os"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -19,6 +20,10 @@ type Story struct {
 	Out      io.Writer // the terminal
 	Fast     bool      // no pauses for a reader
 	Render   RenderOptions
+
+	Listen string // address of the page, such as "127.0.0.1:0"; "" for none
+	Live   bool   // no story: the page's buttons work at once, until the context ends
+	Stay   bool   // after the story too
 }
 
 // The cast: two load balancers with a dozen backends.
@@ -110,12 +115,21 @@ type stage struct {
 	role     Credential
 	logs     []string // of instances that are gone
 	ticks    int
-	told     int // messages shown
+	told     int       // messages shown
+	edited   time.Time // the last edit shown
+
+	mu      sync.Mutex // guards what the page looks at, below
+	change  chan struct{}
+	live    bool
+	failing failing
+	runs    []runState
+	orders  []string // events to invoke
+	added   int      // backends that the page made up
 }
 
 // Tell plays the story and checks it: a message that should have come and did not, or one too many, is an error.
 func (s Story) Tell(ctx context.Context) error {
-	st := &stage{Story: s, cloud: NewCloud(), slack: NewSlack()}
+	st := &stage{Story: s, cloud: NewCloud(), slack: NewSlack(), change: make(chan struct{})}
 	st.Render.Width = cmp.Or(max(min(st.Render.Width, 120), 0), 100)
 	st.slack.Unlimited = true // the story squeezes a quarter of an hour into half a minute
 	// The platform refuses state under /tmp, and so does the function.
@@ -124,12 +138,12 @@ func (s Story) Tell(ctx context.Context) error {
 		return fmt.Errorf("make a folder for the state: %w", err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }() // what is left there harms nobody
-	apiURL, stopCloud, err := serve(st.cloud)
+	apiURL, stopCloud, err := serve("127.0.0.1:0", st.cloud)
 	if err != nil {
 		return err
 	}
 	defer stopCloud()
-	slackURL, stopSlack, err := serve(st.slack)
+	slackURL, stopSlack, err := serve("127.0.0.1:0", st.slack)
 	if err != nil {
 		return err
 	}
@@ -142,7 +156,8 @@ func (s Story) Tell(ctx context.Context) error {
 	}
 	st.settings = map[string]string{
 		"CLB_IDS": web + "=prod-web," + api + "=prod-api", "CLB_REGION": region, "CLB_ENDPOINT": apiURL + APIPath,
-		"CLB_BLIND_AFTER": "3", "CLB_RATE": "100", "SLACK_WEBHOOK_URL": st.slack.URL(slackURL), "STATE_URL": "file://" + dir,
+		"CLB_BLIND_AFTER": "3", "CLB_RATE": "100", "STATE_URL": "file://" + dir,
+		"SLACK_BOT_TOKEN": st.slack.Token(), "SLACK_CHANNEL": st.slack.ChannelID(), "SLACK_API_URL": st.slack.APIURL(slackURL),
 	}
 	defer func() {
 		if st.function != nil {
@@ -150,22 +165,43 @@ func (s Story) Tell(ctx context.Context) error {
 		}
 	}()
 
-	st.say("Two load balancers in %s: prod-web with 7 backends, prod-api with 5.\n"+
+	p := newPage(st)
+	if s.Listen != "" {
+		address, stopPage, err := serve(s.Listen, p)
+		if err != nil {
+			return err
+		}
+		defer stopPage()
+		st.say("See it in a browser too: %s/", address)
+	}
+	if s.Live {
+		return st.goLive(ctx, p)
+	}
+	if err := st.tell(ctx); err != nil || !s.Stay {
+		return err
+	}
+	st.say("The page's buttons work now. The function ticks every %v, and at once after each button. Ctrl-C ends it.", liveEvery)
+	return st.goLive(ctx, p)
+}
+
+// tell plays all scenes.
+func (s *stage) tell(ctx context.Context) error {
+	s.say("Two load balancers in %s: prod-web with 7 backends, prod-api with 5.\n"+
 		"Each tick is one call of the built function, as the platform's timer makes it. What Slack shows is drawn below it.", region)
 	for _, sc := range scenes() {
-		if err := st.play(ctx, sc); ctx.Err() != nil {
+		if err := s.play(ctx, sc); ctx.Err() != nil {
 			return ctx.Err()
 		} else if err != nil {
-			return fmt.Errorf("%q: %w\nthe function's log:\n%s", sc.title, err, strings.Join(st.log(), "\n"))
+			return fmt.Errorf("%q: %w\nthe function's log:\n%s", sc.title, err, strings.Join(s.log(), "\n"))
 		}
 	}
-	st.say("%d ticks and a report, %d API calls, %d messages. To watch your own load balancers: README.md", st.ticks, st.cloud.Calls(), st.told)
+	s.say("%d ticks and a report, %d API calls, %d messages. To watch your own load balancers: README.md", s.ticks, s.cloud.Calls(), s.told)
 	return nil
 }
 
-// serve serves h on a loopback port.
-func serve(h http.Handler) (base string, stop func(), err error) {
-	l, err := net.Listen("tcp", "127.0.0.1:0")
+// serve serves h at an address of this machine.
+func serve(address string, h http.Handler) (base string, stop func(), err error) {
+	l, err := net.Listen("tcp", address)
 	if err != nil {
 		return "", nil, fmt.Errorf("serve the sandbox: %w", err)
 	}
@@ -226,7 +262,7 @@ func (s *stage) invoke(ctx context.Context, event string) error {
 	if s.function == nil {
 		f, err := Start(ctx, s.Function, s.settings, WithCredential(s.rotate))
 		if err != nil {
-			return err
+			return fmt.Errorf("start the function: %w", err)
 		}
 		s.function = f
 	}
@@ -242,6 +278,10 @@ func (s *stage) invoke(ctx context.Context, event string) error {
 	if len(line) > 160 {
 		line = line[:160] + "…"
 	}
+	s.ran(runState{At: began, What: word, MS: time.Since(began).Milliseconds(), Answer: clean(line), Wrong: ferr != nil})
+	if s.isLive() {
+		return nil // the page shows it
+	}
 	_, err = fmt.Fprintln(s.Out, s.paint(fmt.Sprintf("  %s  %s  %d ms", word, clean(line), time.Since(began).Milliseconds()), dim))
 	if ferr != nil && err == nil {
 		err = ferr
@@ -256,28 +296,47 @@ func (s *stage) rotate() Credential {
 	return s.role
 }
 
-// show draws the messages that came since the last call and returns them as plain text.
+// show draws what is new in the channel since the last call, edits too, and returns the new messages as plain text.
 func (s *stage) show() (plain string, err error) {
 	o := s.Render
 	o.Width -= 4
-	var text, drawn bytes.Buffer
-	for _, m := range s.slack.Messages()[s.told:] {
-		s.told++
-		uncoloured := o
-		uncoloured.Color, uncoloured.Width = false, 10_000
-		if err := Render(&text, m.Raw, uncoloured); err != nil {
-			return "", err
+	var text bytes.Buffer
+	draw := func(p Post, head string) error {
+		var drawn bytes.Buffer
+		if err := Render(&drawn, p.Raw, o); err != nil {
+			return err
 		}
-		drawn.Reset()
-		if err := Render(&drawn, m.Raw, o); err != nil {
-			return "", err
-		}
-		head := s.paint("  Slack", "1;35")
 		body := strings.ReplaceAll(strings.TrimSuffix(drawn.String(), "\n"), "\n", "\n    ")
-		if _, err := fmt.Fprintf(s.Out, "%s\n    %s\n", head, body); err != nil {
+		_, err := fmt.Fprintf(s.Out, "%s\n    %s\n", s.paint("  "+head, "1;35"), body)
+		return err
+	}
+	posts := s.slack.Channel()
+	for i, p := range posts {
+		switch {
+		case i >= s.told:
+			uncoloured := o
+			uncoloured.Color, uncoloured.Width = false, 10_000
+			if err := Render(&text, p.Raw, uncoloured); err != nil {
+				return "", err
+			}
+			head := "Slack"
+			if p.Thread != "" {
+				head = "Slack, in the thread"
+			}
+			err = draw(p, head)
+		case p.Edited.After(s.edited):
+			err = draw(p, "Slack, the first message of the thread, edited")
+		}
+		if err != nil {
 			return "", err
 		}
 	}
+	for _, p := range posts {
+		if p.Edited.After(s.edited) {
+			s.edited = p.Edited
+		}
+	}
+	s.told = len(posts)
 	return text.String(), nil
 }
 

@@ -1,0 +1,122 @@
+//go:build browser
+
+package e2e
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"regexp"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/chromedp/cdproto/runtime"
+	"github.com/chromedp/chromedp"
+
+	"clbwatch/internal/sandbox"
+)
+
+// TestPage uses the sandbox's page in a real browser, as a person would: every button, and what the channel then shows.
+// tools/page-test runs it.
+func TestPage(t *testing.T) {
+	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	defer cancel()
+	address := live(ctx, t)
+
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.WindowSize(1280, 900))
+	allocated, stop := chromedp.NewExecAllocator(ctx, options...)
+	defer stop()
+	browser, stop := chromedp.NewContext(allocated)
+	defer stop()
+	run := func(what string, actions ...chromedp.Action) {
+		t.Helper()
+		step, stop := context.WithTimeout(browser, 30*time.Second)
+		defer stop()
+		if err := chromedp.Run(step, actions...); err != nil {
+			var shown string
+			_ = chromedp.Run(browser, chromedp.Text("body", &shown)) // for the failure line only
+			t.Fatalf("%s: %v\nthe page shows:\n%s", what, err, shown)
+		}
+	}
+	press := func(label string) chromedp.Action {
+		return chromedp.Click(fmt.Sprintf(`//button[@aria-label=%q and not(@disabled)]`, label), chromedp.BySearch)
+	}
+	// shows waits until a message with all these words is in the channel.
+	shows := func(words ...string) chromedp.Action {
+		var conditions []string
+		for _, w := range words {
+			conditions = append(conditions, fmt.Sprintf("contains(., %q)", w))
+		}
+		return chromedp.WaitVisible(`//*[@id="channel"]/li[`+strings.Join(conditions, " and ")+`]`, chromedp.BySearch)
+	}
+
+	// The first context starts the browser: a step's would end it.
+	if err := chromedp.Run(browser, chromedp.Navigate(address)); err != nil {
+		t.Fatal(err)
+	}
+	run("the baseline", shows("Now watching 2 load balancers"))
+	run("stop", press("Stop web-07"), shows("web-07 stopped running on prod-web: shut down (4), 6 of 7 running"))
+	run("start", press("Start web-07"), shows("resolved after", "(edited)", "1 reply", "web-07 recovered on prod-web"))
+	run("add", press("Add a backend to prod-web"), shows("added to prod-web: running (2)"))
+	run("remove", press("Remove web-01 from prod-web"), shows("web-01 removed from prod-web"))
+	run("fail Slack", chromedp.Click("#slack"), chromedp.WaitVisible(`#slack[aria-pressed="true"]`), press("Stop web-02"),
+		chromedp.WaitVisible(`//*[@id="runs"]/li[contains(., '"pending":1')]`, chromedp.BySearch))
+	run("Slack is back", chromedp.Click("#slack"), shows("web-02 stopped running on prod-web"))
+	run("fail the API", press("Fail the API for prod-api"), shows("Cannot read prod-api"))
+	run("the API is back", press("Fail the API for prod-api"), shows("Readable again: prod-api"))
+	run("report", chromedp.Click("#report"), shows("backends running on 2 load balancers"))
+
+	var hostile = `<img src=x onerror="document.title='owned'"> <!channel>`
+	var status int
+	order := fmt.Sprintf(`fetch('do', {method: 'POST', headers: {'Content-Type': 'application/json'},
+		body: JSON.stringify({action: 'add', lb: 'lb-c4r9t0zw', name: %q})}).then(r => r.status)`, hostile)
+	run("a hostile name", chromedp.Evaluate(order, &status, awaited), shows(`<img src=x`))
+	var images int
+	var title string
+	run("what it did", chromedp.Evaluate(`document.images.length`, &images), chromedp.Title(&title))
+	if status != 204 || images != 0 || title != "clbwatch sandbox" {
+		t.Errorf("a hostile name: status %d, %d images, title %q; want it shown as text", status, images, title)
+	}
+
+	var wide, many int
+	run("on a phone", chromedp.EmulateViewport(390, 844), chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide),
+		chromedp.Evaluate(`document.querySelectorAll('button:not([aria-label]):not([id])').length`, &many))
+	if wide > 390 || many > 0 {
+		t.Errorf("on a phone the page is %d px wide, and %d buttons do not say what they act on", wide, many)
+	}
+}
+
+// live starts the sandbox without a story and returns its page's address.
+func live(ctx context.Context, t *testing.T) string {
+	t.Helper()
+	r, w := io.Pipe()
+	ended := make(chan error, 1)
+	ctx, cancel := context.WithCancel(ctx)
+	go func() {
+		err := sandbox.Story{Function: *binary, Out: w, Listen: "127.0.0.1:0", Live: true}.Tell(ctx)
+		ended <- errors.Join(err, w.CloseWithError(io.EOF))
+	}()
+	t.Cleanup(func() {
+		cancel()
+		if err := <-ended; err != nil && !errors.Is(err, context.Canceled) {
+			t.Error(err)
+		}
+	})
+	out := make([]byte, 0, 1000)
+	for {
+		n, err := r.Read(out[len(out):cap(out)])
+		out = out[:len(out)+n]
+		if m := regexp.MustCompile(`http://\S+/`).Find(out); m != nil {
+			go func() { _, _ = io.Copy(io.Discard, r) }()
+			return string(m)
+		}
+		if err != nil {
+			t.Fatalf("the sandbox says %q, and ends: %v", out, err)
+		}
+	}
+}
+
+// awaited waits for the promise that a script returns.
+func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithAwaitPromise(true) }

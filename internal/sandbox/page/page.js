@@ -1,0 +1,157 @@
+'use strict';
+// Everything shown here may be hostile: it becomes text, never markup.
+
+const words = { 1: 'failed', 2: 'running', 3: 'creating', 4: 'shut down', 5: 'returned', 6: 'being returned', 7: 'restarting', 8: 'starting', 9: 'shutting down' };
+const emojis = { red_circle: '🔴', large_orange_circle: '🟠', large_yellow_circle: '🟡', large_green_circle: '🟢', large_blue_circle: '🔵', warning: '⚠️', eyes: '👀', wave: '👋', bar_chart: '📊', clipboard: '📋' };
+
+function el(tag, attributes, ...children) {
+  const e = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes ?? {})) {
+    if (name === 'onclick') e.addEventListener('click', value);
+    else if (value !== false) e.setAttribute(name, value === true ? '' : value);
+  }
+  e.append(...children.filter((c) => c !== null && c !== undefined));
+  return e;
+}
+
+async function act(action, about) {
+  const answer = await fetch('do', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ action, ...about }) });
+  if (!answer.ok) document.getElementById('status').textContent = await answer.text();
+}
+
+const button = (text, label, live, action, about) => el('button', { 'aria-label': label, disabled: !live, onclick: () => act(action, about) }, text);
+
+function balancer(lb, live) {
+  const about = { lb: lb.id };
+  return el('article', { class: 'card', 'data-lb': lb.id },
+    el('h3', {}, lb.name, ' ', el('small', {}, lb.id)),
+    el('div', { class: 'quiet' }, `${lb.running} of ${lb.backends.length} running`),
+    el('div', { class: 'bar' }, bar(lb)),
+    ...lb.backends.map((b) => el('div', { class: 'backend', 'data-backend': b.id },
+      el('span', { class: 'name' }, b.name, ' ', el('span', { class: 'quiet' }, b.ip)),
+      el('span', { class: 'state ' + (b.status === 2 ? 'running' : 'down') }, `${b.status === 2 ? '●' : '○'} ${words[b.status] ?? 'unknown'} (${b.status})`),
+      b.status === 2 ? button('Stop', `Stop ${b.name}`, live, 'stop', { ...about, id: b.id }) : button('Start', `Start ${b.name}`, live, 'start', { ...about, id: b.id }),
+      button('Remove', `Remove ${b.name} from ${lb.name}`, live, 'remove', { ...about, id: b.id }))),
+    el('div', { class: 'row' },
+      button('Add a backend', `Add a backend to ${lb.name}`, live, 'add', about),
+      el('button', { 'aria-pressed': String(lb.fails), 'aria-label': `Fail the API for ${lb.name}`, disabled: !live, onclick: () => act('failAPI', about) }, lb.fails ? 'The API fails' : 'Fail the API')));
+}
+
+function bar(lb) {
+  const b = el('div', {});
+  b.style.width = lb.backends.length ? `${100 * lb.running / lb.backends.length}%` : '0';
+  return b;
+}
+
+const clock = (t) => new Date(t).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+
+function styled(node, style) {
+  for (const [name, tag] of [['code', 'code'], ['strike', 's'], ['italic', 'em'], ['bold', 'strong']]) {
+    if (style?.[name]) node = el(tag, {}, node);
+  }
+  return node;
+}
+
+function inline(e) {
+  switch (e.type) {
+    case 'link': return styled(el('a', { href: /^https:/.test(e.url) ? e.url : '#', rel: 'noreferrer', target: '_blank' }, e.text ?? e.url), e.style);
+    case 'emoji': return emojis[e.name] ?? `:${e.name}:`;
+    case 'date': return el('time', { title: e.fallback ?? '' }, when(e.timestamp, e.format));
+    case 'user': return el('span', { class: 'mention' }, '@' + e.user_id);
+    case 'usergroup': return el('span', { class: 'mention' }, '@' + e.usergroup_id);
+    case 'broadcast': return el('span', { class: 'mention' }, '@' + e.range);
+    default: return styled(lines(e.text ?? ''), e.style);
+  }
+}
+
+// lines keeps line breaks.
+function lines(text) {
+  const span = document.createElement('span');
+  text.split('\n').forEach((l, i) => span.append(...(i ? [el('br')] : []), l));
+  return span;
+}
+
+function when(unix, format) {
+  const t = new Date(unix * 1000);
+  const time = t.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
+  if (format === '{time}') return time;
+  const days = Math.round((new Date().setHours(0, 0, 0, 0) - new Date(t).setHours(0, 0, 0, 0)) / 864e5);
+  return `${['today', 'yesterday'][days] ?? t.toLocaleDateString()} ${time}`;
+}
+
+// mrkdwn shows what our messages use of it: dates, `code` and *bold*.
+function mrkdwn(text) {
+  const span = document.createElement('span');
+  for (const part of text.split(/(<!date\^\d+\^[^|>]*\|[^>]*>|`[^`\n]+`|\*[^*\n]+\*)/)) {
+    const date = part.match(/^<!date\^(\d+)\^([^|>]*)\|/);
+    if (date) span.append(when(Number(date[1]), date[2]));
+    else if (/^`.+`$/.test(part)) span.append(el('code', {}, part.slice(1, -1)));
+    else if (/^\*.+\*$/.test(part)) span.append(el('strong', {}, part.slice(1, -1)));
+    else span.append(part.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&'));
+  }
+  return span;
+}
+
+function rich(e) {
+  switch (e.type) {
+    case 'rich_text_preformatted': return el('pre', {}, ...e.elements.map((x) => x.text ?? ''));
+    case 'rich_text_list': return el('ul', {}, ...e.elements.map((x) => el('li', {}, rich(x))));
+    default: return el('p', {}, ...e.elements.map(inline));
+  }
+}
+
+function block(b) {
+  switch (b.type) {
+    case 'rich_text': return el('div', {}, ...b.elements.map(rich));
+    case 'section': return el('p', {}, b.text ? mrkdwn(b.text.text) : '');
+    case 'context': return el('p', { class: 'context' }, ...b.elements.map((x) => mrkdwn(x.text ?? '')));
+    case 'header': return el('h3', {}, b.text.text);
+    case 'divider': return el('hr');
+    default: return el('p', {}, `(${b.type})`);
+  }
+}
+
+function post(p, replies) {
+  const m = p.raw;
+  const body = [...(m.blocks ?? []).map(block)];
+  if (!body.length) body.push(el('p', {}, mrkdwn(m.text ?? '')));
+  for (const a of m.attachments ?? []) {
+    const box = el('div', { class: 'attachment' }, ...(a.blocks ?? []).map(block));
+    if (/^#[0-9a-f]{6}$/i.test(a.color ?? '')) box.style.borderColor = a.color;
+    body.push(box);
+  }
+  return el('li', { class: 'post', 'data-ts': p.ts },
+    el('div', { class: 'who' }, p.bot || m.attachments ? 'clbwatch ' : 'somebody ',
+      el('span', { class: 'when' }, clock(p.at), p.edited ? ' (edited)' : '', p.broadcast ? ' · also shown in the channel' : '')),
+    ...body,
+    replies.length ? el('ol', { class: 'thread', 'aria-label': `${replies.length} replies` },
+      el('li', { class: 'quiet' }, replies.length === 1 ? '1 reply' : `${replies.length} replies`), ...replies.map((r) => post(r, []))) : null);
+}
+
+function show(s) {
+  document.getElementById('status').textContent = s.live ? 'live: press a button, and see what Slack is told' : 'the story plays in the terminal; the buttons work when it is told';
+  document.getElementById('cloud').replaceChildren(...s.balancers.map((lb) => balancer(lb, s.live)));
+  const channel = s.posts.filter((p) => !p.thread || p.broadcast).reverse();
+  document.getElementById('channel').replaceChildren(...channel.map((p) => post(p, p.thread ? [] : s.posts.filter((r) => r.thread === p.ts))));
+  document.getElementById('runs').replaceChildren(...s.runs.map((r) => el('li', { class: r.wrong ? 'wrong' : '' }, `${clock(r.at)}  ${r.what}  ${r.ms} ms  ${r.answer}`)).reverse());
+  const slack = document.getElementById('slack');
+  slack.setAttribute('aria-pressed', String(s.slackFails));
+  slack.textContent = s.slackFails ? 'Slack fails' : 'Fail Slack';
+  slack.disabled = document.getElementById('report').disabled = !s.live;
+}
+
+// keepFocus shows without taking the focus off the button that was pressed.
+function keepFocus(s) {
+  const label = document.activeElement?.getAttribute('aria-label');
+  const card = document.activeElement?.closest('[data-backend]')?.dataset.backend;
+  show(s);
+  if (!label) return;
+  const same = [...document.querySelectorAll('button')].find((b) => b.getAttribute('aria-label') === label);
+  (same ?? document.querySelector(`[data-backend="${CSS.escape(card ?? '')}"] button`))?.focus();
+}
+
+document.getElementById('report').addEventListener('click', () => act('report'));
+document.getElementById('slack').addEventListener('click', () => act('failSlack'));
+const events = new EventSource('events');
+events.onmessage = (e) => keepFocus(JSON.parse(e.data));
+events.onerror = () => { document.getElementById('status').textContent = 'the sandbox has ended, or is not to be reached'; };

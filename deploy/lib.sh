@@ -34,9 +34,14 @@ setting() {
 # need_settings: without these no tick can run; scf would deploy without a word.
 need_settings() {
 	local name missing=()
-	for name in CLB_IDS SLACK_WEBHOOK_URL STATE_URL; do
+	for name in CLB_IDS STATE_URL; do
 		[[ -n $(setting "$name") ]] || missing+=("$name")
 	done
+	if [[ -n $(setting SLACK_BOT_TOKEN) ]]; then
+		[[ -n $(setting SLACK_CHANNEL) ]] || missing+=(SLACK_CHANNEL)
+	elif [[ -z $(setting SLACK_WEBHOOK_URL) ]]; then
+		missing+=("SLACK_BOT_TOKEN or SLACK_WEBHOOK_URL")
+	fi
 	((${#missing[@]} == 0)) || die "not set, neither in .env nor in the environment: ${missing[*]}; see README, Settings"
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"flag"
 	"fmt"
+	"hash/fnv"
 	"io/fs"
 	"maps"
 	"net/http/httptest"
@@ -152,9 +153,12 @@ func (l *lab) revoke() {
 	}
 }
 
-// vm is a running instance; its id follows from its name.
+// vm is a running instance; its id and address follow from its name.
 func vm(name string) sandbox.Instance {
-	return sandbox.Instance{ID: "ins-" + name, Name: name, LanIP: "10.0.3.17", Status: 2, Weight: 10}
+	h := fnv.New32a()
+	_, _ = h.Write([]byte(name)) // never fails
+	n := h.Sum32()
+	return sandbox.Instance{ID: "ins-" + name, Name: name, LanIP: fmt.Sprintf("10.%d.%d.%d", n>>16&0xff, n>>8&0xff, n&0xff), Status: 2, Weight: 10}
 }
 
 // role is a fresh temporary credential for each invocation; older ones go on for a while, as at the real cloud.

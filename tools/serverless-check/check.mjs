@@ -10,7 +10,11 @@ const repository = process.argv[2];
 const yaml = fs.readFileSync(path.join(repository, 'serverless.yml'), 'utf8');
 const dotenv = `CLB_IDS=lb-byhpduqt=shop, ap-hongkong/lb-1a2b3c4d
 CLB_REGION=ap-guangzhou
+SLACK_BOT_TOKEN=xoxb-0-secret
+SLACK_CHANNEL=C024BE91L
 SLACK_WEBHOOK_URL=https://hooks.slack.com/services/T0/B0/secret
+SLACK_MENTION=S024BE7LH
+SLACK_MENTION_AT=80
 STATE_URL="cos://ops-1250000000/clbwatch?region=ap-guangzhou&endpoint=https://ops-1250000000.cos-internal.ap-guangzhou.tencentcos.cn"
 CLB_RATE=10
 CLB_BLIND_AFTER=5

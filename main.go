@@ -151,9 +151,14 @@ func (a *app) Log() *slog.Logger { return a.log }
 // Tick does one tick.
 func (a *app) Tick(ctx context.Context) (watch.Summary, error) { return a.watcher.Tick(ctx) }
 
+// lastReportTimeout is how long the last report is looked for: a Slack that hangs must leave time to read.
+const lastReportTimeout = 5 * time.Second
+
 // Report reads how things stand and posts it.
 func (a *app) Report(ctx context.Context) (report.Report, error) {
-	last, err := a.slack.LastReport(ctx)
+	lookCtx, cancel := context.WithTimeout(ctx, lastReportTimeout)
+	defer cancel()
+	last, err := a.slack.LastReport(lookCtx)
 	if err != nil { // the report says since when it tells changes
 		a.log.Warn("cannot find the last report", "why", err.Error())
 	}

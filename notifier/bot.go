@@ -20,6 +20,7 @@ const (
 	alertEvent  = "clbwatch_alert"
 	reportEvent = "clbwatch_report"
 	keyField    = "id" // of an alert
+	atField     = "at" // of a report: when its reading began, in Unix seconds
 )
 
 const (
@@ -174,7 +175,7 @@ func (s *Slack) look(ctx context.Context, where watch.Receipt, oldest time.Time,
 	return slack.Message{}, nil
 }
 
-// LastReport is when the last report was posted; zero if that is not known, as ever with a webhook.
+// LastReport is the time of the last report that was posted; zero if that is not known, as ever with a webhook.
 func (s *Slack) LastReport(ctx context.Context) (time.Time, error) {
 	if !s.bot() {
 		return time.Time{}, nil
@@ -185,17 +186,17 @@ func (s *Slack) LastReport(ctx context.Context) (time.Time, error) {
 	if err != nil || m.Timestamp == "" {
 		return time.Time{}, err
 	}
-	seconds, _, _ := strings.Cut(m.Timestamp, ".")
+	seconds, _ := m.Metadata.EventPayload[atField].(string)
 	at, err := strconv.ParseInt(seconds, 10, 64)
 	if err != nil {
-		return time.Time{}, errors.New("the last report in Slack has no time")
+		return time.Time{}, errors.New("the last report in Slack does not say of when it is")
 	}
 	return time.Unix(at, 0).UTC(), nil
 }
 
 // postReport posts a report, and its pages into a thread of it.
 func (s *Slack) postReport(ctx context.Context, r report.Report) error {
-	meta := slack.SlackMetadata{EventType: reportEvent, EventPayload: map[string]any{"backends": fmt.Sprint(len(r.Pools))}}
+	meta := slack.SlackMetadata{EventType: reportEvent, EventPayload: map[string]any{atField: strconv.FormatInt(r.At.Unix(), 10)}}
 	where := watch.Receipt{Channel: s.cfg.Channel}
 	ts, err := s.say(ctx, where, ReportMessage(r), meta)
 	if err != nil {

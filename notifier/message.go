@@ -142,15 +142,15 @@ func testMessage(now time.Time) Message {
 }
 
 func alertLook(a watch.Alert, events []event, n map[watch.Kind]int) look {
-	lost := func(i int, p watch.PoolNews) bool {
-		bad := len(p.Changes) < p.Counts.Total() || slices.ContainsFunc(events, func(e event) bool {
-			return (e.kind == watch.LeftRunning || e.kind == watch.Removed) && slices.Contains(e.pools, i)
-		})
-		return bad && much(p.Lost())
+	bad := make(map[int]bool)
+	for _, e := range events {
+		for _, i := range e.pools {
+			bad[i] = bad[i] || e.kind == watch.LeftRunning || e.kind == watch.Removed
+		}
 	}
 	red := len(deadPools(a)) > 0
 	for i, p := range a.Pools {
-		red = red || lost(i, p)
+		red = red || (bad[i] || len(p.Changes) < p.Counts.Total()) && much(p.Lost())
 	}
 	switch {
 	case red:
@@ -417,18 +417,22 @@ type scene struct {
 // scenes groups events by the load balancers they are on, in the order of the first of those, the shared ones first.
 func scenes(a watch.Alert, events []event) []scene {
 	var all []scene
-	for i := range a.Pools {
-		for _, e := range events {
-			if e.pools[0] != i {
-				continue
-			}
-			at := slices.IndexFunc(all, func(s scene) bool { return slices.Equal(s.pools, e.pools) })
-			if at < 0 {
-				at, all = len(all), append(all, scene{pools: e.pools})
-			}
-			all[at].events = append(all[at].events, e)
+	at := make(map[string]int)
+	told := make(map[int]bool)
+	for _, e := range events {
+		key := fmt.Sprint(e.pools)
+		n, ok := at[key]
+		if !ok {
+			n = len(all)
+			at[key], all = n, append(all, scene{pools: e.pools})
 		}
-		if !slices.ContainsFunc(all, func(s scene) bool { return slices.Contains(s.pools, i) }) {
+		all[n].events = append(all[n].events, e)
+		for _, i := range e.pools {
+			told[i] = true
+		}
+	}
+	for i := range a.Pools {
+		if !told[i] {
 			all = append(all, scene{pools: []int{i}}) // its changes were cut
 		}
 	}
@@ -453,7 +457,7 @@ func poolBlocks(a watch.Alert, events []event, r room, course map[string]watch.C
 			headed[i] = true
 		}
 	} else {
-		for _, s := range scenes(a, events) {
+		for _, s := range scenes(a, events) { // only few: more are a table
 			if len(headed) < r.pools || headed[s.pools[0]] {
 				blocks = append(blocks, sceneBlock(s, a, r, headed, course))
 			}

@@ -588,10 +588,10 @@ func FuzzAlertMessage(f *testing.F) {
 		b := &watch.Baseline{CLBs: n, Backends: n, Running: n}
 		for i := range int(pools) {
 			c := watch.CLB{Region: []string{"ap-guangzhou", label, name}[i%3], ID: fmt.Sprint(label, i), Label: []string{name, label, ""}[i%3]}
-			p := watch.PoolNews{CLB: c, Capacity: watch.Capacity{Running: n, Total: n, Weight: n, Serving: n / 2}, Out: n, Counts: watch.Counts{LeftRunning: int(changes), Recovered: n / 3}}
+			p := watch.PoolNews{CLB: c, Capacity: watch.Capacity{Running: n, Total: n, Weight: n, Serving: n / 2}, Before: &watch.Capacity{Running: 1, Total: n, Weight: n, Serving: n}, Out: n, Counts: watch.Counts{LeftRunning: int(changes), Recovered: n / 3}}
 			for j := range int(changes) / max(int(pools)/8, 1) {
 				ch := watch.Change{Kind: []watch.Kind{watch.LeftRunning, watch.Removed, watch.Added, watch.Recovered}[j%4], At: now, Was: status,
-					Backend: watch.Backend{ID: why, Name: name, LanIP: label, WanIPs: []string{why}, Status: status}}
+					Backend: watch.Backend{ID: []string{why, fmt.Sprint(why, j), fmt.Sprint(i, j)}[int(others)%3], Name: []string{name, fmt.Sprint(j, name)}[int(pools)%2], LanIP: label, WanIPs: []string{why}, Status: status}}
 				if j%3 == 0 {
 					ch.After, ch.Out = now.Add(-time.Hour), &watch.Out{Since: now.Add(-time.Duration(n)), AtLeast: j%2 == 0}
 				}
@@ -606,10 +606,20 @@ func FuzzAlertMessage(f *testing.F) {
 		}
 		all := a // with a baseline
 		all.Baseline = b
-		for _, part := range []watch.Alert{a, all, {Blind: a.Blind}, {Sighted: a.Sighted}, {Baseline: b}, {Pools: a.Pools[:min(1, len(a.Pools))]}, {Pools: a.Pools}} {
-			if !part.Empty() {
-				checkMessage(t, AlertMessage(part, Style{}))
+		parts := []watch.Alert{a, all, {Blind: a.Blind}, {Sighted: a.Sighted}, {Baseline: b}, {Pools: a.Pools[:min(1, len(a.Pools))]}, {Pools: a.Pools}}
+		if part := parts[(int(changes)+int(others))%len(parts)]; !part.Empty() {
+			checkMessage(t, AlertMessage(part, Style{Mention: "S024BE7LH", MentionAt: 1}))
+			course := make(map[string]watch.Course)
+			for i, p := range part.Pools {
+				c := watch.Course{Capacity: p.Capacity, Since: now.Add(-time.Duration(n)), Later: p.Counts}
+				if (i+int(others))%3 > 0 {
+					c.Over = now
+				}
+				course[p.CLB.Key()] = c
 			}
+			thread := watch.Thread{Alert: part, Course: course}
+			checkMessage(t, ThreadMessage(thread))
+			checkMessage(t, ReplyMessage(thread, part, Style{Mention: "S024BE7LH", MentionAt: 1}))
 		}
 	})
 }

@@ -48,7 +48,7 @@ func ReportMessage(r report.Report) Message {
 		blocks = append(blocks, notRunningBlocks(r, pools, room)...)
 		blocks = append(blocks, unreadBlocks(pools, room)...)
 		if single {
-			blocks = append(blocks, runningBlocks(r, room)...)
+			blocks = append(blocks, runningBlocks(r)...)
 		} else {
 			blocks = append(blocks, standBlocks(pools, room)...)
 		}
@@ -73,12 +73,15 @@ func reportPage(r report.Report, pools []report.Pool) page {
 }
 
 func reportLook(r report.Report) look {
-	switch r.Severity() {
-	case report.Down:
+	backends, running, _ := r.Totals()
+	switch s := r.Severity(); {
+	case s == report.Down:
 		return look{"red_circle", "#a30200"}
-	case report.Unread:
+	case s == report.Unread:
 		return look{"warning", "#daa038"}
-	case report.Partial:
+	case s == report.Partial && running < backends:
+		return look{"large_orange_circle", "#e8912d"}
+	case s == report.Partial: // nothing is out, and a load balancer is empty
 		return look{"large_yellow_circle", "#daa038"}
 	default:
 		return look{"large_green_circle", "#2eb886"}
@@ -137,8 +140,10 @@ func outSince(b watch.Backend, r report.Report) string {
 		return "seen just now" // no tick has seen it so
 	}
 	out := duration(r.At.Sub(b.Out.Since))
-	if f := strings.Fields(out); len(f) == 4 {
-		out = f[0] + " " + f[1]
+	for _, unit := range []string{" d", " h"} {
+		if n, _, ok := strings.Cut(out, unit+" "); ok {
+			out = n + unit
+		}
 	}
 	if b.Out.AtLeast && r.At.Sub(b.Out.Since) >= time.Minute {
 		return "over " + out
@@ -202,7 +207,7 @@ func standBlock(p report.Pool) block {
 }
 
 // runningBlocks name the running backends of the only load balancer, where they are few.
-func runningBlocks(r report.Report, room room) []block {
+func runningBlocks(r report.Report) []block {
 	p := r.Pools[0]
 	if !few(r) || p.Running == 0 {
 		return nil
@@ -211,11 +216,7 @@ func runningBlocks(r report.Report, room room) []block {
 	for _, b := range p.Members[len(p.NotRunning):] {
 		names = append(names, report.Short(report.BackendName(b), maxNameCells))
 	}
-	says := strings.Join(names[:min(len(names), room.lines)], ", ")
-	if more := len(names) - room.lines; more > 0 {
-		says += fmt.Sprintf(" and %d more", more)
-	}
-	return []block{{line(bold(fmt.Sprintf("Running (%d)", p.Running)), text("  "+says))}}
+	return []block{{line(bold(fmt.Sprintf("Running (%d)", p.Running)), text("  "+strings.Join(names, ", ")))}}
 }
 
 // few reports whether there is one load balancer, with so few backends that the message names them all.
@@ -364,7 +365,7 @@ func fill(pools []report.Pool) [][]string {
 			if i == 0 {
 				lines, onNewPage = []string{head, row}, []string{head, row}
 			}
-			if full = full || !add(lines, onNewPage); full {
+			if full = !add(lines, onNewPage); full {
 				break
 			}
 			listed++

@@ -72,6 +72,17 @@ func small() watch.Standing {
 	return s
 }
 
+// history is what ticks found on two load balancers in the last day.
+func history(web, api watch.CLB) []watch.Past {
+	return []watch.Past{
+		past(web, at(22, 50).AddDate(0, 0, -1), watch.LeftRunning, "web-02"), past(web, at(23, 58).AddDate(0, 0, -1), watch.Recovered, "web-02"),
+		past(api, at(1, 10), watch.Removed, "api-03"), past(api, at(1, 12), watch.Removed, "api-04"), past(web, at(2, 30), watch.Added, "web-14"),
+		{At: at(1, 14), CLB: api, Kind: watch.Added, ID: "ins-new", Name: "api-04", Is: watch.Running},
+		past(web, at(3, 0), watch.LeftRunning, "web-03"), past(web, at(3, 1), watch.Recovered, "web-03"), past(web, at(3, 2), watch.LeftRunning, "web-03"), past(web, at(3, 4), watch.Recovered, "web-03"),
+		{At: at(4, 41), CLB: web, Kind: watch.LeftRunning, ID: small().NotRunning[0].ID, Name: "web-07", Is: 4},
+	}
+}
+
 // tales are reports that people may get.
 func tales() map[string]report.Report {
 	tell := func(found watch.Survey, last time.Time, err error) report.Report {
@@ -90,13 +101,7 @@ func tales() map[string]report.Report {
 	slow := unread
 	slow.CLB, slow.Err = clb("search", "lb-1qaz2wsx"), errors.New("dial tcp 10.0.0.1:443: i/o timeout")
 
-	log := []watch.Past{
-		past(web, at(22, 50).AddDate(0, 0, -1), watch.LeftRunning, "web-02"), past(web, at(23, 58).AddDate(0, 0, -1), watch.Recovered, "web-02"),
-		past(api, at(1, 10), watch.Removed, "api-03"), past(api, at(1, 12), watch.Removed, "api-04"), past(web, at(2, 30), watch.Added, "web-14"),
-		{At: at(1, 14), CLB: api, Kind: watch.Added, ID: "ins-new", Name: "api-04", Is: watch.Running},
-		past(web, at(3, 0), watch.LeftRunning, "web-03"), past(web, at(3, 1), watch.Recovered, "web-03"), past(web, at(3, 2), watch.LeftRunning, "web-03"), past(web, at(3, 4), watch.Recovered, "web-03"),
-		{At: at(4, 41), CLB: web, Kind: watch.LeftRunning, ID: small().NotRunning[0].ID, Name: "web-07", Is: 4},
-	}
+	log := history(web, api)
 	var rolling []watch.Past // a restart of everything, one by one
 	for i, s := range twelve[:4] {
 		for j := range s.Backends[:12] {
@@ -117,7 +122,7 @@ func tales() map[string]report.Report {
 		"report-changes":      tell(surveyed(log, small(), standing(api, 1, 8, 0)), at(4, 53).AddDate(0, 0, -1), nil),
 		"report-restarts":     tell(surveyed(rolling, twelve...), never, nil),
 		"report-short-log":    tell(short, at(4, 53).AddDate(0, 0, -1), nil),
-		"report-200":          tell(surveyed(log, twelve...), at(4, 53).AddDate(0, 0, -1), nil),
+		"report-200":          tell(surveyed(history(twelve[0].CLB, twelve[1].CLB), twelve...), at(4, 53).AddDate(0, 0, -1), nil),
 		"report-thousands":    tell(surveyed(rolling, crew(50, 5000, some)...), never, nil),
 		"report-hostile":      hostileReport(),
 	}
@@ -133,8 +138,8 @@ func hostileReport() report.Report {
 		s.NotRunning, s.Backends = append(s.NotRunning, b), append(s.Backends, b, watch.Backend{ID: name, Status: watch.Running})
 		log = append(log, past(c, at(4, i), watch.LeftRunning, name))
 	}
-	unread := watch.Standing{CLB: clb("<!here>", "`lb`"), Err: watch.Advise(errors.New("<!channel> \x1b[2J:fire:"), "click <https://evil.example|here>")}
-	return report.New(at(4, 53), 0, surveyed(log, s, unread), time.Time{}, errors.New("<!everyone> *x*"))
+	unread := watch.Standing{CLB: clb("<!here>", "`lb`"), Err: watch.Advise(errors.New("<!channel> \x1b[2J:fire: x"), "click <https://evil.example|here>")}
+	return report.New(at(4, 53), 0, surveyed(log, s, unread), time.Time{}, errors.New("<!everyone>\n\x1b[2J *x*"))
 }
 
 // TestReports compares reports with what people looked at and found good: the message, and the pages of its thread.
@@ -187,9 +192,9 @@ func TestReportLooks(t *testing.T) {
 		"report-thousands":    "red_circle",
 		"report-unread":       "warning",
 		"report-broken-state": "warning",
-		"report-single":       "large_yellow_circle",
+		"report-single":       "large_orange_circle",
 		"report-empty":        "large_yellow_circle",
-		"report-200":          "large_yellow_circle",
+		"report-200":          "large_orange_circle",
 		"report-well":         "large_green_circle",
 	} {
 		if got := reportLook(tales()[name]).emoji; got != want {
@@ -289,6 +294,7 @@ func TestNoPagesForWhatTheMessageTells(t *testing.T) {
 		"too many to name":    {report.New(at(4, 53), 0, surveyed(nil, many), time.Time{}, nil), 1, false},
 		"two load balancers":  {tales()["report-well"], 1, false},
 		"no backends":         {tales()["report-empty"], 0, false},
+		"none that are known": {report.Report{Pools: []report.Pool{{Backends: 3, Running: 3}}}, 1, false},
 		"nothing can be read": {report.Report{Pools: []report.Pool{{Err: "timeout"}, {Err: "timeout"}}}, 0, false},
 	} {
 		if got := len(ReportPages(tt.report)); got != tt.pages {
@@ -330,10 +336,99 @@ func TestReportSays(t *testing.T) {
 			}
 		}
 	}
+	if got := ReportMessage(report.New(at(4, 53), 0, surveyed(history(web, api), small()), time.Time{}, nil)).Plain; !strings.Contains(got, "\n• web-14  added 2026-11-23 02:30 UTC\n") {
+		t.Errorf("of a single load balancer, each line names it again:\n%s", got)
+	}
+	alone := tales()["report-unread"]
+	alone.Pools = alone.Pools[1:2]
+	if got := ReportMessage(alone).Plain; strings.Count(got, "cannot be read") != 1 || !strings.Contains(got, "Cannot read batch") {
+		t.Errorf("a single load balancer that cannot be read is told of like this:\n%s", got)
+	}
 	fresh := small()
 	fresh.NotRunning[0].Out = nil
 	if m := ReportMessage(report.New(at(4, 53), 0, surveyed(nil, fresh), time.Time{}, nil)).Plain; !strings.Contains(m, "web-07     10.0.3.9   seen just now\n") {
 		t.Errorf("what no tick has seen yet is not told as new:\n%s", m)
+	}
+	if m := ReportMessage(report.New(at(4, 53), 0, watch.Survey{Standings: []watch.Standing{fresh}}, time.Time{}, nil)).Plain; !strings.Contains(m, "web-07     10.0.3.9\n") {
+		t.Errorf("without state it is told as new:\n%s", m)
+	}
+	fresh.NotRunning[1].Out = &watch.Out{Since: at(4, 53), AtLeast: true}
+	if m := ReportMessage(report.New(at(4, 53), 0, surveyed(nil, fresh), time.Time{}, nil)).Plain; !strings.Contains(m, "10.0.3.10  for less than 1 min\n") {
+		t.Errorf("what was first seen just now:\n%s", m)
+	}
+}
+
+func TestWhatCannotBeReadIsGrouped(t *testing.T) {
+	t.Parallel()
+	unread := func(n int, why, do string) (all []watch.Standing) {
+		for i := range n {
+			all = append(all, watch.Standing{CLB: clb(fmt.Sprint(why, i), fmt.Sprint("lb-", i)), Err: watch.Advise(errors.New(why), do)})
+		}
+		return all
+	}
+	tell := func(all ...[]watch.Standing) string {
+		return ReportMessage(report.New(at(4, 53), 0, surveyed(nil, slices.Concat(all...)...), time.Time{}, nil)).Plain
+	}
+	for _, tt := range []struct{ got, want string }{
+		{tell(unread(6, "a", "x")), "• a0, a1, a2, a3, a4, a5  ·  cannot be read\na\n• What to do  x\n"},
+		{tell(unread(7, "a", "x")), "• a0, a1, a2, a3, a4, a5 and 1 more  ·  cannot be read\na\n"},
+		{tell(unread(1, "a", "x"), unread(1, "a", "y")), "• a0  lb-0  ·  cannot be read\na\n• What to do  x\n\n• a0  lb-0  ·  cannot be read\na\n• What to do  y\n"},
+		{tell(unread(1, "a", "x"), unread(1, "b", "x")), "• a0  lb-0  ·  cannot be read\na\n• What to do  x\n\n• b0  lb-0  ·  cannot be read\nb\n• What to do  x\n"},
+		{tell(unread(2, "a", ""), unread(2, "b", ""), unread(2, "c", ""), unread(2, "d", ""), unread(2, "e", ""), unread(2, "f", ""), unread(1, "g", "")),
+			"• f0, f1  ·  cannot be read\nf\n\n• … and 1 more load balancer that cannot be read\n"},
+	} {
+		if !strings.Contains(tt.got, tt.want) {
+			t.Errorf("the message does not say\n%s\nbut\n%s", tt.want, tt.got)
+		}
+	}
+}
+
+func TestWhatTheTableLeavesOutIsNotSaidToRun(t *testing.T) {
+	t.Parallel()
+	m := ReportMessage(report.New(at(4, 53), 0, surveyed(nil, crew(16, 160, func(int) int { return 1 })...), time.Time{}, nil)).Plain
+	if !strings.Contains(m, "… and 1 more load balancer\n") {
+		t.Errorf("of the last one a backend does not run:\n%s", m)
+	}
+}
+
+func TestPagesAreShort(t *testing.T) {
+	t.Parallel()
+	for what, address := range map[string]string{"wide": strings.Repeat("数", 48), "escaped": strings.Repeat("<", 48)} {
+		s := standing(web, 0, 300, 0)
+		for i := range s.Backends {
+			s.Backends[i].LanIP = address
+		}
+		pages := ReportPages(report.New(at(4, 53), 0, surveyed(nil, s), time.Time{}, nil))
+		if len(pages) != 5 {
+			t.Errorf("%s: %d pages, want 5", what, len(pages))
+		}
+		for _, m := range pages {
+			checkPage(t, m)
+		}
+	}
+}
+
+func TestEveryPageBeginsWithALoadBalancer(t *testing.T) {
+	t.Parallel()
+	pages := ReportPages(report.New(at(4, 53), 0, surveyed(nil, standing(web, 0, 109, 0), standing(api, 1, 5, 0)), time.Time{}, nil))
+	if len(pages) != 2 {
+		t.Fatalf("%d pages, want 2", len(pages))
+	}
+	if first, second := rows(pages[0]), rows(pages[1]); len(first) != 110 || second[0] != "prod-api  5/5  ██████████ 100 %" || len(second) != 6 {
+		t.Errorf("pages of %d rows and %d, the second begins with %q, want 110, 6 and prod-api", len(first), len(second), second[0])
+	}
+}
+
+func TestChangesAreToldOneByOneOrCounted(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]string{15: "• 14  removed 2026-11-23 04:14 UTC", 16: "• prod-web  16 removed"} {
+		var log []watch.Past
+		for i := range n {
+			log = append(log, past(web, at(4, i), watch.Removed, fmt.Sprint(i)))
+		}
+		if m := ReportMessage(report.New(at(4, 53), 0, surveyed(log, standing(web, 0, 3, 0)), time.Time{}, nil)).Plain; !strings.Contains(m, want) {
+			t.Errorf("%d changes are told without %q:\n%s", n, want, m)
+		}
 	}
 }
 
@@ -431,7 +526,7 @@ func FuzzReport(f *testing.F) {
 			for j := range int(out) {
 				b := watch.Backend{ID: fmt.Sprint(j, why), Name: name, LanIP: do, Status: watch.Status(n + j%3), Out: &watch.Out{Since: time.Unix(ago, 0), AtLeast: j%2 == 0}}
 				s.NotRunning = append(s.NotRunning, b)
-				found.Log = append(found.Log, watch.Past{At: now.Add(time.Duration(j) * time.Second), CLB: c, ID: fmt.Sprint(why, j%4), Name: name, Is: b.Status,
+				found.Log = append(found.Log, watch.Past{At: now.Add(time.Duration(j) * time.Second), CLB: c, ID: fmt.Sprint(why, j%15), Name: name, Is: b.Status,
 					Kind: []watch.Kind{watch.LeftRunning, watch.Removed, watch.Added, watch.Recovered, watch.Kind(do)}[j%5]})
 			}
 			found.Standings = append(found.Standings, s)

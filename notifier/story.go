@@ -34,13 +34,15 @@ var rank = map[watch.Kind]int{watch.LeftRunning: 0, watch.Removed: 1, replaced: 
 // eventsOf folds the changes of an alert, worst first. What was cut from the alert is in none.
 func eventsOf(a watch.Alert) []event {
 	var all []event
+	at := make(map[sameness]int)
 	for i, p := range a.Pools {
 		for _, e := range replace(fold(p.Changes)) {
-			same := slices.IndexFunc(all, func(o event) bool { return !slices.Contains(o.pools, i) && o.alike(e, a.Pools[o.pools[0]].CLB, p.CLB) })
-			if same >= 0 {
-				all[same].pools = append(all[same].pools, i)
+			key := e.sameness(p.CLB.Region)
+			if n, ok := at[key]; ok && !slices.Contains(all[n].pools, i) {
+				all[n].pools = append(all[n].pools, i)
 				continue
 			}
+			at[key] = len(all)
 			e.pools = []int{i}
 			all = append(all, e)
 		}
@@ -49,10 +51,21 @@ func eventsOf(a watch.Alert) []event {
 	return all
 }
 
-// alike reports whether both are the same event of the same instance, on two load balancers.
-func (e event) alike(o event, on, other watch.CLB) bool {
-	return on.Region == other.Region && e.kind == o.kind && e.b.ID == o.b.ID && e.b.Status == o.b.Status && e.was == o.was && e.old.ID == o.old.ID &&
-		e.at.Equal(o.at) && e.after.Equal(o.after) && (e.out == nil) == (o.out == nil) && (e.out == nil || *e.out == *o.out)
+// sameness is what two events of one instance, on two load balancers, have in common if they are the same.
+type sameness struct {
+	kind             watch.Kind
+	region, id, old  string
+	is, was          watch.Status
+	at, after, since int64
+	atLeast          bool
+}
+
+func (e event) sameness(region string) sameness {
+	s := sameness{kind: e.kind, region: region, id: e.b.ID, old: e.old.ID, is: e.b.Status, was: e.was, at: e.at.UnixMilli(), after: e.after.UnixMilli()}
+	if e.out != nil {
+		s.since, s.atLeast = e.out.Since.UnixMilli(), e.out.AtLeast
+	}
+	return s
 }
 
 // fold makes one event of all changes of a backend on one load balancer, in the order in which they were first seen.

@@ -121,7 +121,7 @@ func fold(all []watch.Past, p Pool) []Change {
 	changes := make([]Change, 0, len(order))
 	for _, h := range order {
 		c := Change{Backend: h.name, Says: h.says(p.Err != "" || out[h.id])}
-		if id := Clean(h.id, maxName); same[h.name] > 1 && !h.replaced && id != h.name {
+		if id := Clean(h.id, maxName); same[h.name] > 1 && !h.replaced {
 			c.Backend += " " + id
 		}
 		changes = append(changes, c)
@@ -133,7 +133,7 @@ func fold(all []watch.Past, p Pool) []Change {
 func (h *history) add(c watch.Past) {
 	if n := len(h.steps); n > 0 {
 		switch last := &h.steps[n-1]; {
-		case c.Kind == watch.Recovered && last.kind == watch.LeftRunning && last.to.IsZero():
+		case c.Kind == watch.Recovered && last.kind == watch.LeftRunning:
 			last.to = c.At
 			return
 		case c.Kind == watch.LeftRunning && last.kind == watch.LeftRunning:
@@ -168,12 +168,11 @@ func replace(order []*history) []*history {
 		is, one := h.only()
 		others := alone[h.name]
 		i := slices.IndexFunc(others, func(o *history) bool {
-			was, _ := o.only()
-			return one && was.kind != is.kind && is.to.Sub(was.to).Abs() <= soon
+			was, still := o.only()
+			return still && one && was.kind != is.kind && is.to.Sub(was.to).Abs() <= soon
 		})
 		if i >= 0 {
 			others[i].steps, others[i].replaced = []step{{to: is.to}}, true
-			alone[h.name] = slices.Delete(others, i, i+1)
 			continue
 		}
 		if one {

@@ -1,6 +1,7 @@
 package report
 
 import (
+	"errors"
 	"fmt"
 	"reflect"
 	"strings"
@@ -53,7 +54,8 @@ func TestChangesAreFoldedByBackend(t *testing.T) {
 			[]string{"a running since 04:11, out 04:12 – 04:13, back"}},
 		"more than is told": {[]event{{10, gone, "a"}, {11, come, "a"}, {12, gone, "a"}, {13, come, "a"}, {14, gone, "a"}}, nil,
 			[]string{"a …, removed 04:12, added again 04:13, removed 04:14"}},
-		"several": {[]event{{10, left, "b"}, {11, come, "a"}, {12, back, "b"}}, nil, []string{"b out 04:10 – 04:12, back", "a added 04:11"}},
+		"out, removed, and back as it was": {[]event{{10, left, "a"}, {12, gone, "a"}, {13, come, "a"}}, []string{"a"}, []string{"a out 04:10, removed 04:12, added again 04:13"}},
+		"several":                          {[]event{{10, left, "b"}, {11, come, "a"}, {12, back, "b"}}, nil, []string{"b out 04:10 – 04:12, back", "a added 04:11"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -115,15 +117,17 @@ func TestWhichChangesAreToldOf(t *testing.T) {
 		err           error
 		want          []string
 	}{
-		"the last 24 h":          {at(0, 0).AddDate(0, 0, -9), time.Time{}, nil, []string{"Changed in the last 24 h", "prod-web: b added Nov 22 05:00", "prod-web: c added 04:30"}},
-		"since the last report":  {at(0, 0).AddDate(0, 0, -9), at(4, 20), nil, []string{"Changed since the last report, 04:20", "prod-web: c added 04:30"}},
-		"none since then":        {at(0, 0).AddDate(0, 0, -9), at(4, 40), nil, []string{"Nothing changed since the last report, 04:40"}},
-		"a report of long ago":   {at(0, 0).AddDate(0, 0, -9), at(0, 0).AddDate(0, 0, -2), nil, []string{"Changed since the last report, Nov 21 00:00", "prod-web: a added Nov 22 04:00", "prod-web: b added Nov 22 05:00", "prod-web: c added 04:30"}},
-		"the log is too short":   {at(4, 10), time.Time{}, nil, []string{"Changed since 04:10 (older changes are not known)", "prod-web: c added 04:30"}},
-		"and has nothing":        {at(4, 40), at(4, 20), nil, []string{"Nothing changed since 04:40 (older changes are not known)"}},
-		"no state":               {time.Time{}, at(4, 20), nil, []string{"What changed is not known: no tick has run yet"}},
-		"state that is broken":   {time.Time{}, at(4, 20), watch.ErrConflict, []string{""}},
-		"a report of the future": {at(0, 0).AddDate(0, 0, -9), at(4, 54), nil, []string{"Changed in the last 24 h", "prod-web: b added Nov 22 05:00", "prod-web: c added 04:30"}},
+		"the last 24 h":            {at(0, 0).AddDate(0, 0, -9), time.Time{}, nil, []string{"Changed in the last 24 h", "prod-web: b added Nov 22 05:00", "prod-web: c added 04:30"}},
+		"since the last report":    {at(0, 0).AddDate(0, 0, -9), at(4, 20), nil, []string{"Changed since the last report, 04:20", "prod-web: c added 04:30"}},
+		"none since then":          {at(0, 0).AddDate(0, 0, -9), at(4, 40), nil, []string{"Nothing changed since the last report, 04:40"}},
+		"a report of long ago":     {at(0, 0).AddDate(0, 0, -9), at(0, 0).AddDate(0, 0, -2), nil, []string{"Changed since the last report, Nov 21 00:00", "prod-web: a added Nov 22 04:00", "prod-web: b added Nov 22 05:00", "prod-web: c added 04:30"}},
+		"the log is too short":     {at(4, 10), time.Time{}, nil, []string{"Changed since 04:10 (older changes are not known)", "prod-web: c added 04:30"}},
+		"and has nothing":          {at(4, 40), at(4, 20), nil, []string{"Nothing changed since 04:40 (older changes are not known)"}},
+		"no state":                 {time.Time{}, at(4, 20), nil, []string{"What changed is not known: no tick has run yet"}},
+		"state that is broken":     {time.Time{}, at(4, 20), watch.ErrConflict, []string{""}},
+		"the log begins with it":   {at(4, 30), at(4, 20), nil, []string{"Changed since 04:30 (older changes are not known)", "prod-web: c added 04:30"}},
+		"of another balancer only": {at(0, 0).AddDate(0, 0, -9), at(4, 32), nil, []string{"Nothing changed since the last report, 04:32"}},
+		"a report of the future":   {at(0, 0).AddDate(0, 0, -9), at(4, 54), nil, []string{"Changed in the last 24 h", "prod-web: b added Nov 22 05:00", "prod-web: c added 04:30"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -132,12 +136,36 @@ func TestWhichChangesAreToldOf(t *testing.T) {
 				found.Log = []watch.Past{
 					past(web, at(4, 0).AddDate(0, 0, -1), watch.Added, "a"), past(web, at(5, 0).AddDate(0, 0, -1), watch.Added, "b"),
 					past(api, at(4, 30), watch.Added, "of a load balancer that is not watched any more"), past(web, at(4, 30), watch.Added, "c"),
+					past(api, at(4, 34), watch.Removed, "x"),
 				}
 			}
 			if got := told(New(at(4, 53), 0, found, tt.last, tt.err)); !reflect.DeepEqual(got, tt.want) {
 				t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(tt.want, "\n"))
 			}
 		})
+	}
+}
+
+func TestDaysAreSaidWhereTheyAreOther(t *testing.T) {
+	t.Parallel()
+	day := func(n, hour int) time.Time { return at(hour, 0).AddDate(0, 0, n) }
+	found := watch.Survey{Standings: []watch.Standing{{CLB: web, Err: errors.New("timeout")}}, LogFrom: day(-99, 0), Log: []watch.Past{
+		past(web, day(-31, 4), watch.Added, "a"), past(web, day(-2, 23), watch.LeftRunning, "b"), past(web, day(-1, 10), watch.Recovered, "b"),
+		past(web, day(-1, 10), watch.LeftRunning, "c"), past(web, day(0, 0), watch.Recovered, "c"), past(web, day(0, 1), watch.LeftRunning, "d"),
+		past(web, day(0, 2), watch.Removed, "e"), past(web, day(0, 3), watch.Added, "e"),
+	}}
+	want := []string{"Changed since the last report, Oct 23 03:00", "prod-web: a added Oct 23 04:00", "prod-web: b out Nov 21 23:00 – 10:00, back",
+		"prod-web: c out Nov 22 10:00 – 00:00, back", "prod-web: d out since 01:00", "prod-web: e removed 02:00, added again 03:00"}
+	r := New(at(4, 53), 0, found, day(-31, 3), nil)
+	if got := told(r); !reflect.DeepEqual(got, want) {
+		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	near := r.Changed()[0].Backends
+	if says := near[1].Says; !says[3].Near {
+		t.Errorf("%+v: the end is 11 h after the beginning, and its day is said again", says)
+	}
+	if says := near[2].Says; says[3].Near {
+		t.Errorf("%+v: the end is 14 h after the beginning, and its day is not said", says)
 	}
 }
 

@@ -234,7 +234,7 @@ func (r Report) Summary() string {
 func (r Report) noneRunning() string {
 	var dead []Pool
 	for _, p := range r.Pools {
-		if p.Err == "" && p.Backends > 0 && p.Running == 0 {
+		if p.Backends > 0 && p.Running == 0 {
 			dead = append(dead, p)
 		}
 	}

@@ -58,6 +58,8 @@ func TestHowBadItIs(t *testing.T) {
 		"what runs is drained":       {Pool{Backends: 2, Running: 1, Weight: 10}, Down, "░░░░░░░░░░   0 %"},
 		"no backends":                {Pool{}, Partial, "no backends"},
 		"it cannot be read":          {Pool{Err: "timeout"}, Unread, "cannot be read"},
+		"two thirds are left":        {Pool{Backends: 3, Running: 2, Weight: 3, Serving: 2}, Partial, "███████░░░  66 %"},
+		"more serves than there is":  {Pool{Backends: 2, Running: 2, Weight: 10, Serving: 20}, Well, "██████████ 100 %"},
 		"weights that make no sense": {Pool{Backends: 2, Running: 2, Weight: -1, Serving: -5}, Well, "drained"},
 	} {
 		if got := tt.pool.Severity(); got != tt.want {
@@ -108,9 +110,12 @@ func TestMembers(t *testing.T) {
 	t.Parallel()
 	running := func(id, name string) watch.Backend { return watch.Backend{ID: id, Name: name, Status: watch.Running} }
 	out := []watch.Backend{{ID: "2", Name: "z", Status: 4, Out: &watch.Out{Since: at(4, 41)}}, {ID: "9", Name: "beyond what is listed", Status: 4}}
-	s := watch.Standing{CLB: web, NotRunning: out, Backends: []watch.Backend{running("1", "c"), {ID: "2", Name: "z", Status: 4}, running("3", ""), running("4", "a")}}
-	r := New(at(4, 53), 0, watch.Survey{Standings: []watch.Standing{s}}, time.Time{}, nil)
-	want := []watch.Backend{out[0], out[1], running("3", ""), running("4", "a"), running("1", "c")}
+	s := watch.Standing{CLB: web, NotRunning: out, Backends: []watch.Backend{running("1", "c"), {ID: "2", Name: "z", Status: 4}, running("3", ""), running("4", "a"), running("6", "a"), running("5", "a")}}
+	r := New(at(4, 53).Add(999*time.Millisecond), 1234567*time.Microsecond, watch.Survey{Standings: []watch.Standing{s}}, time.Time{}, nil)
+	if !r.At.Equal(at(4, 53)) || r.Took != 1.235 {
+		t.Errorf("at %v, took %v, want whole seconds, and milliseconds", r.At, r.Took)
+	}
+	want := []watch.Backend{out[0], out[1], running("3", ""), running("4", "a"), running("5", "a"), running("6", "a"), running("1", "c")}
 	if got := r.Pools[0].Members; !reflect.DeepEqual(got, want) {
 		t.Errorf("Members = %+v, want those not running as they were found, then the others by name: %+v", got, want)
 	}

@@ -75,7 +75,7 @@ func (t *text) line(p paint, s string) {
 		return
 	}
 	for _, i := range p {
-		fmt.Fprintf(t, "\x1b[%dm", i)
+		s = fmt.Sprintf("\x1b[%dm", i) + s
 	}
 	t.WriteString(s + "\x1b[0m\n")
 }
@@ -110,8 +110,16 @@ func (t *text) pools(pools []Pool) {
 }
 
 func (t *text) notRunning(pools []Pool, r Report) {
-	var rows [][]string
+	head := "NOT RUNNING"
 	for _, p := range pools {
+		if len(p.NotRunning) == 0 {
+			continue
+		}
+		if head != "" {
+			t.head(head)
+			head = ""
+		}
+		rows := make([][]string, 0, len(p.NotRunning))
 		for _, b := range p.NotRunning {
 			id := Clean(b.ID, maxName)
 			if id == BackendName(b) {
@@ -119,21 +127,15 @@ func (t *text) notRunning(pools []Pool, r Report) {
 			}
 			rows = append(rows, []string{"  " + BackendName(b), Address(b), b.Status.String(), r.outSince(b), id})
 		}
+		t.of(p.CLB, rows)
 	}
-	if len(rows) == 0 {
-		return
-	}
-	t.head("NOT RUNNING")
-	lines := Columns(rows, 5)
-	for _, p := range pools {
-		if len(p.NotRunning) == 0 {
-			continue
-		}
-		t.line(nil, Name(p.CLB))
-		for range p.NotRunning {
-			t.line(nil, lines[0])
-			lines = lines[1:]
-		}
+}
+
+// of writes what there is to tell about a load balancer.
+func (t *text) of(c watch.CLB, rows [][]string) {
+	t.line(nil, Name(c))
+	for _, l := range Columns(rows, 5) {
+		t.line(nil, l)
 	}
 }
 
@@ -186,14 +188,11 @@ func (t *text) changes(r Report) {
 	}
 	t.head(strings.ToUpper(r.sentence(title)))
 	for _, p := range r.Changed() {
-		t.line(nil, Name(p.CLB))
 		rows := make([][]string, 0, len(p.Backends))
 		for _, c := range p.Backends {
 			rows = append(rows, []string{"  " + c.Backend, r.sentence(c.Says)})
 		}
-		for _, l := range Columns(rows, 2) {
-			t.line(nil, l)
-		}
+		t.of(p.CLB, rows)
 	}
 }
 

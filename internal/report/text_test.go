@@ -63,11 +63,12 @@ func sample() Report {
 func TestWriteText(t *testing.T) {
 	t.Parallel()
 	well := watch.Survey{Standings: []watch.Standing{{CLB: web, Capacity: watch.Capacity{Total: 1, Running: 1, Weight: 10, Serving: 10}}}}
+	fresh := watch.Survey{Standings: []watch.Standing{{CLB: web, Capacity: watch.Capacity{Total: 1, Weight: 10}, NotRunning: []watch.Backend{{ID: "ins-1", Name: "web-01", Status: 4}}}}}
 	watched := well
 	watched.LogFrom = at(4, 0)
 	for name, r := range map[string]Report{
 		"report":    sample(),
-		"no-state":  New(at(4, 53), 300*time.Millisecond, well, time.Time{}, errors.New("load state: permission denied")),
+		"no-state":  New(at(4, 53), 300*time.Millisecond, fresh, time.Time{}, errors.New("load state: permission denied")),
 		"no-tick":   New(at(4, 53), 300*time.Millisecond, well, time.Time{}, nil),
 		"all-well":  New(at(4, 53), 300*time.Millisecond, watched, at(4, 0), nil),
 		"short-log": New(at(4, 53), 300*time.Millisecond, watched, time.Time{}, nil),
@@ -94,6 +95,48 @@ func TestWriteText(t *testing.T) {
 					t.Errorf("WriteText:\n%s\nwant:\n%s", &got, want)
 				}
 			})
+		}
+	}
+}
+
+func TestTextIsInUTC(t *testing.T) {
+	t.Parallel()
+	there, r := time.FixedZone("", 8*3600), sample()
+	var want, got strings.Builder
+	if err := r.WriteText(&want, false); err != nil {
+		t.Fatal(err)
+	}
+	r.At, r.ChangesFrom = r.At.In(there), r.ChangesFrom.In(there)
+	for i := range r.Changes {
+		r.Changes[i].At = r.Changes[i].At.In(there)
+	}
+	for _, p := range r.Pools {
+		for _, b := range p.NotRunning {
+			if b.Out != nil {
+				b.Out.Since = b.Out.Since.In(there)
+			}
+		}
+	}
+	if err := r.WriteText(&got, false); err != nil {
+		t.Fatal(err)
+	}
+	if got.String() != want.String() {
+		t.Errorf("with times of another zone:\n%s\nwant:\n%s", &got, &want)
+	}
+}
+
+func TestShort(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		in   string
+		n    int
+		want string
+	}{
+		{"prod-web", 8, "prod-web"}, {"prod-web-07", 8, "prod…-07"}, {"prod-web-07", 9, "prod…b-07"}, {"prod web 07", 10, "prod…b 07"},
+		{"数据库", 6, "数据库"}, {"数据库服务器", 7, "数据…器"}, {"数据库服务器", 6, "数…器"}, {"数据库服务器", 1, "…"},
+	} {
+		if got := Short(tt.in, tt.n); got != tt.want || cells(got) > tt.n {
+			t.Errorf("Short(%q, %d) = %q, want %q", tt.in, tt.n, got, tt.want)
 		}
 	}
 }
@@ -141,7 +184,7 @@ func FuzzWriteText(f *testing.F) {
 		c := watch.CLB{ID: name, Region: label, Label: label}
 		found := watch.Survey{LogFrom: at(4, 53).Add(time.Duration(when)), Standings: []watch.Standing{
 			{CLB: c, Capacity: watch.Capacity{Total: n, Weight: n, Serving: n / 3}, NotRunning: []watch.Backend{{ID: err, Name: name, LanIP: do, Status: watch.Status(n)}}},
-			{CLB: watch.CLB{ID: label}, Err: errors.New(err + "x")},
+			{CLB: watch.CLB{ID: label}, Err: watch.Advise(errors.New(err+"x"), do)},
 		}}
 		for i, k := range []watch.Kind{watch.Added, watch.LeftRunning, watch.Recovered, watch.Removed, watch.Kind(do)} {
 			found.Log = append(found.Log, watch.Past{At: found.LogFrom.Add(time.Duration(i)), CLB: c, Kind: k, ID: err, Name: name, Is: watch.Status(n)})
@@ -151,7 +194,7 @@ func FuzzWriteText(f *testing.F) {
 		if err := errors.Join(r.WriteText(&plain, false), r.WriteText(&color, true)); err != nil {
 			t.Fatal(err)
 		}
-		if n := strings.Count(plain.String(), "\n"); n > 18 {
+		if n := strings.Count(plain.String(), "\n"); n > 19 {
 			t.Errorf("%d lines: a name started one of its own:\n%s", n, plain.String())
 		}
 		for _, r := range plain.String() {

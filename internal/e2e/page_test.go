@@ -5,8 +5,11 @@ package e2e
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -17,6 +20,8 @@ import (
 
 	"clbwatch/internal/sandbox"
 )
+
+var shots = flag.String("shots", "", "a folder for pictures of the page, to be looked at")
 
 // TestPage uses the sandbox's page in a real browser, as a person would: every button, and what the channel then shows.
 // tools/page-test runs it.
@@ -68,6 +73,19 @@ func TestPage(t *testing.T) {
 	run("the API is back", press("Fail the API for prod-api"), shows("Readable again: prod-api"))
 	run("report", chromedp.Click("#report"), shows("backends running on 2 load balancers"))
 
+	look := func(name string, actions ...chromedp.Action) {
+		t.Helper()
+		if *shots == "" {
+			return
+		}
+		var png []byte
+		run(name, append(actions, chromedp.CaptureScreenshot(&png))...)
+		if err := os.WriteFile(filepath.Join(*shots, name+".png"), png, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	look("desktop")
+
 	var hostile = `<img src=x onerror="document.title='owned'"> <!channel>`
 	var status int
 	order := fmt.Sprintf(`fetch('do', {method: 'POST', headers: {'Content-Type': 'application/json'},
@@ -83,6 +101,7 @@ func TestPage(t *testing.T) {
 	var wide, many int
 	run("on a phone", chromedp.EmulateViewport(390, 844), chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide),
 		chromedp.Evaluate(`document.querySelectorAll('button:not([aria-label]):not([id])').length`, &many))
+	look("phone", chromedp.EmulateViewport(390, 2400))
 	if wide > 390 || many > 0 {
 		t.Errorf("on a phone the page is %d px wide, and %d buttons do not say what they act on", wide, many)
 	}

@@ -24,6 +24,6 @@ const page = el('div', {},
     el('div', { key: i, style: bar(a) }, el(Message, { blocks: formatted(a.blocks), name: '', logo, withoutWrapper: true, data }))));
 
 console.log(`<!doctype html><meta charset="utf-8"><style>${css}
-body { margin: 0; background: #fff; font-family: Lato, "Noto Sans", sans-serif; max-width: 760px; padding: 12px }
+body { margin: 0; background: #fff; font-family: Lato, "Noto Sans", sans-serif; padding: 12px; box-sizing: border-box }
 pre, code { white-space: pre-wrap }</style>
 <body>${renderToStaticMarkup(page)}`);

@@ -384,3 +384,16 @@ func TestBotFollowsNoRedirect(t *testing.T) {
 		t.Errorf("Notify: %v, want that it was not sent, and the setting", err)
 	}
 }
+
+func TestBotPostsOneMessageASecond(t *testing.T) {
+	t.Parallel()
+	s, _, c := newBot(t)
+	for i := range 4 {
+		if _, err := s.Notify(t.Context(), watch.Delivery{Alert: bad(fmt.Sprint(i))}); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if len(c.slept) != 3 || c.slept[0] != time.Second {
+		t.Errorf("slept %v between four messages, want a second each", c.slept)
+	}
+}

@@ -233,3 +233,85 @@ func TestSnapshotWithLongLines(t *testing.T) {
 		t.Errorf("seek(r/c) = %q, %v", got, err)
 	}
 }
+
+// poolNews is news of one load balancer, with so many running of so many.
+func poolNews(id string, before, running, total int, c Counts) PoolNews {
+	return PoolNews{CLB: CLB{Region: "r", ID: id}, Counts: c, Out: total - running, Before: &Capacity{Running: before, Total: total, Weight: 10 * total, Serving: 10 * before},
+		Capacity: Capacity{Running: running, Total: total, Weight: 10 * total, Serving: 10 * running}}
+}
+
+func TestMergeKeepsWhatWasBeforeItAll(t *testing.T) {
+	t.Parallel()
+	got := mergePools([]PoolNews{poolNews("lb-1", 4, 3, 4, Counts{LeftRunning: 1})}, []PoolNews{poolNews("lb-1", 3, 2, 4, Counts{LeftRunning: 1})})
+	if !got[0].Fell(50) || got[0].Before.Running != 4 || got[0].Running != 2 {
+		t.Errorf("4 of 4, then 3, then 2: %+v, want a fall from 4 to 2", got[0])
+	}
+}
+
+func TestTheLargerShareOfWeightLostIsWorse(t *testing.T) {
+	t.Parallel()
+	much, many := poolNews("lb-much", 2, 1, 2, Counts{LeftRunning: 1}), poolNews("lb-many", 100, 90, 100, Counts{LeftRunning: 10})
+	if worse(much, many) >= 0 || worse(many, much) <= 0 {
+		t.Error("half of the weight lost is not worse than a tenth")
+	}
+}
+
+func TestThreadsAreBoundedTheNewestStay(t *testing.T) {
+	t.Parallel()
+	var threads Threads
+	for i := range maxThreads + 5 {
+		a := Alert{Thread: fmt.Sprintf("t%03d", i), To: time.Unix(int64(i), 0), Pools: []PoolNews{poolNews(fmt.Sprint("lb-", i), 2, 1, 2, Counts{LeftRunning: 1})}}
+		threads = threads.after(a, Receipt{TS: fmt.Sprint(i)})
+	}
+	if _, oldest := threads["t004"]; len(threads) != maxThreads || oldest {
+		t.Errorf("%d threads, with the fifth: %v; want the newest %d", len(threads), oldest, maxThreads)
+	}
+}
+
+func TestAThreadCountsWhatCameLater(t *testing.T) {
+	t.Parallel()
+	threads := Threads(nil).after(Alert{Thread: "t", Pools: []PoolNews{poolNews("lb-1", 4, 3, 4, Counts{LeftRunning: 1})}}, Receipt{TS: "1"})
+	threads = threads.after(Alert{Thread: "t", Reply: true, Pools: []PoolNews{poolNews("lb-1", 3, 1, 4, Counts{LeftRunning: 2})}}, Receipt{TS: "1"})
+	if c := threads["t"].Course["r/lb-1"]; c.Later != (Counts{LeftRunning: 2}) || c.Running != 1 {
+		t.Errorf("the course is %+v, want two later changes and one running", c)
+	}
+}
+
+func TestAnAlertOfTheVersionBeforeOpensNoThread(t *testing.T) {
+	t.Parallel()
+	// It has no name that later news could be sent to.
+	if got := Threads(nil).after(Alert{Pools: []PoolNews{poolNews("lb-1", 4, 3, 4, Counts{LeftRunning: 1})}}, Receipt{TS: "1"}); got != nil {
+		t.Errorf("threads %+v, want none", got)
+	}
+	h := (&Head{Schema: 1, N: 5, Writer: "w"}).successor("x", time.Unix(9, 0))
+	if h.Schema != schema || !h.LogFrom.Equal(time.Unix(9, 0)) {
+		t.Errorf("after a head of schema 1: schema %d, log since %v, want %d and since now", h.Schema, h.LogFrom, schema)
+	}
+}
+
+func TestACrowdedOutboxKeepsEverythingInOrder(t *testing.T) {
+	t.Parallel()
+	h := &Head{N: 1, Writer: "w"}
+	told := make(map[string]int)
+	for i := range 3 * maxOutbox {
+		h = h.successor(fmt.Sprint("w", i), time.Unix(int64(i), 0))
+		id := fmt.Sprint("lb-", i%7)
+		h.owe(Alert{Pools: []PoolNews{poolNews(id, 4, 3, 4, Counts{LeftRunning: 1})}}) // an incident that stays open
+		told["r/"+id]++
+		h.claim(time.Unix(int64(i), 0)) // by a run that is killed
+	}
+	total := make(map[string]int)
+	for _, a := range h.Outbox {
+		for _, p := range a.Pools {
+			total[p.CLB.Key()] += p.Counts.LeftRunning
+		}
+	}
+	if len(h.Outbox) > maxOutbox || !reflect.DeepEqual(total, told) {
+		t.Errorf("the outbox has %d alerts with %v, want at most %d with %v", len(h.Outbox), total, maxOutbox, told)
+	}
+	for i, a := range h.Outbox[:len(h.Outbox)-1] {
+		if !a.Claimed {
+			t.Errorf("alert %d is not claimed any more, though people may have it", i)
+		}
+	}
+}

@@ -86,9 +86,10 @@ func (p *process) open() (*app, error) {
 	a.api = &clb.Client{
 		Endpoint:    cfg.Endpoint,
 		EndpointV3:  cfg.EndpointV3,
+		API:         clb.API(cfg.API),
 		Credentials: clb.Credentials{SecretID: cfg.SecretID, SecretKey: cfg.SecretKey.Reveal(), Token: cfg.Token.Reveal()},
 		HTTP:        p.http,
-		Limit:       rate.NewLimiter(rate.Limit(cfg.Rate), 1),
+		Rate:        rate.Limit(cfg.Rate),
 		Now:         time.Now,
 		Sleep:       sleep,
 	}
@@ -362,17 +363,8 @@ func (a *app) probes(send bool) []check.Probe {
 	known := make(map[string]clb.Balancer) // by key
 	for region, ids := range a.regions() {
 		probes = append(probes,
-			check.Probe{Name: "API 2.0", Run: func(ctx context.Context) (string, error) {
-				found, err := a.api.Describe(ctx, region, ids)
-				for id, b := range found {
-					known[region+"/"+id] = b
-				}
-				return fmt.Sprintf("takes the keys in %s, and knows %d of %s", region, len(found), report.Plural(len(ids), "load balancer")), err
-			}},
-			check.Probe{Name: "API 3.0", Optional: true, Run: func(ctx context.Context) (string, error) {
-				_, err := a.api.TryV3(ctx, region, ids)
-				return "takes the keys in " + region, err
-			}})
+			a.probeAPI("API 2.0", a.cfg.API != string(clb.V2), region, ids, known, a.api.Describe),
+			a.probeAPI("API 3.0", a.cfg.API != string(clb.V3), region, ids, known, a.api.DescribeV3))
 	}
 	for _, lb := range a.cfg.CLBs {
 		probes = append(probes, check.Probe{Name: "load balancer", Run: func(ctx context.Context) (string, error) {
@@ -393,6 +385,19 @@ func (a *app) probes(send bool) []check.Probe {
 			}
 			return "the webhook answers; --send posts a test message", a.slack.Check(ctx)
 		}})
+}
+
+// probeAPI asks one version of the API for the load balancers of a region. One of two need not answer.
+func (a *app) probeAPI(name string, optional bool, region string, ids []string, known map[string]clb.Balancer,
+	describe func(context.Context, string, []string) (map[string]clb.Balancer, error),
+) check.Probe {
+	return check.Probe{Name: name, Optional: optional, Run: func(ctx context.Context) (string, error) {
+		found, err := describe(ctx, region, ids)
+		for id, b := range found {
+			known[region+"/"+id] = b
+		}
+		return fmt.Sprintf("takes the keys in %s, and knows %d of %s", region, len(found), report.Plural(len(ids), "load balancer")), err
+	}}
 }
 
 // regions are the configured load balancers' ids by region, in order.
@@ -439,7 +444,7 @@ func (a *app) probeBalancer(ctx context.Context, lb watch.CLB, known map[string]
 	if ok {
 		is += fmt.Sprintf(" (%q) is classic and", b.Name)
 	}
-	return fmt.Sprintf("%s has %s, read in %s", is, report.Plural(len(r.Backends), "backend"), report.Plural(clb.Pages(r), "call")), nil
+	return fmt.Sprintf("%s has %s, read in %s", is, report.Plural(len(r.Backends), "backend"), report.Plural(clb.Pages(r), "call")+" of API "+clb.ReadBy(r)), nil
 }
 
 // owedFor is how long an alert may be owed before that is a fault.

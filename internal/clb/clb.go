@@ -1,5 +1,5 @@
-// Package clb reads load balancers from Tencent Cloud: DescribeLoadBalancerBackends of API 2.0. It returns a whole and
-// verified reading or an error, and refuses to take anything else for an answer: no partial list, no foreign envelope,
+// Package clb reads classic load balancers from Tencent Cloud: DescribeLoadBalancerBackends of API 2.0, or its twin
+// DescribeClassicalLBTargets of API 3.0. It returns a whole and verified reading or an error, and refuses to take anything else for an answer: no partial list, no foreign envelope,
 // no answer without a code.
 package clb
 
@@ -15,10 +15,12 @@ import (
 	"io"
 	"maps"
 	"math"
+	"net"
 	"net/http"
 	"net/url"
 	"strconv"
 	"strings"
+	"sync"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -46,12 +48,19 @@ const (
 // Client reads load balancers. Its fields are set before the first Read and not changed after.
 type Client struct {
 	Endpoint    *url.URL // of API 2.0; its host and path are part of the signature
-	EndpointV3  *url.URL // of API 3.0, for TryV3
+	EndpointV3  *url.URL // of API 3.0
+	API         API      // which of them is read
 	Credentials Credentials
 	HTTP        *http.Client                                     // must not follow redirects (see NewHTTP)
-	Limit       *rate.Limiter                                    // calls a second, over all load balancers
+	Rate        rate.Limit                                       // calls a second, for each region and action: so the platform counts
 	Now         func() time.Time                                 // the clock
 	Sleep       func(ctx context.Context, d time.Duration) error // returns early, with an error, when ctx ends
+
+	once sync.Once
+	turn *turn // from 2.0 to 3.0
+
+	mu     sync.Mutex
+	limits map[string]*rate.Limiter // by region and action
 }
 
 var _ watch.Source = (*Client)(nil)
@@ -64,13 +73,20 @@ func NewHTTP() *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// Read reads one load balancer, page by page. While the answers are the same bytes as last time, none is decoded.
-func (c *Client) Read(ctx context.Context, lb watch.CLB, known watch.Digest) (watch.Reading, error) {
-	r, err := c.readWhole(ctx, lb, known)
+// Read reads one load balancer. While the answers are the same bytes as last time, none is decoded.
+func (c *Client) Read(ctx context.Context, lb watch.CLB, known watch.Digest) (r watch.Reading, err error) {
+	switch c.API {
+	case V3:
+		r, err = c.readV3(ctx, lb, known)
+	case Auto:
+		r, err = c.readAuto(ctx, lb, known)
+	default:
+		r, err = c.readWhole(ctx, lb, ofV2(known))
+	}
 	return r, c.redact(err)
 }
 
-// readWhole reads until the pages fit together. If backends come and go between two pages, one may be missed without any
+// readWhole reads by API 2.0, page by page, until the pages fit together. If backends come and go between two pages, one may be missed without any
 // page looking wrong: what has several pages and is new must be read alike twice in a row.
 func (c *Client) readWhole(ctx context.Context, lb watch.CLB, known watch.Digest) (watch.Reading, error) {
 	r, err := c.readOnce(ctx, lb, known)
@@ -154,11 +170,8 @@ func (c *Client) call(ctx context.Context, q request, expect string) (page, erro
 	pause := firstBackoff
 	resigned := false
 	for n := 1; ; n++ {
-		if err := c.Limit.Wait(ctx); err != nil {
-			if ctx.Err() != nil {
-				err = ctx.Err()
-			}
-			return page{}, watch.Advise(fmt.Errorf("no time left for its turn at CLB_RATE calls a second: %w", err), watch.DoTime)
+		if err := c.await(ctx, q.region+" 2.0 "+q.action); err != nil {
+			return page{}, err
 		}
 		p, err := c.attempt(ctx, q)
 		if err == nil && p.sum != expect {
@@ -182,6 +195,28 @@ func (c *Client) call(ctx context.Context, q request, expect string) (page, erro
 			pause *= 3
 		}
 	}
+}
+
+// await waits for the next turn under the rate of what is called.
+func (c *Client) await(ctx context.Context, what string) error {
+	c.mu.Lock()
+	limit, ok := c.limits[what]
+	if !ok {
+		if c.limits == nil {
+			c.limits = make(map[string]*rate.Limiter)
+		}
+		limit = rate.NewLimiter(c.Rate, 1)
+		c.limits[what] = limit
+	}
+	c.mu.Unlock()
+	err := limit.Wait(ctx)
+	if err == nil {
+		return nil
+	}
+	if ctx.Err() != nil {
+		err = ctx.Err()
+	}
+	return watch.Advise(fmt.Errorf("no time left for its turn at CLB_RATE calls a second: %w", err), watch.DoTime)
 }
 
 // attempt sends one signed request and returns the body of a 200 answer.
@@ -270,7 +305,11 @@ func (c *Client) unreached(err error) error {
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	return transient{watch.Advise(fmt.Errorf("call the API: %w", err), reach(c.Endpoint, "CLB_ENDPOINT"))}
+	err = watch.Advise(fmt.Errorf("call the API: %w", err), reach(c.Endpoint, "CLB_ENDPOINT"))
+	if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" { // a name that is not there is one too
+		err = unreachable{err}
+	}
+	return transient{err}
 }
 
 // reach is what to do where an endpoint does not answer.

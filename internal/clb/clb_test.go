@@ -89,7 +89,7 @@ func (c *cloud) client(t *testing.T) *Client {
 	}
 	return &Client{
 		Endpoint: endpoint, Credentials: Credentials{"AKIDtest", "hunter2key", "hunter2token"}, HTTP: NewHTTP(),
-		Limit: rate.NewLimiter(rate.Inf, 1), Now: time.Now,
+		Rate: rate.Inf, Now: time.Now,
 		Sleep: func(ctx context.Context, d time.Duration) error { c.pauses = append(c.pauses, d); return ctx.Err() },
 	}
 }
@@ -304,8 +304,8 @@ func TestReadRefuses(t *testing.T) {
 		{"4000", always(200, `{"code":4000,"message":"(100004) x","codeDesc":"InvalidParameter"}`), "4000", "CLB_IDS", 1},
 		{"4100", always(200, `{"code":4100,"message":"","codeDesc":"AuthFailure"}`), "4100", "execution role", 1},
 		{"4102", always(200, `{"code":4102,"message":"","codeDesc":"AuthFailure"}`), "4102", "clb:DescribeLoadBalancerBackends", 1},
-		{"4300", always(200, `{"code":4300,"message":"x","codeDesc":"RequestForbidden"}`), "API 2.0 is closed for this account", "API 2.0 only", 1},
-		{"6100", always(200, `{"code":6100,"message":"x","codeDesc":"ActionNotFound"}`), "API 2.0 is closed for this account", "API 2.0 only", 1},
+		{"4300", always(200, `{"code":4300,"message":"x","codeDesc":"RequestForbidden"}`), "API 2.0 is closed for this account", "CLB_API", 1},
+		{"6100", always(200, `{"code":6100,"message":"x","codeDesc":"ActionNotFound"}`), "API 2.0 is closed for this account", "CLB_API", 1},
 		{"5000", always(200, `{"code":5000,"message":""}`), "no such load balancer", "CLB_IDS", 1},
 		{"code as a string", always(200, `{"code":"5000","message":""}`), "no such load balancer", "", 1},
 		{"an unknown code", always(200, `{"code":9999,"message":{"a":1}}`), "9999", "", 1},
@@ -459,7 +459,7 @@ func TestReadersKeepTheRate(t *testing.T) {
 		var mu sync.Mutex
 		var calls []time.Time
 		client := &Client{
-			Endpoint: &url.URL{Scheme: "http", Host: "api.test", Path: "/"}, Limit: rate.NewLimiter(20, 1), Now: time.Now,
+			Endpoint: &url.URL{Scheme: "http", Host: "api.test", Path: "/"}, Rate: 20, Now: time.Now,
 			HTTP: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
 				mu.Lock()
 				calls = append(calls, time.Now())
@@ -489,6 +489,29 @@ func TestReadersKeepTheRate(t *testing.T) {
 	})
 }
 
+func TestEachRegionHasARateOfItsOwn(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		client := &Client{
+			Endpoint: &url.URL{Scheme: "http", Host: "api.test", Path: "/"}, Rate: 1, Now: time.Now,
+			HTTP: &http.Client{Transport: roundTrip(func(*http.Request) (*http.Response, error) {
+				return &http.Response{StatusCode: http.StatusOK, Body: io.NopCloser(strings.NewReader(body(0)))}, nil
+			})},
+		}
+		start := time.Now()
+		for range 3 {
+			for _, region := range []string{"ap-guangzhou", "ap-shanghai", "ap-beijing"} {
+				if _, err := client.Read(t.Context(), watch.CLB{Region: region, ID: "lb-1"}, ""); err != nil {
+					t.Error(err)
+				}
+			}
+		}
+		if took := time.Since(start); took != 2*time.Second {
+			t.Errorf("three calls in each of three regions took %v, want 2 s at one a second and region", took)
+		}
+	})
+}
+
 type roundTrip func(*http.Request) (*http.Response, error)
 
 func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
@@ -504,8 +527,11 @@ func TestReadGivesUpAtTheDeadline(t *testing.T) {
 	if _, err := client.Read(ctx, lb, ""); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Read of a hanging API = %v, want the deadline", err)
 	}
-	client.Limit = rate.NewLimiter(rate.Every(time.Hour), 1)
-	client.Limit.Allow()
+	client = (&cloud{answer: always(200, body(0))}).client(t)
+	client.Rate = rate.Every(time.Hour)
+	if _, err := client.Read(t.Context(), lb, ""); err != nil { // the one turn there is
+		t.Fatal(err)
+	}
 	if _, err := client.Read(ctx, lb, ""); err == nil || !strings.Contains(watch.Advice(err), "CLB_RATE") {
 		t.Errorf("Read without a turn = %v, want an error with advice about CLB_RATE", err)
 	}

@@ -7,14 +7,10 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/url"
 	"strconv"
 	"strings"
 	"time"
-
-	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common"
-	sdkerrors "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/errors"
-	sdkhttp "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/http"
-	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/profile"
 
 	"clbwatch/internal/watch"
 )
@@ -67,12 +63,31 @@ func (c *Client) Describe(ctx context.Context, region string, ids []string) (map
 // Pages is how many calls a reading takes.
 func Pages(r watch.Reading) int { return strings.Count(string(r.Digest), ".") + 1 }
 
+// ReadBy is the version of the API that a reading is of: "2.0" or "3.0".
+func ReadBy(r watch.Reading) string {
+	if strings.HasPrefix(string(r.Digest), byV3) {
+		return "3.0"
+	}
+	return "2.0"
+}
+
 // Skew is how far this machine's clock is ahead of the API's, to the second. The API refuses requests that are five
 // minutes off (code 4500).
 func (c *Client) Skew(ctx context.Context) (time.Duration, error) {
+	if c.API == V3 {
+		return c.skew(ctx, c.EndpointV3)
+	}
+	skew, err := c.skew(ctx, c.Endpoint)
+	if closed(err) && c.API == Auto {
+		return c.skew(ctx, c.EndpointV3)
+	}
+	return skew, err
+}
+
+func (c *Client) skew(ctx context.Context, endpoint *url.URL) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodHead, c.Endpoint.String(), nil)
+	req, err := http.NewRequestWithContext(ctx, http.MethodHead, endpoint.String(), nil)
 	if err != nil {
 		return 0, err
 	}
@@ -88,39 +103,39 @@ func (c *Client) Skew(ctx context.Context) (time.Duration, error) {
 	return c.Now().Sub(theirs).Truncate(time.Second), nil
 }
 
-// TryV3 asks API 3.0 for load balancers in one region, and returns how many of them it finds.
+// DescribeV3 is Describe by API 3.0.
 // Source: DescribeLoadBalancers, https://cloud.tencent.com/document/api/214/30685.
-func (c *Client) TryV3(ctx context.Context, region string, ids []string) (int, error) {
-	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
-	defer cancel()
-	p := profile.NewClientProfile()
-	p.HttpProfile.Scheme, p.HttpProfile.Endpoint = c.EndpointV3.Scheme, c.EndpointV3.Host
-	p.Language = "en-US"
-	client := common.NewCommonClient(common.NewTokenCredential(c.Credentials.SecretID, c.Credentials.SecretKey, c.Credentials.Token), region, p)
-	client.WithHttpTransport(bounded{c.HTTP.Transport})
-	req := sdkhttp.NewCommonRequest("clb", "2018-03-17", "DescribeLoadBalancers")
-	req.SetContext(ctx)
-	if err := req.SetActionParameters(map[string]any{"LoadBalancerIds": ids[:min(len(ids), maxIDs)]}); err != nil {
-		return 0, err
+func (c *Client) DescribeV3(ctx context.Context, region string, ids []string) (map[string]Balancer, error) {
+	found := make(map[string]Balancer)
+	for len(ids) > 0 {
+		some := ids[:min(len(ids), maxIDs)]
+		ids = ids[len(some):]
+		err := c.callV3(ctx, region, "DescribeLoadBalancers", map[string]any{"LoadBalancerIds": some}, func(body []byte) error {
+			var a struct {
+				Response *struct {
+					LoadBalancerSet *[]struct {
+						ID      string          `json:"LoadBalancerId"`
+						Name    json.RawMessage `json:"LoadBalancerName"`
+						Forward *number
+					}
+				}
+			}
+			if err := json.Unmarshal(body, &a); err != nil || a.Response == nil || a.Response.LoadBalancerSet == nil {
+				return errors.New("the answer of API 3.0 has no LoadBalancerSet")
+			}
+			for _, b := range *a.Response.LoadBalancerSet {
+				if b.Forward == nil {
+					return fmt.Errorf("%.60q has no Forward, which is its kind", b.ID)
+				}
+				found[b.ID] = Balancer{text(b.Name), *b.Forward == 1}
+			}
+			return nil
+		})
+		if err != nil {
+			return nil, c.redact(err)
+		}
 	}
-	resp := sdkhttp.NewCommonResponse()
-	if err := client.Send(req, resp); err != nil {
-		return 0, c.redact(c.refusedV3(err))
-	}
-	var body struct{ Response struct{ TotalCount *int } }
-	if err := json.Unmarshal(resp.GetBody(), &body); err != nil || body.Response.TotalCount == nil {
-		return 0, errors.New("the answer of API 3.0 has no TotalCount")
-	}
-	return *body.Response.TotalCount, nil
-}
-
-func (c *Client) refusedV3(err error) error {
-	var refused *sdkerrors.TencentCloudSDKError
-	if !errors.As(err, &refused) || strings.HasPrefix(refused.Code, "ClientError") {
-		return watch.Advise(fmt.Errorf("call API 3.0: %w", err), reach(c.EndpointV3, "CLB_V3_ENDPOINT"))
-	}
-	return watch.Advise(fmt.Errorf("API 3.0 refuses: %.80q %.160q, request %.60q", refused.Code, refused.Message, refused.RequestId),
-		"see whether the keys are right, and granted clb:DescribeLoadBalancers (README, Deploy)")
+	return found, nil
 }
 
 // bounded bounds the answers that the SDK reads whole.
@@ -133,7 +148,7 @@ func (t bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 		resp.Body = struct {
 			io.Reader
 			io.Closer
-		}{io.LimitReader(resp.Body, maxBody), resp.Body}
+		}{io.LimitReader(resp.Body, maxBodyV3), resp.Body}
 	}
 	return resp, err
 }

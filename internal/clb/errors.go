@@ -30,6 +30,11 @@ type transient struct{ error }
 
 func (t transient) Unwrap() error { return t.error }
 
+// unreachable is an error of a host to which no connection could be made.
+type unreachable struct{ error }
+
+func (u unreachable) Unwrap() error { return u.error }
+
 // Error is an answer of API 2.0 with a code other than 0.
 // Source: 错误码, https://cloud.tencent.com/document/api/214/11602.
 type Error struct {
@@ -51,7 +56,7 @@ func (e *Error) Error() string {
 func (e *Error) Do() string { return codes[e.Code].do }
 
 const (
-	doClosed = "this version of clbwatch reads API 2.0 only and cannot watch with this account; ask Tencent Cloud to open it"
+	doClosed = "set CLB_API to auto or v3"
 	doCAM    = "grant clb:DescribeLoadBalancerBackends on this load balancer to the user of the keys, on SCF to the execution role (README, Deploy)"
 	doKeys   = "see whether the keys are right and enabled, on SCF whether the function has its execution role"
 	doWait   = "usually clears by itself"

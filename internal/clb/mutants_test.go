@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"net/url"
-	"reflect"
 	"strconv"
 	"strings"
 	"testing"
@@ -140,39 +139,5 @@ func TestSkewIsHowFarOurClockIsAhead(t *testing.T) {
 	client = answering(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	if got, err := client.Skew(t.Context()); err == nil || !strings.Contains(watch.Advice(err), "CLB_ENDPOINT") {
 		t.Errorf("no answer: Skew = %v, %v, advice %q, want an error that names CLB_ENDPOINT", got, err, watch.Advice(err))
-	}
-}
-
-func TestTryV3SaysWhatItFinds(t *testing.T) {
-	t.Parallel()
-	type result struct {
-		n            int
-		says, advice string // "" if it succeeds
-	}
-	for body, want := range map[string]result{
-		`{"Response":{"TotalCount":2,"RequestId":"r"}}`: {n: 2},
-		`{"Response":{"RequestId":"r"}}`:                {0, "no TotalCount", ""},
-		`{"Response":{"Error":{"Code":"UnauthorizedOperation","Message":"not hunter2key"},"RequestId":"r-1"}}`: {0, "UnauthorizedOperation", "clb:DescribeLoadBalancers"},
-		"": {0, "call API 3.0", "CLB_V3_ENDPOINT"}, // the connection breaks
-	} {
-		client := answering(t, func(w http.ResponseWriter, _ *http.Request) {
-			if body == "" {
-				panic(http.ErrAbortHandler)
-			}
-			_, _ = w.Write([]byte(body)) // the client may be gone
-		})
-		var got result
-		var err error
-		if got.n, err = client.TryV3(t.Context(), "ap-guangzhou", []string{"lb-1", "lb-2"}); err != nil {
-			if strings.Contains(err.Error(), want.says) && !strings.Contains(err.Error(), "hunter2key") {
-				got.says = want.says
-			}
-			if strings.Contains(watch.Advice(err), want.advice) {
-				got.advice = want.advice
-			}
-		}
-		if !reflect.DeepEqual(got, want) {
-			t.Errorf("%q: TryV3 = %d, %v, advice %q, want %+v", body, got.n, err, watch.Advice(err), want)
-		}
 	}
 }

@@ -42,6 +42,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
 // Config is the settings of one invocation.
 type Config struct {
 	CLBs       []watch.CLB // sorted by key, each once
+	API        string      // v2, v3 or auto
 	Endpoint   *url.URL    // of API 2.0
 	EndpointV3 *url.URL    // of API 3.0
 	Rate       float64     // API calls a second
@@ -86,6 +87,7 @@ func (s State) String() string {
 type settings struct {
 	IDs      string     `env:"CLB_IDS"`
 	Region   string     `env:"CLB_REGION"`
+	API      version    `env:"CLB_API"           envDefault:"auto" expect:"v2, v3 or auto"`
 	Endpoint string     `env:"CLB_ENDPOINT"      envDefault:"https://lb.api.qcloud.com/v2/index.php"`
 	V3       string     `env:"CLB_V3_ENDPOINT"   envDefault:"https://clb.tencentcloudapi.com"`
 	Rate     rate       `env:"CLB_RATE"          envDefault:"20"   expect:"a number of calls a second, 0.1 to 100000"`
@@ -132,7 +134,7 @@ func Parse(environ map[string]string) (*Config, error) {
 	errs := parseInto(&s, trimmed)
 	errs = append(errs, parseInto(&p, trimmed)...)
 
-	c := &Config{Rate: float64(s.Rate), BlindAfter: int(s.Blind), LogLevel: s.Level}
+	c := &Config{API: string(s.API), Rate: float64(s.Rate), BlindAfter: int(s.Blind), LogLevel: s.Level}
 	note := func(name string, err error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s %w", name, err))
@@ -206,6 +208,19 @@ func (t *ticks) UnmarshalText(b []byte) error {
 	}
 	*t = ticks(v)
 	return nil
+}
+
+// version says which API is asked.
+type version string
+
+// UnmarshalText reads v2, v3 or auto.
+func (v *version) UnmarshalText(b []byte) error {
+	switch s := string(b); s {
+	case "v2", "v3", "auto":
+		*v = version(s)
+		return nil
+	}
+	return errBounds
 }
 
 // percent is a share in hundredths.

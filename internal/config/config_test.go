@@ -168,6 +168,7 @@ func TestParseRefuses(t *testing.T) {
 		{"mention at nothing", with("SLACK_MENTION_AT", "0"), `SLACK_MENTION_AT is "0", expected a percentage`},
 		{"mention beyond all", with("SLACK_MENTION_AT", "101"), `SLACK_MENTION_AT is "101", expected a percentage`},
 		{"Slack in the clear", with("SLACK_API_URL", "http://slack.com/api/"), "SLACK_API_URL has the scheme"},
+		{"an API of tomorrow", with("CLB_API", "v4"), `CLB_API is "v4", expected v2, v3 or auto`},
 		{"level", with("LOG_LEVEL", "loud"), `LOG_LEVEL is "loud", expected debug, info, warn or error`},
 	}
 	for _, tt := range tests {

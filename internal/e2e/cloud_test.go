@@ -73,13 +73,25 @@ const (
 	inFiles place = "files"
 	inCOS   place = "COS"
 	byBot   place = "files, told by a bot" // the others are told by webhook
+	byV3    place = "files, by API 3.0"    // 2.0 is closed; the others are read by it
 )
 
-// everywhere runs a test with the state in each place: a promise does not depend on it.
+// everywhere runs a test in each place: a promise does not depend on it.
 func everywhere(t *testing.T, test func(t *testing.T, in place)) {
 	t.Helper()
+	in(t, test, inFiles, inCOS, byBot, byV3)
+}
+
+// byV2 runs a test that makes API 2.0 fail, in each place where that is read.
+func byV2(t *testing.T, test func(t *testing.T, in place)) {
+	t.Helper()
+	in(t, test, inFiles, inCOS, byBot)
+}
+
+func in(t *testing.T, test func(t *testing.T, in place), places ...place) {
+	t.Helper()
 	t.Parallel()
-	for _, in := range []place{inFiles, inCOS, byBot} {
+	for _, in := range places {
 		t.Run(string(in), func(t *testing.T) {
 			t.Parallel()
 			test(t, in)
@@ -126,6 +138,9 @@ func newLab(t testing.TB, in place) *lab {
 		delete(l.settings, "SLACK_WEBHOOK_URL")
 		l.settings["SLACK_BOT_TOKEN"], l.settings["SLACK_CHANNEL"], l.settings["SLACK_API_URL"] = l.slack.Token(), l.slack.ChannelID(), l.slack.APIURL(slack.URL)
 	}
+	if in == byV3 {
+		l.closeV2()
+	}
 	if in == inCOS {
 		l.bucket = sandbox.NewCOS(l.cloud.Credential)
 		l.bucket.Prefix = "watch/"
@@ -137,6 +152,9 @@ func newLab(t testing.TB, in place) *lab {
 	l.cloud.Bind(region, api, vm("api-1"), vm("api-2"))
 	return l
 }
+
+// closeV2 closes API 2.0 for good.
+func (l *lab) closeV2() { l.cloud.Fail("", sandbox.FaultCode(4300, "RequestForbidden", "closed"), -1) }
 
 // noSlack takes away where to post, revoke makes it invalid.
 func (l *lab) noSlack() {

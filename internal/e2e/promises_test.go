@@ -388,7 +388,7 @@ func testAnIncidentIsOneThread(t *testing.T, in place) {
 
 // Promise 3: nothing but a whole and verified reading is taken for a removal.
 
-func TestAPIFaults(t *testing.T) { everywhere(t, testAPIFaults) }
+func TestAPIFaults(t *testing.T) { byV2(t, testAPIFaults) }
 
 func testAPIFaults(t *testing.T, in place) {
 	for _, fault := range append(sandbox.Faults(), sandbox.FaultCode(4300, "RequestForbidden", "closed"),
@@ -426,7 +426,71 @@ func testAPIFaults(t *testing.T, in place) {
 	}
 }
 
-func TestAPIFaultThatPassesIsNotNews(t *testing.T) { everywhere(t, testAPIFaultThatPassesIsNotNews) }
+// TestAPI3Faults has every fault of API 3.0 during a change: it must never be told as something that did not happen, and
+// the change must be told when it is over.
+func TestAPI3Faults(t *testing.T) {
+	t.Parallel()
+	for _, fault := range sandbox.V3Faults() {
+		t.Run(fault.String(), func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, byV3)
+			f := l.start()
+			l.tick(f)
+			l.cloud.FailV3(fault, 20)
+			if fault.String() == sandbox.V3Empty().String() {
+				l.cloud.ClearFaults()
+				l.closeV2()
+				l.cloud.FailV3(fault, 2) // both load balancers read as empty, once
+			}
+			_, _ = l.try(f)
+			if got := l.news(); len(got) > 0 {
+				t.Errorf("told %q", got)
+			}
+			l.cloud.ClearFaults()
+			l.closeV2()
+			l.cloud.SetStatus("ins-web-1", 4)
+			l.settle(f)
+			if got, want := l.news(), []string{"web-1 left running"}; !slices.Equal(got, want) {
+				t.Errorf("told %q, want %q", got, want)
+			}
+		})
+	}
+}
+
+// TestAPI2ClosesInMidRun has the whole life of a backend across the turn from one API to the other and back.
+func TestAPI2ClosesInMidRun(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, inFiles)
+	f := l.start()
+	l.tick(f)
+	l.cloud.SetStatus("ins-web-1", 4)
+	l.tick(f)
+	before := l.cloud.Calls()
+	l.closeV2()
+	l.tick(f) // the turn itself is no news
+	if n := l.cloud.Calls() - before; n != 1 {
+		t.Errorf("%d calls of API 2.0 when it closed, want 1", n)
+	}
+	l.cloud.SetStatus("ins-web-1", 2)
+	l.tick(f)
+	l.cloud.Unbind(region, web, "ins-web-2")
+	l.end(f)
+	f = l.start() // what was learned is in the state
+	l.tick(f)
+	if n := l.cloud.Calls() - before; n != 1 {
+		t.Errorf("%d calls of API 2.0 after it closed, want 1", n)
+	}
+	l.cloud.ClearFaults()
+	l.cloud.Bind(region, web, vm("web-4"))
+	l.tick(f, sandbox.WithSetting("CLB_API", "v2")) // and back
+	l.tick(f, sandbox.WithSetting("CLB_API", "v3"))
+	l.tick(f)
+	if got, want := l.news(), []string{"web-1 left running", "web-1 recovered", "web-2 removed", "web-4 added"}; !slices.Equal(got, want) {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+func TestAPIFaultThatPassesIsNotNews(t *testing.T) { byV2(t, testAPIFaultThatPassesIsNotNews) }
 
 func testAPIFaultThatPassesIsNotNews(t *testing.T, in place) {
 	for _, fault := range sandbox.Faults() {
@@ -450,7 +514,7 @@ func testAPIFaultThatPassesIsNotNews(t *testing.T, in place) {
 // Promise 4: one unreadable load balancer delays no other; a hanging call does not outlive the deadline.
 
 func TestOneHangingLoadBalancerDelaysNoOther(t *testing.T) {
-	everywhere(t, testOneHangingLoadBalancerDelaysNoOther)
+	byV2(t, testOneHangingLoadBalancerDelaysNoOther)
 }
 
 func testOneHangingLoadBalancerDelaysNoOther(t *testing.T, in place) {
@@ -467,7 +531,7 @@ func testOneHangingLoadBalancerDelaysNoOther(t *testing.T, in place) {
 	}
 }
 
-func TestShortDeadlines(t *testing.T) { everywhere(t, testShortDeadlines) }
+func TestShortDeadlines(t *testing.T) { byV2(t, testShortDeadlines) }
 
 func testShortDeadlines(t *testing.T, in place) {
 	l := newLab(t, in)
@@ -490,7 +554,7 @@ func testShortDeadlines(t *testing.T, in place) {
 
 // Promise 5: no secret in a log, an error, an answer or the stored state.
 
-func TestNoSecretLeaks(t *testing.T) { everywhere(t, testNoSecretLeaks) }
+func TestNoSecretLeaks(t *testing.T) { byV2(t, testNoSecretLeaks) }
 
 func testNoSecretLeaks(t *testing.T, in place) {
 	l := newLab(t, in)
@@ -558,7 +622,7 @@ func testNoSecretLeaks(t *testing.T, in place) {
 
 // Promise 6: no text from the cloud is markup to Slack; every message is inside Slack's limits.
 
-func TestHostileNames(t *testing.T) { everywhere(t, testHostileNames) }
+func TestHostileNames(t *testing.T) { byV2(t, testHostileNames) }
 
 func testHostileNames(t *testing.T, in place) {
 	l := newLab(t, in)
@@ -786,7 +850,7 @@ func testEvents(t *testing.T, in place) {
 	}
 }
 
-func TestCommandLine(t *testing.T) { everywhere(t, testCommandLine) }
+func TestCommandLine(t *testing.T) { byV2(t, testCommandLine) }
 
 func testCommandLine(t *testing.T, in place) {
 	l := newLab(t, in)
@@ -839,7 +903,7 @@ func testCommandLine(t *testing.T, in place) {
 }
 
 // TestCheck breaks what clbwatch needs, one thing at a time: check has to find it and say what to do.
-func TestCheck(t *testing.T) { everywhere(t, testCheck) }
+func TestCheck(t *testing.T) { byV2(t, testCheck) }
 
 func testCheck(t *testing.T, in place) {
 	for _, tt := range []struct {
@@ -850,15 +914,21 @@ func testCheck(t *testing.T, in place) {
 	}{
 		{"all is well", func(*lab) {}, true, []string{
 			"ok     settings       2 load balancers", "ok     clock", "ok     API 2.0        takes the keys in ap-guangzhou, and knows 2 of 2 load balancers",
-			"ok     API 3.0        takes the keys in ap-guangzhou", `lb-8a3k2m1q ("production web") is classic and has 3 backends, read in 1 call`,
+			"ok     API 3.0        takes the keys in ap-guangzhou, and knows 2 of 2 load balancers", `lb-8a3k2m1q ("production web") is classic and has 3 backends, read in 1 call of API 2.0`,
 			"ok     state", "has no state yet", "ok     Slack          the "}},
 		{"several settings", func(l *lab) { l.settings["CLB_RATE"] = "x"; l.settings["LOG_LEVEL"] = "y" }, false, []string{"CLB_RATE", "LOG_LEVEL"}},
 		{"the key", func(l *lab) { l.settings["TENCENTCLOUD_SECRET_KEY"] = "wrong" }, false,
-			[]string{"WRONG  API 2.0        the signature is refused", "→ see whether the keys are right", "note   API 3.0", "AuthFailure.SignatureFailure"}},
-		{"API 2.0 is closed", func(l *lab) { l.cloud.Fail("", sandbox.FaultCode(4300, "RequestForbidden", "x"), -1) }, false,
-			[]string{"WRONG  load balancer  ap-guangzhou/lb-8a3k2m1q: API 2.0 is closed for this account", "cannot watch with this account"}},
+			[]string{"note   API 2.0        the signature is refused", "WRONG  load balancer", "→ see whether the keys are right", "note   API 3.0", "AuthFailure.SignatureFailure"}},
+		{"API 2.0 is closed", func(l *lab) { l.cloud.Fail("", sandbox.FaultCode(4300, "RequestForbidden", "x"), -1) }, true,
+			[]string{"note   API 2.0        API 2.0 is closed for this account", `lb-8a3k2m1q ("production web") is classic and has 3 backends, read in 1 call of API 3.0`}},
+		{"API 2.0 is closed, and nothing else is wanted", func(l *lab) {
+			l.settings["CLB_API"] = "v2"
+			l.cloud.Fail("", sandbox.FaultCode(4300, "RequestForbidden", "x"), -1)
+		}, false, []string{"WRONG  load balancer  ap-guangzhou/lb-8a3k2m1q: API 2.0 is closed for this account", "→ set CLB_API to auto or v3"}},
+		{"API 2.0 is not to be reached", func(l *lab) { l.settings["CLB_ENDPOINT"] = "http://127.0.0.1:1/" }, true, []string{"ok     clock", "note   API 2.0", "of API 3.0"}},
+		{"only API 3.0 is wanted", func(l *lab) { l.settings["CLB_API"] = "v3" }, true, []string{"read in 1 call of API 3.0"}},
 		{"API 3.0 is not granted", func(l *lab) { l.cloud.FailV3(sandbox.V3Code("UnauthorizedOperation", "no"), -1) }, true,
-			[]string{"note   API 3.0", "UnauthorizedOperation", "→ see whether the keys are right, and granted"}},
+			[]string{"note   API 3.0", "UnauthorizedOperation", "→ grant clb:DescribeLoadBalancers"}},
 		{"API 3.0 does not answer", func(l *lab) { l.cloud.FailV3(sandbox.V3Reset(), -1) }, true, []string{"note   API 3.0"}},
 		{"a load balancer that is not there", func(l *lab) { l.cloud.Delete(region, web) }, false,
 			[]string{"knows 1 of 2", "WRONG  load balancer  ap-guangzhou/lb-8a3k2m1q: there is no such load balancer"}},
@@ -872,7 +942,7 @@ func testCheck(t *testing.T, in place) {
 			for i := range 150 {
 				l.cloud.Bind(region, web, vm(fmt.Sprintf("new-%d", i)))
 			}
-		}, true, []string{"has 153 backends, read in 2 calls"}},
+		}, true, []string{"has 153 backends, read in 2 calls of API 2.0"}},
 		{"the webhook or token", (*lab).revoke, false, map[bool][]string{
 			true: {"WRONG  Slack", "invalid_auth", "copy it from"}, false: {"WRONG  Slack", "no_service", "make a new one"},
 		}[in == byBot]},

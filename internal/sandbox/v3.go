@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -23,10 +24,13 @@ const (
 	algorithmV3 = "TC3-HMAC-SHA256"
 	maxBodyV3   = 10 << 20 // bytes of a POST signed with TC3-HMAC-SHA256
 	maxIDsV3    = 20
+
+	describeTargets = "DescribeClassicalLBTargets"
 )
 
-// V3 answers DescribeLoadBalancers of API 3.0 (https://cloud.tencent.com/document/api/214/30685) at the path /, for POST
-// with JSON signed by TC3-HMAC-SHA256. It shows the same load balancers to the same credentials.
+// V3 answers DescribeLoadBalancers (https://cloud.tencent.com/document/api/214/30685) and DescribeClassicalLBTargets
+// (https://cloud.tencent.com/document/api/214/31790) of API 3.0 at the path /, for POST with JSON signed by
+// TC3-HMAC-SHA256. It shows the same load balancers to the same credentials.
 func (c *Cloud) V3() http.Handler { return http.HandlerFunc(c.serveV3) }
 
 // FailV3 makes the next calls of API 3.0 go wrong; below 0 times until ClearFaults. Faults apply one after another, and
@@ -47,7 +51,7 @@ func (c *Cloud) CallsV3() int {
 // V3Fault is one way in which API 3.0 answers wrongly. Make one with the functions below.
 type V3Fault struct {
 	name  string
-	serve func(http.ResponseWriter, *http.Request)
+	serve func(w http.ResponseWriter, r *http.Request, body []byte) // body is the right answer
 }
 
 // String names the fault, for a subtest.
@@ -58,27 +62,55 @@ func V3Faults() []V3Fault {
 	return []V3Fault{
 		V3Code("RequestLimitExceeded", "the request limit is exceeded"), V3Code("InternalError", "internal error"),
 		V3Code("UnauthorizedOperation", "not authorised by CAM"), V3HTML(http.StatusOK), V3HTML(http.StatusBadGateway), V3Reset(),
+		V3Half(), V3Edit("no RequestId", `"RequestId"`, `"RequestIt"`), V3Edit("no Targets", `"Targets"`, `"Target"`), V3Edit("no InstanceId", `"InstanceId"`, `"InstanceIt"`),
+		V3Edit("no RunFlag", `"RunFlag"`, `"RanFlag"`), V3Edit("the envelope of API 2.0", `{"Response":`, `{"code":0,"data":`), V3Empty(),
 	}
+}
+
+// V3Half sends half of the JSON as a whole and valid HTTP answer.
+func V3Half() V3Fault {
+	return V3Fault{"half the JSON", func(w http.ResponseWriter, _ *http.Request, body []byte) { writeJSON(w, body[:len(body)/2]) }}
+}
+
+// V3Edit sends the right answer with one text in it replaced, wherever it is.
+func V3Edit(name, old, with string) V3Fault {
+	return V3Fault{name, func(w http.ResponseWriter, _ *http.Request, body []byte) {
+		writeJSON(w, bytes.ReplaceAll(body, []byte(old), []byte(with)))
+	}}
+}
+
+// V3Empty answers in perfect form that nothing is bound.
+func V3Empty() V3Fault {
+	return V3Fault{"no targets", func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+		writeJSON(w, envelopeV3(map[string]any{"Targets": []any{}}))
+	}}
+}
+
+// V3Null answers that there are no targets with null, as API 3.0 may.
+func V3Null() V3Fault {
+	return V3Fault{"null for no targets", func(w http.ResponseWriter, _ *http.Request, _ []byte) {
+		writeJSON(w, envelopeV3(map[string]any{"Targets": nil}))
+	}}
 }
 
 // V3Code answers with an error of API 3.0, such as RequestLimitExceeded.
 func V3Code(code, message string) V3Fault {
-	return V3Fault{code, func(w http.ResponseWriter, _ *http.Request) { writeJSON(w, errorV3{code, message}.body()) }}
+	return V3Fault{code, func(w http.ResponseWriter, _ *http.Request, _ []byte) { writeJSON(w, errorV3{code, message}.body()) }}
 }
 
 // V3HTML answers with an HTTP status and a gateway's page.
 func V3HTML(status int) V3Fault {
-	return V3Fault{fmt.Sprintf("%d with HTML", status), func(w http.ResponseWriter, _ *http.Request) { writeHTML(w, status) }}
+	return V3Fault{fmt.Sprintf("%d with HTML", status), func(w http.ResponseWriter, _ *http.Request, _ []byte) { writeHTML(w, status) }}
 }
 
 // V3Reset resets the connection before an answer.
 func V3Reset() V3Fault {
-	return V3Fault{"connection reset", func(w http.ResponseWriter, _ *http.Request) { reset(w) }}
+	return V3Fault{"connection reset", func(w http.ResponseWriter, _ *http.Request, _ []byte) { reset(w) }}
 }
 
 // V3Hang never answers; the call ends when the client goes away.
 func V3Hang() V3Fault {
-	return V3Fault{"hang", func(_ http.ResponseWriter, r *http.Request) { hang(r) }}
+	return V3Fault{"hang", func(_ http.ResponseWriter, r *http.Request, _ []byte) { hang(r) }}
 }
 
 // pendingV3 is a fault that was asked for.
@@ -129,11 +161,52 @@ func (c *Cloud) serveV3(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, e.body())
 		return
 	}
+	region := r.Header.Get("X-TC-Region")
+	right := listV3(c.find(region, q.ids, q.forward), q)
+	if q.lb != "" {
+		if right, err = c.targetsV3(region, q.lb); err != nil {
+			c.note(err)
+			var e errorV3
+			_ = errors.As(err, &e) // targetsV3 has no others
+			writeJSON(w, e.body())
+			return
+		}
+	}
 	if fault := c.dueV3(); fault.serve != nil {
-		fault.serve(w, r)
+		fault.serve(w, r, right)
 		return
 	}
-	writeJSON(w, listV3(c.find(r.Header.Get("X-TC-Region"), q.ids, q.forward), q))
+	writeJSON(w, right)
+}
+
+// targetV3 is a backend as DescribeClassicalLBTargets shows it. RunFlag has the numbers of instanceStatus of API 2.0.
+type targetV3 struct {
+	Type               string
+	InstanceID         string `json:"InstanceId"`
+	Weight             int
+	PublicIPAddresses  []string `json:"PublicIpAddresses"`
+	PrivateIPAddresses []string `json:"PrivateIpAddresses"`
+	InstanceName       string
+	RunFlag            int
+}
+
+// targetsV3 is the right answer to DescribeClassicalLBTargets, which has no pages. For a load balancer of the application
+// kind it is refused, as was seen (facts: tencentcloud-sdk-go issue 135).
+func (c *Cloud) targetsV3(region, lb string) ([]byte, error) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b, ok := c.balancers[region+"/"+lb]
+	switch {
+	case !ok:
+		return nil, errorV3{"InvalidParameter.LBIdNotFound", "there is no LoadBalancerId " + lb}
+	case b.forward == application:
+		return nil, errorV3{"InvalidParameter", "Invalid LoadBalancerId, LoadBalancerId: " + lb}
+	}
+	targets := []targetV3{}
+	for _, ins := range b.pool {
+		targets = append(targets, targetV3{"CVM", ins.ID, ins.Weight, ins.WanIPs, []string{ins.LanIP}, ins.Name, ins.Status})
+	}
+	return envelopeV3(map[string]any{"Targets": targets}), nil
 }
 
 // errorV3 is a refusal in the words of API 3.0.
@@ -154,6 +227,7 @@ func envelopeV3(response map[string]any) []byte {
 
 // queryV3 is the parameters of a request that passed every check.
 type queryV3 struct {
+	lb                     string   // DescribeClassicalLBTargets; else it is a list of load balancers
 	ids                    []string // nil for all
 	forward, offset, limit int      // forward is a kind, or anyKind
 }
@@ -172,8 +246,9 @@ func (c *Cloud) checkV3(r *http.Request, body []byte) (q queryV3, err error) {
 	if v := r.Header.Get("X-TC-Version"); v != versionV3 {
 		return q, errorV3{"NoSuchVersion", fmt.Sprintf("X-TC-Version %q", v)}
 	}
-	if a := r.Header.Get("X-TC-Action"); a != DescribeLoadBalancers {
-		return q, errorV3{"InvalidAction", fmt.Sprintf("X-TC-Action %q", a)}
+	action := r.Header.Get("X-TC-Action")
+	if action != DescribeLoadBalancers && action != describeTargets {
+		return q, errorV3{"InvalidAction", fmt.Sprintf("X-TC-Action %q", action)}
 	}
 	switch region := r.Header.Get("X-TC-Region"); {
 	case region == "":
@@ -181,7 +256,30 @@ func (c *Cloud) checkV3(r *http.Request, body []byte) (q queryV3, err error) {
 	case !strings.Contains(region, "-"):
 		return q, errorV3{"UnsupportedRegion", fmt.Sprintf("X-TC-Region %q is of API 2.0", region)}
 	}
+	if action == describeTargets {
+		return readTargetsV3(body)
+	}
 	return readV3(body)
+}
+
+// readTargetsV3 reads the one parameter of DescribeClassicalLBTargets.
+func readTargetsV3(body []byte) (q queryV3, err error) {
+	var params map[string]json.RawMessage
+	if json.Unmarshal(body, &params) != nil || params == nil {
+		return q, errors.New("the body is no JSON object")
+	}
+	for key, raw := range params {
+		if key != "LoadBalancerId" {
+			return q, errorV3{"UnknownParameter", key}
+		}
+		if json.Unmarshal(raw, &q.lb) != nil {
+			return q, errorV3{"InvalidParameterValue", "LoadBalancerId is no text"}
+		}
+	}
+	if q.lb == "" {
+		return q, errorV3{"MissingParameter", "LoadBalancerId is missing"}
+	}
+	return q, nil
 }
 
 // readV3 reads the parameters, whose names count with their case.

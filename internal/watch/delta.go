@@ -83,7 +83,7 @@ func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) er
 	if err := writeLine(d.snapshot, idx); err != nil {
 		return err
 	}
-	same := len(idx.CLBs) == len(b.known.CLBs)
+	same, remember := len(idx.CLBs) == len(b.known.CLBs), false
 	for i, clb := range w.CLBs {
 		line, err := old.seek(clb.Key())
 		if err != nil {
@@ -94,7 +94,7 @@ func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) er
 			if next, err = w.follow(b, seen, i, line, d); err != nil {
 				return err
 			}
-			same = same && bytes.Equal(line, next)
+			same, remember = same && bytes.Equal(line, next), remember || o.remember
 		}
 		if next == nil {
 			continue
@@ -107,7 +107,7 @@ func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) er
 		return err
 	}
 	// Bytes that nobody needs may have changed, or their order: then only the digests are new, and that can wait.
-	if same && (maps.Equal(idx.CLBs, b.known.CLBs) || !due(b.head, w.Now())) {
+	if same && (maps.Equal(idx.CLBs, b.known.CLBs) || !due(b.head, w.Now()) && !remember) {
 		d.close()
 		d.snapshot = nil
 	}

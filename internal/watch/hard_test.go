@@ -461,3 +461,30 @@ type foreign struct{ watch.Store }
 func (foreign) OpenSnapshot(context.Context, watch.Blob) (io.ReadCloser, error) {
 	return io.NopCloser(strings.NewReader(`{"schema":1,"clbs":{}}` + "\nnot a record\n")), nil
 }
+
+// sourceFunc is a source in a function.
+type sourceFunc func(watch.CLB, watch.Digest) (watch.Reading, error)
+
+func (f sourceFunc) Read(_ context.Context, c watch.CLB, known watch.Digest) (watch.Reading, error) {
+	return f(c, known)
+}
+
+func TestADigestToRememberIsStoredAtOnce(t *testing.T) {
+	t.Parallel()
+	for _, remember := range []bool{false, true} {
+		w := watchtest.New()
+		w.Set(web, up("ins-a")...)
+		tick(t, w, web)
+		w.Advance(time.Minute)
+		v := w.Watcher(web)
+		v.Source = sourceFunc(func(watch.CLB, watch.Digest) (watch.Reading, error) {
+			return watch.Reading{Backends: up("ins-a"), Digest: "learned", Remember: remember}, nil
+		})
+		if sum, err := v.Tick(deadline(t, w)); err != nil || sum.Changes != 0 {
+			t.Fatal(sum, err)
+		}
+		if stored := strings.Contains(w.Snapshot(), "learned"); stored != remember {
+			t.Errorf("a digest to remember: %v; stored a minute after the last head: %v", remember, stored)
+		}
+	}
+}

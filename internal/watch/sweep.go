@@ -34,6 +34,7 @@ type observation struct {
 	digest   Digest // of the answer
 	backends int    // how many it has, if changed
 	changed  bool   // not the answer that the snapshot was made from: the reading is in the spool
+	remember bool   // its digest must be stored with this tick
 	off, len int64  // where
 
 	confirmed bool // it reads as empty, and did so twice
@@ -112,7 +113,7 @@ func (w *Watcher) read(ctx context.Context, s *sweep, i int, known Digest) obser
 	if r.Unchanged {
 		return observation{digest: r.Digest}
 	}
-	o := observation{digest: r.Digest, backends: len(r.Backends), changed: true}
+	o := observation{digest: r.Digest, backends: len(r.Backends), changed: true, remember: r.Remember}
 	if o.off, o.len, err = w.keep(s, r.Backends); err != nil {
 		return observation{err: err}
 	}

@@ -17,6 +17,7 @@ type Reading struct {
 	Backends  []Backend // by ID, without Out; nil if Unchanged. Empty is an answer too: no backend is bound
 	Digest    Digest    // of this answer
 	Unchanged bool      // the same bytes as the known digest
+	Remember  bool      // the Source learned something that the digest carries: it is to be stored with this tick
 }
 
 // Source reads load balancers.

@@ -16,6 +16,7 @@ SLACK_WEBHOOK_URL=https://hooks.slack.com/services/T0/B0/secret
 SLACK_MENTION=S024BE7LH
 SLACK_MENTION_AT=80
 STATE_URL="cos://ops-1250000000/clbwatch?region=ap-guangzhou&endpoint=https://ops-1250000000.cos-internal.ap-guangzhou.tencentcos.cn"
+CLB_API=v3
 CLB_RATE=10
 CLB_BLIND_AFTER=5
 LOG_LEVEL=debug

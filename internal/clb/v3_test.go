@@ -1,0 +1,328 @@
+package clb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
+	"reflect"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"clbwatch/internal/sandbox"
+	"clbwatch/internal/watch"
+)
+
+// twins is a cloud with both APIs, and a client of it; each client lives for one tick.
+type twins struct {
+	*sandbox.Cloud
+	t      *testing.T
+	v2, v3 *url.URL
+	cr     sandbox.Credential
+	now    time.Time // of the client, for 2.0 and for the week
+}
+
+func newTwins(t *testing.T) *twins {
+	t.Helper()
+	w := &twins{Cloud: sandbox.NewCloud(), t: t, now: time.Now()}
+	for _, s := range []struct {
+		u **url.URL
+		h http.Handler
+	}{{&w.v2, w.Cloud}, {&w.v3, w.V3()}} {
+		srv := httptest.NewServer(s.h)
+		t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
+		u, err := url.Parse(srv.URL)
+		if err != nil {
+			t.Fatal(err)
+		}
+		u.Path = "/"
+		*s.u = u
+	}
+	w.v2.Path = sandbox.APIPath
+	w.cr = w.Issue()
+	for i := range 3 {
+		w.Bind("ap-guangzhou", "lb-1", sandbox.Instance{ID: fmt.Sprint("ins-", i), Name: fmt.Sprint("web-", i), LanIP: fmt.Sprint("10.0.0.", i),
+			WanIPs: []string{"203.0.113.9", "203.0.113.1"}, Status: 2 + 2*(i%2), Weight: 10 * i})
+	}
+	return w
+}
+
+func (w *twins) client(api API) *Client {
+	return &Client{Endpoint: w.v2, EndpointV3: w.v3, API: api, HTTP: NewHTTP(), Rate: rate.Inf,
+		Credentials: Credentials{SecretID: w.cr.SecretID, SecretKey: w.cr.SecretKey, Token: w.cr.Token},
+		Now:         func() time.Time { return w.now }, Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}
+}
+
+func (w *twins) read(api API, known watch.Digest) watch.Reading {
+	w.t.Helper()
+	r, err := w.client(api).Read(w.t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, known)
+	if err != nil {
+		w.t.Fatalf("Read by %s: %v", api, err)
+	}
+	return r
+}
+
+func TestBothAPIsReadTheSameBackends(t *testing.T) {
+	t.Parallel()
+	w := newTwins(t)
+	two, three := w.read(V2, ""), w.read(V3, "")
+	if len(two.Backends) != 3 || !reflect.DeepEqual(two.Backends, three.Backends) {
+		t.Errorf("by 2.0 %+v\nby 3.0 %+v\nwant the same", two.Backends, three.Backends)
+	}
+	if again := w.read(V3, three.Digest); !again.Unchanged || again.Digest != three.Digest {
+		t.Errorf("read again by 3.0: %+v, want it unchanged although the RequestId is another", again)
+	}
+	w.SetStatus("ins-0", 9)
+	if again := w.read(V3, three.Digest); again.Unchanged || again.Backends[0].Status != 9 {
+		t.Errorf("after a change: %+v", again)
+	}
+	// The digest of one API means nothing to the other.
+	if r := w.read(V2, three.Digest); r.Unchanged || len(r.Backends) != 3 {
+		t.Errorf("by 2.0 with a digest of 3.0: %+v", r)
+	}
+	if r := w.read(V3, two.Digest); r.Unchanged || len(r.Backends) != 3 {
+		t.Errorf("by 3.0 with a digest of 2.0: %+v", r)
+	}
+}
+
+func TestReadV3Refuses(t *testing.T) {
+	t.Parallel()
+	for _, f := range sandbox.V3Faults() {
+		w := newTwins(t)
+		w.FailV3(f, -1)
+		r, err := w.client(V3).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
+		if f.String() == sandbox.V3Empty().String() {
+			if err != nil || len(r.Backends) != 0 { // a perfect lie: watch asks twice
+				t.Errorf("%s: %+v, %v", f, r, err)
+			}
+			continue
+		}
+		if err == nil {
+			t.Errorf("%s is taken for %+v", f, r)
+		} else if strings.Contains(err.Error(), w.cr.SecretKey) || strings.Contains(err.Error(), w.cr.Token) {
+			t.Errorf("%s: a secret is in %v", f, err)
+		}
+	}
+	w := newTwins(t)
+	w.FailV3(sandbox.V3Null(), 1)
+	if r := w.read(V3, ""); len(r.Backends) != 0 {
+		t.Errorf("null for no targets: %+v", r)
+	}
+}
+
+func TestReadV3TriesAgain(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		fault sandbox.V3Fault
+		again bool
+	}{
+		{sandbox.V3Code("RequestLimitExceeded", "x"), true}, {sandbox.V3Code("RequestLimitExceeded.IPLimitExceeded", "x"), true},
+		{sandbox.V3Code("InternalError", "x"), true}, {sandbox.V3Code("FailedOperation.ResourceInOperating", "x"), true},
+		{sandbox.V3HTML(502), true}, {sandbox.V3HTML(200), true}, {sandbox.V3Reset(), true}, {sandbox.V3Half(), true},
+		{sandbox.V3Code("UnauthorizedOperation", "x"), false}, {sandbox.V3Code("AuthFailure.SecretIdNotFound", "x"), false},
+		{sandbox.V3Code("InvalidParameter.LBIdNotFound", "x"), false},
+	} {
+		w := newTwins(t)
+		w.FailV3(tt.fault, 1)
+		_, err := w.client(V3).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
+		if (err == nil) != tt.again || w.CallsV3() != map[bool]int{true: 2, false: 1}[tt.again] {
+			t.Errorf("%s: %v after %d calls, want another attempt: %v", tt.fault, err, w.CallsV3(), tt.again)
+		}
+		w = newTwins(t)
+		w.FailV3(tt.fault, -1)
+		_, err = w.client(V3).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
+		if err == nil || watch.Advice(err) == "" && !strings.Contains(tt.fault.String(), "half") || tt.again && w.CallsV3() != attempts {
+			t.Errorf("%s without end: %v, advice %q, after %d calls", tt.fault, err, watch.Advice(err), w.CallsV3())
+		}
+	}
+}
+
+func TestReadV3OfALoadBalancerThatIsNotThere(t *testing.T) {
+	t.Parallel()
+	w := newTwins(t)
+	w.SetApplication("ap-guangzhou", "lb-app")
+	for id, want := range map[string]string{"lb-none": "LBIdNotFound", "lb-app": "Invalid LoadBalancerId"} {
+		r, err := w.client(V3).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: id}, "")
+		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(watch.Advice(err), "CLB_IDS") {
+			t.Errorf("Read of %s = %+v, %v, advice %q, want %q and what to do", id, r, err, watch.Advice(err), want)
+		}
+	}
+}
+
+// sweep reads n load balancers at once, as a tick does, and returns their digests.
+func (w *twins) sweep(n int, known []watch.Digest) (digests []watch.Digest, errs []error) {
+	c := w.client(Auto)
+	digests, errs = make([]watch.Digest, n), make([]error, n)
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Go(func() {
+			var d watch.Digest
+			if known != nil {
+				d = known[i]
+			}
+			r, err := c.Read(w.t.Context(), watch.CLB{Region: "ap-guangzhou", ID: fmt.Sprint("lb-", i)}, d)
+			digests[i], errs[i] = r.Digest, err
+		})
+	}
+	wg.Wait()
+	return digests, errs
+}
+
+var closedFault = sandbox.FaultCode(4300, "RequestForbidden", "closed")
+
+func TestAutoTurnsAtThePriceOfOneCall(t *testing.T) {
+	t.Parallel()
+	const n = 30
+	w := newTwins(t)
+	for i := range n {
+		w.Bind("ap-guangzhou", fmt.Sprint("lb-", i), sandbox.Instance{ID: "ins-x", Status: 2, Weight: 10})
+	}
+	two, errs := w.sweep(n, nil)
+	if err := errors.Join(errs...); err != nil || w.Calls() != n || w.CallsV3() != 0 {
+		t.Fatalf("while 2.0 is open: %v, %d calls of 2.0 and %d of 3.0, want %d and none", err, w.Calls(), w.CallsV3(), n)
+	}
+	w.Fail("", closedFault, -1)
+	three, errs := w.sweep(n, two)
+	if err := errors.Join(errs...); err != nil || w.Calls() != n+1 || w.CallsV3() != n {
+		t.Fatalf("when 2.0 closed: %v, %d more calls of 2.0 and %d of 3.0, want 1 and %d", err, w.Calls()-n, w.CallsV3(), n)
+	}
+	if _, errs = w.sweep(n, three); errors.Join(errs...) != nil || w.Calls() != n+1 || w.CallsV3() != 2*n {
+		t.Errorf("a tick later: %d more calls of 2.0, want none: it is remembered", w.Calls()-n-1)
+	}
+	for i, d := range three { // as if they were of another week: the SDK signs by the real clock
+		three[i] = watch.Digest(strings.Replace(string(d), byV3+week(w.now)+":", byV3+"1:", 1))
+	}
+	if _, errs = w.sweep(n, three); errors.Join(errs...) != nil || w.Calls() != n+2 {
+		t.Errorf("a week later: %v, %d more calls of 2.0, want one: it is tried again", errors.Join(errs...), w.Calls()-n-1)
+	}
+	w.ClearFaults()
+	if _, errs = w.sweep(n, three); errors.Join(errs...) != nil || w.Calls() != 2*n+2 {
+		t.Errorf("when it is open again: %v, %d calls of 2.0 in all, want %d", errors.Join(errs...), w.Calls(), 2*n+2)
+	}
+}
+
+func TestAutoTurnsInTheMiddleOfASweep(t *testing.T) {
+	t.Parallel()
+	w := newTwins(t)
+	for i := range 3 {
+		w.Bind("ap-guangzhou", fmt.Sprint("lb-", i), sandbox.Instance{ID: "ins-x", Status: 2, Weight: 10})
+	}
+	c := w.client(Auto)
+	for i, closes := range []bool{false, true, true} {
+		if closes {
+			w.Fail("", closedFault, -1)
+		}
+		r, err := c.Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: fmt.Sprint("lb-", i)}, "")
+		if err != nil || strings.HasPrefix(string(r.Digest), byV3) != closes {
+			t.Errorf("load balancer %d: %+v, %v, want it read by 3.0: %v", i, r, err, closes)
+		}
+	}
+	if w.Calls() != 2 {
+		t.Errorf("%d calls of 2.0, want the one that worked and the one that was refused", w.Calls())
+	}
+}
+
+func TestAutoTurnsWhere2IsNotThere(t *testing.T) {
+	t.Parallel()
+	w := newTwins(t)
+	w.v2 = &url.URL{Scheme: "http", Host: "127.0.0.1:1", Path: sandbox.APIPath}
+	if r := w.read(Auto, ""); !strings.HasPrefix(string(r.Digest), byV3) || len(r.Backends) != 3 {
+		t.Errorf("without a host for 2.0: %+v, want it read by 3.0", r)
+	}
+	w.Fail("", sandbox.FaultCode(6100, "ActionNotFound", "x"), -1)
+	if r := w.read(Auto, ""); len(r.Backends) != 3 {
+		t.Errorf("2.0 without the action: %+v", r)
+	}
+}
+
+func TestAutoDoesNotTurnForLess(t *testing.T) {
+	t.Parallel()
+	for _, f := range []sandbox.Fault{sandbox.FaultCode(5000, "x", "x"), sandbox.FaultStatus(502), sandbox.FaultReset(), sandbox.FaultCode(4104, "x", "x"), sandbox.FaultNoSet()} {
+		w := newTwins(t)
+		w.Fail("", f, -1)
+		r, err := w.client(Auto).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
+		if err == nil || w.CallsV3() > 0 {
+			t.Errorf("%s: %+v, %v, %d calls of 3.0, want an error and none", f, r, err, w.CallsV3())
+		}
+	}
+}
+
+func TestAutoSaysBothWhenBothRefuse(t *testing.T) {
+	t.Parallel()
+	w := newTwins(t)
+	w.Fail("", closedFault, -1)
+	w.FailV3(sandbox.V3Code("UnauthorizedOperation", "no"), -1)
+	_, err := w.client(Auto).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
+	if err == nil || !strings.Contains(err.Error(), "4300") || !strings.Contains(err.Error(), "UnauthorizedOperation") ||
+		!strings.Contains(watch.Advice(err), "clb:DescribeClassicalLBTargets") {
+		t.Errorf("Read: %v, advice %q, want both reasons, and what to grant", err, watch.Advice(err))
+	}
+}
+
+func TestAutoReaderThatWaitsGivesUpWithItsContext(t *testing.T) {
+	t.Parallel()
+	w := newTwins(t)
+	hanging, gone := context.WithCancel(t.Context())
+	c := w.client(Auto)
+	w.Fail("lb-1", sandbox.FaultHang(), -1)
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	defer gone()
+	wg.Go(func() { _, _ = c.Read(hanging, watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "") })
+	for w.Calls() == 0 { // until it is on its way
+		if t.Context().Err() != nil {
+			t.Fatal("it never came")
+		}
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	if _, err := c.Read(ctx, watch.CLB{Region: "ap-guangzhou", ID: "lb-2"}, ""); !errors.Is(err, context.Canceled) {
+		t.Errorf("Read: %v, want the context's error", err)
+	}
+}
+
+func TestDescribeV3TellsWhatIsKnown(t *testing.T) {
+	t.Parallel()
+	w := newTwins(t)
+	var ids []string
+	for i := range 41 {
+		ids = append(ids, fmt.Sprintf("lb-%04d", i))
+		if i != 1 {
+			w.SetName("ap-guangzhou", ids[i], "of "+ids[i])
+		}
+	}
+	w.SetApplication("ap-guangzhou", ids[40])
+	got, err := w.client(V3).DescribeV3(t.Context(), "ap-guangzhou", ids)
+	if err != nil || len(got) != 40 || got[ids[0]] != (Balancer{"of lb-0000", false}) || got[ids[40]] != (Balancer{"of lb-0040", true}) {
+		t.Errorf("DescribeV3 = %d load balancers, the first %+v, the last %+v, %v; want 40, classic and application", len(got), got[ids[0]], got[ids[40]], err)
+	}
+	w.FailV3(sandbox.V3Edit("no set", "LoadBalancerSet", "X"), -1)
+	if _, err := w.client(V3).DescribeV3(t.Context(), "ap-guangzhou", ids[:1]); err == nil || !strings.Contains(err.Error(), "no LoadBalancerSet") {
+		t.Errorf("without a set: %v", err)
+	}
+}
+
+func FuzzDecodeTargets(f *testing.F) {
+	f.Add([]byte(`{"Response":{"Targets":[{"Type":"CVM","InstanceId":"ins-1","Weight":10,"RunFlag":2,"PrivateIpAddresses":["10.0.0.1"]}],"RequestId":"r"}}`))
+	f.Add([]byte(`{"Response":{"Targets":null,"RequestId":"r"}}`))
+	f.Add([]byte(`{"code":0,"backendSet":[]}`))
+	f.Add([]byte(`{"Response":{"Targets":[{"InstanceId":"ins-1","RunFlag":"2","Weight":"x"}]}}`))
+	f.Fuzz(func(t *testing.T, body []byte) {
+		targets, err := decodeTargets(body)
+		if err != nil {
+			return
+		}
+		for _, target := range targets {
+			if b, err := target.backend(); err == nil && (b.ID == "" || len(b.Name) > maxText+3 || len(b.LanIP) > maxAddress || b.Weight < 0) {
+				t.Errorf("%s gives %+v", body, b)
+			}
+		}
+		_, _ = sumV3(body) // must not panic
+	})
+}

@@ -11,6 +11,7 @@ import (
 	"net/http"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"time"
 )
 
@@ -23,6 +24,8 @@ type webPage struct {
 	st   *stage
 	mux  *http.ServeMux
 	kick chan struct{} // something was done: tick
+
+	viewers atomic.Int64 // browsers that look at it now
 }
 
 // actions are the buttons, by name. Each says what is wrong with an order, and does nothing then.
@@ -116,6 +119,8 @@ func (p *webPage) do(w http.ResponseWriter, r *http.Request) {
 
 // events sends the whole state whenever it changes.
 func (p *webPage) events(w http.ResponseWriter, r *http.Request) {
+	p.viewers.Add(1)
+	defer p.viewers.Add(-1)
 	w.Header().Set("Content-Type", "text/event-stream")
 	flush := http.NewResponseController(w)
 	for {
@@ -306,15 +311,23 @@ func (s *stage) ran(r runState) {
 // liveEvery is how often a live stage ticks by itself. On the platform it is a minute.
 const liveEvery = 5 * time.Second
 
-// goLive ticks by itself, and at once after each order, until ctx ends.
-func (s *stage) goLive(ctx context.Context, p *webPage) error {
+// goLive ticks by itself, and at once after each order, until ctx ends or, if patience is above 0, nobody has looked at the
+// page for so long.
+func (s *stage) goLive(ctx context.Context, p *webPage, patience time.Duration) error {
 	s.mu.Lock()
 	s.live = true
 	s.mu.Unlock()
 	s.announce()
 	every := time.NewTicker(liveEvery)
 	defer every.Stop()
+	seen := time.Now()
 	for {
+		if p.viewers.Load() > 0 {
+			seen = time.Now()
+		} else if patience > 0 && time.Since(seen) >= patience {
+			s.say("Nobody looks at the page: that was all.")
+			return nil
+		}
 		s.mu.Lock()
 		events := append([]string{""}, s.orders...)
 		s.orders = nil

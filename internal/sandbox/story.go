@@ -23,8 +23,11 @@ type Story struct {
 
 	Listen string // address of the page, such as "127.0.0.1:0"; "" for none
 	Live   bool   // no story: the page's buttons work at once, until the context ends
-	Stay   bool   // after the story too
+	Stay   bool   // after the story too, while somebody looks at the page
 }
+
+// patience is how long the page waits for somebody to look at it.
+const patience = 30 * time.Second
 
 // The cast: two load balancers with a dozen backends.
 const (
@@ -175,13 +178,14 @@ func (s Story) Tell(ctx context.Context) error {
 		st.say("See it in a browser too: %s/", address)
 	}
 	if s.Live {
-		return st.goLive(ctx, p)
+		return st.goLive(ctx, p, 0)
 	}
 	if err := st.tell(ctx); err != nil || !s.Stay {
 		return err
 	}
-	st.say("The page's buttons work now. The function ticks every %v, and at once after each button. Ctrl-C ends it.", liveEvery)
-	return st.goLive(ctx, p)
+	st.say("The page's buttons work now. The function ticks every %v, and at once after each button.\n"+
+		"It ends with Ctrl-C, or when nobody has looked at the page for %v.", liveEvery, patience)
+	return st.goLive(ctx, p, patience)
 }
 
 // tell plays all scenes.

@@ -148,6 +148,72 @@ func TestCloudRefusesAnApplicationLoadBalancersBackends(t *testing.T) {
 	}
 }
 
+func TestV3ListsTagsAndWhereTheBackendsAre(t *testing.T) {
+	t.Parallel()
+	c := newV3Test(t)
+	c.SetTags(testRegion, "lb-a", map[string]string{"team": "web", "env": "prod"})
+	c.SetTargetRegion(testRegion, "lb-a", "ap-beijing")
+	c.SetTags(testRegion, "lb-b", map[string]string{"team": "web"})
+	c.SetTags(testRegion, "lb-b", nil)
+	for id, want := range map[string]string{
+		"lb-a": `"TargetRegionInfo":{"Region":"ap-beijing","VpcId":"vpc-5hw1ws7h"},"Tags":[{"TagKey":"env","TagValue":"prod"},{"TagKey":"team","TagValue":"web"}],`,
+		"lb-b": `"TargetRegionInfo":{"Region":"ap-guangzhou","VpcId":"vpc-5hw1ws7h"},"Tags":null,`,
+	} {
+		if got := c.ask(t, DescribeLoadBalancers, `{"LoadBalancerIds":["`+id+`"]}`); !strings.Contains(got, want) {
+			t.Errorf("%s: %s, want %s in it", id, got, want)
+		}
+	}
+	if r := c.get(t, map[string]string{"Action": DescribeLoadBalancers}); strings.Contains(strings.ToLower(string(r.body)), "tag") {
+		t.Errorf("API 2.0 shows tags: %s", r.body)
+	}
+	c.SetTags("ap-shanghai", "lb-new", map[string]string{"a": "b"})
+	c.SetTargetRegion("ap-shanghai", "lb-newer", "ap-beijing")
+	if got := c.ask(t, DescribeLoadBalancers, `{"Filters":[{"Name":"tag-key","Values":["team"]}]}`); got != "UnknownParameter" {
+		t.Errorf("filters: %s, want them refused", got)
+	}
+	k := rightCall(DescribeLoadBalancers, `{}`)
+	k.header["X-TC-Region"] = "ap-shanghai"
+	if r, err := c.do(t.Context(), k); err != nil || r.String() != "[lb-new lb-newer] of 2" {
+		t.Errorf("made by what was said of them: %s, error %v", r, err)
+	}
+}
+
+func TestListsHavePages(t *testing.T) {
+	t.Parallel()
+	c := newV3Test(t)
+	const region, n = "ap-beijing", 250
+	var want []string
+	for i := range n {
+		id := fmt.Sprintf("lb-%03d", i)
+		want = append(want, id)
+		c.Create(region, id)
+		if i%2 == 1 {
+			c.SetApplication(region, id)
+		}
+	}
+	var v2, v3 []string
+	for offset := 0; offset < n; offset += 100 {
+		k := rightCall(DescribeLoadBalancers, fmt.Sprintf(`{"Offset":%d,"Limit":100}`, offset))
+		k.header["X-TC-Region"] = region
+		r, err := c.do(t.Context(), k)
+		if err != nil || r.Response.TotalCount != n {
+			t.Fatalf("offset %d: TotalCount %d, error %v, want %d", offset, r.Response.TotalCount, err, n)
+		}
+		for _, b := range r.Response.LoadBalancerSet {
+			v3 = append(v3, b.LoadBalancerID)
+		}
+		old := c.list(t, map[string]string{"Region": region, "forward": "-1", "offset": fmt.Sprint(offset), "limit": "100"})
+		ids, total, _ := strings.Cut(strings.TrimPrefix(old, "["), "] of ")
+		if total != fmt.Sprint(n) {
+			t.Fatalf("offset %d: totalCount %s, want %d", offset, total, n)
+		}
+		v2 = append(v2, strings.Fields(ids)...)
+	}
+	if !slices.Equal(v2, want) || !slices.Equal(v3, want) {
+		t.Errorf("API 2.0 lists %q, API 3.0 %q, want each of %d once and in order", v2, v3, n)
+	}
+}
+
 func TestCloudListFaults(t *testing.T) {
 	t.Parallel()
 	c := newListTest(t)

@@ -5,7 +5,6 @@ package sandbox
 
 import (
 	"crypto/hmac"
-	"crypto/md5"
 	"crypto/rand"
 	"crypto/sha1"
 	"crypto/sha256"
@@ -41,12 +40,13 @@ const (
 
 // Instance is a backend as the cloud has it. Nothing is checked: a test may bind what the real cloud would not.
 type Instance struct {
-	ID     string   // unInstanceId, such as "ins-9o9ex9s0"
+	ID     string   // unInstanceId, such as "ins-9o9ex9s0"; of a network interface such as "eni-1234abcd"
 	Name   string   // instanceName
 	LanIP  string   // lanIp
 	WanIPs []string // wanIpSet; nil is sent as null, an empty slice as []
 	Status int      // instanceStatus; 2 is running
 	Weight int      // 0 to 100
+	Type   string   // what it is, in the words of API 3.0: "" or "CVM", an instance; "ENI", a network interface; "CCN", an address elsewhere
 }
 
 // Credential is what a function gets from its role. Without a Token it is a long-term key.
@@ -54,22 +54,24 @@ type Credential struct {
 	SecretID, SecretKey, Token string
 }
 
-// Cloud answers DescribeLoadBalancerBackends (https://cloud.tencent.com/document/api/214/1259) and DescribeLoadBalancers
-// of API 2.0, and by V3 that of API 3.0, strictly: what the documentation calls an error is refused with its code. It is
-// safe for concurrent use. Make one with NewCloud.
+// Cloud answers the actions of API 2.0 and, by V3, those of API 3.0 that say which load balancers there are, what is bound
+// to them and how that is, strictly: what the documentation calls an error is refused with its code. It is safe for
+// concurrent use. Make one with NewCloud.
 type Cloud struct {
 	Latency time.Duration    // before every answer; set it before serving
 	Now     func() time.Time // the clock for Timestamps and the header Date, asked by many at once; set it before serving
 
 	mu                sync.Mutex
 	balancers         map[string]*balancer // by "region/lb"
+	machines          map[string]*machine  // what CVM knows, by id
 	applicationsEmpty bool
 	credentials       map[string]Credential // by SecretID
 	nonces            [2]map[string]bool    // of requests already answered: this generation and the last
 	faults            []*pending
 	faultsV3          []*pendingV3
 	calls, callsV3    int
-	callsTo           map[string]int // by loadBalancerId, or DescribeLoadBalancers
+	callsTo           map[string]int // of API 2.0, by loadBalancerId and by action
+	callsV3To         map[string]int // by action
 	refused           []string
 }
 
@@ -78,90 +80,10 @@ func NewCloud() *Cloud {
 	return &Cloud{
 		Now:         time.Now,
 		balancers:   make(map[string]*balancer),
+		machines:    make(map[string]*machine),
 		credentials: make(map[string]Credential),
 		callsTo:     make(map[string]int),
-	}
-}
-
-// Create makes an empty load balancer, or empties one.
-func (c *Cloud) Create(region, lb string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.balancer(region, lb).pool = nil
-}
-
-// Delete removes a load balancer: reading it is an error from now on.
-func (c *Cloud) Delete(region, lb string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	delete(c.balancers, region+"/"+lb)
-}
-
-// Bind binds instances to a load balancer, which it creates if need be. An instance with a known ID replaces the old one.
-func (c *Cloud) Bind(region, lb string, ins ...Instance) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	b := c.balancer(region, lb)
-	pool := b.pool
-	at := make(map[string]int, len(pool)+len(ins))
-	for i, in := range pool {
-		at[in.ID] = i
-	}
-	pool = slices.Grow(pool, len(ins))
-	for _, in := range ins {
-		in.WanIPs = slices.Clone(in.WanIPs)
-		if i, ok := at[in.ID]; ok {
-			pool[i] = in
-			continue
-		}
-		at[in.ID] = len(pool)
-		pool = append(pool, in)
-	}
-	b.pool = pool
-}
-
-// Unbind takes one instance from a load balancer; an unknown one is no news.
-func (c *Cloud) Unbind(region, lb, id string) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if b, ok := c.balancers[region+"/"+lb]; ok {
-		b.pool = slices.DeleteFunc(b.pool, func(in Instance) bool { return in.ID == id })
-	}
-}
-
-// Pool returns what is bound to a load balancer, in the order of binding.
-func (c *Cloud) Pool(region, lb string) []Instance {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if b, ok := c.balancers[region+"/"+lb]; ok {
-		return slices.Clone(b.pool)
-	}
-	return nil
-}
-
-// SetStatus gives an instance a status on every load balancer it is bound to: a machine has only one.
-func (c *Cloud) SetStatus(id string, status int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	for _, b := range c.balancers {
-		for i := range b.pool {
-			if b.pool[i].ID == id {
-				b.pool[i].Status = status
-			}
-		}
-	}
-}
-
-// SetWeight gives an instance a weight on one load balancer.
-func (c *Cloud) SetWeight(region, lb, id string, weight int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if b, ok := c.balancers[region+"/"+lb]; ok {
-		for i := range b.pool {
-			if b.pool[i].ID == id {
-				b.pool[i].Weight = weight
-			}
-		}
+		callsV3To:   make(map[string]int),
 	}
 }
 
@@ -194,10 +116,11 @@ func (c *Cloud) Credential(secretID string) (Credential, bool) {
 	return cr, ok
 }
 
-// Fail makes the next calls of API 2.0 for one load balancer go wrong, or the lists of them if lb is
-// DescribeLoadBalancers, or every call if lb is "". times counts calls, and a load balancer of more than 100 backends
-// takes several; below 0 it lasts until ClearFaults. Faults apply one after another, those of the load balancer first,
-// and only to requests that are right themselves. A fault in the rows of backends leaves a list of load balancers right.
+// Fail makes the next calls of API 2.0 for one load balancer go wrong, or those of one action, such as
+// DescribeLoadBalancers, if lb is its name, or every call if lb is "". times counts calls, and a load balancer of more than
+// 100 backends takes several; below 0 it lasts until ClearFaults. Faults apply one after another, those of the load
+// balancer first, then those of the action, and only to requests that are right themselves. A fault in what an answer does
+// not have, such as in the rows of backends of a list of load balancers, leaves it right.
 func (c *Cloud) Fail(lb string, f Fault, times int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -218,8 +141,8 @@ func (c *Cloud) Calls() int {
 	return c.calls
 }
 
-// CallsTo is how many requests of API 2.0 were for the backends of one load balancer, or for the list of them if lb is
-// DescribeLoadBalancers, wrong ones included.
+// CallsTo is how many requests of API 2.0 were for one load balancer, lists not counted, or of one action, such as
+// DescribeLoadBalancers, if lb is its name; wrong ones included.
 func (c *Cloud) CallsTo(lb string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -241,13 +164,10 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	form, err := readForm(w, r)
-	to := form.Get("loadBalancerId")
-	if form.Get("Action") == DescribeLoadBalancers {
-		to = DescribeLoadBalancers
-	}
 	c.mu.Lock()
 	c.calls++
-	c.callsTo[to]++
+	c.callsTo[form.Get("Action")]++
+	c.callsTo[form.Get("loadBalancerId")]++
 	c.mu.Unlock()
 	if c.Latency > 0 && !pause(r.Context(), c.Latency) {
 		return
@@ -261,53 +181,54 @@ func (c *Cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 
-	pool, known, fault := c.look(q)
-	a := answer{Code: 5000, CodeDesc: "ResourceNotFound", Message: "(15000)loadBalancer not exist"}
-	switch {
-	case q.list:
-		a = listV2(c.find(q.region, q.ids, q.forward), q)
-	case known:
-		a = page(pool, q)
+	fault := c.due(q)
+	a, pool, err := actionsV2[q.action].answer(c, q)
+	if err != nil {
+		a = answer{Code: 5000, CodeDesc: "ResourceNotFound", Message: "(15000)loadBalancer not exist"}
 	}
 	if fault.edit != nil {
 		fault.edit(&a, pool, q)
 	}
-	a.list = q.list
+	a.under = actionsV2[q.action].under
 	if fault.serve != nil {
 		fault.serve(w, r, a)
 		return
 	}
-	if !known {
-		c.note(apiError{5000, a.CodeDesc, q.lb + " in " + q.region})
+	if err != nil {
+		c.note(err)
 	}
 	writeJSON(w, a.body())
 }
 
 // query is a request that passed every check.
 type query struct {
-	region, lb    string // lb is DescribeLoadBalancers for a list of them
-	offset, limit int
+	action, region, lb string // lb is "" for a list
+	offset, limit      int    // of the actions that have pages
 
-	list    bool
 	ids     []string // to list; nil for all
 	forward int      // to list: a kind, or anyKind
+
+	listeners      []string // ids of listeners to show; nil for all
+	protocol, port int      // of listeners to show; 0 for all
 }
 
-// look returns the backends of the load balancer asked for and the fault that is due, if any. A list is always known.
-func (c *Cloud) look(q query) (pool []Instance, known bool, f Fault) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	f = c.due(q)
-	b, known := c.balancers[q.region+"/"+q.lb]
-	switch {
-	case q.list:
-		return nil, true, f
-	case known && b.forward == application:
-		return nil, c.applicationsEmpty, f
-	case known:
-		return slices.Clone(b.pool), true, f
-	}
-	return nil, false, f
+// actionV2 is an action of API 2.0.
+type actionV2 struct {
+	under  string                                              // the name of the set in the answer
+	read   func(q *query, form url.Values) error               // the action's own parameters
+	answer func(c *Cloud, q query) (answer, []Instance, error) // the right one, and the backends that it is about; an error is that there is no such thing
+}
+
+var actionsV2 = map[string]actionV2{
+	DescribeLoadBalancers:        {"loadBalancerSet", (*query).readList, (*Cloud).listV2},
+	DescribeLoadBalancerBackends: {"backendSet", (*query).readBackends, (*Cloud).backendsV2},
+	DescribeForwardLBBackends:    {"data", (*query).readForward, (*Cloud).forwardV2},
+	DescribeLBHealthStatus:       {"data", (*query).readHealth, (*Cloud).healthV2},
+}
+
+// missing is that there is no such thing, or not of the kind.
+func missing(format string, args ...any) error {
+	return apiError{5000, "ResourceNotFound", fmt.Sprintf(format, args...)}
 }
 
 // apiError is a refusal in the words of API 2.0.
@@ -381,22 +302,37 @@ func (c *Cloud) check(r *http.Request, form url.Values) (q query, err error) {
 	if err := c.authenticate(r, form); err != nil {
 		return q, err
 	}
-	q = query{region: form.Get("Region"), lb: form.Get("loadBalancerId")}
-	switch a := form.Get("Action"); {
-	case a == DescribeLoadBalancers:
-		if err = q.readList(form); err != nil {
-			return q, err
-		}
-	case a != "DescribeLoadBalancerBackends":
+	a := form.Get("Action")
+	do, ok := actionsV2[a]
+	if !ok {
 		return q, apiError{6100, "ActionNotFound", "no such action [" + a + "]"}
-	case q.lb == "":
-		return q, errors.New("loadBalancerId is missing")
 	}
+	q = query{action: a, region: form.Get("Region")}
+	if a != DescribeLoadBalancers {
+		if q.lb = form.Get("loadBalancerId"); q.lb == "" {
+			return q, errors.New("loadBalancerId is missing")
+		}
+	}
+	return q, do.read(&q, form)
+}
+
+// readPage reads the parameters of a list with pages.
+func (q *query) readPage(form url.Values) (err error) {
 	if q.offset, err = number(form, "offset", 0, 0, math.MaxInt32); err != nil {
-		return q, err
+		return err
 	}
 	q.limit, err = number(form, "limit", defaultLimit, 1, maxLimit)
-	return q, err
+	return err
+}
+
+// noPages refuses the parameters of a list with pages where there are none.
+func noPages(form url.Values) error {
+	for _, key := range []string{"offset", "limit"} {
+		if form.Has(key) {
+			return fmt.Errorf("%s is no parameter of %s, which has no pages", key, form.Get("Action"))
+		}
+	}
+	return nil
 }
 
 func number(form url.Values, key string, byDefault, low, high int) (int, error) {
@@ -492,42 +428,40 @@ type answer struct {
 	Message    string `json:"message"`
 	CodeDesc   string `json:"codeDesc"`
 	TotalCount *int   `json:"totalCount,omitempty"`
-	BackendSet any    `json:"backendSet,omitempty"` // []row, or []listedV2 under the name of listAnswer
+	Set        any    `json:"backendSet,omitempty"` // []row, or something else under another name
 
-	list bool // of load balancers, not of backends
+	under string // the set's name
 }
 
-type row struct {
-	InstanceID     string   `json:"instanceId"`
-	UnInstanceID   string   `json:"unInstanceId,omitempty"`
-	InstanceName   string   `json:"instanceName"`
-	LanIP          string   `json:"lanIp"`
-	WanIPSet       []string `json:"wanIpSet"`
-	InstanceStatus *int     `json:"instanceStatus,omitempty"`
-	Weight         int      `json:"weight"`
-}
+// listAnswer and dataAnswer are answers with the set under another name.
+type (
+	listAnswer struct {
+		Code       any    `json:"code,omitempty"`
+		Message    string `json:"message"`
+		CodeDesc   string `json:"codeDesc"`
+		TotalCount *int   `json:"totalCount,omitempty"`
+		Set        any    `json:"loadBalancerSet,omitempty"`
 
-// page is the right answer to a query.
-func page(pool []Instance, q query) answer {
-	from := min(q.offset, len(pool))
-	to := min(from+q.limit, len(pool))
-	total := len(pool)
-	return answer{Code: 0, CodeDesc: "Success", TotalCount: &total, BackendSet: rows(pool[from:to])}
-}
-
-func rows(pool []Instance) []row {
-	out := make([]row, len(pool))
-	for i, in := range pool {
-		sum := md5.Sum([]byte(in.ID)) // the old form of the id looks like this
-		out[i] = row{"qcvm" + hex.EncodeToString(sum[:]), in.ID, in.Name, in.LanIP, in.WanIPs, &pool[i].Status, in.Weight}
+		under string
 	}
-	return out
-}
+	dataAnswer struct {
+		Code       any    `json:"code,omitempty"`
+		Message    string `json:"message"`
+		CodeDesc   string `json:"codeDesc"`
+		TotalCount *int   `json:"totalCount,omitempty"`
+		Set        any    `json:"data,omitempty"`
+
+		under string
+	}
+)
 
 // body is the answer as bytes; the same state gives the same bytes.
 func (a answer) body() []byte {
-	if a.list {
+	switch a.under {
+	case "loadBalancerSet":
 		return marshal(listAnswer(a))
+	case "data":
+		return marshal(dataAnswer(a))
 	}
 	return marshal(a)
 }

@@ -196,7 +196,8 @@ func (c *cloudTest) get(t *testing.T, change map[string]string) reply {
 func TestCloudAnswersAsDocumented(t *testing.T) {
 	t.Parallel()
 	c := newCloudTest(t)
-	c.Bind(testRegion, "lb-one", Instance{"ins-9o9ex9s0", "test_k8s_1", "10.104.222.152", []string{"193.112.93.144"}, 4, 44})
+	c.Bind(testRegion, "lb-one", Instance{ID: "ins-9o9ex9s0", Name: "test_k8s_1", LanIP: "10.104.222.152",
+		WanIPs: []string{"193.112.93.144"}, Status: 4, Weight: 44})
 	got := c.get(t, map[string]string{"loadBalancerId": "lb-one"})
 	want := `{"code":0,"message":"","codeDesc":"Success","totalCount":1,"backendSet":[` +
 		`{"instanceId":"qcvm` + strings.TrimPrefix(got.BackendSet[0].InstanceID, "qcvm") + `","unInstanceId":"ins-9o9ex9s0","instanceName":"test_k8s_1",` +
@@ -588,7 +589,10 @@ func BenchmarkCloud(b *testing.B) {
 	i := 0
 	for b.Loop() {
 		i++
-		pool, _, _ := c.look(query{region: testRegion, lb: fmt.Sprintf("lb-%06d", i%10_000), limit: 100})
-		_ = page(pool, query{limit: 100}).body()
+		a, _, err := c.backendsV2(query{region: testRegion, lb: fmt.Sprintf("lb-%06d", i%10_000), limit: 100})
+		if err != nil {
+			b.Fatal(err)
+		}
+		_ = a.body()
 	}
 }

@@ -6,7 +6,6 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"strconv"
@@ -17,12 +16,17 @@ import (
 type Fault struct {
 	name       string
 	laterPages bool                                             // only calls with an offset are hit, and counted
+	plausible  bool                                             // see Plausible
 	edit       func(a *answer, pool []Instance, q query)        // changes the answer
 	serve      func(http.ResponseWriter, *http.Request, answer) // answers instead
 }
 
 // String names the fault, for a subtest.
 func (f Fault) String() string { return f.name }
+
+// Plausible reports whether the wrong answer is of perfect form and right in itself: only another answer shows that it is
+// wrong, and for as long as there is none it cannot be told from the truth.
+func (f Fault) Plausible() bool { return f.plausible }
 
 // LaterPages returns the fault for calls with an offset above 0 only: others are neither hit nor counted.
 func (f Fault) LaterPages() Fault {
@@ -31,8 +35,8 @@ func (f Fault) LaterPages() Fault {
 	return f
 }
 
-// Faults returns every fault that must not be taken for a change of the backends, if only because it passes (an empty
-// pool) or is legal (shuffled rows). Those that wait are not among them.
+// Faults returns every fault of an answer of DescribeLoadBalancerBackends that must not be taken for a change of the
+// backends, if only because it passes (an empty pool) or is legal (shuffled rows). Those that wait are not among them.
 func Faults() []Fault {
 	return []Fault{
 		FaultCode(4100, "AuthFailure", "(100004)signature failure"), FaultCode(4400, "LimitExceeded", "quota exceeded"),
@@ -43,6 +47,21 @@ func Faults() []Fault {
 		FaultCut(), FaultHalf(), FaultHuge(16 << 20), FaultReset(), FaultRedirect("/"),
 		FaultNoSet(), FaultNullSet(), FaultNoTotal(), FaultNoCode(), FaultEmptyPage(), FaultShort(), FaultEmptyPool(),
 		FaultIgnoreOffset(), FaultRepeat(), FaultNoID(), FaultNoStatus(), FaultCodeString(), FaultShuffle(),
+	}
+}
+
+// ForwardFaults returns the same for DescribeForwardLBBackends.
+func ForwardFaults() []Fault {
+	called := func(name string, f Fault) Fault { f.name = name; return f }
+	return []Fault{
+		FaultCode(4100, "AuthFailure", "(100004)signature failure"), FaultCode(4101, "AuthFailure", "no permission for the API"),
+		FaultCode(4400, "LimitExceeded", "quota exceeded"), FaultCode(4500, "ReplayAttack", "replay"),
+		FaultCode(5000, "ResourceNotFound", "no such load balancer"), FaultCode(5100, "ResourceOpFailed", "operation failed"),
+		FaultCode(6000, "InternalError", "internal error"), FaultCode(6200, "Maintenance", "under maintenance"),
+		FaultEnvelope("InternalError", "An internal error has occurred."), FaultStatus(http.StatusBadGateway), FaultStatus(http.StatusServiceUnavailable),
+		FaultHTML(), FaultCut(), FaultHalf(), FaultHuge(16 << 20), FaultReset(), FaultRedirect("/"), FaultNoCode(),
+		called("data absent", FaultNoSet()), called("data null", FaultNullSet()), called("data empty", FaultEmptyPool()), FaultNoBackends(),
+		called("a backend without an id", FaultNoID()), FaultNoPort(), FaultCodeString(), called("shuffled", FaultShuffle()),
 	}
 }
 
@@ -151,12 +170,12 @@ func FaultRedirect(location string) Fault {
 
 // FaultNoSet leaves backendSet out.
 func FaultNoSet() Fault {
-	return Fault{name: "backendSet absent", edit: func(a *answer, _ []Instance, _ query) { a.BackendSet = nil }}
+	return Fault{name: "backendSet absent", edit: func(a *answer, _ []Instance, _ query) { a.Set = nil }}
 }
 
 // FaultNullSet sends backendSet as null.
 func FaultNullSet() Fault {
-	return Fault{name: "backendSet null", edit: func(a *answer, _ []Instance, _ query) { a.BackendSet = []row(nil) }}
+	return Fault{name: "backendSet null", edit: func(a *answer, _ []Instance, _ query) { a.Set = []row(nil) }}
 }
 
 // FaultNoTotal leaves totalCount out.
@@ -173,7 +192,7 @@ func FaultNoCode() Fault {
 func FaultIgnoreOffset() Fault {
 	return Fault{name: "offset ignored", laterPages: true, edit: func(a *answer, pool []Instance, q query) {
 		q.offset = 0
-		a.BackendSet = page(pool, q).BackendSet
+		a.Set = page(pool, q).Set
 	}}
 }
 
@@ -182,66 +201,134 @@ func FaultRepeat() Fault {
 	return Fault{name: "ids repeated across pages", laterPages: true, edit: func(a *answer, pool []Instance, q query) {
 		q.offset--
 		q.limit = min(q.limit, max(len(pool)-q.offset-1, 0))
-		a.BackendSet = page(pool, q).BackendSet
+		a.Set = page(pool, q).Set
 	}}
 }
 
 // FaultEmptyPage sends no rows while totalCount says that there are.
 func FaultEmptyPage() Fault {
-	return Fault{name: "empty page", edit: func(a *answer, _ []Instance, _ query) { a.BackendSet = []row{} }}
+	return Fault{name: "empty page", edit: func(a *answer, _ []Instance, _ query) { a.Set = []row{} }}
 }
 
 // FaultShort leaves out the last row of a page; totalCount counts it.
 func FaultShort() Fault {
 	return Fault{name: "one row short", edit: func(a *answer, _ []Instance, _ query) {
-		if rs, ok := a.BackendSet.([]row); ok && len(rs) > 0 {
-			a.BackendSet = rs[:len(rs)-1]
+		if rs, ok := a.Set.([]row); ok && len(rs) > 0 {
+			a.Set = rs[:len(rs)-1]
 		}
 	}}
 }
 
 // FaultEmptyPool answers that nothing is bound, in perfect form.
 func FaultEmptyPool() Fault {
-	return Fault{name: "pool empty", edit: func(a *answer, _ []Instance, q query) { *a = page(nil, q) }}
-}
-
-// FaultNoID leaves unInstanceId out of the first row.
-func FaultNoID() Fault {
-	return Fault{name: "unInstanceId absent", edit: func(a *answer, _ []Instance, _ query) {
-		if rs, ok := a.BackendSet.([]row); ok && len(rs) > 0 {
-			rs[0].UnInstanceID = ""
+	return Fault{name: "pool empty", plausible: true, edit: func(a *answer, _ []Instance, q query) {
+		if *a = page(nil, q); actionsV2[q.action].under == "data" {
+			a.TotalCount = nil
 		}
 	}}
+}
+
+// FaultNoBackends answers for an application load balancer in perfect form that there are the listeners and rules, and that
+// nothing is bound to them.
+func FaultNoBackends() Fault {
+	return Fault{name: "no backends on any listener", plausible: true, edit: func(a *answer, _ []Instance, _ query) {
+		a.eachBackends(func([]backendV2) []backendV2 { return []backendV2{} })
+	}}
+}
+
+// FaultNoID leaves unInstanceId out of the first row, or of the first instance on a listener.
+func FaultNoID() Fault {
+	return Fault{name: "unInstanceId absent", edit: func(a *answer, _ []Instance, _ query) {
+		if rs, ok := a.Set.([]row); ok && len(rs) > 0 {
+			rs[0].UnInstanceID = ""
+		}
+		a.firstBackend(func(b *backendV2) { b.UnInstanceID, b.UniqEniID = "", "" })
+	}}
+}
+
+// FaultNoPort leaves the port of the first instance on a listener out.
+func FaultNoPort() Fault {
+	return Fault{name: "a backend without a port", edit: func(a *answer, _ []Instance, _ query) {
+		a.firstBackend(func(b *backendV2) { b.Port = nil })
+	}}
+}
+
+// eachBackends changes what is bound to every listener and rule of an answer of DescribeForwardLBBackends.
+func (a *answer) eachBackends(change func([]backendV2) []backendV2) {
+	listeners, _ := a.Set.([]listenerV2) // other answers have none
+	for _, l := range listeners {
+		if l.Backends != nil {
+			*l.Backends = change(*l.Backends)
+		}
+		if l.Rules == nil {
+			continue
+		}
+		for i := range *l.Rules {
+			r := &(*l.Rules)[i]
+			r.Backends = change(r.Backends)
+		}
+	}
+}
+
+// firstBackend changes the first instance of such an answer.
+func (a *answer) firstBackend(change func(*backendV2)) {
+	done := false
+	a.eachBackends(func(bs []backendV2) []backendV2 {
+		for i := range bs {
+			if !done && bs[i].TargetType == "cvm" {
+				done = true
+				change(&bs[i])
+			}
+		}
+		return bs
+	})
 }
 
 // FaultNoStatus leaves instanceStatus out of the first row.
 func FaultNoStatus() Fault {
 	return Fault{name: "instanceStatus absent", edit: func(a *answer, _ []Instance, _ query) {
-		if rs, ok := a.BackendSet.([]row); ok && len(rs) > 0 {
+		if rs, ok := a.Set.([]row); ok && len(rs) > 0 {
 			rs[0].InstanceStatus = nil
 		}
 	}}
 }
 
-// FaultShuffle sends the rows of a page in random order: this is legal.
+// FaultShuffle sends the rows of a page, or what is on the listeners of a load balancer, in random order: this is legal.
 func FaultShuffle() Fault {
 	return Fault{name: "rows shuffled", edit: func(a *answer, _ []Instance, _ query) {
-		if rs, ok := a.BackendSet.([]row); ok {
-			rand.Shuffle(len(rs), func(i, j int) { rs[i], rs[j] = rs[j], rs[i] })
+		switch set := a.Set.(type) {
+		case []row:
+			shuffle(set)
+		case []checkV2:
+			shuffle(set)
+		case []listenerV2:
+			for _, l := range set {
+				if l.Rules != nil {
+					shuffle(*l.Rules)
+				}
+			}
+			shuffle(set)
+			a.eachBackends(func(bs []backendV2) []backendV2 { shuffle(bs); return bs })
 		}
 	}}
 }
 
 // pending is a fault that was asked for.
 type pending struct {
-	lb    string // "" for every load balancer
+	lb    string // or an action; "" for every call
 	fault Fault
 	times int // calls left; below 0 without end
 }
 
-// due takes the fault for this call, if there is one. The caller holds c.mu.
+// due takes the fault for this call, if there is one.
 func (c *Cloud) due(q query) Fault {
-	for _, lb := range []string{q.lb, ""} {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	whose := []string{q.action, ""}
+	if q.lb != "" {
+		whose = []string{q.lb, q.action, ""}
+	}
+	for _, lb := range whose {
 		for _, p := range c.faults {
 			if p.lb != lb || p.times == 0 || p.fault.laterPages && q.offset == 0 {
 				continue

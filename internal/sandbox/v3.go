@@ -1,7 +1,6 @@
 package sandbox
 
 import (
-	"bytes"
 	"crypto/hmac"
 	"crypto/sha256"
 	"crypto/subtle"
@@ -10,6 +9,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"math"
 	"net/http"
 	"slices"
@@ -19,27 +19,15 @@ import (
 )
 
 const (
-	versionV3   = "2018-03-17"
-	serviceV3   = "clb" // in the scope of a credential
 	algorithmV3 = "TC3-HMAC-SHA256"
 	maxBodyV3   = 10 << 20 // bytes of a POST signed with TC3-HMAC-SHA256
-	maxIDsV3    = 20
-
-	describeTargets = "DescribeClassicalLBTargets"
+	maxIDsV3    = 20       // load balancers. Source: DescribeLoadBalancers, LoadBalancerIds
 )
 
-// V3 answers DescribeLoadBalancers (https://cloud.tencent.com/document/api/214/30685) and DescribeClassicalLBTargets
-// (https://cloud.tencent.com/document/api/214/31790) of API 3.0 at the path /, for POST with JSON signed by
-// TC3-HMAC-SHA256. It shows the same load balancers to the same credentials.
+// V3 answers API 3.0 at the path /, for POST with JSON signed by TC3-HMAC-SHA256: what there is to know of load balancers,
+// and of CVM's instances, as the action says. It shows the same cloud to the same credentials. What is no parameter of an
+// action, or one that the sandbox has not got, is refused.
 func (c *Cloud) V3() http.Handler { return http.HandlerFunc(c.serveV3) }
-
-// FailV3 makes the next calls of API 3.0 go wrong; below 0 times until ClearFaults. Faults apply one after another, and
-// only to requests that are right themselves.
-func (c *Cloud) FailV3(f V3Fault, times int) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	c.faultsV3 = append(c.faultsV3, &pendingV3{f, times})
-}
 
 // CallsV3 is how many requests of API 3.0 there were, wrong ones included.
 func (c *Cloud) CallsV3() int {
@@ -48,91 +36,44 @@ func (c *Cloud) CallsV3() int {
 	return c.callsV3
 }
 
-// V3Fault is one way in which API 3.0 answers wrongly. Make one with the functions below.
-type V3Fault struct {
-	name  string
-	serve func(w http.ResponseWriter, r *http.Request, body []byte) // body is the right answer
-}
-
-// String names the fault, for a subtest.
-func (f V3Fault) String() string { return f.name }
-
-// V3Faults returns every kind of fault but V3Hang.
-func V3Faults() []V3Fault {
-	return []V3Fault{
-		V3Code("RequestLimitExceeded", "the request limit is exceeded"), V3Code("InternalError", "internal error"),
-		V3Code("UnauthorizedOperation", "not authorised by CAM"), V3HTML(http.StatusOK), V3HTML(http.StatusBadGateway), V3Reset(),
-		V3Half(), V3Edit("no RequestId", `"RequestId"`, `"RequestIt"`), V3Edit("no Targets", `"Targets"`, `"Target"`), V3Edit("no InstanceId", `"InstanceId"`, `"InstanceIt"`),
-		V3Edit("no RunFlag", `"RunFlag"`, `"RanFlag"`), V3Edit("the envelope of API 2.0", `{"Response":`, `{"code":0,"data":`), V3Empty(),
-	}
-}
-
-// V3Half sends half of the JSON as a whole and valid HTTP answer.
-func V3Half() V3Fault {
-	return V3Fault{"half the JSON", func(w http.ResponseWriter, _ *http.Request, body []byte) { writeJSON(w, body[:len(body)/2]) }}
-}
-
-// V3Edit sends the right answer with one text in it replaced, wherever it is.
-func V3Edit(name, old, with string) V3Fault {
-	return V3Fault{name, func(w http.ResponseWriter, _ *http.Request, body []byte) {
-		writeJSON(w, bytes.ReplaceAll(body, []byte(old), []byte(with)))
-	}}
-}
-
-// V3Empty answers in perfect form that nothing is bound.
-func V3Empty() V3Fault {
-	return V3Fault{"no targets", func(w http.ResponseWriter, _ *http.Request, _ []byte) {
-		writeJSON(w, envelopeV3(map[string]any{"Targets": []any{}}))
-	}}
-}
-
-// V3Null answers that there are no targets with null, as API 3.0 may.
-func V3Null() V3Fault {
-	return V3Fault{"null for no targets", func(w http.ResponseWriter, _ *http.Request, _ []byte) {
-		writeJSON(w, envelopeV3(map[string]any{"Targets": nil}))
-	}}
-}
-
-// V3Code answers with an error of API 3.0, such as RequestLimitExceeded.
-func V3Code(code, message string) V3Fault {
-	return V3Fault{code, func(w http.ResponseWriter, _ *http.Request, _ []byte) { writeJSON(w, errorV3{code, message}.body()) }}
-}
-
-// V3HTML answers with an HTTP status and a gateway's page.
-func V3HTML(status int) V3Fault {
-	return V3Fault{fmt.Sprintf("%d with HTML", status), func(w http.ResponseWriter, _ *http.Request, _ []byte) { writeHTML(w, status) }}
-}
-
-// V3Reset resets the connection before an answer.
-func V3Reset() V3Fault {
-	return V3Fault{"connection reset", func(w http.ResponseWriter, _ *http.Request, _ []byte) { reset(w) }}
-}
-
-// V3Hang never answers; the call ends when the client goes away.
-func V3Hang() V3Fault {
-	return V3Fault{"hang", func(_ http.ResponseWriter, r *http.Request, _ []byte) { hang(r) }}
-}
-
-// pendingV3 is a fault that was asked for.
-type pendingV3 struct {
-	fault V3Fault
-	times int // calls left; below 0 without end
-}
-
-// dueV3 takes the fault for this call, if there is one.
-func (c *Cloud) dueV3() V3Fault {
+// CallsV3To is how many requests of API 3.0 were for one action, wrong ones included.
+func (c *Cloud) CallsV3To(action string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, p := range c.faultsV3 {
-		if p.times == 0 {
-			continue
-		}
-		if p.times > 0 {
-			p.times--
-		}
-		return p.fault
-	}
-	return V3Fault{}
+	return c.callsV3To[action]
+}
+
+// actionV3 is an action of API 3.0.
+type actionV3 struct {
+	product  product
+	params   map[string]paramV3
+	required []string
+	answer   func(*Cloud, queryV3) (map[string]any, error) // the right one; an error is an errorV3
+}
+
+// product is what an action is of: its name in the scope of a signature and in the host's name, and its version.
+type product struct{ service, version string }
+
+var (
+	clbV3 = product{"clb", "2018-03-17"}
+	cvmV3 = product{"cvm", "2017-03-12"}
+)
+
+// paramV3 reads a parameter.
+type paramV3 func(*queryV3, json.RawMessage) error
+
+var actionsV3 = map[string]actionV3{
+	DescribeLoadBalancers: {clbV3, map[string]paramV3{
+		"LoadBalancerIds": readIDs, "Forward": readForwardV3, "Offset": readOffset, "Limit": readLimit,
+	}, nil, (*Cloud).listV3},
+	DescribeClassicalLBTargets:      {clbV3, map[string]paramV3{"LoadBalancerId": readLB}, []string{"LoadBalancerId"}, (*Cloud).classicTargetsV3},
+	DescribeTargets:                 {clbV3, map[string]paramV3{"LoadBalancerId": readLB}, []string{"LoadBalancerId"}, (*Cloud).forwardV3},
+	DescribeClassicalLBListeners:    {clbV3, map[string]paramV3{"LoadBalancerId": readLB}, []string{"LoadBalancerId"}, (*Cloud).classicListenersV3},
+	DescribeClassicalLBHealthStatus: {clbV3, map[string]paramV3{"LoadBalancerId": readLB, "ListenerId": readListener}, []string{"LoadBalancerId", "ListenerId"}, (*Cloud).classicHealthV3},
+	DescribeTargetHealth:            {clbV3, map[string]paramV3{"LoadBalancerIds": readIDs}, []string{"LoadBalancerIds"}, (*Cloud).targetHealthV3},
+	DescribeInstancesStatus: {cvmV3, map[string]paramV3{
+		"InstanceIds": readInstances, "Offset": readOffset, "Limit": readLimit,
+	}, nil, (*Cloud).statesV3},
 }
 
 func (c *Cloud) serveV3(w http.ResponseWriter, r *http.Request) {
@@ -141,8 +82,10 @@ func (c *Cloud) serveV3(w http.ResponseWriter, r *http.Request) {
 		http.NotFound(w, r)
 		return
 	}
+	name := r.Header.Get("X-TC-Action")
 	c.mu.Lock()
 	c.callsV3++
+	c.callsV3To[name]++
 	c.mu.Unlock()
 	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyV3))
 	if c.Latency > 0 && !pause(r.Context(), c.Latency) {
@@ -151,6 +94,10 @@ func (c *Cloud) serveV3(w http.ResponseWriter, r *http.Request) {
 	var q queryV3
 	if err == nil {
 		q, err = c.checkV3(r, body)
+	}
+	var response map[string]any
+	if err == nil {
+		response, err = actionsV3[name].answer(c, q)
 	}
 	if err != nil {
 		var e errorV3
@@ -161,52 +108,21 @@ func (c *Cloud) serveV3(w http.ResponseWriter, r *http.Request) {
 		writeJSON(w, e.body())
 		return
 	}
-	region := r.Header.Get("X-TC-Region")
-	right := listV3(c.find(region, q.ids, q.forward), q)
-	if q.lb != "" {
-		if right, err = c.targetsV3(region, q.lb); err != nil {
-			c.note(err)
-			var e errorV3
-			_ = errors.As(err, &e) // targetsV3 has no others
-			writeJSON(w, e.body())
-			return
-		}
+	fault := c.dueV3(name, q)
+	if fault.edit != nil {
+		response = fault.edit(response, func(offset int) map[string]any {
+			q.offset = offset
+			if again, err := actionsV3[name].answer(c, q); err == nil {
+				return again
+			}
+			return response // the load balancer was deleted meanwhile
+		})
 	}
-	if fault := c.dueV3(); fault.serve != nil {
+	if right := envelopeV3(response); fault.serve != nil {
 		fault.serve(w, r, right)
-		return
+	} else {
+		writeJSON(w, right)
 	}
-	writeJSON(w, right)
-}
-
-// targetV3 is a backend as DescribeClassicalLBTargets shows it. RunFlag has the numbers of instanceStatus of API 2.0.
-type targetV3 struct {
-	Type               string
-	InstanceID         string `json:"InstanceId"`
-	Weight             int
-	PublicIPAddresses  []string `json:"PublicIpAddresses"`
-	PrivateIPAddresses []string `json:"PrivateIpAddresses"`
-	InstanceName       string
-	RunFlag            int
-}
-
-// targetsV3 is the right answer to DescribeClassicalLBTargets, which has no pages. For a load balancer of the application
-// kind it is refused, as was seen (facts: tencentcloud-sdk-go issue 135).
-func (c *Cloud) targetsV3(region, lb string) ([]byte, error) {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	b, ok := c.balancers[region+"/"+lb]
-	switch {
-	case !ok:
-		return nil, errorV3{"InvalidParameter.LBIdNotFound", "there is no LoadBalancerId " + lb}
-	case b.forward == application:
-		return nil, errorV3{"InvalidParameter", "Invalid LoadBalancerId, LoadBalancerId: " + lb}
-	}
-	targets := []targetV3{}
-	for _, ins := range b.pool {
-		targets = append(targets, targetV3{"CVM", ins.ID, ins.Weight, ins.WanIPs, []string{ins.LanIP}, ins.Name, ins.Status})
-	}
-	return envelopeV3(map[string]any{"Targets": targets}), nil
 }
 
 // errorV3 is a refusal in the words of API 3.0.
@@ -227,8 +143,8 @@ func envelopeV3(response map[string]any) []byte {
 
 // queryV3 is the parameters of a request that passed every check.
 type queryV3 struct {
-	lb                     string   // DescribeClassicalLBTargets; else it is a list of load balancers
-	ids                    []string // nil for all
+	region, lb, listener   string
+	ids                    []string // of load balancers or instances; nil for all
 	forward, offset, limit int      // forward is a kind, or anyKind
 }
 
@@ -237,78 +153,100 @@ func (c *Cloud) checkV3(r *http.Request, body []byte) (q queryV3, err error) {
 	if r.Method != http.MethodPost {
 		return q, errorV3{"UnsupportedProtocol", "the sandbox takes POST only, not " + r.Method}
 	}
-	if err := c.authenticateV3(r, body); err != nil {
+	name := r.Header.Get("X-TC-Action")
+	action, known := actionsV3[name]
+	if !known {
+		action.product = clbV3 // the rest of it may be right
+	}
+	if err := c.authenticateV3(r, body, action.product.service); err != nil {
 		return q, err
 	}
 	if ct := r.Header.Get("Content-Type"); ct != "application/json" && !strings.HasPrefix(ct, "application/json;") {
 		return q, fmt.Errorf("content type %q", ct)
 	}
-	if v := r.Header.Get("X-TC-Version"); v != versionV3 {
+	if v := r.Header.Get("X-TC-Version"); v != action.product.version {
 		return q, errorV3{"NoSuchVersion", fmt.Sprintf("X-TC-Version %q", v)}
 	}
-	action := r.Header.Get("X-TC-Action")
-	if action != DescribeLoadBalancers && action != describeTargets {
-		return q, errorV3{"InvalidAction", fmt.Sprintf("X-TC-Action %q", action)}
+	if !known || !action.product.at(r.Host) {
+		return q, errorV3{"InvalidAction", fmt.Sprintf("X-TC-Action %q at %s", name, r.Host)}
 	}
 	switch region := r.Header.Get("X-TC-Region"); {
 	case region == "":
 		return q, errorV3{"MissingParameter", "X-TC-Region is missing"}
 	case !strings.Contains(region, "-"):
 		return q, errorV3{"UnsupportedRegion", fmt.Sprintf("X-TC-Region %q is of API 2.0", region)}
+	default:
+		return action.read(region, body)
 	}
-	if action == describeTargets {
-		return readTargetsV3(body)
-	}
-	return readV3(body)
 }
 
-// readTargetsV3 reads the one parameter of DescribeClassicalLBTargets.
-func readTargetsV3(body []byte) (q queryV3, err error) {
+// at reports whether a product may be asked at a host: not at one that has the name of another.
+func (p product) at(host string) bool {
+	first, _, _ := strings.Cut(host, ".")
+	return first == p.service || first != clbV3.service && first != cvmV3.service
+}
+
+// read reads the parameters, whose names count with their case.
+func (a actionV3) read(region string, body []byte) (q queryV3, err error) {
+	q = queryV3{region: region, forward: anyKind, limit: defaultLimit}
 	var params map[string]json.RawMessage
 	if json.Unmarshal(body, &params) != nil || params == nil {
 		return q, errors.New("the body is no JSON object")
 	}
-	for key, raw := range params {
-		if key != "LoadBalancerId" {
+	for _, key := range slices.Sorted(maps.Keys(params)) {
+		read, ok := a.params[key]
+		if !ok {
 			return q, errorV3{"UnknownParameter", key}
 		}
-		if json.Unmarshal(raw, &q.lb) != nil {
-			return q, errorV3{"InvalidParameterValue", "LoadBalancerId is no text"}
-		}
-	}
-	if q.lb == "" {
-		return q, errorV3{"MissingParameter", "LoadBalancerId is missing"}
-	}
-	return q, nil
-}
-
-// readV3 reads the parameters, whose names count with their case.
-func readV3(body []byte) (q queryV3, err error) {
-	q = queryV3{forward: anyKind, limit: defaultLimit}
-	var params map[string]json.RawMessage
-	if json.Unmarshal(body, &params) != nil || params == nil {
-		return q, errors.New("the body is no JSON object")
-	}
-	for key, raw := range params {
-		switch key {
-		case "LoadBalancerIds":
-			if json.Unmarshal(raw, &q.ids) != nil || len(q.ids) == 0 || len(q.ids) > maxIDsV3 {
-				err = fmt.Errorf("not 1 to %d ids", maxIDsV3)
-			}
-		case "Forward":
-			q.forward, err = numberV3(raw, classic, application)
-		case "Offset":
-			q.offset, err = numberV3(raw, 0, math.MaxInt32)
-		case "Limit":
-			q.limit, err = numberV3(raw, 1, maxLimit)
-		default:
-			return q, errorV3{"UnknownParameter", key}
-		}
-		if err != nil {
+		var e errorV3
+		if err := read(&q, params[key]); errors.As(err, &e) {
+			return q, e
+		} else if err != nil {
 			return q, errorV3{"InvalidParameterValue", key + " is " + err.Error()}
 		}
 	}
+	for _, key := range a.required {
+		if _, ok := params[key]; !ok {
+			return q, errorV3{"MissingParameter", key + " is missing"}
+		}
+	}
 	return q, nil
+}
+
+func readIDs(q *queryV3, raw json.RawMessage) error {
+	if json.Unmarshal(raw, &q.ids) != nil || len(q.ids) == 0 || len(q.ids) > maxIDsV3 {
+		return fmt.Errorf("not 1 to %d ids", maxIDsV3)
+	}
+	return nil
+}
+
+func readLB(q *queryV3, raw json.RawMessage) error { return textV3(raw, &q.lb) }
+
+func readListener(q *queryV3, raw json.RawMessage) error { return textV3(raw, &q.listener) }
+
+func textV3(raw json.RawMessage, to *string) error {
+	if json.Unmarshal(raw, to) != nil {
+		return errors.New("no text")
+	}
+	if *to == "" {
+		return errorV3{"MissingParameter", "an id is empty"}
+	}
+	return nil
+}
+
+func readForwardV3(q *queryV3, raw json.RawMessage) (err error) {
+	q.forward, err = numberV3(raw, classic, application)
+	return err
+}
+
+func readOffset(q *queryV3, raw json.RawMessage) (err error) {
+	q.offset, err = numberV3(raw, 0, math.MaxInt32)
+	return err
+}
+
+func readLimit(q *queryV3, raw json.RawMessage) (err error) {
+	q.limit, err = numberV3(raw, 1, maxLimit)
+	return err
 }
 
 func numberV3(raw json.RawMessage, low, high int) (int, error) {
@@ -319,7 +257,7 @@ func numberV3(raw json.RawMessage, low, high int) (int, error) {
 	return n, nil
 }
 
-func (c *Cloud) authenticateV3(r *http.Request, body []byte) error {
+func (c *Cloud) authenticateV3(r *http.Request, body []byte, service string) error {
 	a, err := parseTC3(r.Header.Get("Authorization"))
 	if err != nil {
 		return errorV3{"AuthFailure.InvalidAuthorization", err.Error()}
@@ -337,7 +275,7 @@ func (c *Cloud) authenticateV3(r *http.Request, body []byte) error {
 	if !ok {
 		return errorV3{"AuthFailure.SecretIdNotFound", "the SecretId does not exist"}
 	}
-	if want := at.Format(time.DateOnly) + "/" + serviceV3 + "/tc3_request"; a.scope != want {
+	if want := at.Format(time.DateOnly) + "/" + service + "/tc3_request"; a.scope != want {
 		return errorV3{"AuthFailure.SignatureFailure", fmt.Sprintf("the scope %q is not %q", a.scope, want)}
 	}
 	want, err := a.sign(r, body, cr.SecretKey)
@@ -410,27 +348,4 @@ func (a tc3) sign(r *http.Request, body []byte, secretKey string) (string, error
 func sha256Hex(b []byte) string {
 	sum := sha256.Sum256(b)
 	return hex.EncodeToString(sum[:])
-}
-
-// listedV3 is a load balancer as API 3.0 lists it. Unlike API 2.0 it has the type and the VPC in words.
-type listedV3 struct {
-	LoadBalancerID   string `json:"LoadBalancerId"`
-	LoadBalancerName string
-	LoadBalancerType string
-	Forward          int
-	Status           int // 1: running
-	LoadBalancerVips []string
-	CreateTime       string
-	VpcID            string `json:"VpcId"`
-	NumericalVpcID   int    `json:"NumericalVpcId"`
-	Isolation        int
-}
-
-// listV3 is the right answer to a query for load balancers.
-func listV3(found []balancer, q queryV3) []byte {
-	set := []listedV3{}
-	for _, b := range cut(found, q.offset, q.limit) {
-		set = append(set, listedV3{b.id, b.name, "OPEN", b.forward, 1, b.vips(), created, vpcName, vpc, 0})
-	}
-	return envelopeV3(map[string]any{"TotalCount": len(found), "LoadBalancerSet": set})
 }

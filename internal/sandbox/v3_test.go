@@ -1,6 +1,7 @@
 package sandbox
 
 import (
+	"cmp"
 	"context"
 	"crypto/hmac"
 	"crypto/sha256"
@@ -94,6 +95,7 @@ type call struct {
 	sent    string // instead of body
 	method  string
 	path    string
+	host    string // signed and sent instead of the server's
 	service string
 	signed  []string
 	at      time.Duration // clock of the client
@@ -143,7 +145,7 @@ func (c *v3Test) do(ctx context.Context, k call) (r replyV3, err error) {
 	if k.service == "" {
 		k.service = "clb"
 	}
-	host := strings.TrimPrefix(c.v3.URL, "http://")
+	host := cmp.Or(k.host, strings.TrimPrefix(c.v3.URL, "http://"))
 	at := c.Now().Add(k.at)
 	header := map[string]string{
 		"Content-Type": "application/json", "X-TC-Action": DescribeLoadBalancers, "X-TC-Version": "2018-03-17",
@@ -168,6 +170,7 @@ func (c *v3Test) do(ctx context.Context, k call) (r replyV3, err error) {
 			req.Header.Set(name, v)
 		}
 	}
+	req.Host = host
 	resp, err := (&http.Client{Transport: &http.Transport{DisableKeepAlives: true}}).Do(req)
 	if err != nil {
 		return r, err
@@ -178,6 +181,43 @@ func (c *v3Test) do(ctx context.Context, k call) (r replyV3, err error) {
 		err = json.Unmarshal(r.body, &r)
 	}
 	return r, err
+}
+
+// ask makes a right call of an action, and returns the answer's Response without its RequestId, or the code of the error.
+func (c *v3Test) ask(t *testing.T, action, body string) string {
+	t.Helper()
+	r, err := c.do(t.Context(), rightCall(action, body))
+	if err != nil {
+		t.Fatalf("%s %s: %v; body %.200s", action, body, err, r.body)
+	}
+	return brief(r.body)
+}
+
+func rightCall(action, body string) call {
+	k := call{header: map[string]string{"X-TC-Action": action}, body: body}
+	if action == DescribeInstancesStatus {
+		k.header["X-TC-Version"], k.service = "2017-03-12", "cvm"
+	}
+	return k
+}
+
+// brief is the Response of a body without its RequestId, or the code of its error.
+func brief(body []byte) string {
+	var b struct {
+		Response map[string]json.RawMessage
+	}
+	if err := json.Unmarshal(body, &b); err != nil {
+		return err.Error()
+	}
+	if b.Response["RequestId"] == nil {
+		return "no RequestId: " + string(body)
+	}
+	delete(b.Response, "RequestId")
+	var e struct{ Code string }
+	if raw, ok := b.Response["Error"]; ok && json.Unmarshal(raw, &e) == nil {
+		return e.Code
+	}
+	return string(marshal(b.Response))
 }
 
 func TestV3AnswersAsDocumented(t *testing.T) {
@@ -230,6 +270,7 @@ func TestV3IsStrict(t *testing.T) {
 		want string
 	}{
 		{"nothing wrong: all kinds", call{}, all},
+		{"at the product's host", call{host: "clb.tencentcloudapi.com"}, all},
 		{"content type with charset", header("Content-Type", "application/json; charset=utf-8"), all},
 		{"token signed", call{signed: []string{"x-tc-token"}}, all},
 		{"long-term key without token", call{cred: &longTerm}, all},
@@ -264,8 +305,10 @@ func TestV3IsStrict(t *testing.T) {
 		{"get", call{method: http.MethodGet}, "UnsupportedProtocol"},
 		{"form", header("Content-Type", "application/x-www-form-urlencoded"), parameter},
 		{"no action", header("X-TC-Action", ""), "InvalidAction"},
-		{"unknown action", header("X-TC-Action", "DescribeTargets"), "InvalidAction"},
+		{"unknown action", header("X-TC-Action", "DescribeListeners"), "InvalidAction"},
 		{"no version", header("X-TC-Version", ""), "NoSuchVersion"},
+		{"version of another product", header("X-TC-Version", "2017-03-12"), "NoSuchVersion"},
+		{"at another product's host", call{host: "cvm.tencentcloudapi.com"}, "InvalidAction"},
 		{"no region", header("X-TC-Region", ""), "MissingParameter"},
 		{"region of API 2.0", header("X-TC-Region", "gz"), "UnsupportedRegion"},
 		{"not JSON", body(`{`), parameter},

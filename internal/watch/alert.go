@@ -15,6 +15,10 @@ const (
 	Removed     Kind = "removed"
 	LeftRunning Kind = "left running"
 	Recovered   Kind = "recovered"
+	Unbound     Kind = "unbound"       // from some of the listeners and rules it was bound to
+	Bound       Kind = "bound"         // to more of them
+	Unhealthy   Kind = "unhealthy"     // it runs and fails health checks that it passed
+	Healthy     Kind = "healthy again" // it passes them all
 )
 
 // Change is one thing that happened to one backend.
@@ -24,37 +28,67 @@ type Change struct {
 	Was     Status    `json:"was,omitempty"`  // the status before; LeftRunning and Recovered only
 	At      time.Time `json:"at"`             // when the reading that shows it began
 	After   time.Time `json:"after,omitzero"` // the last reading without it, where that is long before At (gap): it happened between the two
-	Out     *Out      `json:"out,omitempty"`  // Recovered only: since when it had not been running
+	Out     *Out      `json:"out,omitempty"`  // Recovered and Healthy only: since when it had not been running, or healthy
+	Part    *Part     `json:"part,omitempty"` // which of its bindings were added or removed, on an application load balancer; of Unhealthy: which checks it fails now
 }
 
 // Counts says how many changes of each kind there are.
 type Counts struct {
 	LeftRunning int `json:"leftRunning,omitempty"`
+	Unhealthy   int `json:"unhealthy,omitempty"`
 	Removed     int `json:"removed,omitempty"`
+	Unbound     int `json:"unbound,omitempty"`
 	Added       int `json:"added,omitempty"`
+	Bound       int `json:"bound,omitempty"`
 	Recovered   int `json:"recovered,omitempty"`
+	Healthy     int `json:"healthy,omitempty"`
+}
+
+// Of is the count of one kind, to be read or changed; nil if there is no such kind.
+func (c *Counts) Of(k Kind) *int {
+	switch k {
+	case LeftRunning:
+		return &c.LeftRunning
+	case Unhealthy:
+		return &c.Unhealthy
+	case Removed:
+		return &c.Removed
+	case Unbound:
+		return &c.Unbound
+	case Added:
+		return &c.Added
+	case Bound:
+		return &c.Bound
+	case Recovered:
+		return &c.Recovered
+	case Healthy:
+		return &c.Healthy
+	}
+	return nil
 }
 
 // Total is the number of changes of all kinds.
-func (c Counts) Total() int { return c.LeftRunning + c.Removed + c.Added + c.Recovered }
+func (c Counts) Total() (n int) {
+	for k := range rank {
+		n += *c.Of(k)
+	}
+	return n
+}
+
+// Bad is the number of changes that cost something.
+func (c Counts) Bad() int { return c.LeftRunning + c.Unhealthy + c.Removed + c.Unbound }
 
 // Plus adds two counts.
 func (c Counts) Plus(d Counts) Counts {
-	return Counts{c.LeftRunning + d.LeftRunning, c.Removed + d.Removed, c.Added + d.Added, c.Recovered + d.Recovered}
+	for k := range rank {
+		*c.Of(k) += *d.Of(k)
+	}
+	return c
 }
 
 func count(changes []Change) (c Counts) {
 	for _, ch := range changes {
-		switch ch.Kind {
-		case LeftRunning:
-			c.LeftRunning++
-		case Removed:
-			c.Removed++
-		case Added:
-			c.Added++
-		case Recovered:
-			c.Recovered++
-		}
+		*c.Of(ch.Kind)++
 	}
 	return c
 }
@@ -63,17 +97,21 @@ func count(changes []Change) (c Counts) {
 type Capacity struct {
 	Running int `json:"running"`           // backends running
 	Total   int `json:"total"`             // backends bound
+	Ill     int `json:"ill,omitempty"`     // of those running, how many fail a health check
 	Weight  int `json:"weight,omitempty"`  // the sum of their weights: weight 0 is drained and counts nothing
-	Serving int `json:"serving,omitempty"` // of that, the weight of those running
+	Serving int `json:"serving,omitempty"` // of that, the weight of those that serve
 }
 
 func capacity(bs []Backend) (c Capacity) {
 	for _, b := range bs {
 		c.Total++
 		c.Weight += b.Weight
+		c.Serving += b.Serving()
 		if b.Running() {
 			c.Running++
-			c.Serving += b.Weight
+		}
+		if b.Running() && len(b.Failing) > 0 {
+			c.Ill++
 		}
 	}
 	return c
@@ -88,8 +126,9 @@ type PoolNews struct {
 	Counts   Counts    `json:"counts"` // exact, also where Changes had to be cut
 	Capacity           // after the changes
 	Before   *Capacity `json:"before,omitempty"`  // before them; nil if it is not known
+	Bare     *Part     `json:"bare,omitempty"`    // listeners and rules that lost their last running backend by the changes; nil if none did
 	Out      int       `json:"out,omitempty"`     // backends out of service after the changes that are part of an incident: not those found so at first sight
-	Changes  []Change  `json:"changes,omitempty"` // in the order they were seen; of one reading: left running, removed, added, recovered
+	Changes  []Change  `json:"changes,omitempty"` // in the order they were seen; of one reading: the worst first
 }
 
 // Open reports whether the changes leave an incident open: something that ran does not, or nothing runs.
@@ -105,11 +144,14 @@ func (p PoolNews) Lost() (lost, all int) {
 	return all - p.Serving, all
 }
 
-// Fell reports whether the changes are what brought the load balancer down to none running, or to a loss of at least
-// that many percent of its weight.
+// Fell reports whether the changes are what brought the load balancer, or one of its listeners or rules, down to none
+// running, or the load balancer to a loss of at least that many percent of its weight.
 func (p PoolNews) Fell(percent int) bool {
-	if p.Counts.LeftRunning+p.Counts.Removed == 0 {
+	switch {
+	case p.Counts.Bad() == 0:
 		return false
+	case p.Bare != nil:
+		return true
 	}
 	var before Capacity // not known: whatever is lost was lost by these changes
 	if p.Before != nil {
@@ -126,9 +168,17 @@ func atLeast(percent int, share func() (lost, all int)) bool {
 	return all > 0 && lost*100 >= percent*all
 }
 
+// What of a load balancer could not be read: Blind and Sighted say it.
+const (
+	OfBackends = ""       // its backends, and so everything
+	OfHealth   = "health" // the health of its backends; their status was read
+	OfRegion   = "list"   // which load balancers there are: CLB.ID is what CLB_DISCOVER says of a region, such as "ap-guangzhou/prod-*"
+)
+
 // Blind tells of a load balancer that could not be read.
 type Blind struct {
 	CLB      CLB       `json:"clb"`
+	What     string    `json:"what,omitempty"`    // OfBackends, OfHealth or OfRegion
 	Since    time.Time `json:"since"`             // the first tick that could not read it
 	LastGood time.Time `json:"lastGood,omitzero"` // the last reading known to be good; zero if there was none
 	Ticks    int       `json:"ticks"`             // ticks without a reading, up to the notice
@@ -137,9 +187,22 @@ type Blind struct {
 	Told     bool      `json:"told,omitempty"`    // the notice is out or owed
 }
 
+// key tells what is blind, of all that may be.
+func (b Blind) key() string { return blindKey(b.CLB, b.What) }
+
+func (s Sighted) key() string { return blindKey(s.CLB, s.What) }
+
+func blindKey(c CLB, what string) string {
+	if what == OfBackends {
+		return c.Key()
+	}
+	return c.Key() + " " + what
+}
+
 // Sighted tells of a load balancer that is readable again after a Blind notice.
 type Sighted struct {
 	CLB      CLB       `json:"clb"`
+	What     string    `json:"what,omitempty"`    // as in Blind
 	LastGood time.Time `json:"lastGood,omitzero"` // the last good reading before the gap; zero if there was none
 	Since    time.Time `json:"since"`             // the first tick that could not read it
 	At       time.Time `json:"at"`                // when it was read again
@@ -166,6 +229,26 @@ func (b *Baseline) plus(p PoolNews) *Baseline {
 	return b
 }
 
+// Fate is what became of a load balancer itself.
+type Fate string
+
+// What is told of a load balancer itself.
+const (
+	Deleted   Fate = "deleted"   // it was discovered, and is not there any more
+	Unmatched Fate = "unmatched" // it is there, and is not what CLB_DISCOVER asks for any more
+	Migrated  Fate = "migrated"  // it is of the other kind now
+)
+
+// CLBNews tells what became of a load balancer itself. Its backends are then not told as removed or added.
+type CLBNews struct {
+	CLB    CLB       `json:"clb"`
+	Fate   Fate      `json:"fate"`
+	At     time.Time `json:"at"`               // when it was seen
+	Is     CLBKind   `json:"is,omitempty"`     // Migrated only: what it is now
+	Before *Capacity `json:"before,omitempty"` // as it was read last; nil if it never was
+	Now    *Capacity `json:"now,omitempty"`    // Migrated only: as it is now
+}
+
 // Alert is one message owed to people: the news of one tick, or of several that could not be told one by one.
 // Its size is bounded however much happened (bound); counts stay exact.
 type Alert struct {
@@ -178,8 +261,10 @@ type Alert struct {
 	More        More       `json:"more,omitzero"`     // what did not fit into Pools
 	Blind       []Blind    `json:"blind,omitempty"`   // cannot be read, by key
 	Sighted     []Sighted  `json:"sighted,omitempty"` // readable again, by key
+	CLBs        []CLBNews  `json:"clbs,omitempty"`    // of load balancers themselves, in the order they were seen
 	MoreBlind   int        `json:"moreBlind,omitempty"`
 	MoreSighted int        `json:"moreSighted,omitempty"`
+	MoreCLBs    int        `json:"moreClbs,omitempty"`
 	Baseline    *Baseline  `json:"baseline,omitempty"` // now watching
 	Claimed     bool       `json:"claimed,omitempty"`  // a sender took it up: it may have been told already, so nothing may be added to it
 }
@@ -201,7 +286,7 @@ const (
 
 // Empty reports whether the alert has nothing to tell.
 func (a Alert) Empty() bool {
-	return len(a.Pools) == 0 && len(a.Blind) == 0 && len(a.Sighted) == 0 && a.Baseline == nil
+	return len(a.Pools) == 0 && len(a.Blind) == 0 && len(a.Sighted) == 0 && len(a.CLBs) == 0 && a.Baseline == nil
 }
 
 // Totals returns how many changes the alert tells of, and on how many load balancers.
@@ -223,15 +308,17 @@ func merge(older, newer Alert) Alert {
 	// What is told of reading is how it is now: a gap that is over is told by its end.
 	now := make(map[string]bool)
 	for _, b := range newer.Blind {
-		now[b.CLB.Key()] = true
+		now[b.key()] = true
 	}
 	for _, s := range newer.Sighted {
-		now[s.CLB.Key()] = true
+		now[s.key()] = true
 	}
-	m.Blind = slices.Concat(slices.DeleteFunc(slices.Clone(older.Blind), func(b Blind) bool { return now[b.CLB.Key()] }), newer.Blind)
-	m.Sighted = slices.Concat(slices.DeleteFunc(slices.Clone(older.Sighted), func(s Sighted) bool { return now[s.CLB.Key()] }), newer.Sighted)
+	m.Blind = slices.Concat(slices.DeleteFunc(slices.Clone(older.Blind), func(b Blind) bool { return now[b.key()] }), newer.Blind)
+	m.Sighted = slices.Concat(slices.DeleteFunc(slices.Clone(older.Sighted), func(s Sighted) bool { return now[s.key()] }), newer.Sighted)
+	m.CLBs = slices.Concat(older.CLBs, newer.CLBs)
 	m.MoreBlind += older.MoreBlind
 	m.MoreSighted += older.MoreSighted
+	m.MoreCLBs += older.MoreCLBs
 	if b, o := newer.Baseline, older.Baseline; b != nil && o != nil {
 		m.Baseline = &Baseline{b.CLBs + o.CLBs, b.Backends + o.Backends, b.Running + o.Running, slices.Concat(o.Pools, b.Pools)}
 	} else if b == nil {
@@ -253,6 +340,9 @@ func mergePools(older, newer []PoolNews) []PoolNews {
 			continue
 		}
 		n.Before = out[i].Before
+		if n.Bare == nil && n.Counts.Recovered+n.Counts.Added+n.Counts.Bound == 0 {
+			n.Bare = out[i].Bare // nothing that came could have changed it
+		}
 		n.Counts = out[i].Counts.Plus(n.Counts)
 		n.Changes = slices.Concat(out[i].Changes, n.Changes)
 		out[i] = n
@@ -285,6 +375,7 @@ func (a Alert) cut(pools, changes int) Alert {
 	}
 	a.Blind, a.MoreBlind = first(a.Blind, a.MoreBlind)
 	a.Sighted, a.MoreSighted = first(a.Sighted, a.MoreSighted)
+	a.CLBs, a.MoreCLBs = first(a.CLBs, a.MoreCLBs)
 	if a.Baseline != nil && len(a.Baseline.Pools) > 1 {
 		b := *a.Baseline
 		slices.SortStableFunc(b.Pools, worse)
@@ -304,17 +395,22 @@ func first[T any](s []T, more int) ([]T, int) {
 // lostPercent is how much of its weight the news cost the load balancer; 0 if it cost nothing.
 func (p PoolNews) lostPercent() int {
 	lost, all := p.Lost()
-	if all == 0 || p.Counts.LeftRunning+p.Counts.Removed == 0 {
+	if all == 0 || p.Counts.Bad() == 0 {
 		return 0
 	}
 	return lost * 100 / all
 }
 
-// worse orders load balancers by how bad their news is: lost the last running backend, then by the share of weight lost,
-// then left running, then removed, then not running at all, then size.
+// worse orders load balancers by how bad their news is: lost the last running backend, or that of a listener, then by
+// the share of weight lost, then left running, then unhealthy, then removed, then not running at all, then size.
 func worse(a, b PoolNews) int {
 	dead := func(p PoolNews) int {
-		if p.Running == 0 && p.Counts.LeftRunning+p.Counts.Removed > 0 {
+		switch {
+		case p.Counts.Bad() == 0:
+			return 0
+		case p.Running == 0:
+			return 2
+		case p.Bare != nil:
 			return 1
 		}
 		return 0
@@ -323,7 +419,9 @@ func worse(a, b PoolNews) int {
 		cmp.Compare(dead(b), dead(a)),
 		cmp.Compare(b.lostPercent(), a.lostPercent()),
 		cmp.Compare(b.Counts.LeftRunning, a.Counts.LeftRunning),
+		cmp.Compare(b.Counts.Unhealthy, a.Counts.Unhealthy),
 		cmp.Compare(b.Counts.Removed, a.Counts.Removed),
+		cmp.Compare(b.Counts.Unbound, a.Counts.Unbound),
 		cmp.Compare(b.Total-b.Running, a.Total-a.Running),
 		cmp.Compare(b.Counts.Total(), a.Counts.Total()),
 		cmp.Compare(a.CLB.Key(), b.CLB.Key()),

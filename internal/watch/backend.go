@@ -12,13 +12,26 @@ type CLB struct {
 	Region string `json:"region"`          // such as "ap-guangzhou"
 	ID     string `json:"id"`              // such as "lb-byhpduqt"
 	Label  string `json:"label,omitempty"` // what people call it; "" if the settings give none
+	Title  string `json:"name,omitempty"`  // its name in the cloud, where it was discovered; untrusted text
 }
 
 // Key identifies a load balancer in the stored state: "region/id". The label is not part of it.
 func (c CLB) Key() string { return c.Region + "/" + c.ID }
 
-// Name is what people call the load balancer: its label, or its id if it has none.
-func (c CLB) Name() string { return cmp.Or(c.Label, c.ID) }
+// Name is what people call the load balancer: its label, else its name in the cloud, else its id.
+func (c CLB) Name() string { return cmp.Or(c.Label, c.Title, c.ID) }
+
+// CLBKind is the kind of a load balancer. It may change: a classic one can be upgraded, and keeps its id.
+type CLBKind string
+
+// Kinds of load balancers. The zero value is classic, as in state from before there were others.
+const (
+	Classic     CLBKind = ""            // backends are bound to the load balancer as a whole
+	Application CLBKind = "application" // backends are bound to listeners and their rules
+)
+
+// String is the kind in a word.
+func (k CLBKind) String() string { return cmp.Or(string(k), "classic") }
 
 // Status is the number the cloud gives an instance (instanceStatus of API 2.0,
 // https://cloud.tencent.com/document/api/214/1259). Numbers without a published meaning are legal.
@@ -27,11 +40,15 @@ type Status int
 // Running is the one status in which a backend serves traffic.
 const Running Status = 2
 
+// Rescue is the status of an instance in CVM's rescue mode, for which API 2.0 has no number.
+const Rescue Status = 101
+
 // statusWords are the published meanings; 15 to 18 and 20 have none.
 var statusWords = map[Status]string{
 	1: "failed", 2: "running", 3: "creating", 4: "shut down", 5: "returned", 6: "being returned", 7: "restarting",
 	8: "starting", 9: "shutting down", 10: "resetting password", 11: "formatting", 12: "creating image",
 	13: "setting bandwidth", 14: "reinstalling", 19: "upgrading", 21: "hot migrating",
+	Rescue: "in rescue mode",
 }
 
 // String is the status in words with its number, such as "shut down (4)"; "unknown (99)" where no meaning is published.
@@ -43,21 +60,73 @@ func (s Status) String() string {
 	return fmt.Sprintf("%s (%d)", word, int(s))
 }
 
-// Backend is one instance bound to a load balancer, as a verified reading or the snapshot has it.
+// Backend is one instance bound to a load balancer, as a verified reading or the snapshot has it. Of an application load
+// balancer it has all its bindings in it.
 type Backend struct {
-	ID     string   `json:"id"`               // unInstanceId, such as "ins-9o9ex9s0"; unique in its load balancer
+	ID     string   `json:"id"`               // such as "ins-9o9ex9s0"; unique in its load balancer
+	Type   string   `json:"type,omitempty"`   // what is no instance: "ENI", "CCN"; it has no status of its own and runs while it is bound
 	Name   string   `json:"name,omitempty"`   // untrusted text, as the cloud gives it
 	Status Status   `json:"status"`           // see Status
-	Weight int      `json:"weight"`           // 0 to 100; 0 is drained: no traffic
+	Weight int      `json:"weight"`           // 0 to 100, or the sum of those of its bindings; 0 is drained: no traffic
 	LanIP  string   `json:"lanIp,omitempty"`  // untrusted text
 	WanIPs []string `json:"wanIps,omitempty"` // sorted; absent, null and empty are the same
 	Out    *Out     `json:"out,omitempty"`    // since when it is not running; nil while it runs, and in a Reading
+
+	Bindings []Binding `json:"bindings,omitempty"` // sorted; none on a classic load balancer, where it serves every listener
+
+	// Health is not always read. What a backend that does not run fails is not kept: it fails everything.
+	Checked int      `json:"checked,omitempty"` // how many of its ports are checked; 0 if health is not read
+	Failing []string `json:"failing,omitempty"` // which of them fail, such as "TCP:80 → 8080", sorted; untrusted text
+	Unclear []string `json:"unclear,omitempty"` // in a Reading only: not decided yet, so as they were
+	Ill     *Out     `json:"ill,omitempty"`     // since when it fails; nil while it does not, and in a Reading
+}
+
+// Binding is one way in which traffic reaches a backend of an application load balancer.
+type Binding struct {
+	Listener string `json:"on"`             // protocol and port, such as "HTTPS:443"
+	Rule     string `json:"rule,omitempty"` // domain and path of an HTTP or HTTPS listener; untrusted text
+	Port     int    `json:"port"`           // the backend's
+	Weight   int    `json:"weight"`         // 0 to 100
+}
+
+// String is the binding as people see it, such as "HTTPS:443 example.com/api → 8080".
+func (b Binding) String() string {
+	if b.Rule == "" {
+		return fmt.Sprintf("%s → %d", b.Listener, b.Port)
+	}
+	return fmt.Sprintf("%s %s → %d", b.Listener, b.Rule, b.Port)
+}
+
+// SortBindings puts bindings into the one order used everywhere.
+func SortBindings(bs []Binding) {
+	slices.SortFunc(bs, func(a, b Binding) int {
+		return cmp.Or(cmp.Compare(a.Listener, b.Listener), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Port, b.Port))
+	})
 }
 
 // Running reports whether the backend is in the running status.
 func (b Backend) Running() bool { return b.Status == Running }
 
-// Out says since when a backend is not running.
+// Serving is the weight with which the backend takes traffic: none unless it runs, and none of what fails its check.
+func (b Backend) Serving() int {
+	switch {
+	case !b.Running():
+		return 0
+	case len(b.Failing) == 0:
+		return b.Weight
+	case len(b.Bindings) == 0: // classic: one weight for all listeners
+		return b.Weight * max(b.Checked-len(b.Failing), 0) / max(b.Checked, 1)
+	}
+	sum := 0
+	for _, on := range b.Bindings {
+		if _, fails := slices.BinarySearch(b.Failing, on.String()); !fails {
+			sum += on.Weight
+		}
+	}
+	return sum
+}
+
+// Out says since when a backend is not running, or fails its checks.
 type Out struct {
 	Since   time.Time `json:"since"`             // when it was first read so
 	AtLeast bool      `json:"atLeast,omitempty"` // it was so when first seen: it may be out for longer

@@ -2,6 +2,7 @@ package watch
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -22,17 +23,23 @@ type delta struct {
 	found        map[string]int   // of which load balancer, by key
 	blind        map[string]Blind // load balancers that cannot be read
 	blindChanged bool
+	clbs         []CLB                // those that were read, or tried
+	listed       map[string]time.Time // when each Scope was listed last
+	listedNow    bool                 // one was by this sweep
+	untold       []string             // see Head.Untold
 }
 
 // empty reports whether the head need not change because of it.
-func (d *delta) empty() bool { return d.alert.Empty() && d.snapshot == nil && !d.blindChanged }
+func (d *delta) empty() bool {
+	return d.alert.Empty() && d.snapshot == nil && !d.blindChanged && !d.listedNow
+}
 
 // apply takes all but the snapshot over into a head.
 func (d *delta) apply(h *Head) {
 	if d.stale {
 		return
 	}
-	h.Blind = d.blind
+	h.Blind, h.Listed, h.Untold = d.blind, d.listed, d.untold
 	if !d.at.IsZero() {
 		h.ObservedAt = d.at
 	}
@@ -55,11 +62,14 @@ func (w *Watcher) diff(ctx context.Context, b base, seen *sweep) (*delta, error)
 	if b.head != nil && !b.head.ObservedAt.Before(seen.at) && b.head.ObservedAt.Sub(w.Now()) < clockSlack {
 		return &delta{stale: true}, nil
 	}
-	d := &delta{alert: Alert{From: seen.at, To: seen.at}, found: make(map[string]int)}
+	d := &delta{alert: Alert{From: seen.at, To: seen.at}, found: make(map[string]int), clbs: seen.clbs, listed: seen.listed}
+	for _, at := range seen.listed {
+		d.listedNow = d.listedNow || at.Equal(seen.at)
+	}
 	if slices.ContainsFunc(seen.seen, func(o observation) bool { return o.err == nil }) {
 		d.at = seen.at
 	}
-	if !seen.quiet(b.known.CLBs) {
+	if !seen.quiet(b.known.CLBs) || len(b.untold()) > 0 {
 		if err := w.compare(ctx, b, seen, d); err != nil {
 			d.close()
 			return nil, fmt.Errorf("diff: %w", err)
@@ -84,13 +94,24 @@ func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) er
 		return err
 	}
 	same, remember := len(idx.CLBs) == len(b.known.CLBs), false
-	for i, clb := range w.CLBs {
+	gone := slices.Clone(seen.gone)
+	slices.SortFunc(gone, func(a, b CLBNews) int { return cmp.Compare(a.CLB.Key(), b.CLB.Key()) })
+	for i, clb := range seen.clbs {
+		if gone, err = w.bury(old, gone, clb.Key(), d); err != nil {
+			return err
+		}
 		line, err := old.seek(clb.Key())
 		if err != nil {
 			return err
 		}
 		next := line // nil if it was never read
-		if o := seen.seen[i]; o.changed && !o.doubtful(b.known.CLBs[clb.Key()]) {
+		_, untold := slices.BinarySearch(b.untold(), clb.Key())
+		o := seen.seen[i]
+		unclear := o.err != nil || o.healthErr != nil || o.doubtful(b.known.CLBs[clb.Key()])
+		if untold && unclear {
+			d.untold = append(d.untold, clb.Key())
+		}
+		if o.changed && !o.doubtful(b.known.CLBs[clb.Key()]) || untold && !unclear && line != nil {
 			if next, err = w.follow(b, seen, i, line, d); err != nil {
 				return err
 			}
@@ -103,6 +124,9 @@ func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) er
 			return err
 		}
 	}
+	if _, err := w.bury(old, gone, "", d); err != nil {
+		return err
+	}
 	if err := old.drain(); err != nil {
 		return err
 	}
@@ -114,10 +138,39 @@ func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) er
 	return nil
 }
 
-// follow returns the record that follows line, nil at first sight, by a changed reading, and notes what is news about it.
+// bury tells what became of the load balancers that are gone, of those whose key is before next, or of all if that is "".
+// It returns the others.
+func (w *Watcher) bury(old *snapshotReader, gone []CLBNews, next string, d *delta) ([]CLBNews, error) {
+	for len(gone) > 0 && (next == "" || gone[0].CLB.Key() < next) {
+		news := gone[0]
+		line, err := old.seek(news.CLB.Key())
+		if err != nil {
+			return nil, err
+		}
+		if line != nil {
+			before, err := decodeRecord(line)
+			if err != nil {
+				return nil, err
+			}
+			was := capacity(before)
+			news.Before = &was
+		}
+		d.alert.CLBs, gone = append(d.alert.CLBs, news), gone[1:]
+	}
+	return gone, nil
+}
+
+// follow returns the record that follows line, nil at first sight, by a reading, and notes what is news about it.
 func (w *Watcher) follow(b base, seen *sweep, i int, line []byte, d *delta) ([]byte, error) {
-	clb := w.CLBs[i]
-	now, err := seen.reading(seen.seen[i])
+	clb, o, known := seen.clbs[i], seen.seen[i], b.known.CLBs[seen.clbs[i].Key()]
+	var now []Backend
+	var err error
+	if o.changed {
+		now, err = seen.reading(o)
+	} else { // it is as it was, and what was not told then is now
+		o.kind = known.Kind
+		now, err = decodeRecord(line)
+	}
 	if err != nil {
 		return nil, err
 	}
@@ -131,7 +184,27 @@ func (w *Watcher) follow(b base, seen *sweep, i int, line []byte, d *delta) ([]b
 		return nil, err
 	}
 	was := capacity(before)
+	switch {
+	case o.healthErr != nil:
+		keepHealth(before, now, true)
+	case !o.health:
+		withoutHealth(before)
+	case !known.Health:
+		assumeHealth(before, now, seen.at)
+	default:
+		keepHealth(before, now, false)
+	}
+	news.Capacity, news.Bare = capacity(now), bare(before, now)
 	now, news.Changes = Diff(before, now, seen.at, w.lastGood(b, clb, seen.at))
+	if o.kind != known.Kind {
+		// What is bound may differ in form now: that is the migration, and no removal. What stopped running did so all the same.
+		news.Changes = slices.DeleteFunc(news.Changes, func(c Change) bool { return c.Kind == Added || c.Kind == Removed })
+		is := news.Capacity
+		d.alert.CLBs = append(d.alert.CLBs, CLBNews{CLB: clb, Fate: Migrated, At: seen.at, Is: o.kind, Before: &was, Now: &is})
+	}
+	if o.healthErr == nil && slices.ContainsFunc(now, func(b Backend) bool { return b.Running() && len(b.Failing) > 0 && b.Ill == nil }) {
+		d.untold = append(d.untold, clb.Key())
+	}
 	news.Before, news.Out = &was, incident(now)
 	if news.Counts = count(news.Changes); news.Counts.Total() > 0 {
 		d.changes += news.Counts.Total()
@@ -144,13 +217,18 @@ func (w *Watcher) follow(b base, seen *sweep, i int, line []byte, d *delta) ([]b
 // index is the first line of the snapshot that follows: what was read, and what was known of the rest.
 func (w *Watcher) index(known map[string]entry, seen *sweep) index {
 	idx := index{Schema: snapshotSchema, CLBs: make(map[string]entry, len(w.CLBs))}
-	for i, clb := range w.CLBs {
-		e, ok := known[clb.Key()]
+	for i, clb := range seen.clbs {
+		key := clb.Key()
+		e := known[key]
 		if o := seen.seen[i]; o.changed && !o.doubtful(e) {
-			e, ok = entry{o.digest, o.backends}, true
+			e = entry{Digest: o.digest, Backends: o.backends, Kind: o.kind, Health: o.health || o.healthErr != nil && e.Health}
 		}
-		if ok {
-			idx.CLBs[clb.Key()] = e
+		e.In, e.Name = seen.scope[key], ""
+		if e.In != "" {
+			e.Name = clb.Title
+		}
+		if e != (entry{}) { // what was discovered is remembered before it is read
+			idx.CLBs[key] = e
 		}
 	}
 	return idx
@@ -175,34 +253,56 @@ func (w *Watcher) blind(b base, seen *sweep, d *delta) {
 		old = b.head.Blind
 	}
 	d.blind = make(map[string]Blind)
-	for i, clb := range w.CLBs {
-		was, blind := old[clb.Key()]
-		o := seen.seen[i]
+	lastIf := func(known bool) (last time.Time) {
+		if known {
+			last = b.head.ObservedAt
+		}
+		return last
+	}
+	for i, clb := range seen.clbs {
+		o, known := seen.seen[i], b.known.CLBs[clb.Key()]
+		w.blindTo(old, Blind{CLB: clb, LastGood: lastIf(known.known())}, o.err, seen.at, d)
 		if o.err == nil {
-			if blind && was.Told {
-				d.alert.Sighted = append(d.alert.Sighted,
-					Sighted{CLB: clb, LastGood: was.LastGood, Since: was.Since, At: seen.at, Changes: d.found[clb.Key()]})
-			}
-			continue
+			w.blindTo(old, Blind{CLB: clb, What: OfHealth, LastGood: lastIf(known.Health)}, o.healthErr, seen.at, d)
+		} else if was, ok := old[blindKey(clb, OfHealth)]; ok {
+			d.blind[was.key()] = was // nobody knows
 		}
-		if !blind {
-			was = Blind{Since: seen.at}
-			if _, ok := b.known.CLBs[clb.Key()]; ok {
-				was.LastGood = b.head.ObservedAt
-			}
+	}
+	if w.Shard.first() { // each shard lists every region: one tells
+		for _, s := range w.Discover {
+			w.blindTo(old, Blind{CLB: CLB{Region: s.Region, ID: s.String()}, What: OfRegion, LastGood: seen.listed[s.String()]},
+				seen.unlisted[s.String()], seen.at, d)
 		}
-		was.CLB = clb
-		if !was.Told {
-			was.Ticks++
-			was.Why, was.Do = explain(o.err)
-			if was.Ticks >= w.BlindAfter {
-				was.Told = true
-				d.alert.Blind = append(d.alert.Blind, was)
-			}
-		}
-		d.blind[clb.Key()] = was
 	}
 	d.blindChanged = !maps.Equal(old, d.blind)
+}
+
+// blindTo carries one count on: of what could not be read because of err or, if that is nil, was read.
+func (w *Watcher) blindTo(old map[string]Blind, what Blind, err error, at time.Time, d *delta) {
+	was, blind := old[what.key()]
+	if err == nil {
+		if blind && was.Told {
+			s := Sighted{CLB: what.CLB, What: what.What, LastGood: was.LastGood, Since: was.Since, At: at}
+			if s.What == OfBackends {
+				s.Changes = d.found[s.CLB.Key()]
+			}
+			d.alert.Sighted = append(d.alert.Sighted, s)
+		}
+		return
+	}
+	if !blind {
+		was = Blind{Since: at, LastGood: what.LastGood}
+	}
+	was.CLB, was.What = what.CLB, what.What
+	if !was.Told {
+		was.Ticks++
+		was.Why, was.Do = explain(err)
+		if was.Ticks >= w.BlindAfter {
+			was.Told = true
+			d.alert.Blind = append(d.alert.Blind, was)
+		}
+	}
+	d.blind[was.key()] = was
 }
 
 // explain returns an error's text, cut, and what can be done about it.

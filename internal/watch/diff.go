@@ -6,61 +6,150 @@ import (
 	"time"
 )
 
-// Diff reports what it takes to get from old to now, two pools sorted by ID: ordered left running, removed, added,
-// recovered, and by ID in each. at is when the reading now began; after is when old was last seen, if that is long ago.
-// next is now with each backend's Out carried on from old.
+// Diff reports what it takes to get from old to now, two pools sorted by ID: the worst first (rank), and by ID in each
+// kind. at is when the reading now began; after is when old was last seen, if that is long ago. next is now with each
+// backend's Out and Ill carried on from old.
 func Diff(old, now []Backend, at, after time.Time) (next []Backend, changes []Change) {
 	next = slices.Clone(now)
+	tell := func(k Kind, b Backend, p *Part) *Change {
+		// What a change is about is in its Part: a backend may have thousands of bindings.
+		b.Bindings, b.Failing, b.Checked, b.Ill = nil, nil, 0, nil
+		changes = append(changes, Change{Kind: k, Backend: b, Part: p, At: at, After: after})
+		return &changes[len(changes)-1]
+	}
 	i := 0
 	for j := range next {
 		b := &next[j]
 		for i < len(old) && old[i].ID < b.ID {
-			changes = append(changes, Change{Kind: Removed, Backend: old[i], At: at, After: after})
+			tell(Removed, old[i], partOf(old[i].Bindings, old[i].Bindings))
 			i++
 		}
+		b.Unclear = nil
 		if !b.Running() {
-			b.Out = &Out{Since: at}
+			b.Out, b.Failing = &Out{Since: at}, nil
 		}
 		if i == len(old) || old[i].ID != b.ID {
-			changes = append(changes, Change{Kind: Added, Backend: *b, At: at, After: after})
-			continue
+			tell(Added, *b, partOf(b.Bindings, b.Bindings))
+			continue // if it fails its checks too, that is told if it still does next time: it needs a moment to pass them
 		}
 		was := old[i]
 		i++
+		if len(was.Bindings) > 0 && len(b.Bindings) > 0 { // else the kind of the load balancer changed
+			if gone := without(was.Bindings, b.Bindings); len(gone) > 0 {
+				tell(Unbound, *b, partOf(gone, was.Bindings))
+			}
+			if came := without(b.Bindings, was.Bindings); len(came) > 0 {
+				tell(Bound, *b, partOf(came, b.Bindings))
+			}
+		}
 		switch {
 		case was.Running() && !b.Running():
-			changes = append(changes, Change{Kind: LeftRunning, Backend: *b, Was: was.Status, At: at, After: after})
+			tell(LeftRunning, *b, nil).Was = was.Status
 		case !was.Running() && b.Running():
-			changes = append(changes, Change{Kind: Recovered, Backend: *b, Was: was.Status, At: at, After: after, Out: was.Out})
+			c := tell(Recovered, *b, nil)
+			c.Was, c.Out = was.Status, was.Out
 		case !b.Running() && was.Out != nil:
 			b.Out = was.Out // another status of the same incident
+		case b.Running():
+			diffHealth(was, b, at, tell)
 		}
 	}
 	for ; i < len(old); i++ {
-		changes = append(changes, Change{Kind: Removed, Backend: old[i], At: at, After: after})
+		tell(Removed, old[i], partOf(old[i].Bindings, old[i].Bindings))
 	}
 	slices.SortStableFunc(changes, func(a, b Change) int { return cmp.Compare(rank[a.Kind], rank[b.Kind]) })
 	return next, changes
 }
 
+// diffHealth tells what changed about the health of a backend that runs and ran.
+func diffHealth(was Backend, b *Backend, at time.Time, tell func(Kind, Backend, *Part) *Change) {
+	b.Ill = was.Ill
+	news := b.Failing
+	if was.Ill != nil {
+		news = slices.DeleteFunc(slices.Clone(b.Failing), func(s string) bool { return slices.Contains(was.Failing, s) })
+	}
+	switch {
+	case len(news) > 0:
+		if b.Ill == nil {
+			b.Ill = &Out{Since: at}
+		}
+		tell(Unhealthy, *b, checksOf(news, b.Checked))
+	case len(b.Failing) == 0 && was.Ill != nil:
+		b.Ill = nil
+		tell(Healthy, *b, nil).Out = was.Ill
+	}
+}
+
 // rank orders changes by how much they matter.
-var rank = map[Kind]int{LeftRunning: 0, Removed: 1, Added: 2, Recovered: 3}
+var rank = map[Kind]int{LeftRunning: 0, Unhealthy: 1, Removed: 2, Unbound: 3, Added: 4, Bound: 5, Recovered: 6, Healthy: 7}
 
 // baseline is the first reading of a load balancer: nothing in it is news, and what is out was out before.
 func baseline(now []Backend, at time.Time) []Backend {
 	next := slices.Clone(now)
 	for i := range next {
-		if !next[i].Running() {
-			next[i].Out = &Out{Since: at, AtLeast: true}
+		b := &next[i]
+		b.Unclear = nil
+		if !b.Running() {
+			b.Out, b.Failing = &Out{Since: at, AtLeast: true}, nil
 		}
 	}
+	baselineHealth(next, at)
 	return next
+}
+
+// baselineHealth takes the first health there is of a load balancer's backends as it is: what fails failed before.
+func baselineHealth(bs []Backend, at time.Time) {
+	for i := range bs {
+		if len(bs[i].Failing) > 0 && bs[i].Running() {
+			bs[i].Ill = &Out{Since: at, AtLeast: true}
+		}
+	}
+}
+
+// keepHealth gives backends, both sorted by ID, the health they had where a reading could not tell it: of all of them, or
+// of checks that are not decided.
+func keepHealth(old, now []Backend, all bool) {
+	for i := range now {
+		b := &now[i]
+		at, ok := slices.BinarySearchFunc(old, b.ID, func(o Backend, id string) int { return cmp.Compare(o.ID, id) })
+		if !ok {
+			continue
+		}
+		if all {
+			b.Checked, b.Failing = old[at].Checked, old[at].Failing
+			continue
+		}
+		for _, s := range b.Unclear {
+			if slices.Contains(old[at].Failing, s) {
+				b.Failing = append(b.Failing, s)
+			}
+		}
+		slices.Sort(b.Failing)
+	}
+}
+
+// assumeHealth gives backends, both sorted by ID, the first health that was ever read, as if they had had it before.
+func assumeHealth(old, now []Backend, at time.Time) {
+	for i := range old {
+		j, ok := slices.BinarySearchFunc(now, old[i].ID, func(n Backend, id string) int { return cmp.Compare(n.ID, id) })
+		if ok && old[i].Running() && now[j].Running() {
+			old[i].Checked, old[i].Failing = now[j].Checked, now[j].Failing
+		}
+	}
+	baselineHealth(old, at)
+}
+
+// withoutHealth forgets health: it is not read any more.
+func withoutHealth(bs []Backend) {
+	for i := range bs {
+		bs[i].Checked, bs[i].Failing, bs[i].Ill = 0, nil, nil
+	}
 }
 
 // incident counts the backends that are out of service and were not at first sight.
 func incident(bs []Backend) (n int) {
 	for _, b := range bs {
-		if b.Out != nil && !b.Out.AtLeast {
+		if b.Out != nil && !b.Out.AtLeast || b.Ill != nil && !b.Ill.AtLeast {
 			n++
 		}
 	}

@@ -10,10 +10,10 @@ import (
 	"time"
 )
 
-// Numbers of the stored forms. Others are refused, not guessed at. Heads of schema 1 had neither threads nor a log; all
-// that they have means the same.
+// Numbers of the stored forms. Others are refused, not guessed at. Heads of schema 1 had neither threads nor a log, those
+// of schema 2 neither lists nor shards; all that they have means the same.
 const (
-	schema         = 2
+	schema         = 3
 	oldestSchema   = 1
 	snapshotSchema = 1
 )
@@ -33,6 +33,10 @@ type Head struct {
 	Threads     Threads          `json:"threads,omitempty"`  // messages that tell of open incidents
 	Log         []Past           `json:"log,omitempty"`      // the last changes, oldest first; at most maxLog
 	LogFrom     time.Time        `json:"logFrom,omitzero"`   // the log has every change since
+
+	Listed map[string]time.Time `json:"listed,omitempty"` // when each Scope was listed last
+	Untold []string             `json:"untold,omitempty"` // load balancers with backends that fail checks since they came or ran again: told if they still do next time; by key, sorted
+	Moved  int                  `json:"moved,omitempty"`  // the state went over to so many shards: this head is its last word; 0 if not
 }
 
 // Blob names an immutable snapshot by its content.

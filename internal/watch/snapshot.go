@@ -25,9 +25,16 @@ type index struct {
 
 // entry is what a tick must know of a load balancer before it reads it.
 type entry struct {
-	Digest   Digest `json:"digest"`
-	Backends int    `json:"backends"`
+	Digest   Digest  `json:"digest"` // "" if it was never read
+	Backends int     `json:"backends"`
+	Kind     CLBKind `json:"kind,omitempty"`
+	Health   bool    `json:"health,omitempty"` // the backends' health was read at least once
+	In       string  `json:"in,omitempty"`     // the Scope that discovered it; "" if the settings name it
+	Name     string  `json:"name,omitempty"`   // of what was discovered; untrusted text
 }
+
+// known reports whether there is a record of it.
+func (e entry) known() bool { return e.Digest != "" }
 
 // record is every other line of a snapshot.
 type record struct {

@@ -3,22 +3,27 @@ package watch
 import (
 	"context"
 	"fmt"
+	"slices"
 	"time"
 )
 
 // Survey is how everything stands now, and what the state knows of how it came to that.
 type Survey struct {
-	Standings []Standing // in the order of Watcher.CLBs
+	Standings []Standing // by key, then the regions that could not be searched
 	Log       []Past     // the last changes that ticks found, oldest first
 	LogFrom   time.Time  // the log has every change since; zero if there is no state
 }
 
-// Standing is how one load balancer stands now.
+// Standing is how one load balancer stands now. Where a region could not be searched for load balancers, it is a Standing
+// too: CLB.ID is then what CLB_DISCOVER says of it, such as "ap-guangzhou/prod-*", and Err says why.
 type Standing struct {
-	CLB CLB
+	CLB  CLB
+	Kind CLBKind
 	Capacity
 	NotRunning []Backend // by ID, with Out where the state knows it
+	Ill        []Backend // running, and failing health checks; by ID, with Ill where the state knows it
 	Backends   []Backend // the first of all, by ID, without Out; at most maxListed of one, and none where there are many load balancers
+	HealthErr  error     // why the health of its backends could not be read, where it should have been
 	Err        error     // why it could not be read; all else is zero then
 }
 
@@ -31,14 +36,22 @@ const (
 // Survey reads every load balancer and says how it stands. It changes no state. Of the state it needs only what was
 // before: if that cannot be had, the standings come without it, and the error says why.
 func (w *Watcher) Survey(ctx context.Context) (Survey, error) {
-	all := make([]int, len(w.CLBs))
-	for i := range all {
-		all[i] = i
-	}
-	out := make([]Standing, len(w.CLBs))
 	t := w.schedule(ctx)
 	readCtx, cancel := context.WithDeadline(ctx, t.readUntil) // or no time is left to tell
 	defer cancel()
+	var known base
+	if len(w.Discover) > 0 {
+		known, _ = w.load(readCtx) // for regions that cannot be listed now; recall says what is wrong with the state
+	}
+	r := w.find(readCtx, known, w.Now(), 0)
+	all := make([]int, len(r.clbs))
+	for i := range all {
+		all[i] = i
+	}
+	out := make([]Standing, len(r.clbs))
+	for i, c := range r.clbs {
+		out[i].CLB = c
+	}
 	w.stand(readCtx, all, out)
 	var empty []int
 	for i, s := range out {
@@ -50,72 +63,108 @@ func (w *Watcher) Survey(ctx context.Context) (Survey, error) {
 	if len(empty) > 0 {
 		if err := w.Sleep(readCtx, confirmAfter); err != nil {
 			for _, i := range empty {
-				out[i] = Standing{CLB: w.CLBs[i], Err: unconfirmed(err)}
+				out[i] = Standing{CLB: r.clbs[i], Err: unconfirmed(err)}
 			}
 		} else {
 			w.stand(readCtx, empty, out)
 		}
 	}
+	found := Survey{Standings: out}
 	recallCtx, cancel2 := context.WithDeadline(ctx, t.readUntil.Add(t.sendUntil.Sub(t.readUntil)/2))
 	defer cancel2()
-	found := Survey{Standings: out}
 	err := w.recall(recallCtx, &found)
+	for _, s := range w.Discover {
+		if err := r.unlisted[s.String()]; err != nil {
+			found.Standings = append(found.Standings, Standing{CLB: CLB{Region: s.Region, ID: s.String()}, Err: err})
+		}
+	}
 	return found, err
 }
 
 // stand reads some load balancers.
 func (w *Watcher) stand(ctx context.Context, which []int, out []Standing) {
 	each(which, func(i int) {
-		out[i] = Standing{CLB: w.CLBs[i]}
-		r, err := w.Source.Read(ctx, w.CLBs[i], "")
+		out[i] = Standing{CLB: out[i].CLB}
+		r, err := w.Source.Read(ctx, out[i].CLB, "")
 		if err != nil {
 			out[i].Err = err
 			return
 		}
-		out[i].Capacity = capacity(r.Backends)
-		if len(w.CLBs) <= maxListedCLBs {
-			out[i].Backends = r.Backends[:min(len(r.Backends), maxListed)]
-		}
-		for _, b := range r.Backends {
-			if !b.Running() {
-				out[i].NotRunning = append(out[i].NotRunning, b)
+		out[i].Kind, out[i].HealthErr = r.Kind, r.HealthErr
+		for j := range r.Backends {
+			switch b := &r.Backends[j]; {
+			case !b.Running():
+				b.Failing = nil // it fails everything
+				out[i].NotRunning = append(out[i].NotRunning, *b)
+			case len(b.Failing) > 0:
+				out[i].Ill = append(out[i].Ill, *b)
 			}
+		}
+		out[i].Capacity = capacity(r.Backends)
+		if len(out) <= maxListedCLBs {
+			out[i].Backends = r.Backends[:min(len(r.Backends), maxListed)]
 		}
 	})
 }
 
-// recall adds what the state knows: since when backends are out, and the last changes.
+// recall adds what the state knows: since when backends are out, and the last changes. Where it is divided into shards,
+// all of them are asked.
 func (w *Watcher) recall(ctx context.Context, found *Survey) error {
 	head, err := w.Store.Load(ctx)
 	if err != nil {
 		return fmt.Errorf("load state: %w", err)
 	}
-	old, _, err := w.snapshot(ctx, head)
+	f := former{of: 1, heads: []*Head{head}, stores: []Store{w.Store}}
+	if head != nil && head.Moved != 0 && w.Stores != nil {
+		if f, err = w.trace(ctx, head.Moved, nowhere); err != nil {
+			return fmt.Errorf("load state: %w", err)
+		}
+	}
+	for i := range f.heads {
+		if err := w.recallShard(ctx, Shard{i + 1, f.of}, f.heads[i], f.stores[i], found); err != nil {
+			return err
+		}
+	}
+	slices.SortStableFunc(found.Log, func(a, b Past) int { return a.At.Compare(b.At) })
+	return nil
+}
+
+// recallShard adds what the state of one shard knows.
+func (w *Watcher) recallShard(ctx context.Context, shard Shard, head *Head, store Store, found *Survey) error {
+	part := &Watcher{Store: store}
+	old, _, err := part.snapshot(ctx, head)
 	if err != nil {
 		return fmt.Errorf("load state: %w", err)
 	}
 	defer old.close()
 	if head != nil {
-		found.Log, found.LogFrom = head.Log, head.LogFrom
+		found.Log, found.LogFrom = append(found.Log, head.Log...), later(found.LogFrom, head.LogFrom)
 	}
-	for _, s := range found.Standings {
+	for i := range found.Standings {
+		s := found.Standings[i]
+		if !shard.Owns(s.CLB.Key()) {
+			continue
+		}
 		line, err := old.seek(s.CLB.Key())
 		if err != nil {
 			return err
 		}
-		if line == nil || len(s.NotRunning) == 0 {
+		if line == nil || len(s.NotRunning)+len(s.Ill) == 0 {
 			continue
 		}
 		before, err := decodeRecord(line)
 		if err != nil {
 			return err
 		}
-		since := make(map[string]*Out, len(before))
+		was := make(map[string]Backend, len(before))
 		for _, b := range before {
-			since[b.ID] = b.Out
+			was[b.ID] = b
 		}
 		for i := range s.NotRunning {
-			s.NotRunning[i].Out = since[s.NotRunning[i].ID]
+			s.NotRunning[i].Out = was[s.NotRunning[i].ID].Out
+		}
+		for i := range s.Ill {
+			s.Ill[i].Ill = was[s.Ill[i].ID].Ill
 		}
 	}
 	return nil

@@ -18,10 +18,11 @@ const (
 	confirmAfter = 2 * time.Second
 )
 
-// sweep is what one tick saw: one observation for each load balancer, in the order of Watcher.CLBs.
+// sweep is what one tick saw: which load balancers there are, and one observation for each.
 type sweep struct {
-	at   time.Time // before the first call
-	seen []observation
+	at time.Time // before the first call
+	roster
+	seen []observation // in the order of roster.clbs
 
 	mu    sync.Mutex
 	spool Spool // readings that changed; nil until there is one
@@ -30,12 +31,15 @@ type sweep struct {
 
 // observation is what one tick saw of one load balancer.
 type observation struct {
-	err      error  // why it could not be read; all else is zero then
-	digest   Digest // of the answer
-	backends int    // how many it has, if changed
-	changed  bool   // not the answer that the snapshot was made from: the reading is in the spool
-	remember bool   // its digest must be stored with this tick
-	off, len int64  // where
+	err       error   // why it could not be read; all else is zero then
+	healthErr error   // why its backends' health could not be
+	health    bool    // their health was read
+	kind      CLBKind // of the load balancer, if changed
+	digest    Digest  // of the answer
+	backends  int     // how many it has, if changed
+	changed   bool    // not the answer that the snapshot was made from: the reading is in the spool
+	remember  bool    // its digest must be stored with this tick
+	off, len  int64   // where
 
 	confirmed bool // it reads as empty, and did so twice
 }
@@ -47,19 +51,23 @@ func (o observation) doubtful(known entry) bool {
 
 // observe reads every load balancer. It does not fail: what could not be read is in the observations.
 // The order starts anywhere, so that a tick which runs out of time does not starve the same ones every time.
-func (w *Watcher) observe(ctx context.Context, known map[string]entry) *sweep {
-	s := &sweep{at: w.Now().UTC().Truncate(time.Millisecond), seen: make([]observation, len(w.CLBs))}
-	all := make([]int, len(w.CLBs))
+func (w *Watcher) observe(ctx context.Context, b base) *sweep {
+	known := b.known.CLBs
+	s := &sweep{at: w.Now().UTC().Truncate(time.Millisecond)}
+	s.roster = w.find(ctx, b, s.at, relist)
+	s.seen = make([]observation, len(s.clbs))
+	all := make([]int, len(s.clbs))
 	start := fnv.New32a()
 	_, _ = start.Write([]byte(w.Nonce())) // never fails
 	for i := range all {
 		all[i] = (i + int(start.Sum32())) % len(all)
 	}
-	each(all, func(i int) { s.seen[i] = w.read(ctx, s, i, known[w.CLBs[i].Key()].Digest) })
+	each(all, func(i int) { s.seen[i] = w.read(ctx, s, i, known[s.clbs[i].Key()].Digest) })
+	w.strike(ctx, s)
 
 	var emptied []int
 	for i, o := range s.seen {
-		if o.doubtful(known[w.CLBs[i].Key()]) {
+		if o.doubtful(known[s.clbs[i].Key()]) {
 			emptied = append(emptied, i)
 		}
 	}
@@ -106,14 +114,15 @@ func (w *Watcher) read(ctx context.Context, s *sweep, i int, known Digest) obser
 	if ctx.Err() != nil {
 		return observation{err: errNotReached}
 	}
-	r, err := w.Source.Read(ctx, w.CLBs[i], known)
+	r, err := w.Source.Read(ctx, s.clbs[i], known)
 	if err != nil {
 		return observation{err: err}
 	}
+	o := observation{digest: r.Digest, health: r.Health, healthErr: r.HealthErr}
 	if r.Unchanged {
-		return observation{digest: r.Digest}
+		return o
 	}
-	o := observation{digest: r.Digest, backends: len(r.Backends), changed: true, remember: r.Remember}
+	o.kind, o.backends, o.changed, o.remember = r.Kind, len(r.Backends), true, r.Remember
 	if o.off, o.len, err = w.keep(s, r.Backends); err != nil {
 		return observation{err: err}
 	}
@@ -159,15 +168,22 @@ func (s *sweep) reading(o observation) ([]Backend, error) {
 
 // quiet reports whether every load balancer was read and is as the snapshot has it.
 func (s *sweep) quiet(known map[string]entry) bool {
-	if len(s.seen) != len(known) {
+	if len(s.seen) != len(known) || len(s.gone) > 0 {
 		return false
 	}
-	for _, o := range s.seen {
-		if o.changed || o.err != nil {
+	for i, o := range s.seen {
+		if o.changed || o.err != nil || s.renamed(i, known) {
 			return false
 		}
 	}
 	return true
+}
+
+// renamed reports whether the snapshot has another name of a load balancer, or another Scope.
+func (s *sweep) renamed(i int, known map[string]entry) bool {
+	key := s.clbs[i].Key()
+	e := known[key]
+	return e.In != s.scope[key] || e.In != "" && e.Name != s.clbs[i].Title
 }
 
 func (s *sweep) close() error {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
+	"slices"
 	"time"
 )
 
@@ -28,10 +30,14 @@ const (
 	maxConflicts = 8
 )
 
-// Watcher watches load balancers. All fields must be set.
+// Watcher watches load balancers. All fields must be set, unless they say otherwise.
 type Watcher struct {
-	CLBs       []CLB // sorted by Key, each once
+	CLBs       []CLB   // sorted by Key, each once
+	Discover   []Scope // more load balancers to be found; each once
+	Shard      Shard   // which of them are this run's
 	Source     Source
+	Finder     Finder                     // nil if nothing is to be discovered
+	Stores     func(Shard) (Store, error) // the state of any shard, of however many: where it is left when their number changes; nil if there are no others
 	Store      Store
 	Notifier   Notifier
 	BlindAfter int // ticks without a reading before people are told; at least 1
@@ -44,7 +50,7 @@ type Watcher struct {
 
 // Summary is what one tick did.
 type Summary struct {
-	CLBs       int `json:"clbs"`       // configured load balancers
+	CLBs       int `json:"clbs"`       // load balancers watched
 	Read       int `json:"read"`       // of those, read whole and verified
 	Unreadable int `json:"unreadable"` // of those, not
 	Changes    int `json:"changes"`    // backend changes found
@@ -54,7 +60,7 @@ type Summary struct {
 	Head   int64 `json:"-"` // number of the head at the end
 	Unsent error `json:"-"` // why alerts are still owed, or were refused; the tick itself did its job
 	Stale  bool  `json:"-"` // a faster run saw the load balancers later than this one, whose readings were dropped
-	Unread error `json:"-"` // why load balancers could not be read, a line each, the first few
+	Unread error `json:"-"` // why load balancers, their health or the lists of them could not be read, a line each, the first few
 	Untidy error `json:"-"` // why old state was not deleted; it is tried again later
 }
 
@@ -62,13 +68,13 @@ type Summary struct {
 // goes on from the head. It is an error only if the job could not be done at all: no state, or nothing readable.
 func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	t := w.schedule(ctx)
-	base, err := w.load(ctx)
+	base, err := w.begin(ctx)
 	if err != nil {
 		return Summary{CLBs: len(w.CLBs)}, err
 	}
 
 	readCtx, cancel := context.WithDeadline(ctx, t.readUntil)
-	seen := w.observe(readCtx, base.known.CLBs)
+	seen := w.observe(readCtx, base)
 	cancel()
 	defer func() { _ = seen.close() }() // an unlinked temporary file: nothing is lost with it
 	sum := w.summary(seen)
@@ -101,7 +107,7 @@ func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 
 // nothingRead is an error if there was something to read and nothing could be.
 func (s Summary) nothingRead() error {
-	if s.Read > 0 || s.CLBs == 0 {
+	if s.Read > 0 || s.CLBs == 0 && s.Unread == nil {
 		return nil
 	}
 	return fmt.Errorf("no load balancer could be read: %w", s.Unread)
@@ -113,7 +119,7 @@ func (w *Watcher) Preview(ctx context.Context) (Alert, Summary, error) {
 	if err != nil {
 		return Alert{}, Summary{CLBs: len(w.CLBs)}, err
 	}
-	seen := w.observe(ctx, base.known.CLBs)
+	seen := w.observe(ctx, base)
 	defer func() { _ = seen.close() }() // an unlinked temporary file
 	sum := w.summary(seen)
 	d, err := w.diff(ctx, base, seen)
@@ -158,10 +164,43 @@ func (b base) number() int64 {
 	return b.head.N
 }
 
+func (b base) untold() []string {
+	if b.head == nil {
+		return nil
+	}
+	return b.head.Untold
+}
+
+// begin loads what a tick starts from. Where this shard has no state, or its state went over to another number of
+// shards, it is brought here first.
+func (w *Watcher) begin(ctx context.Context) (base, error) {
+	for range maxConflicts {
+		head, err := w.Store.Load(ctx)
+		if err != nil {
+			return base{}, fmt.Errorf("load state: %w", err)
+		}
+		if w.Stores == nil || (head != nil || w.Shard.Of <= 1) && (head == nil || head.Moved == 0) {
+			return w.open(ctx, head)
+		}
+		// Other shards may be at it too.
+		if err := w.takeOver(ctx, head); err != nil && !errors.Is(err, ErrConflict) {
+			return base{}, err
+		}
+	}
+	return base{}, fmt.Errorf("take over the state: %w, %d times in a row", ErrConflict, maxConflicts)
+}
+
 func (w *Watcher) load(ctx context.Context) (base, error) {
 	head, err := w.Store.Load(ctx)
 	if err != nil {
 		return base{}, fmt.Errorf("load state: %w", err)
+	}
+	return w.open(ctx, head)
+}
+
+func (w *Watcher) open(ctx context.Context, head *Head) (base, error) {
+	if head != nil && head.Moved != 0 {
+		return base{}, fmt.Errorf("load state: it went over to %d shards", head.Moved)
 	}
 	s, known, err := w.snapshot(ctx, head)
 	if err != nil {
@@ -198,7 +237,9 @@ func (w *Watcher) write(ctx context.Context, old *Head, d *delta, leaseUntil tim
 	now := w.Now().UTC().Truncate(time.Millisecond)
 	h = old.successor(w.Nonce(), now)
 	d.apply(h)
-	h.Threads = h.Threads.of(w.CLBs)
+	if !d.stale {
+		h.Threads = h.Threads.of(d.clbs)
+	}
 	send := len(h.Outbox) > 0 && !h.leased(now)
 	if old != nil && !send && d.empty() && !due(old, now) {
 		return old, nil, nil
@@ -282,14 +323,23 @@ func (w *Watcher) mark(ctx context.Context, h *Head, sent map[string]outcome) (*
 func (w *Watcher) summary(s *sweep) Summary {
 	sum := Summary{CLBs: len(s.seen)}
 	var unread []error
+	note := func(err error) {
+		if len(unread) < maxUnread {
+			unread = append(unread, err)
+		}
+	}
+	for _, scope := range slices.Sorted(maps.Keys(s.unlisted)) {
+		note(s.unlisted[scope])
+	}
 	for i, o := range s.seen {
-		if o.err == nil {
-			sum.Read++
+		if o.err != nil {
+			sum.Unreadable++
+			note(fmt.Errorf("cannot read %s: %w", s.clbs[i].Key(), o.err))
 			continue
 		}
-		sum.Unreadable++
-		if len(unread) < maxUnread {
-			unread = append(unread, fmt.Errorf("cannot read %s: %w", w.CLBs[i].Key(), o.err))
+		sum.Read++
+		if o.healthErr != nil {
+			note(fmt.Errorf("cannot read the health of %s: %w", s.clbs[i].Key(), o.healthErr))
 		}
 	}
 	sum.Unread = errors.Join(unread...)

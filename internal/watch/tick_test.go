@@ -55,14 +55,17 @@ func news(w *watchtest.World) string {
 		var words []string
 		for _, p := range a.Pools {
 			for _, c := range p.Changes {
-				words = append(words, fmt.Sprintf("%s %s", c.Backend.ID, c.Kind))
+				words = append(words, fmt.Sprintf("%s %s%s", c.Backend.ID, c.Kind, part(c.Part)))
 			}
 		}
+		for _, n := range a.CLBs {
+			words = append(words, fmt.Sprintf("%s %s", n.CLB.Name(), n.Fate))
+		}
 		for _, b := range a.Blind {
-			words = append(words, "blind "+b.CLB.ID)
+			words = append(words, strings.TrimSpace("blind "+b.CLB.ID+" "+b.What))
 		}
 		for _, s := range a.Sighted {
-			words = append(words, "sighted "+s.CLB.ID)
+			words = append(words, strings.TrimSpace("sighted "+s.CLB.ID+" "+s.What))
 		}
 		if a.Baseline != nil {
 			words = append(words, fmt.Sprintf("baseline %d/%d/%d", a.Baseline.CLBs, a.Baseline.Running, a.Baseline.Backends))
@@ -70,6 +73,18 @@ func news(w *watchtest.World) string {
 		messages = append(messages, strings.Join(words, ", "))
 	}
 	return strings.Join(messages, " | ")
+}
+
+// part is what a change is about, such as " 1/3 TCP:22".
+func part(p *watch.Part) string {
+	if p == nil {
+		return ""
+	}
+	rules := ""
+	if p.Rules {
+		rules = " rules"
+	}
+	return fmt.Sprintf(" %d/%d%s %s", p.N, p.Of, rules, strings.Join(p.Names, "+"))
 }
 
 func TestTick(t *testing.T) {

@@ -14,10 +14,13 @@ type Digest string
 
 // Reading is a whole and verified answer about one load balancer.
 type Reading struct {
-	Backends  []Backend // by ID, without Out; nil if Unchanged. Empty is an answer too: no backend is bound
+	Kind      CLBKind   // what the load balancer is
+	Backends  []Backend // by ID, without Out and Ill; nil if Unchanged. Empty is an answer too: no backend is bound
 	Digest    Digest    // of this answer
 	Unchanged bool      // the same bytes as the known digest
 	Remember  bool      // the Source learned something that the digest carries: it is to be stored with this tick
+	Health    bool      // the backends' health was read too
+	HealthErr error     // why it was not, where it should have been: then it is as it was
 }
 
 // Source reads load balancers.
@@ -55,6 +58,8 @@ var (
 	ErrConflict = errors.New("another run committed first")
 	// ErrRefused: this message will never be taken, in no form. It is dropped, loudly, so that later ones get through.
 	ErrRefused = errors.New("message refused for good")
+	// ErrNotFound: a Source says that there is no such load balancer.
+	ErrNotFound = errors.New("there is no such load balancer")
 	// ErrNotSent: people certainly do not have the message. It stays owed and may be joined with later news.
 	ErrNotSent = errors.New("message not sent")
 )

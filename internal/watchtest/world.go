@@ -21,8 +21,8 @@ import (
 )
 
 // Fault decides what becomes of one call: whether it takes effect, and what the caller is told. It is called once at a
-// time. op is "read",
-// "load", "open", "create", "commit snapshot", "commit", "notify" or "collect"; what is the key, head or alert.
+// time. op is "read", "health", "list", "exist",
+// "load", "open", "create", "commit snapshot", "commit", "notify" or "collect"; what is the key, region, head or alert.
 type Fault func(op, what string) (apply bool, err error)
 
 // ErrDied is what a run gets from a world in which it is dead: nothing it does takes effect any more.
@@ -34,8 +34,10 @@ type World struct {
 	mu      sync.Mutex
 	now     time.Time
 	pools   map[string][]watch.Backend
-	heads   map[int64][]byte
-	newest  int64
+	kinds   map[string]watch.CLBKind
+	names   map[string]watch.Listed
+	health  bool
+	states  map[watch.Shard]*state
 	snaps   map[string][]byte
 	told    []watch.Delivery
 	threads bool
@@ -49,8 +51,25 @@ type World struct {
 func New() *World {
 	return &World{
 		now:   time.Date(2126, 11, 23, 4, 53, 0, 0, time.UTC),
-		pools: map[string][]watch.Backend{}, heads: map[int64][]byte{}, snaps: map[string][]byte{},
+		pools: map[string][]watch.Backend{}, kinds: map[string]watch.CLBKind{}, names: map[string]watch.Listed{},
+		states: map[watch.Shard]*state{}, snaps: map[string][]byte{},
 	}
+}
+
+// state is the heads of one shard.
+type state struct {
+	heads  map[int64][]byte
+	newest int64
+}
+
+func (w *World) state(s watch.Shard) *state {
+	if s.Of <= 1 {
+		s = watch.Shard{}
+	}
+	if w.states[s] == nil {
+		w.states[s] = &state{heads: map[int64][]byte{}}
+	}
+	return w.states[s]
 }
 
 // Watcher returns a watcher of these load balancers ("region/id") in the world: a new process with no memory.
@@ -62,9 +81,10 @@ func (w *World) Watcher(keys ...string) *watch.Watcher {
 		clbs = append(clbs, watch.CLB{Region: region, ID: id})
 	}
 	return &watch.Watcher{
-		CLBs: clbs, Source: (*source)(r), Store: (*store)(r), Notifier: (*slack)(r), BlindAfter: 3,
-		Spool: func() (watch.Spool, error) { return &spool{}, nil },
-		Now:   w.Now, Sleep: func(ctx context.Context, d time.Duration) error { w.Advance(d); return ctx.Err() },
+		CLBs: clbs, Source: (*source)(r), Finder: (*source)(r), Store: &store{r, watch.Shard{}}, Notifier: (*slack)(r), BlindAfter: 3,
+		Stores: func(s watch.Shard) (watch.Store, error) { return &store{r, s}, nil },
+		Spool:  func() (watch.Spool, error) { return &spool{}, nil },
+		Now:    w.Now, Sleep: func(ctx context.Context, d time.Duration) error { w.Advance(d); return ctx.Err() },
 		Nonce: func() string {
 			w.mu.Lock()
 			defer w.mu.Unlock()
@@ -72,6 +92,14 @@ func (w *World) Watcher(keys ...string) *watch.Watcher {
 			return fmt.Sprintf("nonce%07d", w.nonce)
 		},
 	}
+}
+
+// Shard returns a watcher of one part of what Watcher would watch.
+func (w *World) Shard(s watch.Shard, keys ...string) *watch.Watcher {
+	watcher := w.Watcher(keys...)
+	watcher.Shard = s
+	watcher.Store, _ = watcher.Stores(s) // it has no errors
+	return watcher
 }
 
 // Now is the time in the world.
@@ -102,6 +130,34 @@ func (w *World) Set(key string, pool ...watch.Backend) {
 	pool = slices.Clone(pool)
 	watch.SortBackends(pool)
 	w.pools[key] = pool
+}
+
+// SetKind makes a load balancer one of this kind.
+func (w *World) SetKind(key string, kind watch.CLBKind) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.kinds[key] = kind
+}
+
+// Name gives a load balancer a name and tags in the list of its region.
+func (w *World) Name(key, name string, tags map[string]string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.names[key] = watch.Listed{Name: name, Tags: tags}
+}
+
+// Delete deletes a load balancer.
+func (w *World) Delete(key string) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	delete(w.pools, key)
+}
+
+// Health says whether the health of backends is read too.
+func (w *World) Health(on bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.health = on
 }
 
 // Thread makes Slack one that finds its messages again: it gives receipts, and takes an alert once however often it comes.
@@ -141,17 +197,20 @@ func (w *World) Collections() int {
 }
 
 // Head returns the newest head, or nil.
-func (w *World) Head() *watch.Head {
+func (w *World) Head() *watch.Head { return w.HeadOf(watch.Shard{}) }
+
+// HeadOf returns the newest head of a shard, or nil.
+func (w *World) HeadOf(s watch.Shard) *watch.Head {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.head()
+	return w.state(s).head()
 }
 
-func (w *World) head() *watch.Head {
-	if w.newest == 0 {
+func (s *state) head() *watch.Head {
+	if s.newest == 0 {
 		return nil
 	}
-	h, err := watch.DecodeHead(w.newest, w.heads[w.newest])
+	h, err := watch.DecodeHead(s.newest, s.heads[s.newest])
 	if err != nil {
 		panic(err) // the world wrote it
 	}
@@ -162,7 +221,7 @@ func (w *World) head() *watch.Head {
 func (w *World) Snapshot() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if h := w.head(); h != nil && h.Snapshot != nil {
+	if h := w.state(watch.Shard{}).head(); h != nil && h.Snapshot != nil {
 		return string(w.snaps[h.Snapshot.SHA256])
 	}
 	return ""
@@ -211,48 +270,101 @@ func (s *source) Read(_ context.Context, c watch.CLB, known watch.Digest) (out w
 		r.reads++
 		pool, ok := r.pools[c.Key()]
 		if !ok {
-			return fmt.Errorf("there is no %s", c.Key())
+			return fmt.Errorf("%w: %s", watch.ErrNotFound, c.Key())
 		}
-		b, err := json.Marshal(pool)
+		kind, health := r.kinds[c.Key()], r.health
+		pool = slices.Clone(pool)
+		if !health {
+			for i := range pool {
+				pool[i].Checked, pool[i].Failing, pool[i].Unclear = 0, nil, nil
+			}
+		}
+		b, err := json.Marshal([]any{pool, kind, health})
 		if err != nil {
 			return err
 		}
 		sum := sha256.Sum256(b)
-		out = watch.Reading{Backends: slices.Clone(pool), Digest: watch.Digest(hex.EncodeToString(sum[:]))}
+		out = watch.Reading{Kind: kind, Backends: pool, Digest: watch.Digest(hex.EncodeToString(sum[:])), Health: health}
 		if out.Digest == known {
-			out = watch.Reading{Digest: known, Unchanged: true}
+			out = watch.Reading{Kind: kind, Digest: known, Unchanged: true, Health: health}
 		}
 		return nil
 	})
-	return out, err
+	if err != nil || !out.Health {
+		return out, err
+	}
+	if err := r.do("health", c.Key(), func() error { return nil }); err != nil {
+		out.Health, out.HealthErr = false, err
+		for i := range out.Backends {
+			out.Backends[i].Checked, out.Backends[i].Failing = 0, nil
+		}
+		if !out.Unchanged {
+			out.Digest += " without health"
+		}
+	}
+	return out, nil
 }
 
-type store run
+// List returns the load balancers of a region.
+func (s *source) List(_ context.Context, region string) (list []watch.Listed, err error) {
+	r := (*run)(s)
+	err = r.do("list", region, func() error {
+		for key := range r.pools {
+			if in, id, _ := strings.Cut(key, "/"); in == region {
+				l := r.names[key]
+				l.ID = id
+				list = append(list, l)
+			}
+		}
+		return nil
+	})
+	return list, err
+}
+
+// Exist returns those of some load balancers that there are.
+func (s *source) Exist(_ context.Context, region string, ids []string) (there map[string]bool, err error) {
+	r := (*run)(s)
+	there = make(map[string]bool)
+	err = r.do("exist", region, func() error {
+		for _, id := range ids {
+			_, there[id] = r.pools[region+"/"+id]
+		}
+		return nil
+	})
+	return there, err
+}
+
+// store is the state of one shard.
+type store struct {
+	*run
+	shard watch.Shard
+}
 
 func (s *store) Load(context.Context) (h *watch.Head, err error) {
-	r := (*run)(s)
-	err = r.do("load", "", func() error { h = r.head(); return nil })
+	r := s.run
+	err = r.do("load", "", func() error { h = r.state(s.shard).head(); return nil })
 	return h, err
 }
 
 func (s *store) Commit(_ context.Context, h *watch.Head) error {
-	r := (*run)(s)
+	r := s.run
 	return r.do("commit", fmt.Sprint(h.N), func() error {
 		b, err := h.Encode()
 		if err != nil {
 			return err
 		}
-		if r.heads[h.N] != nil {
+		st := r.state(s.shard)
+		if st.heads[h.N] != nil {
 			return watch.ErrConflict
 		}
-		r.heads[h.N] = b
-		r.newest = max(r.newest, h.N)
+		st.heads[h.N] = b
+		st.newest = max(st.newest, h.N)
 		return nil
 	})
 }
 
 func (s *store) OpenSnapshot(_ context.Context, b watch.Blob) (out io.ReadCloser, err error) {
-	r := (*run)(s)
+	r := s.run
 	err = r.do("open", b.SHA256, func() error {
 		text, ok := r.snaps[b.SHA256]
 		if !ok {
@@ -265,13 +377,13 @@ func (s *store) OpenSnapshot(_ context.Context, b watch.Blob) (out io.ReadCloser
 }
 
 func (s *store) CreateSnapshot(context.Context) (out watch.SnapshotWriter, err error) {
-	r := (*run)(s)
+	r := s.run
 	err = r.do("create", "", func() error { out = &snapshotWriter{run: r}; return nil })
 	return out, err
 }
 
 func (s *store) Collect(context.Context) error {
-	r := (*run)(s)
+	r := s.run
 	return r.do("collect", "", func() error { r.collect++; return nil })
 }
 

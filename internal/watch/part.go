@@ -1,0 +1,121 @@
+package watch
+
+import (
+	"slices"
+	"strings"
+)
+
+// Part is which of a backend's bindings a change is about, or which of its health checks: not each one, but enough to
+// know where to look.
+type Part struct {
+	N     int      `json:"n"`               // how many
+	Of    int      `json:"of"`              // of all that it has: before the change if they went, after it if they came
+	Rules bool     `json:"rules,omitempty"` // bindings are counted; else whole listeners (or health checks)
+	Names []string `json:"names,omitempty"` // the first of them, such as "HTTPS:443" or "HTTPS:443 example.com/api → 8080"; untrusted text
+}
+
+// Bounds of what a Part names: the rest is counted.
+const (
+	maxNames = 3
+	maxName  = 100 // bytes
+)
+
+// whole reports whether it is all there is.
+func (p *Part) whole() bool { return p == nil || p.N == p.Of }
+
+// partOf says which of all bindings some are: in listeners where those are concerned as a whole, else one by one.
+func partOf(some, all []Binding) *Part {
+	if len(some) == 0 {
+		return nil
+	}
+	of, in := perListener(all), perListener(some)
+	p := &Part{N: len(in), Of: len(of)}
+	for listener, n := range in {
+		p.Rules = p.Rules || n < of[listener]
+	}
+	var names []string
+	if p.Rules {
+		p.N, p.Of = len(some), len(all)
+	}
+	for _, b := range some {
+		if name := b.String(); p.Rules {
+			names = append(names, name)
+		} else if !slices.Contains(names, b.Listener) {
+			names = append(names, b.Listener)
+		}
+	}
+	p.name(names)
+	return p
+}
+
+func (p *Part) name(all []string) {
+	for _, n := range all[:min(len(all), maxNames)] {
+		if len(n) > maxName {
+			n = strings.ToValidUTF8(n[:maxName], "") + "…"
+		}
+		p.Names = append(p.Names, n)
+	}
+}
+
+func perListener(bs []Binding) map[string]int {
+	n := make(map[string]int)
+	for _, b := range bs {
+		n[b.Listener]++
+	}
+	return n
+}
+
+// checksOf says which of a backend's health checks some are.
+func checksOf(some []string, of int) *Part {
+	p := &Part{N: len(some), Of: max(of, len(some))}
+	p.name(some)
+	return p
+}
+
+// without returns the bindings of a that b has not, whatever their weight. Both are sorted.
+func without(a, b []Binding) (only []Binding) {
+	has := make(map[Binding]bool, len(b))
+	for _, x := range b {
+		x.Weight = 0
+		has[x] = true
+	}
+	for _, x := range a {
+		key := x
+		key.Weight = 0
+		if !has[key] {
+			only = append(only, x)
+		}
+	}
+	return only
+}
+
+// bare says which rules, or listeners that have none, were served by a running backend before and are by none now; nil
+// if there are none.
+func bare(before, now []Backend) *Part {
+	served := func(bs []Backend) map[string]bool {
+		m := make(map[string]bool)
+		for _, b := range bs {
+			for _, on := range b.Bindings {
+				if b.Running() {
+					on.Port, on.Weight = 0, 0
+					m[strings.TrimSpace(on.Listener+" "+on.Rule)] = true
+				}
+			}
+		}
+		return m
+	}
+	was, is := served(before), served(now)
+	var names []string
+	for name := range was {
+		if !is[name] {
+			names = append(names, name)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	slices.Sort(names)
+	p := &Part{N: len(names), Of: len(was)}
+	p.name(names)
+	return p
+}

@@ -21,8 +21,12 @@ const (
 	massPools   = 15
 )
 
-// maxText is how many characters of an error, or of what to do about it, are shown.
-const maxText = 200
+// How many characters are shown.
+const (
+	maxText  = 200 // of an error, or of what to do about it
+	maxTitle = 250 // of what an alert is about: the details say the rest
+	maxType  = 12  // of what a backend is
+)
 
 // look is the emoji and the colour of a message: they tell the state before a word is read.
 type look struct{ emoji, color string }
@@ -76,6 +80,12 @@ func ThreadMessage(t watch.Thread) Message {
 	var longest time.Duration
 	var open []watch.Course
 	p.look = look{"large_orange_circle", "#e8912d"}
+	none := ""
+	for _, news := range t.Alert.Pools {
+		if c, ok := t.Course[news.CLB.Key()]; ok && c.Over.IsZero() && c.Running > 0 && stillBare(news, c) != nil {
+			p.look, none = look{"red_circle", "#a30200"}, ", "+noneServes(news.Bare, "", false)
+		}
+	}
 	for _, c := range t.Course {
 		if !c.Over.IsZero() {
 			longest = max(longest, c.Over.Sub(c.Since))
@@ -90,7 +100,7 @@ func ThreadMessage(t watch.Thread) Message {
 	case len(open) == 0:
 		p.look, p.struck, p.after = look{"large_green_circle", "#2eb886"}, true, "resolved after "+duration(longest)
 	case len(t.Course) == 1:
-		p.after = fmt.Sprintf("now %d of %d running", open[0].Running, open[0].Total)
+		p.after = "now " + running(open[0].Capacity) + none
 	default:
 		p.after = fmt.Sprintf("still open on %d of %d load balancers", len(open), len(t.Course))
 	}
@@ -103,8 +113,8 @@ func alertPage(a watch.Alert, capacity bool) (page, []event) {
 	n := tally(a, events)
 	return page{
 		look:    alertLook(a, events, n),
-		title:   alertTitle(a, events, n, capacity),
-		url:     linkFor(alertCLBs(a), a.More.CLBs+a.MoreBlind+a.MoreSighted),
+		title:   report.Clean(alertTitle(a, events, n, capacity), maxTitle),
+		url:     linkFor(alertCLBs(a), a.More.CLBs+a.MoreBlind+a.MoreSighted+a.MoreCLBs+len(fated(a, watch.Deleted))), // what is deleted has no page
 		context: alertContext(a),
 		named:   alertNames(a),
 	}, events
@@ -112,7 +122,7 @@ func alertPage(a watch.Alert, capacity bool) (page, []event) {
 
 // alertBlocks are the details; course is how the incidents went on, nil in the first message.
 func alertBlocks(a watch.Alert, events []event, r room, course map[string]watch.Course) []block {
-	return slices.Concat(poolBlocks(a, events, r, course), blindBlocks(a, r), sightedBlocks(a, r), baselineBlocks(a.Baseline, r))
+	return slices.Concat(poolBlocks(a, events, r, course), fateBlocks(a, r), blindBlocks(a, r), sightedBlocks(a, r), baselineBlocks(a.Baseline, r))
 }
 
 // mention is who must be mentioned; "" for nobody.
@@ -145,25 +155,25 @@ func alertLook(a watch.Alert, events []event, n map[watch.Kind]int) look {
 	bad := make(map[int]bool)
 	for _, e := range events {
 		for _, i := range e.pools {
-			bad[i] = bad[i] || e.kind == watch.LeftRunning || e.kind == watch.Removed
+			bad[i] = bad[i] || costs(e.kind)
 		}
 	}
 	red := len(deadPools(a)) > 0
 	for i, p := range a.Pools {
-		red = red || (bad[i] || len(p.Changes) < p.Counts.Total()) && much(p.Lost())
+		red = red || p.Bare != nil || (bad[i] || len(p.Changes) < p.Counts.Total()) && much(p.Lost())
 	}
 	switch {
 	case red:
 		return look{"red_circle", "#a30200"}
-	case n[watch.LeftRunning] > 0:
+	case n[watch.LeftRunning]+n[watch.Unhealthy] > 0:
 		return look{"large_orange_circle", "#e8912d"}
-	case n[watch.Removed] > 0:
+	case n[watch.Removed]+n[watch.Unbound] > 0, len(fated(a, watch.Deleted))+len(fated(a, watch.Unmatched))+a.MoreCLBs > 0:
 		return look{"large_yellow_circle", "#daa038"}
 	case len(a.Blind)+a.MoreBlind > 0:
 		return look{"warning", "#daa038"}
-	case n[watch.Added]+n[replaced]+n[cameAndWent] > 0:
+	case n[watch.Added]+n[watch.Bound]+n[replaced]+n[rebound]+n[cameAndWent] > 0, len(fated(a, watch.Migrated)) > 0:
 		return look{"large_blue_circle", "#439fe0"}
-	case n[watch.Recovered]+n[wasOut]+n[wasUnbound] > 0, len(a.Sighted)+a.MoreSighted > 0:
+	case n[watch.Recovered]+n[watch.Healthy]+n[wasOut]+n[wasIll]+n[wasUnbound] > 0, len(a.Sighted)+a.MoreSighted > 0:
 		return look{"large_green_circle", "#2eb886"}
 	default:
 		return look{"eyes", "#439fe0"}
@@ -181,18 +191,24 @@ func alertTitle(a watch.Alert, events []event, counts map[watch.Kind]int, capaci
 		parts = append(parts, word+rest)
 	}
 	changes := changesTitle(a, events, counts, capacity)
-	serious := counts[watch.LeftRunning]+counts[watch.Removed] > 0
-	if changes != "" && serious {
+	serious := false
+	for k, n := range counts {
+		serious = serious || n > 0 && costs(k)
+	}
+	if serious {
 		parts = append(parts, changes)
 	}
-	if n := len(a.Blind) + a.MoreBlind; n > 0 {
-		say("cannot", " read "+oneOrMany(n, a.Blind, func(b watch.Blind) watch.CLB { return b.CLB }))
+	parts = append(parts, nonEmpty([]string{fateTitle(a, watch.Deleted), fateTitle(a, watch.Unmatched)})...)
+	verbs, unread := objects(a.Blind, a.MoreBlind, func(b watch.Blind) (watch.CLB, string) { return b.CLB, b.What })
+	for i, verb := range verbs {
+		say("cannot", " "+verb+" "+unread[i])
 	}
 	if changes != "" && !serious {
 		parts = append(parts, changes)
 	}
-	if n := len(a.Sighted) + a.MoreSighted; n > 0 {
-		say("readable", " again: "+oneOrMany(n, a.Sighted, func(s watch.Sighted) watch.CLB { return s.CLB }))
+	parts = append(parts, nonEmpty([]string{fateTitle(a, watch.Migrated)})...)
+	if _, read := objects(a.Sighted, a.MoreSighted, func(s watch.Sighted) (watch.CLB, string) { return s.CLB, s.What }); len(read) > 0 {
+		say("readable", " again: "+strings.Join(read, ", "))
 	}
 	if b := a.Baseline; b != nil {
 		rest := " watching " + oneOrMany(b.CLBs, b.Pools, func(p watch.PoolNews) watch.CLB { return p.CLB })
@@ -225,39 +241,47 @@ func changesTitle(a watch.Alert, events []event, n map[watch.Kind]int, capacity 
 	}
 	after := ""
 	if capacity {
-		after = capacityAfter(a)
+		after = capacityAfter(a, n)
 	}
 	if total == 1 && len(events) == 1 && len(events[0].pools) == clbs {
 		return report.BackendName(events[0].b) + " " + eventTitle(events[0], where) + after
 	}
-	var kinds []watch.Kind
-	for _, k := range slices.SortedFunc(maps.Keys(rank), func(k, o watch.Kind) int { return cmp.Compare(rank[k], rank[o]) }) {
+	var says []string
+	only := watch.Kind("") // if there is one
+	for _, k := range kinds {
 		if n[k] > 0 {
-			kinds = append(kinds, k)
+			only = k
+			says = append(says, fmt.Sprintf("%d %s", n[k], word(k)))
 		}
 	}
-	if len(kinds) == 1 {
-		return report.Plural(total, "backend") + " " + word(kinds[0]) + preposition(kinds[0]) + where + after
+	if len(says) > 1 {
+		return strings.Join(says, ", ") + " on " + where + after
 	}
-	var says []string
-	for _, k := range kinds {
-		says = append(says, fmt.Sprintf("%d %s", n[k], word(k)))
+	what := word(only)
+	if total == len(events) && !slices.ContainsFunc(events, func(e event) bool { return e.bindings() != events[0].bindings() }) {
+		what = events[0].word()
 	}
-	return strings.Join(says, ", ") + " on " + where + after
+	return report.Plural(total, "backend") + " " + what + preposition(only) + where + after
 }
 
 func eventTitle(e event, where string) string {
-	s := word(e.kind) + preposition(e.kind) + where
+	s := e.word() + preposition(e.kind) + where
 	switch e.kind {
 	case watch.LeftRunning, watch.Added:
-		return s + ": " + e.b.Status.String()
+		return s + ": " + status(e.b)
+	case watch.Unhealthy:
+		if e.part != nil {
+			return s + ": fails " + report.OutOf(e.part, "check")
+		}
 	case replaced:
 		if !e.b.Running() {
-			return s + ": " + e.b.Status.String()
+			return s + ": " + status(e.b)
 		}
 	case wasOut:
 		return "was out for " + duration(e.at.Sub(e.out.Since)) + " on " + where + ", and is back"
-	case watch.Recovered:
+	case wasIll:
+		return "was unhealthy for " + duration(e.at.Sub(e.out.Since)) + " on " + where + ", and is healthy again"
+	case watch.Recovered, watch.Healthy:
 		if out := outFor(e); out != "" {
 			return s + " " + out
 		}
@@ -275,24 +299,34 @@ func preposition(k watch.Kind) string {
 	return " on "
 }
 
-// capacityAfter adds to a title what is left: of one load balancer how much runs, of several those where nothing does.
-func capacityAfter(a watch.Alert) string {
-	if none := noneRunning(a); none != "" {
+// capacityAfter adds to a title what is left: of one load balancer how much runs, of several those where nothing does. n is
+// what the title says already.
+func capacityAfter(a watch.Alert, n map[watch.Kind]int) string {
+	if none := cmp.Or(noneRunning(a), bareTitle(a)); none != "" {
 		return none
 	}
 	if _, clbs := a.Totals(); clbs != 1 || len(a.Pools) != 1 || a.Pools[0].Total == 0 {
 		return ""
 	}
 	p := a.Pools[0]
-	switch {
-	case p.Running == p.Total && p.Counts.LeftRunning+p.Counts.Recovered > 0 && p.Total > 1:
-		return fmt.Sprintf(", all %d running", p.Total)
-	case p.Running == p.Total && p.Counts.Removed > p.Counts.Added:
-		return fmt.Sprintf(", %d left", p.Total)
-	case p.Running == p.Total:
-		return ""
+	ill := report.AndUnhealthy(p.Ill)
+	if p.Ill == n[watch.Unhealthy] {
+		ill = ""
 	}
-	return fmt.Sprintf(", %d of %d running", p.Running, p.Total)
+	switch c := p.Counts; {
+	case p.Running < p.Total, p.Ill > 0 && c.Removed <= c.Added:
+		return fmt.Sprintf(", %d of %d running", p.Running, p.Total) + ill
+	case c.LeftRunning+c.Recovered+c.Healthy > 0 && p.Total > 1 && p.Ill == 0:
+		return fmt.Sprintf(", all %d running", p.Total)
+	case c.Removed > c.Added:
+		return fmt.Sprintf(", %d left", p.Total) + ill
+	}
+	return ""
+}
+
+// running says how many backends run, and how many of those are unhealthy.
+func running(c watch.Capacity) string {
+	return fmt.Sprintf("%d of %d running", c.Running, c.Total) + report.AndUnhealthy(c.Ill)
 }
 
 // noneRunning adds to a title what makes an outage of a change: load balancers that lost their last running backend.
@@ -321,23 +355,101 @@ func noneRunning(a watch.Alert) string {
 // deadPools are the load balancers, of those the alert names, that lost their last running backend.
 func deadPools(a watch.Alert) []watch.PoolNews {
 	return slices.DeleteFunc(slices.Clone(a.Pools), func(p watch.PoolNews) bool {
-		return p.Running > 0 || p.Counts.LeftRunning+p.Counts.Removed == 0
+		return p.Running > 0 || p.Counts.Bad() == 0
 	})
 }
 
-// word is a kind where it is counted or part of a sentence: "2 left running" would be read as "2 still run".
+// bareTitle adds to a title which listeners and rules lost their last running backend, of load balancers that have others.
+func bareTitle(a watch.Alert) string {
+	bare := slices.DeleteFunc(slices.Clone(a.Pools), func(p watch.PoolNews) bool { return p.Bare == nil || p.Running == 0 })
+	switch _, clbs := a.Totals(); {
+	case len(bare) == 0:
+		return ""
+	case len(bare) > 1:
+		return fmt.Sprintf(", listeners of %d of them have none running", len(bare))
+	case clbs > 1:
+		return ", " + noneServes(bare[0].Bare, " of "+report.Name(bare[0].CLB), false)
+	default:
+		return ", " + noneServes(bare[0].Bare, "", false)
+	}
+}
+
+// noneServes says which listeners or rules, of what, have no running backend.
+func noneServes(bare *watch.Part, of string, named bool) string {
+	if bare.N == 1 {
+		return report.Some(bare) + of + " has none running"
+	}
+	s := report.Plural(bare.N, report.Thing(bare)) + of + " have none running"
+	if named {
+		s += report.Names(bare)
+	}
+	return s
+}
+
+// word is a kind where it is counted or part of a sentence.
 func word(k watch.Kind) string {
 	switch k {
-	case watch.LeftRunning:
-		return "stopped running"
 	case cameAndWent:
 		return "added and removed again"
 	case wasUnbound:
 		return "removed and added again"
 	case wasOut:
 		return "out and back"
+	case wasIll:
+		return "unhealthy and healthy again"
 	}
-	return string(k)
+	return report.Happened(k)
+}
+
+// word is what happened as part of a sentence: to how much of the backend, where that is what matters.
+func (e event) word() string {
+	if p := e.part; p != nil {
+		names := ""
+		if p.N == 1 {
+			names = report.Names(p)
+		}
+		switch e.kind {
+		case watch.Unbound:
+			return "unbound from " + report.OutOf(p, report.Thing(p)) + names
+		case watch.Bound:
+			return "bound to " + report.Plural(p.N, "more "+report.Thing(p)) + names
+		}
+	}
+	return word(e.kind)
+}
+
+// bindings says which listeners and rules, or which health checks, it is about; "" if there is nothing to say.
+func (e event) bindings() string {
+	p := e.part
+	if p == nil {
+		return ""
+	}
+	outOf := report.OutOf(p, report.Thing(p)) + report.Names(p)
+	switch e.kind {
+	case watch.Unhealthy:
+		return "fails " + report.OutOf(p, "check") + report.Names(p)
+	case watch.Removed:
+		return "unbound from " + outOf
+	case watch.Unbound:
+		return "from " + outOf
+	case watch.Added:
+		return "bound to " + report.Some(p)
+	case watch.Bound:
+		return fmt.Sprintf("to %s%s, now %d", report.Plural(p.N, "more "+report.Thing(p)), report.Names(p), p.Of)
+	}
+	if e.went == nil {
+		return ""
+	}
+	is, was := report.Some(p), report.Some(e.went)
+	switch on, port, _ := strings.Cut(was, " → "); {
+	case is == was && e.kind == rebound:
+		return is + ", by other rules or ports"
+	case is == was:
+		return ""
+	case p.N == 1 && strings.HasPrefix(is, on+" → "):
+		was = port
+	}
+	return is + " instead of " + was
 }
 
 // alertCLBs are the load balancers the alert names, in order.
@@ -345,6 +457,9 @@ func alertCLBs(a watch.Alert) []watch.CLB {
 	var all []watch.CLB
 	for _, p := range a.Pools {
 		all = append(all, p.CLB)
+	}
+	for _, n := range a.CLBs {
+		all = append(all, n.CLB)
 	}
 	for _, b := range a.Blind {
 		all = append(all, b.CLB)
@@ -370,17 +485,21 @@ func linkFor(clbs []watch.CLB, more int) string {
 
 // alertNames names the first load balancers, for the notification on a phone; "" if the title does already.
 func alertNames(a watch.Alert) string {
-	_, clbs := a.Totals()
-	if clbs < 2 || len(a.Pools) < 2 {
+	_, n := a.Totals()
+	all := alertCLBs(a)[:len(a.Pools)]
+	if n == 0 {
+		n, all = len(a.CLBs)+a.MoreCLBs, alertCLBs(a)[:len(a.CLBs)]
+	}
+	if n < 2 || len(all) < 2 {
 		return ""
 	}
-	shown := min(3, len(a.Pools))
+	shown := min(3, len(all))
 	var names []string
-	for _, p := range a.Pools[:shown] {
-		names = append(names, report.Name(p.CLB))
+	for _, c := range all[:shown] {
+		names = append(names, report.Name(c))
 	}
-	if clbs > shown {
-		names = append(names, fmt.Sprintf("+%d more", clbs-shown))
+	if n > shown {
+		names = append(names, fmt.Sprintf("+%d more", n-shown))
 	}
 	return strings.Join(names, ", ")
 }
@@ -528,25 +647,38 @@ func poolLine(p watch.PoolNews, course map[string]watch.Course) part {
 	case !followed:
 		lost, all := p.Lost()
 		how := "out"
-		if p.Counts.Removed > 0 {
+		if p.Counts.Removed+p.Counts.Unbound > 0 {
 			how = "lost"
 		}
-		return line(append(says, capacityOf(p.Capacity, lost, all, how, p.Counts.LeftRunning+p.Counts.Removed > 0)...)...)
+		return line(append(says, capacityOf(p.Capacity, lost, all, how, p.Bare, p.Counts.LeftRunning+p.Counts.Removed > 0)...)...)
 	case !c.Over.IsZero():
-		return line(append(says, text(fmt.Sprintf("%d of %d running  ·  out ", c.Running, c.Total)), date(c.Since), text(" – "), clock(c.Over),
+		was := "out"
+		if all := p.Counts.Plus(c.Later); all.Unhealthy == all.Bad() {
+			was = "unhealthy"
+		}
+		return line(append(says, text(running(c.Capacity)+"  ·  "+was+" "), date(c.Since), text(" – "), clock(c.Over),
 			text(" ("+duration(c.Over.Sub(c.Since))+")"))...)
 	}
 	lost, all := c.Lost()
-	says = append(append(says, text("now ")), capacityOf(c.Capacity, lost, all, "out", true)...)
+	says = append(append(says, text("now ")), capacityOf(c.Capacity, lost, all, "out", stillBare(p, c), true)...)
 	if n := c.Later.Total(); n > 0 {
 		says = append(says, text("  ·  "+report.Plural(n, "later change")+" in the thread"))
 	}
 	return line(says...)
 }
 
-// capacityOf says how much runs, how much of the weight does not and, in words, when it is the last one or none.
-func capacityOf(c watch.Capacity, lost, all int, how string, bad bool) []span {
-	s := fmt.Sprintf("%d of %d running", c.Running, c.Total)
+// stillBare are the listeners and rules that have no running backend: those that the news left so, if nothing came since.
+func stillBare(p watch.PoolNews, c watch.Course) *watch.Part {
+	if c.Later.Added+c.Later.Bound+c.Later.Recovered > 0 {
+		return nil
+	}
+	return p.Bare
+}
+
+// capacityOf says how much runs, how much of the weight does not and, in words, when it is the last one or none, of all or
+// of the listeners and rules that are bare.
+func capacityOf(c watch.Capacity, lost, all int, how string, bare *watch.Part, bad bool) []span {
+	s := running(c)
 	if lost > 0 && c.Running > 0 {
 		s += ", " + percent(lost, all) + " of weight " + how
 	}
@@ -556,6 +688,8 @@ func capacityOf(c watch.Capacity, lost, all int, how string, bad bool) []span {
 		says = append(says, bold("  ·  no backends left"))
 	case c.Running == 0 && c.Total > 0:
 		says = append(says, bold("  ·  none running"))
+	case bare != nil:
+		says = append(says, bold("  ·  "+noneServes(bare, "", true)))
 	case c.Running == 1 && bad && c.Total > 0:
 		says = append(says, bold("  ·  last one running"))
 	}
@@ -576,50 +710,74 @@ func percent(part, all int) string {
 
 // heading says what happened and why, and when if that was not just now.
 func heading(e event, a watch.Alert) []span {
-	s := string(e.kind)
+	rest, colon := "", ": "
 	switch e.kind {
 	case watch.LeftRunning, watch.Added:
-		s += ": " + why(e.b.Status)
+		rest, colon = ": "+why(e.b), ", "
 	case watch.Removed:
 		if !e.b.Running() && e.b.Status != 0 {
-			s += ", was " + e.b.Status.String()
+			rest = ", was " + e.b.Status.String()
 		}
+	case watch.Unbound, watch.Bound:
+		colon = " "
 	case replaced:
 		if !e.b.Running() {
-			s += ": " + why(e.b.Status)
+			rest, colon = ": "+why(e.b), ", "
 		}
 	case wasOut:
-		// It is told late, or it would have been told in two messages.
-		return []span{bold("left running and recovered"), text(", out for " + duration(e.at.Sub(e.out.Since)) + ": "), date(e.out.Since), text(" – "), clock(e.at)}
-	case watch.Recovered:
+		return over("left running and recovered", "out for ", e)
+	case wasIll:
+		return over("unhealthy and healthy again", "for ", e)
+	case watch.Recovered, watch.Healthy:
 		if out := outFor(e); out != "" {
-			s += " " + out
+			rest = " " + out
 		}
-		s += ", was " + e.was.String()
+		if e.kind == watch.Recovered {
+			rest += ", was " + e.was.String()
+		}
 	}
-	kind, rest := s[:len(e.kind)], s[len(e.kind):]
-	says := []span{bold(kind)}
+	if on := e.bindings(); on != "" {
+		rest += colon + on
+	}
+	says := []span{bold(string(e.kind))}
 	if rest != "" {
 		says = append(says, text(rest))
 	}
-	switch {
-	case !e.after.IsZero():
-		says = append(says, text(", some time between "), date(e.after), text(" and "), date(e.at))
-	case a.To.Sub(e.at) >= time.Minute:
-		says = append(says, text(", seen "), date(e.at))
-	}
-	return says
+	return append(says, seen(e.at, e.after, a)...)
 }
 
-// why is a status in words, and what is to be expected of it.
-func why(s watch.Status) string {
-	switch s {
-	case 5, 6:
-		return s.String() + ": will not come back"
-	case 7, 8:
-		return s.String() + ": usually minutes"
+// over is the heading of what began and ended before it could be told: it is told late, or it would have been told in two
+// messages.
+func over(what, lasted string, e event) []span {
+	return []span{bold(what), text(", " + lasted + duration(e.at.Sub(e.out.Since)) + ": "), date(e.out.Since), text(" – "), clock(e.at)}
+}
+
+// seen says when something happened that was seen at a time, and not before another one if that is not zero; nothing if it
+// was just now.
+func seen(at, after time.Time, a watch.Alert) []span {
+	switch {
+	case !after.IsZero():
+		return []span{text(", some time between "), date(after), text(" and "), date(at)}
+	case a.To.Sub(at) >= time.Minute:
+		return []span{text(", seen "), date(at)}
 	}
-	return s.String()
+	return nil
+}
+
+// status is a backend's status in words; what is no instance has none of its own.
+func status(b watch.Backend) string {
+	return cmp.Or(report.Clean(b.Type, maxType), b.Status.String())
+}
+
+// why is a backend's status in words, and what is to be expected of it.
+func why(b watch.Backend) string {
+	switch b.Status {
+	case 5, 6:
+		return status(b) + ": will not come back"
+	case 7, 8:
+		return status(b) + ": usually minutes"
+	}
+	return status(b)
 }
 
 // row is which backend it is.
@@ -669,160 +827,32 @@ func duration(d time.Duration) string {
 // kinds; a column for each would be too wide for a phone.
 func massTable(a watch.Alert, shown int) []string {
 	c, _ := a.Totals()
-	head, count := "recovered", func(c watch.Counts) int { return c.Recovered }
-	switch {
-	case c.LeftRunning > 0:
-		head, count = "stopped", func(c watch.Counts) int { return c.LeftRunning }
-	case c.Removed > 0:
-		head, count = "removed", func(c watch.Counts) int { return c.Removed }
-	case c.Added > 0:
-		head, count = "added", func(c watch.Counts) int { return c.Added }
+	for _, k := range kinds {
+		if n := c.Of(k); n != nil && *n > 0 {
+			return poolTable(a.Pools[:shown], k)
+		}
 	}
-	rows := [][]string{append(tableHead(), head)}
-	for _, p := range a.Pools[:shown] {
-		rows = append(rows, append(tableRow(p.CLB, p.Running, p.Total), fmt.Sprint(count(p.Counts))))
+	return poolTable(a.Pools[:shown], watch.Recovered)
+}
+
+// poolTable is a table of load balancers, with how many changes of a kind each has, if that is not "". It is narrow: phones
+// wrap what is not.
+func poolTable(pools []watch.PoolNews, k watch.Kind) []string {
+	head, _, _ := strings.Cut(word(k), " ")
+	switch k {
+	case watch.Unbound, watch.Bound:
+		head = string(k)
+	}
+	rows := [][]string{{"load balancer", "running", "", head}}
+	for _, p := range pools {
+		ill, count := "", ""
+		if p.Ill > 0 && k != watch.Unhealthy {
+			rows[0][2], ill = "ill", fmt.Sprint(p.Ill)
+		}
+		if n := p.Counts.Of(k); n != nil {
+			count = fmt.Sprint(*n)
+		}
+		rows = append(rows, []string{report.Clean(report.Name(p.CLB), 28), fmt.Sprintf("%d of %d", p.Running, p.Total), ill, count})
 	}
 	return report.Columns(rows, 1)
-}
-
-// tableHead and tableRow begin the rows of a table of load balancers. It is narrow: phones wrap what is not.
-func tableHead() []string { return []string{"load balancer", "running"} }
-
-func tableRow(c watch.CLB, running, total int) []string {
-	return []string{report.Clean(report.Name(c), 28), fmt.Sprintf("%d of %d", running, total)}
-}
-
-// blindBlocks tell what cannot be read: in one block what has the same remedy, in one line of it what failed together.
-func blindBlocks(a watch.Alert, r room) []block {
-	left := len(a.Blind) + a.MoreBlind
-	if left == 0 {
-		return nil
-	}
-	room := min(r.pools, 6) // blocks, lines in each, and names in each line
-	remedy := func(b watch.Blind) string { return cmp.Or(b.Do, b.Why) }
-	groups := group(a.Blind, func(b, o watch.Blind) bool { return remedy(b) == remedy(o) })
-	var blocks []block
-	for _, alike := range groups[:min(room, len(groups))] {
-		lines := group(alike, func(b, o watch.Blind) bool {
-			return b.Since.Equal(o.Since) && b.LastGood.Equal(o.LastGood) && b.Ticks == o.Ticks
-		})
-		var b block
-		for _, l := range lines[:min(room, len(lines))] {
-			b = append(b, blindLine(l, room))
-			left -= min(len(l), room)
-		}
-		if why := report.Clean(alike[0].Why, maxText); why != "" {
-			b = append(b, pre([]string{why}))
-		}
-		if len(blocks) == 0 {
-			b = append(b, line(bold("What it means"), text("  Changes on what cannot be read are "), bold("not"), text(" being detected. The last known state is kept; what changes meanwhile is told after the next good reading.")))
-		}
-		if do := report.Clean(alike[0].Do, maxText); do != "" {
-			b = append(b, line(bold("What to do"), text("  "+do)))
-		}
-		blocks = append(blocks, b)
-	}
-	if left > 0 {
-		blocks = append(blocks, block{line(text(fmt.Sprintf("… and %s that cannot be read", report.Plural(left, "more load balancer"))))})
-	}
-	return blocks
-}
-
-// group puts together what is the same, in the order of the first of each.
-func group(all []watch.Blind, same func(b, o watch.Blind) bool) [][]watch.Blind {
-	var groups [][]watch.Blind
-	for _, b := range all {
-		i := slices.IndexFunc(groups, func(g []watch.Blind) bool { return same(g[0], b) })
-		if i < 0 {
-			i, groups = len(groups), append(groups, nil)
-		}
-		groups[i] = append(groups[i], b)
-	}
-	return groups
-}
-
-// blindLine says since when load balancers that failed together cannot be read.
-func blindLine(together []watch.Blind, room int) part {
-	b := together[0]
-	says := named(b.CLB)
-	if len(together) > 1 {
-		says = nil
-		for i, o := range together[:min(room, len(together))] {
-			if i > 0 {
-				says = append(says, text(", "))
-			}
-			says = append(says, named(o.CLB)[0])
-		}
-		if len(together) > room {
-			says = append(says, text(" and others")) // counted once, at the end
-		}
-	}
-	failed := "the reading failed"
-	if b.Ticks > 1 {
-		failed = fmt.Sprintf("%d readings in a row failed", b.Ticks)
-	}
-	says = append(says, text("  ·  cannot be read since "), date(b.Since), text(", "+failed+"  ·  "))
-	switch {
-	case b.LastGood.IsZero():
-		says = append(says, text("never read before"))
-	case b.Since.Sub(b.LastGood) < 12*time.Hour:
-		says = append(says, text("last good reading "), clock(b.LastGood))
-	default:
-		says = append(says, text("last good reading "), date(b.LastGood))
-	}
-	return line(says...)
-}
-
-// sightedBlocks tell what can be read again.
-func sightedBlocks(a watch.Alert, r room) []block {
-	if len(a.Sighted)+a.MoreSighted == 0 {
-		return nil
-	}
-	shown := a.Sighted[:min(r.pools, len(a.Sighted))]
-	var b block
-	for _, s := range shown {
-		from := s.LastGood
-		if from.IsZero() {
-			from = s.Since
-		}
-		found := "nothing changed meanwhile"
-		if s.Changes > 0 {
-			found = report.Plural(s.Changes, "change") + " found in between"
-		}
-		b = append(b, line(append(named(s.CLB), text("  ·  readable again, gap "), date(from), text(" – "), clock(s.At),
-			text(fmt.Sprintf(" (%s)  ·  %s", duration(s.At.Sub(from)), found)))...))
-	}
-	if more := len(a.Sighted) - len(shown) + a.MoreSighted; more > 0 {
-		b = append(b, line(text(fmt.Sprintf("… and %s", report.Plural(more, "more load balancer")))))
-	}
-	return []block{b}
-}
-
-// baselineBlocks tell what is watched from now on.
-func baselineBlocks(base *watch.Baseline, r room) []block {
-	if base == nil {
-		return nil
-	}
-	const from = "This is where watching begins; changes from here on are told."
-	if base.CLBs == 1 && len(base.Pools) == 1 {
-		p := base.Pools[0]
-		return []block{{line(append(named(p.CLB), text(fmt.Sprintf("  ·  %d of %d running", p.Running, p.Total)))...), line(text(from))}}
-	}
-	b := block{line(text(from))}
-	// The worst few, and all that have backends not running: rows of zeros are noise.
-	notWhole := len(slices.DeleteFunc(slices.Clone(base.Pools), func(p watch.PoolNews) bool { return p.Running == p.Total }))
-	shown := min(r.pools, max(notWhole, 3), len(base.Pools))
-	rows := [][]string{tableHead()}
-	out := base.Backends - base.Running
-	for _, p := range base.Pools[:shown] {
-		rows = append(rows, tableRow(p.CLB, p.Running, p.Total))
-		out -= p.Total - p.Running
-	}
-	lines := report.Columns(rows, 1)
-	if more := base.CLBs - shown; more > 0 && out == 0 {
-		lines = append(lines, fmt.Sprintf("… and %d more, all running", more))
-	} else if more > 0 {
-		lines = append(lines, fmt.Sprintf("… and %s", report.Plural(more, "more load balancer")))
-	}
-	return []block{append(b, pre(lines))}
 }

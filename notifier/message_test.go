@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,20 +53,17 @@ func news(c watch.CLB, running, total int, changes ...watch.Change) watch.PoolNe
 	p := watch.PoolNews{CLB: c, Changes: changes}
 	before := watch.Capacity{Running: running, Total: total}
 	for _, ch := range changes {
+		*p.Counts.Of(ch.Kind)++
 		switch ch.Kind {
 		case watch.LeftRunning:
-			p.Counts.LeftRunning++
 			before.Running++
 		case watch.Removed:
-			p.Counts.Removed++
 			before.Total++
 			before.Running++
 		case watch.Added:
-			p.Counts.Added++
 			before.Total--
 			before.Running--
 		case watch.Recovered:
-			p.Counts.Recovered++
 			before.Running--
 		}
 	}
@@ -227,6 +225,110 @@ func stories() map[string]watch.Alert {
 	}
 }
 
+// shop is a load balancer that was discovered.
+var shop = watch.CLB{Region: "ap-guangzhou", ID: "lb-k7d0w2pe", Title: "prod-shop"}
+
+// some is a change of a part of a backend's bindings or checks.
+func some(k watch.Kind, name, ip string, n, of int, names ...string) watch.Change {
+	ch := added(name, ip)
+	ch.Kind, ch.Part = k, &watch.Part{N: n, Of: of, Names: names, Rules: n == 1 && strings.Contains(names[0], "→") && k != watch.Unhealthy}
+	return ch
+}
+
+func healthy(name, ip string, since time.Time) watch.Change {
+	ch := added(name, ip)
+	ch.Kind, ch.Out = watch.Healthy, &watch.Out{Since: since}
+	return ch
+}
+
+// ill is news of a load balancer of which so many of those running fail a check.
+func ill(n int, p watch.PoolNews) watch.PoolNews {
+	p.Ill, p.Serving = n, p.Serving-10*n
+	return p
+}
+
+func bare(p watch.PoolNews, n int, rules bool, names ...string) watch.PoolNews {
+	p.Bare = &watch.Part{N: n, Of: n + 1, Rules: rules, Names: names}
+	return p
+}
+
+// applications are alerts about application load balancers, and about health.
+func applications() map[string]watch.Alert {
+	three := []string{"HTTP:80", "HTTPS:443", "TCP:22"}
+	rule := "HTTPS:443 shop.example.com/api → 8080"
+	eni := some(watch.Added, "", "10.0.9.4", 1, 1, "TCP:22")
+	eni.Backend.ID, eni.Backend.Type = "eni-4f0w8q1z", "ENI"
+	port := some(watch.Bound, "web-09", "10.0.3.19", 1, 3, "HTTPS:443 shop.example.com/api → 8081")
+	check := "HTTP:80 shop.example.com/ → 8080"
+	fails := func(name, ip string) watch.Change { return some(watch.Unhealthy, name, ip, 1, 2, check) }
+	cured := alert(news(shop, 3, 3, fails("web-07", "10.0.3.17"), later(healthy("web-07", "10.0.3.17", at(4, 53)), 5)))
+	cured.To = at(4, 58)
+	other := some(watch.Added, "web-07", "10.0.4.9", 2, 2, "HTTP:80", "HTTPS:443")
+	other.Backend.ID = "ins-9o9ex9s1"
+	many := alert()
+	for i := range 70 {
+		name := fmt.Sprintf("svc-%02d", i)
+		many.Pools = append(many.Pools, ill(2, news(clb(name, fmt.Sprintf("lb-00ab%04d", i)), 9, 10, left(name+"-1", "10.0.0.1", 4), fails(name+"-2", "10.0.0.2"))))
+	}
+	return map[string]watch.Alert{
+		"unbound": alert(news(shop, 3, 3, some(watch.Unbound, "web-07", "10.0.3.17", 1, 3, "TCP:22"))),
+		"unbound-rule": alert(news(shop, 3, 3, some(watch.Unbound, "web-07", "10.0.3.17", 1, 4, rule), some(watch.Unbound, "web-08", "10.0.3.18", 1, 4, rule),
+			some(watch.Unbound, "web-09", "10.0.3.19", 2, 3, "HTTP:80", "TCP:22"))),
+		"bound":     alert(news(shop, 3, 3, some(watch.Bound, "web-07", "10.0.3.17", 1, 4, "TCP:2222"))),
+		"app-added": alert(news(shop, 5, 5, some(watch.Added, "web-14", "10.0.4.9", 3, 3, three...), some(watch.Added, "web-15", "10.0.4.10", 3, 3, three...), eni)),
+		"app-removed": alert(news(shop, 1, 1, some(watch.Removed, "web-07", "10.0.3.17", 3, 3, three...), some(watch.Removed, "web-08", "10.0.3.18", 3, 3, three...),
+			some(watch.Removed, "web-09", "10.0.3.19", 1, 1, "TCP:22"))),
+		"app-replaced": alert(news(shop, 3, 3, some(watch.Removed, "web-07", "10.0.3.17", 3, 3, three...), other)),
+		"rebound": alert(news(shop, 3, 3, some(watch.Unbound, "web-07", "10.0.3.17", 3, 3, three...), some(watch.Bound, "web-07", "10.0.3.17", 3, 3, three...),
+			some(watch.Unbound, "web-09", "10.0.3.19", 1, 3, rule), port)),
+		"bare":            alert(bare(news(shop, 2, 3, left("web-07", "10.0.3.17", 4)), 1, false, "HTTPS:443")),
+		"bare-on-two":     alert(bare(news(shop, 2, 3, left("web-07", "10.0.3.17", 4)), 4, true, "HTTPS:443 shop.example.com/", "HTTPS:443 shop.example.com/api", "TCP:22"), bare(news(api, 2, 2, removed("api-05", "10.0.5.8")), 1, false, "TCP:53")),
+		"bare-of-one":     alert(bare(news(shop, 2, 3, left("web-07", "10.0.3.17", 4)), 3, false, three...), news(api, 7, 8, left("api-02", "10.0.5.5", 4))),
+		"unhealthy":       alert(ill(1, news(shop, 3, 3, fails("web-07", "10.0.3.17")))),
+		"unhealthy-more":  alert(ill(3, news(shop, 5, 6, left("web-01", "10.0.3.11", 4), fails("web-07", "10.0.3.17"), fails("web-08", "10.0.3.18"))), ill(1, news(api, 8, 8, some(watch.Unhealthy, "api-02", "10.0.5.5", 1, 1, "TCP:80 → 8080")))),
+		"healthy":         alert(news(shop, 3, 3, healthy("web-07", "10.0.3.17", at(4, 41)))),
+		"healthy-not-all": alert(ill(1, news(shop, 3, 3, healthy("web-07", "10.0.3.17", at(4, 41))))),
+		"ill-and-back":    cured,
+		"ill-seventy":     many,
+		"deleted":         {ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53), CLBs: []watch.CLBNews{{CLB: shop, Fate: watch.Deleted, At: at(4, 53), Before: &watch.Capacity{Running: 3, Total: 3}}}},
+		"migrated": {ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53), CLBs: []watch.CLBNews{{CLB: web, Fate: watch.Migrated, At: at(4, 53), Is: watch.Application,
+			Before: &watch.Capacity{Running: 3, Total: 3}, Now: &watch.Capacity{Running: 3, Total: 3}}}},
+		"fates": {ID: "1042-k3q9x-0", From: at(4, 41), To: at(4, 53), CLBs: []watch.CLBNews{
+			{CLB: shop, Fate: watch.Deleted, At: at(4, 41), Before: &watch.Capacity{Running: 2, Total: 3, Ill: 1}},
+			{CLB: watch.CLB{Region: "ap-guangzhou", ID: "lb-5zz1", Title: "prod-blog"}, Fate: watch.Deleted, At: at(4, 53)},
+			{CLB: watch.CLB{Region: "ap-guangzhou", ID: "lb-77aa00bb", Title: "old-batch"}, Fate: watch.Unmatched, At: at(4, 53), Before: &watch.Capacity{Running: 1, Total: 1}},
+			{CLB: web, Fate: watch.Migrated, At: at(4, 53), Is: watch.Application, Before: &watch.Capacity{Running: 3, Total: 3}, Now: &watch.Capacity{Running: 2, Total: 4, Ill: 1}},
+		}},
+		"blind-parts": {ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53), Blind: []watch.Blind{blind(),
+			{CLB: shop, What: watch.OfHealth, Since: at(4, 43), LastGood: at(4, 38), Ticks: 3, Why: "DescribeTargetHealth: UnauthorizedOperation", Do: "grant the role clb:DescribeTargetHealth"},
+			{CLB: api, What: watch.OfHealth, Since: at(4, 43), LastGood: at(4, 38), Ticks: 3, Why: "DescribeTargetHealth: UnauthorizedOperation", Do: "grant the role clb:DescribeTargetHealth"},
+			{CLB: watch.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, What: watch.OfRegion, Since: at(4, 43), LastGood: at(4, 38), Ticks: 3, Why: "DescribeLoadBalancers: InternalError", Do: ""},
+		}},
+		"blind-region": {ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53), Blind: []watch.Blind{
+			{CLB: watch.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, What: watch.OfRegion, Since: at(4, 43), LastGood: at(4, 38), Ticks: 3, Why: "DescribeLoadBalancers: UnauthorizedOperation", Do: "grant the role clb:DescribeLoadBalancers"},
+		}},
+		"readable-parts": {ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53), Sighted: []watch.Sighted{
+			{CLB: shop, What: watch.OfHealth, LastGood: at(4, 38), Since: at(4, 43), At: at(4, 53)},
+			{CLB: watch.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, What: watch.OfRegion, LastGood: at(4, 38), Since: at(4, 43), At: at(4, 53)},
+		}},
+		"hostile-parts": hostileParts(),
+	}
+}
+
+func hostileParts() watch.Alert {
+	c := watch.CLB{Region: "ap-guangzhou", ID: "lb-k7d0w2pe", Title: "shop <!channel> & `x` *b*\nprod-web"}
+	names := []string{"HTTPS:443 <!channel>/`x`*b* → 8080", "HTTPS:443 https://evil.example/<https://evil.example|Console>\n:fire: → 8080", "\u202e" + strings.Repeat("数", 60) + " → 80"}
+	fated := func(f watch.Fate) watch.CLBNews {
+		return watch.CLBNews{CLB: c, Fate: f, At: at(4, 53), Before: &watch.Capacity{Running: 3, Total: 3}, Now: &watch.Capacity{Running: 3, Total: 3}}
+	}
+	eni := some(watch.Added, "", "", 3, 3, names...)
+	eni.Backend.Type = "<!here>\n*b*"
+	a := alert(bare(ill(1, news(c, 2, 3, some(watch.Unhealthy, "web-07", "10.0.3.17", 9, 9, names...), some(watch.Unbound, "web-08", "10.0.3.18", 1, 9, names[:1]...), eni)), 1, true, names[1]))
+	a.CLBs = []watch.CLBNews{fated(watch.Deleted), fated(watch.Unmatched), fated(watch.Migrated)}
+	a.Blind = []watch.Blind{{CLB: watch.CLB{Region: "<!here>", ID: "<!here>/*<@U1>*"}, What: watch.OfRegion, Since: at(4, 43), Ticks: 3, Why: "<!channel>"}}
+	return a
+}
+
 // threads are messages of one thread: its first message as it is edited, and replies.
 func threads() map[string]Message {
 	first := alerts()["one-down"]
@@ -250,7 +352,18 @@ func threads() map[string]Message {
 	back := alert(news(web, 12, 12, recovered("web-07", "10.0.3.17", 4, &watch.Out{Since: at(4, 41)})))
 	last := alert(news(api, 8, 8, recovered("api-02", "10.0.5.5", 5, &watch.Out{Since: at(3, 53)})))
 	mention := Style{Mention: "S024BE7LH", MentionAt: 50}
+	sick := func(c watch.Course) watch.Thread {
+		return thread(applications()["unhealthy"], map[string]watch.Course{shop.Key(): c})
+	}
+	barely := func(c watch.Course) watch.Thread {
+		c.Capacity, c.Since = watch.Capacity{Running: 2, Total: 3, Weight: 30, Serving: 20}, at(4, 53)
+		return thread(applications()["bare"], map[string]watch.Course{shop.Key(): c})
+	}
 	return map[string]Message{
+		"thread-bare":      ThreadMessage(barely(watch.Course{Later: watch.Counts{Unhealthy: 1}})),
+		"thread-served":    ThreadMessage(barely(watch.Course{Later: watch.Counts{Bound: 1}})),
+		"thread-ill":       ThreadMessage(sick(watch.Course{Capacity: watch.Capacity{Running: 3, Total: 3, Ill: 1, Weight: 30, Serving: 20}, Since: at(4, 53)})),
+		"thread-ill-over":  ThreadMessage(sick(watch.Course{Capacity: watch.Capacity{Running: 3, Total: 3, Weight: 30, Serving: 30}, Since: at(4, 53), Over: at(5, 5), Later: watch.Counts{Healthy: 1}})),
 		"thread-open":      ThreadMessage(open),
 		"thread-resolved":  ThreadMessage(over),
 		"thread-half-over": ThreadMessage(two),
@@ -272,6 +385,9 @@ func TestMessages(t *testing.T) {
 		messages[name] = AlertMessage(a, Style{})
 	}
 	for name, a := range stories() {
+		messages[name] = AlertMessage(a, Style{})
+	}
+	for name, a := range applications() {
 		messages[name] = AlertMessage(a, Style{})
 	}
 	for name, m := range messages {
@@ -319,7 +435,26 @@ func TestTitles(t *testing.T) {
 	t.Parallel()
 	all := alerts()
 	maps.Copy(all, stories())
+	maps.Copy(all, applications())
 	for name, want := range map[string]string{
+		"unbound":          "web-07 unbound from 1 of 3 listeners (TCP:22) on prod-shop",
+		"unbound-rule":     "3 backends partly unbound on prod-shop",
+		"bound":            "web-07 bound to 1 more listener (TCP:2222) on prod-shop",
+		"rebound":          "2 backends bound anew on prod-shop",
+		"app-added":        "3 backends added to prod-shop",
+		"bare":             "web-07 stopped running on prod-shop: shut down (4), HTTPS:443 has none running",
+		"bare-of-one":      "2 backends stopped running on 2 load balancers, 3 listeners of prod-shop have none running",
+		"bare-on-two":      "1 stopped running, 1 removed on 2 load balancers, listeners of 2 of them have none running",
+		"unhealthy":        "web-07 unhealthy on prod-shop: fails 1 of 2 checks, 3 of 3 running",
+		"unhealthy-more":   "1 stopped running, 3 unhealthy on 2 load balancers",
+		"healthy":          "web-07 healthy again on prod-shop after 12 min, all 3 running",
+		"healthy-not-all":  "web-07 healthy again on prod-shop after 12 min, 3 of 3 running, 1 unhealthy",
+		"ill-and-back":     "web-07 was unhealthy for 5 min on prod-shop, and is healthy again, all 3 running",
+		"deleted":          "prod-shop was deleted",
+		"migrated":         "prod-web is an application load balancer now",
+		"fates":            "2 load balancers were deleted · old-batch is no longer watched · prod-web is an application load balancer now",
+		"blind-parts":      "Cannot read prod-web · cannot read the health of 2 load balancers · cannot list the load balancers of ap-guangzhou/prod-*",
+		"readable-parts":   "Readable again: the health of prod-shop, the load balancers of ap-guangzhou/prod-*",
 		"one-down":         "web-07 stopped running on prod-web: shut down (4), 11 of 12 running",
 		"six-on-two":       "3 stopped running, 1 removed, 2 added on 2 load balancers",
 		"removed":          "2 backends removed from prod-web, 9 left",
@@ -348,13 +483,25 @@ func TestTitles(t *testing.T) {
 func TestLooks(t *testing.T) {
 	t.Parallel()
 	looks := make(map[string]string)
-	for _, all := range []map[string]watch.Alert{alerts(), stories()} {
+	for _, all := range []map[string]watch.Alert{alerts(), stories(), applications()} {
 		for name, a := range all {
 			p, _ := alertPage(a, true)
 			looks[name] = p.emoji
 		}
 	}
 	for name, want := range map[string]string{
+		"unbound":        "large_yellow_circle",
+		"bound":          "large_blue_circle",
+		"rebound":        "large_blue_circle",
+		"bare":           "red_circle",
+		"unhealthy":      "large_orange_circle",
+		"healthy":        "large_green_circle",
+		"ill-and-back":   "large_green_circle",
+		"deleted":        "large_yellow_circle",
+		"migrated":       "large_blue_circle",
+		"fates":          "large_yellow_circle",
+		"blind-region":   "warning",
+		"readable-parts": "large_green_circle",
 		"one-down":       "large_orange_circle",
 		"emptied":        "red_circle",
 		"two-dead":       "red_circle",
@@ -367,6 +514,127 @@ func TestLooks(t *testing.T) {
 		if got := looks[name]; got != want {
 			t.Errorf("%s looks like %s, want %s", name, got, want)
 		}
+	}
+}
+
+func TestChangesComeTogether(t *testing.T) {
+	t.Parallel()
+	const ip = "10.0.3.17"
+	off := func(names ...string) watch.Change { return some(watch.Unbound, "a", ip, len(names), 3, names...) }
+	on := func(names ...string) watch.Change { return some(watch.Bound, "a", ip, len(names), 3, names...) }
+	sick := some(watch.Unhealthy, "a", ip, 1, 1, "TCP:80 → 80")
+	well := func(since time.Time) watch.Change { return healthy("a", ip, since) }
+	all := func(k watch.Kind, names ...string) watch.Change {
+		return some(k, "a", ip, len(names), len(names), names...)
+	}
+	back := recovered("a", ip, 4, &watch.Out{Since: at(4, 53)})
+	rules := func(k watch.Kind, names ...string) watch.Change {
+		ch := some(k, "a", ip, len(names), 9, names...)
+		ch.Part.Rules = true
+		return ch
+	}
+	for name, tt := range map[string]struct {
+		changes []watch.Change
+		want    []string
+	}{
+		"unbound and bound at once":        {[]watch.Change{off("TCP:22"), on("TCP:23")}, []string{"bound anew: TCP:23 instead of TCP:22"}},
+		"unbound, and bound later":         {[]watch.Change{off("TCP:22"), later(on("TCP:22"), 1)}, []string{"unbound from 1 of 3 listeners (TCP:22), seen 2026-11-23 04:53 UTC", "bound to 1 more listener (TCP:22), now 3"}},
+		"unbound, then removed":            {[]watch.Change{off("TCP:22"), later(all(watch.Removed, "TCP:23", "TCP:24"), 1)}, []string{"removed: unbound from both listeners (TCP:23, TCP:24)"}},
+		"unbound while it stopped":         {[]watch.Change{left("a", ip, 4), off("TCP:22")}, []string{"left running: shut down (4)", "unbound from 1 of 3 listeners (TCP:22)"}},
+		"removed and added again":          {[]watch.Change{all(watch.Removed, "A", "B"), later(all(watch.Added, "A", "B"), 0)}, []string{"removed and back"}},
+		"back on fewer listeners":          {[]watch.Change{all(watch.Removed, "A", "B"), later(all(watch.Added, "B"), 0)}, []string{"removed and back: B instead of 2 listeners (A, B)"}},
+		"added, then started":              {[]watch.Change{func() watch.Change { c := all(watch.Added, "A"); c.Backend.Status = 8; return c }(), back}, []string{"added: running (2), bound to A"}},
+		"unhealthy, then it stopped":       {[]watch.Change{sick, left("a", ip, 4)}, []string{"left running: shut down (4)"}},
+		"out and back, and then unhealthy": {[]watch.Change{sick, left("a", ip, 4), back, sick}, []string{"unhealthy: fails its only check (TCP:80 → 80)", "left running and recovered, out for less than 1 min: 2026-11-23 04:53 UTC – 04:53 UTC"}},
+		"unhealthy twice, out in between": {[]watch.Change{sick, later(left("a", ip, 4), 1), later(back, 2), later(sick, 3), later(well(at(4, 56)), 5)}, []string{
+			"left running and recovered, out for 1 min: 2026-11-23 04:54 UTC – 04:55 UTC", "unhealthy and healthy again, for 2 min: 2026-11-23 04:56 UTC – 04:58 UTC"}},
+		"two rules by another port":    {[]watch.Change{rules(watch.Unbound, "A x → 80", "A y → 80"), rules(watch.Bound, "A x → 81", "A y → 81")}, []string{"bound anew: 2 rules (A x → 81, A y → 81) instead of 2 rules (A x → 80, A y → 80)"}},
+		"unhealthy, then removed":      {[]watch.Change{sick, removed("a", ip)}, []string{"removed"}},
+		"healthy again":                {[]watch.Change{sick, well(at(4, 53))}, []string{"unhealthy and healthy again, for less than 1 min: 2026-11-23 04:53 UTC – 04:53 UTC"}},
+		"it had been unhealthy before": {[]watch.Change{sick, well(at(4, 41))}, []string{"healthy again after 12 min"}},
+		"healthy, unhealthy, healthy":  {[]watch.Change{well(at(4, 41)), sick, well(at(4, 53))}, []string{"healthy again after 12 min"}},
+		"healthy, then unhealthy":      {[]watch.Change{well(at(4, 41)), sick}, []string{"unhealthy: fails its only check (TCP:80 → 80)"}},
+	} {
+		a := alert(news(shop, 3, 3, tt.changes...))
+		a.To = tt.changes[len(tt.changes)-1].At
+		var got []string
+		for _, l := range strings.Split(AlertMessage(a, Style{}).Plain, "\n")[4:] {
+			got = append(got, strings.TrimPrefix(l, "• a  "+ip+"  "))
+		}
+		if !slices.Equal(got, tt.want) {
+			t.Errorf("%s: %q, want %q", name, got, tt.want)
+		}
+	}
+}
+
+// TestSameMachineIsOneLine holds that a machine which is removed is told once, however it was bound to each load balancer.
+func TestSameMachineIsOneLine(t *testing.T) {
+	t.Parallel()
+	gone := func(names ...string) watch.Change {
+		return some(watch.Removed, "a", "10.0.3.17", len(names), len(names), names...)
+	}
+	tell := func(one, two watch.Change) string {
+		return AlertMessage(alert(news(shop, 3, 3, one), news(api, 3, 3, two)), Style{}).Plain
+	}
+	if got := tell(gone("A"), gone("A", "B")); !strings.Contains(got, "lb-c4r9t0zw  ·  3 of 3 running, 25 % of weight lost\n• a  10.0.3.17  removed") || strings.Contains(got, "unbound") {
+		t.Errorf("it was bound in two ways, and is told as\n%s", got)
+	}
+	if got := tell(gone("A", "B"), gone("A", "B")); strings.Count(got, "removed: unbound from both listeners (A, B)") != 1 {
+		t.Errorf("it was bound in the same way, and is told as\n%s", got)
+	}
+	off := func(name string) watch.Change { return some(watch.Unbound, "a", "10.0.3.17", 1, 3, name) }
+	if got := tell(off("A"), off("B")); strings.Count(got, "• a  10.0.3.17  unbound from 1 of 3 listeners") != 2 {
+		t.Errorf("it lost two listeners, and is told as\n%s", got)
+	}
+}
+
+func TestTitlesOfWhatIsLeft(t *testing.T) {
+	t.Parallel()
+	off := some(watch.Unbound, "web-08", "10.0.3.18", 1, 3, "TCP:22")
+	cut := news(shop, 3, 3, off)
+	cut.Counts.Unbound = 9
+	sick := news(shop, 9, 9, some(watch.Unhealthy, "web-07", "10.0.3.17", 1, 1, "TCP:80 → 80"))
+	sick.Counts.Unhealthy, sick.Ill = 70, 70
+	for want, p := range map[string]watch.PoolNews{
+		"1 removed, 1 recovered on prod-shop, 9 left, 1 unhealthy":                            ill(1, news(shop, 9, 9, removed("a", ""), recovered("b", "", 4, nil))),
+		"1 removed, 1 recovered on prod-shop, all 9 running":                                  news(shop, 9, 9, removed("a", ""), recovered("b", "", 4, nil)),
+		"a added to prod-shop: running (2), 9 of 9 running, 1 unhealthy":                      ill(1, news(shop, 9, 9, added("a", ""))),
+		"9 backends partly unbound on prod-shop":                                              cut,
+		"70 backends unhealthy on prod-shop, 9 of 9 running":                                  sick,
+		"web-08 unbound from 1 of 3 listeners (TCP:22) on prod-shop, none running":            news(shop, 0, 3, off),
+		"web-08 unbound from 1 of 3 listeners (TCP:22) on prod-shop, TCP:22 has none running": bare(news(shop, 3, 3, off), 1, false, "TCP:22"),
+		"a stopped running on prod-shop: shut down (4), none running":                         bare(news(shop, 0, 3, left("a", "", 4)), 1, false, "TCP:22"),
+	} {
+		page, _ := alertPage(alert(p), true)
+		if page.title != want {
+			t.Errorf("title %q, want %q", page.title, want)
+		}
+		if red := strings.Contains(want, "none running"); red != (page.emoji == "red_circle") {
+			t.Errorf("%s looks like %s", want, page.emoji)
+		}
+	}
+	if m := AlertMessage(alert(sick), Style{}); !strings.Contains(m.Plain, "load balancer  running  unhealthy\nprod-shop       9 of 9         70") {
+		t.Errorf("a table with unhealthy ones:\n%s", m.Plain)
+	}
+}
+
+func TestFatesThatAreTooManyAreCounted(t *testing.T) {
+	t.Parallel()
+	a := watch.Alert{To: at(4, 53), MoreCLBs: 12}
+	for i := range 50 {
+		a.CLBs = append(a.CLBs, watch.CLBNews{CLB: clb(fmt.Sprintf("svc-%02d", i), fmt.Sprintf("lb-00ab%04d", i)), Fate: watch.Deleted, At: at(4, 53)})
+	}
+	m := AlertMessage(a, Style{})
+	for _, want := range []string{"50 or more load balancers were deleted (svc-00, svc-01, svc-02, +59 more)", "• svc-14  lb-00ab0014  ·  deleted\n• … and 47 more load balancers"} {
+		if !strings.Contains(m.Plain, want) {
+			t.Errorf("the message does not say %q:\n%s", want, m.Plain)
+		}
+	}
+	two := a
+	two.CLBs, two.MoreCLBs = slices.Clone(a.CLBs[:2]), 0
+	two.CLBs[0].Fate, two.CLBs[1].Fate = watch.Migrated, watch.Migrated
+	if got := AlertMessage(two, Style{}).Text; !strings.Contains(got, "2 load balancers are of another kind now") {
+		t.Errorf("two of another kind are told as %s", got)
 	}
 }
 
@@ -383,6 +651,14 @@ func TestWhatCannotBeReadIsToldTogether(t *testing.T) {
 	want := strings.Join([]string{"• a, d  ·  cannot be read since 2026-11-23 04:43 UTC, ", "• b  lb-b  ·  cannot be read since 2026-11-23 04:40 UTC, ",
 		"Describe", "• What it means  ", "• What to do  wait", "", "• c  lb-c  ·  cannot be read since 2026-11-23 04:43 UTC, ", "Describe", "• What to do  hurry", "",
 		"• … and 3 more load balancers that cannot be read"}, "\n")
+	deaf := failed("e", at(4, 43), "wait")
+	deaf.What = watch.OfHealth
+	m = AlertMessage(watch.Alert{To: at(4, 53), MoreBlind: 3, Blind: []watch.Blind{failed("a", at(4, 43), "wait"), deaf}}, Style{})
+	for _, want := range []string{"Cannot read 4 load balancers · cannot read the health of e\n", "• a  lb-a  ·  cannot be read since", "• e  lb-e  ·  health cannot be read since", "Changes on what", "What becomes unhealthy"} {
+		if !strings.Contains(m.Plain, want) {
+			t.Errorf("what cannot be read, and of what the health cannot be, are told without %q:\n%s", want, m.Plain)
+		}
+	}
 	var heads []string
 	for i, l := range strings.Split(got, "\n") {
 		if w := strings.Split(want, "\n"); i < len(w) && strings.HasPrefix(l, w[i]) {
@@ -440,6 +716,7 @@ func TestConsoleLink(t *testing.T) {
 		{web, "https://console.cloud.tencent.com/clb/detail?rid=1&id=lb-8a3k2m1q"},
 		{watch.CLB{Region: "ap-tokyo", ID: "a&b=|> c"}, "https://console.cloud.tencent.com/clb/detail?rid=25&id=a%26b%3D%7C%3E+c"},
 		{watch.CLB{Region: "mars", ID: "lb-1"}, "https://console.cloud.tencent.com/clb"},
+		{watch.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, "https://console.cloud.tencent.com/clb"},
 	} {
 		if got := consoleURL(tt.clb); got != tt.want {
 			t.Errorf("consoleURL(%v) = %q, want %q", tt.clb, got, tt.want)
@@ -450,12 +727,15 @@ func TestConsoleLink(t *testing.T) {
 func TestInert(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{
-		"web_07 10.0.3.17: shut down (4)": "web_07 10.0.3.17: shut down (4)",
-		"<!channel> & >":                  "&lt;!channel&gt; &amp; &gt;",
-		"*b* _i_ ~s~ `c`":                 "＊b＊ ＿i＿ ～s～ ｀c｀",
-		"04:53 12:345:67 5:10:20 1:2:33":  "04:53 12：345:67 5：10:20 1：2:33",
-		":fire: :a:":                      "：fire: ：a:",
-		"https://evil.example @here":      "https：//evil．example ＠here",
+		"web_07 10.0.3.17: shut down (4)":   "web_07 10.0.3.17: shut down (4)",
+		"<!channel> & >":                    "&lt;!channel&gt; &amp; &gt;",
+		"*b* _i_ ~s~ `c`":                   "＊b＊ ＿i＿ ～s～ ｀c｀",
+		"04:53 12:345:67 5:10:20 1:2:33":    "04:53 12：345:67 5：10:20 1：2:33",
+		":fire: :a:":                        "：fire: ：a:",
+		"HTTPS:443 (TCP_SSL:22, UDP:53)":    "HTTPS:443 (TCP_SSL:22, UDP:53)",
+		"HTTP:80: x:80 A:1:2 A:1a :80 :80:": "HTTP：80: x：80 A：1：2 A：1a ：80 ：80:",
+		"A:80,B:81 (A:80:) :5:80 5:55A:80":  "A:80,B：81 (A：80：) ：5:80 5:55A：80",
+		"https://evil.example @here":        "https：//evil．example ＠here",
 	} {
 		if got := inert(in); got != want {
 			t.Errorf("inert(%q) = %q, want %q", in, got, want)
@@ -581,19 +861,29 @@ func FuzzAlertMessage(f *testing.F) {
 	f.Add(strings.Repeat("<", 4000), strings.Repeat("&", 4000), strings.Repeat("🔥", 4000), uint8(255), uint8(255), uint8(255), 1<<62, int64(-1<<40))
 	f.Add(strings.Repeat("數", 60), strings.Repeat("_", 60), strings.Repeat(">", 60), uint8(20), uint8(14), uint8(60), -5, int64(1)<<50)
 	f.Add("", "\u200b", "\xff\xfe", uint8(1), uint8(1), uint8(1), 0, int64(1))
+	for n := range uint8(8) { // the worst there is of each part, and of all
+		f.Add(strings.Repeat("<", 4000), strings.Repeat("<", 4000), strings.Repeat("<", 4000), uint8(255), 15-n, 171+n, 1<<62+3, int64(-1<<40))
+	}
 	f.Fuzz(func(t *testing.T, name, label, why string, changes, pools, others uint8, n int, unix int64) {
 		now, status := time.Unix(unix, 0), watch.Status(n)
 		n = max(n, 0) // counts
-		a := watch.Alert{ID: name, From: now.Add(-time.Duration(others) * time.Minute), To: now, MoreBlind: n, MoreSighted: n, More: watch.More{CLBs: n, Counts: watch.Counts{Removed: n}}}
+		a := watch.Alert{ID: name, From: now.Add(-time.Duration(others) * time.Minute), To: now, MoreBlind: n, MoreSighted: n, More: watch.More{CLBs: n, Counts: watch.Counts{Removed: n, Unbound: n / 2}}}
 		b := &watch.Baseline{CLBs: n, Backends: n, Running: n}
 		for i := range int(pools) {
-			c := watch.CLB{Region: []string{"ap-guangzhou", label, name}[i%3], ID: fmt.Sprint(label, i), Label: []string{name, label, ""}[i%3]}
-			p := watch.PoolNews{CLB: c, Capacity: watch.Capacity{Running: n, Total: n, Weight: n, Serving: n / 2}, Before: &watch.Capacity{Running: 1, Total: n, Weight: n, Serving: n}, Out: n, Counts: watch.Counts{LeftRunning: int(changes), Recovered: n / 3}}
+			c := watch.CLB{Region: []string{"ap-guangzhou", label, name}[i%3], ID: fmt.Sprint(label, i), Label: []string{name, label, ""}[i%3], Title: []string{"", name, why}[i%3]}
+			p := watch.PoolNews{CLB: c, Capacity: watch.Capacity{Running: n, Total: n, Weight: n, Serving: n / 2}, Before: &watch.Capacity{Running: 1, Total: n, Weight: n, Serving: n}, Out: n, Counts: watch.Counts{LeftRunning: int(changes), Recovered: n / 3, Unhealthy: n / 5}}
+			p.Ill = n / 2
+			if i%2 == 1 {
+				p.Bare = &watch.Part{N: n%4 + 1, Of: n, Rules: i%4 == 1, Names: []string{why, name, label}[:n%4]}
+			}
 			for j := range int(changes) / max(int(pools)/8, 1) {
-				ch := watch.Change{Kind: []watch.Kind{watch.LeftRunning, watch.Removed, watch.Added, watch.Recovered}[j%4], At: now, Was: status,
-					Backend: watch.Backend{ID: []string{why, fmt.Sprint(why, j), fmt.Sprint(i, j)}[int(others)%3], Name: []string{name, fmt.Sprint(j, name)}[int(pools)%2], LanIP: label, WanIPs: []string{why}, Status: status}}
+				ch := watch.Change{Kind: []watch.Kind{watch.LeftRunning, watch.Removed, watch.Added, watch.Recovered, watch.Unbound, watch.Bound, watch.Unhealthy, watch.Healthy}[j%8], At: now, Was: status,
+					Backend: watch.Backend{Type: []string{"", "", "ENI", why}[j%4], ID: []string{why, fmt.Sprint(why, j), fmt.Sprint(i, j)}[int(others)%3], Name: []string{name, fmt.Sprint(j, name)}[int(pools)%2], LanIP: label, WanIPs: []string{why}, Status: status}}
 				if j%3 == 0 {
 					ch.After, ch.Out = now.Add(-time.Hour), &watch.Out{Since: now.Add(-time.Duration(n)), AtLeast: j%2 == 0}
+				}
+				if j%5 > 0 {
+					ch.Part = &watch.Part{N: j % 5, Of: n%5 + 1, Rules: j%2 == 0, Names: []string{fmt.Sprint(name, j), why, label}[:j%4]}
 				}
 				p.Changes = append(p.Changes, ch)
 			}
@@ -601,12 +891,19 @@ func FuzzAlertMessage(f *testing.F) {
 		}
 		for i := range int(others) {
 			c := watch.CLB{Region: label, ID: fmt.Sprint(i, name), Label: label}
-			a.Blind = append(a.Blind, watch.Blind{CLB: c, Since: now, LastGood: now, Ticks: n, Why: fmt.Sprint(i%4, why), Do: name})
-			a.Sighted = append(a.Sighted, watch.Sighted{CLB: c, LastGood: now, Since: now, At: now, Changes: n})
+			what := []string{watch.OfBackends, watch.OfHealth, watch.OfRegion}[(i+int(changes))%3]
+			if what == watch.OfRegion {
+				c.ID = c.Region + "/" + name
+			}
+			a.Blind = append(a.Blind, watch.Blind{CLB: c, What: what, Since: now, LastGood: now, Ticks: n, Why: fmt.Sprint(i%4, why), Do: name})
+			a.Sighted = append(a.Sighted, watch.Sighted{CLB: c, What: what, LastGood: now, Since: now, At: now, Changes: n})
+			c = watch.CLB{Region: label, ID: fmt.Sprint(i, why), Title: name}
+			a.CLBs = append(a.CLBs, watch.CLBNews{CLB: c, Fate: []watch.Fate{watch.Deleted, watch.Unmatched, watch.Migrated, watch.Fate(why)}[i%4], At: now, Is: watch.CLBKind(label),
+				Before: []*watch.Capacity{nil, {Total: n, Ill: n}}[i%2], Now: &watch.Capacity{Running: n, Ill: n}})
 		}
 		all := a // with a baseline
 		all.Baseline = b
-		parts := []watch.Alert{a, all, {Blind: a.Blind}, {Sighted: a.Sighted}, {Baseline: b}, {Pools: a.Pools[:min(1, len(a.Pools))]}, {Pools: a.Pools}}
+		parts := []watch.Alert{a, all, {Blind: a.Blind}, {Sighted: a.Sighted}, {CLBs: a.CLBs, MoreCLBs: n}, {Baseline: b}, {Pools: a.Pools[:min(1, len(a.Pools))]}, {Pools: a.Pools}}
 		if part := parts[(int(changes)+int(others))%len(parts)]; !part.Empty() {
 			checkMessage(t, AlertMessage(part, Style{Mention: "S024BE7LH", MentionAt: 1}))
 			course := make(map[string]watch.Course)

@@ -253,7 +253,7 @@ func inert(s string) string {
 			b.WriteString("&gt;")
 		case strings.ContainsRune("*~`@#", r),
 			r == '_' && !(wordy(at(i-1)) && wordy(at(i+1))), // inside a word it is a letter to Slack too
-			r == ':' && at(i+1) != ' ' && !clockColon(at(i-1), at(i+1), at(i+2), at(i+3)),
+			r == ':' && at(i+1) != ' ' && !clockColon(at(i-1), at(i+1), at(i+2), at(i+3)) && !portColon(rs, i),
 			r == '.' && !unicode.IsDigit(at(i+1)) && at(i+1) != ' ': // "evil.example" becomes a link, 10.0.3.17 does not
 			b.WriteRune(r + '＊' - '*')
 		default:
@@ -266,6 +266,20 @@ func inert(s string) string {
 // clockColon reports whether a colon between these is that of a time, such as 04:53. No two of them can make an emoji.
 func clockColon(before, tens, ones, after rune) bool {
 	return unicode.IsDigit(before) && unicode.IsDigit(tens) && unicode.IsDigit(ones) && !unicode.IsDigit(after) && after != ':'
+}
+
+// portColon reports whether the colon at i is that of a listener, such as HTTPS:443, that stands alone: no emoji begins or
+// ends there.
+func portColon(rs []rune, i int) bool {
+	const before, after = " (", " ),"
+	from, to := i, i+1
+	for from > 0 && (unicode.IsUpper(rs[from-1]) && rs[from-1] < unicode.MaxASCII || rs[from-1] == '_') {
+		from--
+	}
+	for to < len(rs) && unicode.IsDigit(rs[to]) {
+		to++
+	}
+	return from < i && (from == 0 || strings.ContainsRune(before, rs[from-1])) && to > i+1 && (to == len(rs) || strings.ContainsRune(after, rs[to]))
 }
 
 // wordy reports whether r is an ASCII letter or digit.
@@ -299,7 +313,7 @@ func nonEmpty(s []string) []string {
 func consoleURL(c watch.CLB) string {
 	rid := regionNumber(c.Region)
 	id := report.Clean(c.ID, 48)
-	if rid == 0 || id == "" {
+	if rid == 0 || id == "" || report.IsRegion(c) {
 		return console
 	}
 	return fmt.Sprintf("%s/detail?rid=%d&id=%s", console, rid, url.QueryEscape(id))

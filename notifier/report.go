@@ -14,7 +14,7 @@ import (
 
 // Bounds of a report's message.
 const (
-	maxOut         = 20 // backends named as not running
+	maxOut         = 20 // backends named as not running, and as unhealthy
 	maxChanged     = 15 // backends of which is told what happened to them; of more, the changes are counted
 	maxFew         = 15 // backends of a single load balancer that the message names all, so that no page needs to
 	maxNameCells   = 28 // cells of a load balancer's name in a row
@@ -29,8 +29,8 @@ const (
 	maxPageJSON  = 9_000 // bytes of the same in JSON, where < takes six
 )
 
-// ReportMessage is the message that tells a report: what is not running and what could not be read, then the load
-// balancers, the worst first, then what changed, as far as there is room.
+// ReportMessage is the message that tells a report: what is not running or unhealthy and what could not be read, then the
+// load balancers, the worst first, then what changed, as far as there is room.
 func ReportMessage(r report.Report) Message {
 	pools := r.WorstFirst()
 	p := reportPage(r, pools)
@@ -45,8 +45,10 @@ func ReportMessage(r report.Report) Message {
 		if single {
 			blocks = append(blocks, standBlock(pools[0]))
 		}
-		blocks = append(blocks, notRunningBlocks(r, pools, room)...)
-		blocks = append(blocks, unreadBlocks(pools, room)...)
+		for _, w := range report.Ways() {
+			blocks = append(blocks, notWellBlocks(w, r, pools, room)...)
+		}
+		blocks = append(blocks, unreadBlocks(r.Unread(), room)...)
 		if single {
 			blocks = append(blocks, runningBlocks(r)...)
 		} else {
@@ -69,7 +71,11 @@ func reportPage(r report.Report, pools []report.Pool) page {
 	if _, _, unread := r.Totals(); unread > 0 {
 		read += fmt.Sprintf("  ·  %d of %s read", len(pools)-unread, report.Plural(len(pools), "load balancer"))
 	}
-	return page{url: linkFor(clbs, 0), context: []string{regionsOf(clbs), read}}
+	url := linkFor(clbs, len(r.Unlisted))
+	for _, u := range r.Unlisted {
+		clbs = append(clbs, u.CLB)
+	}
+	return page{url: url, context: []string{regionsOf(clbs), read}}
 }
 
 func reportLook(r report.Report) look {
@@ -77,9 +83,9 @@ func reportLook(r report.Report) look {
 	switch s := r.Severity(); {
 	case s == report.Down:
 		return look{"red_circle", "#a30200"}
-	case s == report.Unread:
+	case s == report.Unknown:
 		return look{"warning", "#daa038"}
-	case s == report.Partial && running < backends:
+	case s == report.Partial && (running < backends || slices.ContainsFunc(r.Pools, func(p report.Pool) bool { return len(p.Unhealthy) > 0 })):
 		return look{"large_orange_circle", "#e8912d"}
 	case s == report.Partial: // nothing is out, and a load balancer is empty
 		return look{"large_yellow_circle", "#daa038"}
@@ -88,14 +94,14 @@ func reportLook(r report.Report) look {
 	}
 }
 
-// notRunningBlocks name what is not running, by load balancer and status. Where that is more than there is room for, each
+// notWellBlocks name what is not well in one way, by load balancer and why. Where that is more than there is room for, each
 // load balancer gets a fair share, the worst first.
-func notRunningBlocks(r report.Report, pools []report.Pool, room room) []block {
+func notWellBlocks(w report.Way, r report.Report, pools []report.Pool, room room) []block {
 	out := 0
 	var broken []report.Pool
 	for _, p := range pools {
-		if len(p.NotRunning) > 0 {
-			out, broken = out+len(p.NotRunning), append(broken, p)
+		if n := len(w.Of(p)); n > 0 {
+			out, broken = out+n, append(broken, p)
 		}
 	}
 	if out == 0 {
@@ -109,63 +115,62 @@ func notRunningBlocks(r report.Report, pools []report.Pool, room room) []block {
 		if len(r.Pools) > 1 {
 			head = report.Short(report.Name(p.CLB), maxNameCells) + ": "
 		}
-		byStatus := slices.Clone(p.NotRunning)
-		slices.SortStableFunc(byStatus, func(a, b watch.Backend) int { return cmp.Compare(a.Status, b.Status) })
-		share := min(len(byStatus), max(left/(len(broken)-i), 1))
+		alike := slices.Clone(w.Of(p))
+		slices.SortStableFunc(alike, func(a, b watch.Backend) int {
+			return cmp.Or(cmp.Compare(a.Status, b.Status), cmp.Compare(w.Why(a), w.Why(b)))
+		})
+		share := min(len(alike), max(left/(len(broken)-i), 1))
 		left -= share
-		for _, b := range byStatus[:share] {
-			heads = append(heads, head+b.Status.String())
+		for _, b := range alike[:share] {
+			heads = append(heads, head+w.Why(b))
 			rows = append(rows, []string{"  " + report.Short(report.BackendName(b), maxMemberCells), report.Address(b), outSince(b, r)})
 		}
 	}
+	b := block{line(bold(fmt.Sprintf("%s (%d)", strings.ToUpper(w.Name[:1])+w.Name[1:], out)))}
 	var lines []string
 	for i, row := range report.Columns(rows, 3) {
-		if i == 0 || heads[i] != heads[i-1] {
+		switch first := i == 0 || heads[i] != heads[i-1]; {
+		case first && w.Long: // what is preformatted is torn within words
+			if len(lines) > 0 {
+				b, lines = append(b, pre(lines)), nil
+			}
+			b = append(b, line(text(heads[i])))
+		case first:
 			lines = append(lines, heads[i])
 		}
 		lines = append(lines, row)
 	}
 	if more := out - len(rows); more > 0 {
-		lines = append(lines, fmt.Sprintf("… and %d more not running", more))
+		lines = append(lines, fmt.Sprintf("… and %d more %s", more, w.Name))
 	}
-	return []block{{line(bold(fmt.Sprintf("Not running (%d)", out))), pre(lines)}}
+	return []block{append(b, pre(lines))}
 }
 
-// outSince says for how long a backend is not running, in one unit; "" if that is not known.
+// outSince says for how long a backend is not running, or unhealthy, in one unit; "" if that is not known.
 func outSince(b watch.Backend, r report.Report) string {
-	if b.Out == nil {
+	since := cmp.Or(b.Out, b.Ill)
+	if since == nil {
 		if r.ChangesFrom.IsZero() {
 			return ""
 		}
 		return "seen just now" // no tick has seen it so
 	}
-	out := duration(r.At.Sub(b.Out.Since))
+	out := duration(r.At.Sub(since.Since))
 	for _, unit := range []string{" d", " h"} {
 		if n, _, ok := strings.Cut(out, unit+" "); ok {
 			out = n + unit
 		}
 	}
-	if b.Out.AtLeast && r.At.Sub(b.Out.Since) >= time.Minute {
+	if since.AtLeast && r.At.Sub(since.Since) >= time.Minute {
 		return "over " + out
 	}
 	return "for " + out
 }
 
 // unreadBlocks tell what could not be read, and together what has the same reason.
-func unreadBlocks(pools []report.Pool, room room) []block {
-	var groups [][]report.Pool
-	left := 0
-	for _, p := range pools {
-		if p.Err == "" {
-			continue
-		}
-		left++
-		i := slices.IndexFunc(groups, func(g []report.Pool) bool { return g[0].Err == p.Err && g[0].Do == p.Do })
-		if i < 0 {
-			i, groups = len(groups), append(groups, nil)
-		}
-		groups[i] = append(groups[i], p)
-	}
+func unreadBlocks(unread []report.Unread, room room) []block {
+	left := len(unread)
+	groups := group(unread, func(u, o report.Unread) bool { return u.What == o.What && u.Err == o.Err && u.Do == o.Do })
 	most := min(room.pools, 6) // blocks, and names in each
 	var blocks []block
 	for _, g := range groups[:min(len(groups), most)] {
@@ -173,13 +178,13 @@ func unreadBlocks(pools []report.Pool, room room) []block {
 		if len(g) > 1 {
 			says = says[:1]
 		}
-		for _, p := range g[1:min(len(g), most)] {
-			says = append(says, text(", "), named(p.CLB)[0])
+		for _, u := range g[1:min(len(g), most)] {
+			says = append(says, text(", "), named(u.CLB)[0])
 		}
 		if more := len(g) - most; more > 0 {
 			says = append(says, text(fmt.Sprintf(" and %d more", more)))
 		}
-		b := block{line(append(says, text("  ·  cannot be read"))...), pre([]string{cmp.Or(report.Clean(g[0].Err, maxText), "(no reason given)")})}
+		b := block{line(append(says, text("  ·  "+cannot(g[0].What)))...), pre([]string{cmp.Or(report.Clean(g[0].Err, maxText), "(no reason given)")})}
 		if do := report.Clean(g[0].Do, maxText); do != "" {
 			b = append(b, line(bold("What to do"), text("  "+do)))
 		}
@@ -194,16 +199,18 @@ func unreadBlocks(pools []report.Pool, room room) []block {
 
 // standBlock says how a load balancer stands that is the only one.
 func standBlock(p report.Pool) block {
-	says := append(named(p.CLB), text("  ·  "+p.Share()))
-	if p.Backends > 0 {
-		says = append(named(p.CLB), text(fmt.Sprintf("  ·  %d of %d running", p.Running, p.Backends)))
-		if p.Weight > 0 {
-			says = append(says, text("  ·  "+p.Share()+" of weight"))
-		} else {
-			says = append(says, text("  ·  "+p.Share()))
-		}
+	says := named(p.CLB)
+	if p.Kind != watch.Classic {
+		says = append(says, text("  ·  "+report.Clean(p.Kind.String(), maxType)))
 	}
-	return block{line(says...)}
+	if p.Backends > 0 {
+		says = append(says, text("  ·  "+running(watch.Capacity{Running: p.Running, Total: p.Backends, Ill: len(p.Unhealthy)})))
+	}
+	share := p.Share()
+	if p.Backends > 0 && p.Weight > 0 {
+		share += " of weight"
+	}
+	return block{line(append(says, text("  ·  "+share))...)}
 }
 
 // runningBlocks name the running backends of the only load balancer, where they are few.
@@ -214,7 +221,11 @@ func runningBlocks(r report.Report) []block {
 	}
 	var names []string
 	for _, b := range p.Members[len(p.NotRunning):] {
-		names = append(names, report.Short(report.BackendName(b), maxNameCells))
+		name := report.Short(report.BackendName(b), maxNameCells)
+		if s := state(b); s != plainRunning {
+			name += " (" + s + ")"
+		}
+		names = append(names, name)
 	}
 	return []block{{line(bold(fmt.Sprintf("Running (%d)", p.Running)), text("  "+strings.Join(names, ", ")))}}
 }
@@ -236,7 +247,11 @@ func standBlocks(pools []report.Pool, room room) []block {
 	}
 	lines := make([]string, 0, shown+1)
 	for _, p := range pools[:shown] { // the name last: where a row is too wide for a phone, nothing else is torn
-		lines = append(lines, fmt.Sprintf("%-16s  %*s  %s", p.Share(), widest, p.Ratio(), report.Short(report.Name(p.CLB), maxNameCells)))
+		l := fmt.Sprintf("%-16s  %*s  %s", p.Share(), widest, p.Ratio(), report.Short(report.Name(p.CLB), maxNameCells))
+		if ill := len(p.Unhealthy); ill > 0 {
+			l += fmt.Sprintf("  %d unhealthy", ill)
+		}
+		lines = append(lines, l)
 	}
 	if rest := pools[shown:]; len(rest) > 0 {
 		more := fmt.Sprintf("… and %s", report.Plural(len(rest), "more load balancer"))
@@ -284,12 +299,9 @@ func changedBlocks(r report.Report, pools []report.PoolChanges, room room) []blo
 
 func countChanges(c watch.Counts) string {
 	var says []string
-	for _, n := range []struct {
-		of   int
-		what string
-	}{{c.LeftRunning, "stopped running"}, {c.Recovered, "recovered"}, {c.Removed, "removed"}, {c.Added, "added"}} {
-		if n.of > 0 {
-			says = append(says, fmt.Sprintf("%d %s", n.of, n.what))
+	for _, k := range kinds {
+		if n := c.Of(k); n != nil && *n > 0 {
+			says = append(says, fmt.Sprintf("%d %s", *n, word(k)))
 		}
 	}
 	return strings.Join(says, ", ")
@@ -326,7 +338,11 @@ func ReportPages(r report.Report) []Message {
 		if len(lists) > 1 {
 			p.title += fmt.Sprintf(", page %d of %d", i+1, len(lists))
 		}
-		p.context = append(p.context, "name, address, weight, status")
+		columns := "name, address, weight, status"
+		if slices.ContainsFunc(pools, func(p report.Pool) bool { return p.Kind == watch.Application }) {
+			columns = "name, address, weight, listeners of application load balancers, status"
+		}
+		p.context = append(p.context, columns)
 		messages = append(messages, p.render([]block{{pre(lines)}}))
 	}
 	return messages
@@ -384,17 +400,42 @@ func fill(pools []report.Pool) [][]string {
 	return pages
 }
 
-// memberRows are the backends of a load balancer: name, address, weight and status.
+// memberRows are the backends of a load balancer: name, address, weight, listeners and state.
 func memberRows(p report.Pool) []string {
 	rows := make([][]string, 0, len(p.Members))
 	for _, b := range p.Members {
-		status, _, _ := strings.Cut(b.Status.String(), " (")
-		if status == "unknown" {
-			status = b.Status.String()
+		listeners := ""
+		if p.Kind == watch.Application {
+			on := make(map[string]bool)
+			for _, x := range b.Bindings {
+				on[x.Listener] = true
+			}
+			listeners = fmt.Sprint(len(on))
 		}
-		rows = append(rows, []string{"  " + report.Short(report.BackendName(b), maxMemberCells), report.Address(b), fmt.Sprintf("%3d", b.Weight), status})
+		rows = append(rows, []string{"  " + report.Short(report.BackendName(b), maxMemberCells), report.Address(b), fmt.Sprintf("%3d", b.Weight), listeners, state(b)})
 	}
-	return report.Columns(rows, 4)
+	return report.Columns(rows, 5)
+}
+
+// plainRunning is the state of a backend that is well.
+const plainRunning = "running"
+
+// state is how a backend is in a word or two: its status, unless it is unhealthy or has none of its own.
+func state(b watch.Backend) string {
+	status, _, _ := strings.Cut(b.Status.String(), " (")
+	switch ill, kind := len(b.Failing) > 0, report.Clean(b.Type, maxType); {
+	case status == "unknown":
+		return b.Status.String()
+	case !b.Running():
+		return status
+	case ill && kind != "":
+		return kind + ", unhealthy"
+	case ill:
+		return "unhealthy"
+	case kind != "":
+		return kind
+	}
+	return plainRunning
 }
 
 // list is one page of a listing.

@@ -72,6 +72,26 @@ func small() watch.Standing {
 	return s
 }
 
+// application is load balancer c with so many backends bound to listeners, of which the first fail a check.
+func application(c watch.CLB, i, total, ill int) watch.Standing {
+	s := standing(c, i, total, 0)
+	s.Kind, s.Capacity.Ill, s.Serving = watch.Application, ill, s.Serving-10*ill
+	for j := range s.Backends {
+		b := &s.Backends[j]
+		b.Bindings, b.Checked = []watch.Binding{{Listener: "HTTP:80", Rule: "shop.example.com/", Port: 8080}, {Listener: "HTTPS:443", Rule: "shop.example.com/", Port: 8080},
+			{Listener: "HTTPS:443", Rule: "shop.example.com/api", Port: 8080}}, 2
+		if j < ill {
+			b.Failing = []string{"HTTP:80 shop.example.com/ → 8080"}
+			out := *b
+			out.Ill = &watch.Out{Since: at(4, 41)}
+			s.Ill = append(s.Ill, out)
+		}
+	}
+	last := &s.Backends[total-1]
+	last.ID, last.Name, last.Type, last.Bindings = "eni-4f0w8", "", "ENI", last.Bindings[:1]
+	return s
+}
+
 // history is what ticks found on two load balancers in the last day.
 func history(web, api watch.CLB) []watch.Past {
 	return []watch.Past{
@@ -111,20 +131,42 @@ func tales() map[string]report.Report {
 	short := surveyed(log[6:], small(), standing(api, 1, 8, 0))
 	short.LogFrom = at(2, 30)
 
+	fresh := application(shop, 0, 3, 1)
+	fresh.Ill[0].Ill = nil
+	mixed := []watch.Standing{standing(web, 3, 12, 1), application(shop, 0, 6, 3), application(watch.CLB{Region: "ap-guangzhou", ID: "lb-5zz1", Title: "prod-blog"}, 1, 3, 0)}
+	many := mixed[1]
+	many.Ill = slices.Clone(many.Ill)
+	many.Ill[1].Failing, many.Ill[1].Ill = append(many.Ill[1].Failing, "TCP:22 → 22"), &watch.Out{Since: at(1, 0).AddDate(0, 0, -1), AtLeast: true}
+	mixed[1] = many
+	deaf := application(shop, 0, 3, 0)
+	deaf.HealthErr = watch.Advise(errors.New("DescribeTargetHealth: UnauthorizedOperation"), "grant the role clb:DescribeTargetHealth")
+	region := watch.Standing{CLB: watch.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, Err: watch.Advise(errors.New("DescribeLoadBalancers: UnauthorizedOperation"), "grant the role clb:DescribeLoadBalancers")}
+	partLog := []watch.Past{
+		past(shop, at(3, 0), watch.Unbound, "web-02"), past(shop, at(3, 0), watch.Bound, "web-02"), past(shop, at(3, 5), watch.Unhealthy, "web-03"),
+		past(shop, at(3, 9), watch.Healthy, "web-03"), past(shop, at(4, 0), watch.Unbound, "web-04"), {At: at(4, 41), CLB: shop, Kind: watch.Unhealthy, ID: fresh.Ill[0].ID, Name: fresh.Ill[0].Name, Is: watch.Running},
+	}
+
 	return map[string]report.Report{
-		"report-single":       tell(surveyed(nil, small()), never, nil),
-		"report-well":         tell(surveyed(nil, standing(web, 3, 12, 0), standing(api, 1, 8, 0)), at(4, 53).AddDate(0, 0, -1), nil),
-		"report-none-running": tell(surveyed(nil, standing(web, 3, 12, 0), dead, idle, empty), never, nil),
-		"report-empty":        tell(surveyed(nil, empty), never, nil),
-		"report-unread":       tell(surveyed(nil, standing(web, 3, 12, 1), unread, slow, watch.Standing{CLB: clb("auth", "lb-aa"), Err: slow.Err}), never, nil),
-		"report-broken-state": tell(watch.Survey{Standings: []watch.Standing{small()}}, never, errors.New("load state: open head-42.json: permission denied")),
-		"report-no-tick":      tell(watch.Survey{Standings: []watch.Standing{small()}}, never, nil),
-		"report-changes":      tell(surveyed(log, small(), standing(api, 1, 8, 0)), at(4, 53).AddDate(0, 0, -1), nil),
-		"report-restarts":     tell(surveyed(rolling, twelve...), never, nil),
-		"report-short-log":    tell(short, at(4, 53).AddDate(0, 0, -1), nil),
-		"report-200":          tell(surveyed(history(twelve[0].CLB, twelve[1].CLB), twelve...), at(4, 53).AddDate(0, 0, -1), nil),
-		"report-thousands":    tell(surveyed(rolling, crew(50, 5000, some)...), never, nil),
-		"report-hostile":      hostileReport(),
+		"report-application":   tell(surveyed(partLog, fresh), never, nil),
+		"report-mixed":         tell(surveyed(partLog, mixed...), never, nil),
+		"report-health":        tell(surveyed(nil, deaf, standing(web, 3, 12, 0)), never, nil),
+		"report-region":        tell(surveyed(nil, application(shop, 0, 3, 0), standing(web, 3, 12, 0), region), never, nil),
+		"report-only-region":   tell(surveyed(nil, region), never, nil),
+		"report-nothing":       tell(surveyed(nil), never, nil),
+		"report-single":        tell(surveyed(nil, small()), never, nil),
+		"report-well":          tell(surveyed(nil, standing(web, 3, 12, 0), standing(api, 1, 8, 0)), at(4, 53).AddDate(0, 0, -1), nil),
+		"report-none-running":  tell(surveyed(nil, standing(web, 3, 12, 0), dead, idle, empty), never, nil),
+		"report-empty":         tell(surveyed(nil, empty), never, nil),
+		"report-unread":        tell(surveyed(nil, standing(web, 3, 12, 1), unread, slow, watch.Standing{CLB: clb("auth", "lb-aa"), Err: slow.Err}), never, nil),
+		"report-broken-state":  tell(watch.Survey{Standings: []watch.Standing{small()}}, never, errors.New("load state: open head-42.json: permission denied")),
+		"report-no-tick":       tell(watch.Survey{Standings: []watch.Standing{small()}}, never, nil),
+		"report-changes":       tell(surveyed(log, small(), standing(api, 1, 8, 0)), at(4, 53).AddDate(0, 0, -1), nil),
+		"report-restarts":      tell(surveyed(rolling, twelve...), never, nil),
+		"report-short-log":     tell(short, at(4, 53).AddDate(0, 0, -1), nil),
+		"report-200":           tell(surveyed(history(twelve[0].CLB, twelve[1].CLB), twelve...), at(4, 53).AddDate(0, 0, -1), nil),
+		"report-thousands":     tell(surveyed(rolling, crew(50, 5000, some)...), never, nil),
+		"report-hostile":       hostileReport(),
+		"report-hostile-parts": hostileApplication(),
 	}
 }
 
@@ -140,6 +182,14 @@ func hostileReport() report.Report {
 	}
 	unread := watch.Standing{CLB: clb("<!here>", "`lb`"), Err: watch.Advise(errors.New("<!channel> \x1b[2J:fire: x"), "click <https://evil.example|here>")}
 	return report.New(at(4, 53), 0, surveyed(log, s, unread), time.Time{}, errors.New("<!everyone>\n\x1b[2J *x*"))
+}
+
+func hostileApplication() report.Report {
+	c := watch.CLB{Region: "ap-guangzhou", ID: "lb-k7d0w2pe", Title: "shop <!channel> & `x` *b*\nprod-web"}
+	b := watch.Backend{ID: "ins-9", Name: "<!channel>", Type: "<!here>", Status: watch.Running, Failing: []string{"HTTP:80 <!channel> *b* \u202e\n → 80"}}
+	s := watch.Standing{CLB: c, Kind: "<!here> *b*", Capacity: watch.Capacity{Total: 1, Running: 1, Ill: 1}, Ill: []watch.Backend{b}, Backends: []watch.Backend{b}, HealthErr: errors.New("<!channel> \x1b[2J")}
+	region := watch.Standing{CLB: watch.CLB{Region: "<!here>", ID: "<!here>/*<@U1>*"}, Err: errors.New("<!channel>")}
+	return report.New(at(4, 53), 0, surveyed(nil, s, region), time.Time{}, nil)
 }
 
 // TestReports compares reports with what people looked at and found good: the message, and the pages of its thread.
@@ -191,6 +241,10 @@ func TestReportLooks(t *testing.T) {
 		"report-none-running": "red_circle",
 		"report-thousands":    "red_circle",
 		"report-unread":       "warning",
+		"report-application":  "large_orange_circle",
+		"report-health":       "warning",
+		"report-region":       "warning",
+		"report-nothing":      "large_yellow_circle",
 		"report-broken-state": "warning",
 		"report-single":       "large_orange_circle",
 		"report-empty":        "large_yellow_circle",
@@ -317,6 +371,11 @@ func TestReportSays(t *testing.T) {
 	for name, wants := range map[string][]string{
 		"report-single": {"prod-web  lb-8a3k2m1q  ·  10 of 12 running  ·  ████████░░  83 % of weight", "Not running (2)\nshut down (4)\n  web-07     10.0.3.9   for 12 min\n",
 			"shutting down (9)\n  数据库-11  10.0.3.10  over 3 d\n", "Nothing changed in the last 24 h"},
+		"report-application": {"prod-shop  lb-k7d0w2pe  ·  application  ·  3 of 3 running, 1 unhealthy  ·  ███████░░░  66 % of weight", "• Unhealthy (1)\n• fails 1 of 2 checks (HTTP:80 shop．example．com/ → 8080)\n  svc-00-00  10.0.0.9  seen just now\n",
+			"Running (3)  svc-00-00 (unhealthy), eni-4f0w8 (ENI), svc-00-01", "web-02  bound anew", "web-03  unhealthy 2026-11-23 03:05 UTC – 03:09 UTC, healthy again", "web-04  partly unbound", "svc-00-00  unhealthy since"},
+		"report-mixed":        {"20 of 21 backends running on 3 load balancers, 3 unhealthy", "→ 8080)\n  svc-00-00  10.0.0.9   for 12 min\n  svc-00-02  10.0.0.11  for 12 min\n• prod-shop: fails both checks (HTTP:80 shop．example．com/ → 8080, TCP:22 → 22)\n  svc-00-01  10.0.0.10  over 27 h", "6/6  prod-shop  3 unhealthy\n"},
+		"report-health":       {"cannot read the health of prod-shop", "prod-shop  lb-k7d0w2pe  ·  health cannot be read\n"},
+		"report-region":       {"cannot list the load balancers of ap-guangzhou/prod-＊", "load balancers cannot be listed\n"},
 		"report-well":         {"20 of 20 backends running on 2 load balancers", "██████████ 100 %  12/12  prod-web", "Nothing changed since the last report, 2026-11-22 04:53 UTC"},
 		"report-none-running": {"none on prod-api", "░░░░░░░░░░   0 %    0/2  prod-api\nno backends         0/0  备用负载均衡\n██████████ 100 %  12/12  prod-web\ndrained             4/4  old-site\n"},
 		"report-empty":        {"备用负载均衡 has no backends", "lb-byhpduqt  ·  no backends"},
@@ -373,6 +432,8 @@ func TestWhatCannotBeReadIsGrouped(t *testing.T) {
 		{tell(unread(6, "a", "x")), "• a0, a1, a2, a3, a4, a5  ·  cannot be read\na\n• What to do  x\n"},
 		{tell(unread(7, "a", "x")), "• a0, a1, a2, a3, a4, a5 and 1 more  ·  cannot be read\na\n"},
 		{tell(unread(1, "a", "x"), unread(1, "a", "y")), "• a0  lb-0  ·  cannot be read\na\n• What to do  x\n\n• a0  lb-0  ·  cannot be read\na\n• What to do  y\n"},
+		{tell(unread(1, "a", "x"), []watch.Standing{{CLB: clb("c", "lb-1"), HealthErr: watch.Advise(errors.New("a"), "x")}}),
+			"• a0  lb-0  ·  cannot be read\na\n• What to do  x\n\n• c  lb-1  ·  health cannot be read\na\n• What to do  x\n"},
 		{tell(unread(1, "a", "x"), unread(1, "b", "x")), "• a0  lb-0  ·  cannot be read\na\n• What to do  x\n\n• b0  lb-0  ·  cannot be read\nb\n• What to do  x\n"},
 		{tell(unread(2, "a", ""), unread(2, "b", ""), unread(2, "c", ""), unread(2, "d", ""), unread(2, "e", ""), unread(2, "f", ""), unread(1, "g", "")),
 			"• f0, f1  ·  cannot be read\nf\n\n• … and 1 more load balancer that cannot be read\n"},
@@ -476,7 +537,7 @@ func TestReportsFitAPhone(t *testing.T) {
 	t.Parallel()
 	beforeName := regexp.MustCompile("^[█░]+ +[0-9]+ % +[0-9/]+  ")
 	for name, r := range tales() {
-		if name == "report-hostile" {
+		if strings.HasPrefix(name, "report-hostile") {
 			continue
 		}
 		balancers, backends := 0, 0
@@ -512,7 +573,7 @@ func FuzzReport(f *testing.F) {
 		found := watch.Survey{LogFrom: now.Add(-time.Duration(ago))}
 		pools, backends, out = pools%30, backends%80, out%40 // more takes long and tells nothing new
 		for i := range int(pools) + 1 {
-			c := watch.CLB{Region: label, ID: fmt.Sprint(why, i), Label: []string{label, ""}[i%2]}
+			c := watch.CLB{Region: label, ID: fmt.Sprint(why, i), Label: []string{label, ""}[i%2], Title: name}
 			s := watch.Standing{CLB: c, Capacity: watch.Capacity{Total: int(backends) + int(out), Running: int(backends), Weight: n, Serving: n / (i + 1)}}
 			if i%7 == 3 {
 				s.Total = n
@@ -520,14 +581,25 @@ func FuzzReport(f *testing.F) {
 			if i%5 == 4 {
 				s.Err = watch.Advise(errors.New(why), fmt.Sprint(do, i%3))
 			}
+			if i%3 == 1 {
+				s.Kind, s.HealthErr = watch.CLBKind([]string{"application", do}[i%2]), errors.New(fmt.Sprint(do, i%2))
+			}
+			if i%6 == 5 {
+				s.CLB, s.Err = watch.CLB{Region: "r", ID: "r/" + fmt.Sprint(label, i)}, errors.New(why)
+			}
 			for j := range int(backends) {
-				s.Backends = append(s.Backends, watch.Backend{ID: fmt.Sprint(why, j), Name: name, WanIPs: []string{do}, Status: watch.Running, Weight: n})
+				b := watch.Backend{ID: fmt.Sprint(why, j), Type: []string{"", "ENI", do}[j%3], Name: name, WanIPs: []string{do}, Status: watch.Running, Weight: n, Bindings: []watch.Binding{{Listener: why}, {Listener: do}}}
+				if j < int(out) {
+					b.Failing, b.Checked, b.Ill = []string{fmt.Sprint(j%4, why), name, do, label}[:j%4+1], n, &watch.Out{Since: time.Unix(ago, 0)}
+					s.Ill = append(s.Ill, b)
+				}
+				s.Backends = append(s.Backends, b)
 			}
 			for j := range int(out) {
 				b := watch.Backend{ID: fmt.Sprint(j, why), Name: name, LanIP: do, Status: watch.Status(n + j%3), Out: &watch.Out{Since: time.Unix(ago, 0), AtLeast: j%2 == 0}}
 				s.NotRunning = append(s.NotRunning, b)
 				found.Log = append(found.Log, watch.Past{At: now.Add(time.Duration(j) * time.Second), CLB: c, ID: fmt.Sprint(why, j%15), Name: name, Is: b.Status,
-					Kind: []watch.Kind{watch.LeftRunning, watch.Removed, watch.Added, watch.Recovered, watch.Kind(do)}[j%5]})
+					Kind: []watch.Kind{watch.LeftRunning, watch.Removed, watch.Added, watch.Recovered, watch.Unhealthy, watch.Healthy, watch.Unbound, watch.Bound, watch.Kind(do)}[j%9]})
 			}
 			found.Standings = append(found.Standings, s)
 		}

@@ -2,6 +2,7 @@ package notifier
 
 import (
 	"cmp"
+	"fmt"
 	"slices"
 	"time"
 
@@ -14,7 +15,24 @@ const (
 	wasOut      watch.Kind = "stopped and back"    // left running and recovered
 	wasUnbound  watch.Kind = "removed and back"    // removed and added again
 	cameAndWent watch.Kind = "added, then removed" // there before the alert could be told, and gone again
+	rebound     watch.Kind = "bound anew"          // unbound and bound in one reading: by another port, say
+	wasIll      watch.Kind = "unhealthy and back"  // unhealthy and healthy again
 )
+
+// kinds are all there are, by how much they matter.
+var kinds = []watch.Kind{
+	watch.LeftRunning, watch.Unhealthy, watch.Removed, watch.Unbound, replaced, rebound, watch.Added, watch.Bound,
+	cameAndWent, wasUnbound, wasOut, wasIll, watch.Recovered, watch.Healthy,
+}
+
+// costs reports whether a change of the kind cost something.
+func costs(k watch.Kind) bool {
+	var c watch.Counts
+	if n := c.Of(k); n != nil {
+		*n = 1
+	}
+	return c.Bad() > 0
+}
 
 // event is what changes of one backend amount to, on all load balancers where they are the same.
 type event struct {
@@ -22,14 +40,13 @@ type event struct {
 	b     watch.Backend // as read last
 	was   watch.Status  // the status before, where the kind has one
 	old   watch.Backend // replaced only: whom it replaces
-	at    time.Time     // when it was seen; of wasOut: when it was back
+	part  *watch.Part   // of what: see watch.Change; what it has now, where that came for what went
+	went  *watch.Part   // replaced, rebound and wasUnbound only: what went
+	at    time.Time     // when it was seen; of wasOut and wasIll: when it was back
 	after time.Time     // not before this; zero if that is close to at
-	out   *watch.Out    // since when it was out: recovered and wasOut
+	out   *watch.Out    // since when it was out, or unhealthy: where that is over
 	pools []int         // on which load balancers of the alert
 }
-
-// rank orders events by how much they matter.
-var rank = map[watch.Kind]int{watch.LeftRunning: 0, watch.Removed: 1, replaced: 2, watch.Added: 3, cameAndWent: 4, wasUnbound: 5, wasOut: 6, watch.Recovered: 7}
 
 // eventsOf folds the changes of an alert, worst first. What was cut from the alert is in none.
 func eventsOf(a watch.Alert) []event {
@@ -40,6 +57,9 @@ func eventsOf(a watch.Alert) []event {
 			key := e.sameness(p.CLB.Region)
 			if n, ok := at[key]; ok && !slices.Contains(all[n].pools, i) {
 				all[n].pools = append(all[n].pools, i)
+				if all[n].bindings() != e.bindings() {
+					all[n].part, all[n].went = nil, nil
+				}
 				continue
 			}
 			at[key] = len(all)
@@ -47,7 +67,9 @@ func eventsOf(a watch.Alert) []event {
 			all = append(all, e)
 		}
 	}
-	slices.SortStableFunc(all, func(e, o event) int { return cmp.Compare(rank[e.kind], rank[o.kind]) })
+	slices.SortStableFunc(all, func(e, o event) int {
+		return cmp.Compare(slices.Index(kinds, e.kind), slices.Index(kinds, o.kind))
+	})
 	return all
 }
 
@@ -55,6 +77,7 @@ func eventsOf(a watch.Alert) []event {
 type sameness struct {
 	kind             watch.Kind
 	region, id, old  string
+	part             string
 	is, was          watch.Status
 	at, after, since int64
 	atLeast          bool
@@ -62,40 +85,82 @@ type sameness struct {
 
 func (e event) sameness(region string) sameness {
 	s := sameness{kind: e.kind, region: region, id: e.b.ID, old: e.old.ID, is: e.b.Status, was: e.was, at: e.at.UnixMilli(), after: e.after.UnixMilli()}
+	switch e.kind {
+	case watch.Unbound, watch.Bound, rebound, watch.Unhealthy: // elsewhere it is a detail
+		s.part = e.bindings()
+	}
 	if e.out != nil {
 		s.since, s.atLeast = e.out.Since.UnixMilli(), e.out.AtLeast
 	}
 	return s
 }
 
-// fold makes one event of all changes of a backend on one load balancer, in the order in which they were first seen.
-func fold(changes []watch.Change) []event {
-	var events []event
-	at := make(map[string]int)
-	first := make(map[string]watch.Change)
-	for _, ch := range changes {
-		id := ch.Backend.ID
-		i, ok := at[id]
-		if !ok {
-			at[id], first[id] = len(events), ch
-			events = append(events, event{kind: ch.Kind, b: ch.Backend, was: ch.Was, at: ch.At, after: ch.After, out: ch.Out})
-			continue
-		}
-		events[i] = then(first[id], events[i], ch)
+// side is what a change is about: changes of the same side of a backend make one event.
+type side struct{ id, of string }
+
+func sideOf(ch watch.Change) side {
+	switch ch.Kind {
+	case watch.Unhealthy, watch.Healthy:
+		return side{ch.Backend.ID, "health"}
+	case watch.Unbound, watch.Bound:
+		return side{ch.Backend.ID, fmt.Sprint("bindings at ", ch.At.UnixMilli())} // later ones may be others
 	}
-	return events
+	return side{ch.Backend.ID, "status"}
 }
 
-// then is what an event becomes by one change more; first is the backend's first change.
+// overtakes reports whether a change of a backend makes an earlier event of it no news any more: a backend that does not
+// run fails every check, and one that is gone has no bindings.
+func overtakes(ch watch.Change, e event) bool {
+	switch e.kind {
+	case watch.Unhealthy:
+		return ch.Kind == watch.LeftRunning || ch.Kind == watch.Removed
+	case watch.Unbound, watch.Bound, rebound:
+		return ch.Kind == watch.Removed
+	}
+	return false
+}
+
+// fold makes one event of all changes of a backend's status on one load balancer, one of those of its health, and one of
+// those of its bindings in each reading; in the order in which they were first seen.
+func fold(changes []watch.Change) []event {
+	var events []event
+	at := make(map[side]int)
+	first := make(map[side]watch.Change)
+	for _, ch := range changes {
+		for i, e := range events {
+			if e.b.ID == ch.Backend.ID && overtakes(ch, e) {
+				events[i].kind = ""
+			}
+		}
+		s := sideOf(ch)
+		if i, ok := at[s]; ok && events[i].kind != "" {
+			events[i] = then(first[s], events[i], ch)
+			continue
+		}
+		at[s], first[s] = len(events), ch
+		events = append(events, newEvent(ch))
+	}
+	return slices.DeleteFunc(events, func(e event) bool { return e.kind == "" })
+}
+
+func newEvent(ch watch.Change) event {
+	return event{kind: ch.Kind, b: ch.Backend, was: ch.Was, part: ch.Part, at: ch.At, after: ch.After, out: ch.Out}
+}
+
+// then is what an event becomes by one change more; first is the first change that it is made of.
 func then(first watch.Change, e event, ch watch.Change) event {
 	absent := first.Kind == watch.Added
 	ran := first.Kind == watch.LeftRunning || first.Kind == watch.Removed && first.Backend.Running()
-	next := event{kind: ch.Kind, b: ch.Backend, was: ch.Was, at: ch.At, after: ch.After, out: ch.Out}
+	next := newEvent(ch)
 	switch {
+	case first.Kind == watch.Unbound && ch.Kind == watch.Bound:
+		next.kind, next.went = rebound, first.Part
+	case first.Kind == watch.Unhealthy && ch.Kind == watch.Healthy && (ch.Out == nil || !ch.Out.Since.Before(first.At)):
+		next.kind, next.out = wasIll, &watch.Out{Since: first.At}
 	case absent && ch.Kind == watch.Removed:
 		next.kind = cameAndWent
 	case absent:
-		next.kind, next.at, next.after = watch.Added, first.At, first.After
+		next.kind, next.at, next.after, next.part = watch.Added, first.At, first.After, e.part
 	case ch.Kind == watch.Removed:
 	case ran && ch.Backend.Running() && ch.Kind == watch.Recovered:
 		next.kind = wasOut
@@ -103,10 +168,10 @@ func then(first watch.Change, e event, ch watch.Change) event {
 			next.out = &watch.Out{Since: first.At}
 		}
 	case ch.Kind == watch.Added && ch.Backend.Running():
-		next.kind = wasUnbound
+		next.kind, next.went = wasUnbound, first.Part
 	case ch.Kind == watch.Added: // back, and not running
 		next.kind = watch.LeftRunning
-	case first.Kind == watch.Recovered && ch.Kind == watch.Recovered:
+	case first.Kind == ch.Kind: // it was out again in between
 		next.out = first.Out
 	}
 	if e.kind == wasUnbound && next.kind == wasOut {
@@ -133,7 +198,7 @@ func replace(events []event) []event {
 			if events[gone].kind == watch.Added {
 				gone, here = here, gone
 			}
-			events[here].kind, events[here].old = replaced, events[gone].b
+			events[here].kind, events[here].old, events[here].went = replaced, events[gone].b, events[gone].part
 			events[gone].kind = ""
 		}
 		events = slices.DeleteFunc(events, func(e event) bool { return e.kind == "" })
@@ -151,10 +216,11 @@ func tally(a watch.Alert, events []event) map[watch.Kind]int {
 	}
 	// What was cut is counted in Counts only.
 	add := func(c watch.Counts) {
-		n[watch.LeftRunning] += c.LeftRunning
-		n[watch.Removed] += c.Removed
-		n[watch.Added] += c.Added
-		n[watch.Recovered] += c.Recovered
+		for _, k := range kinds {
+			if of := c.Of(k); of != nil {
+				n[k] += *of
+			}
+		}
 	}
 	add(a.More.Counts)
 	for _, p := range a.Pools {
@@ -163,15 +229,8 @@ func tally(a watch.Alert, events []event) map[watch.Kind]int {
 		}
 		rest := p.Counts
 		for _, ch := range p.Changes {
-			switch ch.Kind {
-			case watch.LeftRunning:
-				rest.LeftRunning--
-			case watch.Removed:
-				rest.Removed--
-			case watch.Added:
-				rest.Added--
-			case watch.Recovered:
-				rest.Recovered--
+			if of := rest.Of(ch.Kind); of != nil {
+				*of--
 			}
 		}
 		add(rest)

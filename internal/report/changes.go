@@ -67,26 +67,32 @@ func (r Report) Changed() []PoolChanges {
 
 func counts(all []watch.Past) (n watch.Counts) {
 	for _, c := range all {
-		switch c.Kind {
-		case watch.LeftRunning:
-			n.LeftRunning++
-		case watch.Removed:
-			n.Removed++
-		case watch.Added:
-			n.Added++
-		case watch.Recovered:
-			n.Recovered++
+		if of := n.Of(c.Kind); of != nil {
+			*of++
 		}
 	}
 	return n
 }
 
-// step is a part of what happened to a backend: one change, or any number of times that it was out and came back.
+// step is a part of what happened to a backend: one change, or any number of times that it was out, or unhealthy, and came
+// back.
 type step struct {
-	kind     watch.Kind // LeftRunning: out since from, until to; Recovered: seen to come back only
+	kind     watch.Kind // LeftRunning, Unhealthy: out since from, until to; Recovered, Healthy: seen to come back only
 	times    int        // out
 	from, to time.Time  // to is zero while it is out; only that is set if it is one change
 	is       watch.Status
+}
+
+// rebound is a step that is both Unbound and Bound.
+const rebound watch.Kind = "bound anew"
+
+// outages are the kinds of change that last: what a sentence calls them and their end, and the kind of that.
+var outages = map[watch.Kind]struct {
+	is, back string
+	end      watch.Kind
+}{
+	watch.LeftRunning: {"out", "back", watch.Recovered},
+	watch.Unhealthy:   {"unhealthy", "healthy again", watch.Healthy},
 }
 
 // history is all that happened to one backend.
@@ -114,13 +120,22 @@ func fold(all []watch.Past, p Pool) []Change {
 	for _, h := range order {
 		same[h.name]++
 	}
-	out := make(map[string]bool)
+	type outage struct {
+		kind watch.Kind
+		id   string
+	}
+	now := make(map[outage]bool)
 	for _, b := range p.NotRunning {
-		out[b.ID] = true
+		now[outage{watch.LeftRunning, b.ID}] = true
+	}
+	for _, b := range p.Unhealthy {
+		now[outage{watch.Unhealthy, b.ID}] = true
 	}
 	changes := make([]Change, 0, len(order))
 	for _, h := range order {
-		c := Change{Backend: h.name, Says: h.says(p.Err != "" || out[h.id])}
+		last := h.steps[len(h.steps)-1].kind
+		known := p.Err == "" && (last != watch.Unhealthy || p.HealthErr == "")
+		c := Change{Backend: h.name, Says: h.says(!known || now[outage{last, h.id}])}
 		if id := Clean(h.id, maxName); same[h.name] > 1 && !h.replaced {
 			c.Backend += " " + id
 		}
@@ -131,19 +146,23 @@ func fold(all []watch.Past, p Pool) []Change {
 
 // add adds a later change.
 func (h *history) add(c watch.Past) {
+	_, lasts := outages[c.Kind]
 	if n := len(h.steps); n > 0 {
 		switch last := &h.steps[n-1]; {
-		case c.Kind == watch.Recovered && last.kind == watch.LeftRunning:
-			last.to = c.At
-			return
-		case c.Kind == watch.LeftRunning && last.kind == watch.LeftRunning:
+		case lasts && c.Kind == last.kind:
 			last.times++
 			last.from, last.to = c.At, time.Time{}
+			return
+		case last.times > 0 && c.Kind == outages[last.kind].end:
+			last.to = c.At
+			return
+		case last.kind == watch.Unbound && c.Kind == watch.Bound && last.to.Equal(c.At):
+			last.kind = rebound
 			return
 		}
 	}
 	s := step{kind: c.Kind, to: c.At, is: c.Is}
-	if c.Kind == watch.LeftRunning {
+	if lasts {
 		s.times, s.from, s.to = 1, c.At, time.Time{}
 	}
 	h.steps = append(h.steps, s)
@@ -186,7 +205,7 @@ func replace(order []*history) []*history {
 // maxSteps is how many steps of one backend are told: the last ones.
 const maxSteps = 3
 
-// says is the history as a sentence. out tells whether the backend is not running now, as far as that is known.
+// says is the history as a sentence. out tells whether the last step, if it is an outage, goes on, as far as that is known.
 func (h *history) says(out bool) []Span {
 	var says []Span
 	steps := h.steps
@@ -211,28 +230,30 @@ func (h *history) says(out bool) []Span {
 		switch {
 		case h.replaced:
 			says = append(says, words("replaced "), say(s.to))
-		case s.kind == watch.LeftRunning:
-			times := ""
+		case s.times > 0:
+			is, times := outages[s.kind].is, ""
 			if s.times > 1 {
 				times = fmt.Sprintf("%d times, last ", s.times)
 			}
 			switch {
 			case !s.to.IsZero():
-				says = append(says, words("out %s", times), say(s.from), words(" – "), say(s.to), words(", back"))
+				says = append(says, words("%s %s", is, times), say(s.from), words(" – "), say(s.to), words(", %s", outages[s.kind].back))
 			case last && out:
-				says = append(says, words("out %ssince ", times), say(s.from))
+				says = append(says, words("%s %ssince ", is, times), say(s.from))
 			default:
-				says = append(says, words("out %s", times), say(s.from))
+				says = append(says, words("%s %s", is, times), say(s.from))
 			}
 		case s.kind == watch.Recovered:
 			says = append(says, words("running since "), say(s.to))
+		case s.kind == watch.Healthy:
+			says = append(says, words("healthy since "), say(s.to))
 		case s.kind == watch.Added:
 			says = append(says, words("added %s", again), say(s.to))
 			if s.is != watch.Running && s.is != 0 {
 				says = append(says, words(" %s", s.is))
 			}
 		default:
-			says = append(says, words("%s ", Clean(string(s.kind), maxName)), say(s.to))
+			says = append(says, words("%s ", Clean(Happened(s.kind), maxName)), say(s.to))
 		}
 	}
 	return says

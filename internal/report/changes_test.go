@@ -26,6 +26,7 @@ func TestChangesAreFoldedByBackend(t *testing.T) {
 	t.Parallel()
 	const (
 		left, back, come, gone = watch.LeftRunning, watch.Recovered, watch.Added, watch.Removed
+		ill, well, off, on     = watch.Unhealthy, watch.Healthy, watch.Unbound, watch.Bound
 	)
 	type event struct {
 		minute int // of hour 4
@@ -34,7 +35,7 @@ func TestChangesAreFoldedByBackend(t *testing.T) {
 	}
 	for name, tt := range map[string]struct {
 		log  []event
-		out  []string // the ids that are not running now
+		out  []string // the ids that are not running now; with "ill " before, that are unhealthy
 		want []string
 	}{
 		"out":                          {[]event{{10, left, "a"}}, []string{"a"}, []string{"a out since 04:10"}},
@@ -55,12 +56,26 @@ func TestChangesAreFoldedByBackend(t *testing.T) {
 		"more than is told": {[]event{{10, gone, "a"}, {11, come, "a"}, {12, gone, "a"}, {13, come, "a"}, {14, gone, "a"}}, nil,
 			[]string{"a …, removed 04:12, added again 04:13, removed 04:14"}},
 		"out, removed, and back as it was": {[]event{{10, left, "a"}, {12, gone, "a"}, {13, come, "a"}}, []string{"a"}, []string{"a out 04:10, removed 04:12, added again 04:13"}},
+		"unhealthy":                        {[]event{{10, ill, "a"}}, []string{"ill a"}, []string{"a unhealthy since 04:10"}},
+		"unhealthy, and then it stopped":   {[]event{{10, ill, "a"}, {12, left, "a"}}, []string{"a"}, []string{"a unhealthy 04:10, out since 04:12"}},
+		"unhealthy, and out for another":   {[]event{{10, ill, "a"}}, []string{"a"}, []string{"a unhealthy 04:10"}},
+		"unhealthy again and again":        {[]event{{10, ill, "a"}, {11, well, "a"}, {12, ill, "a"}, {13, well, "a"}}, nil, []string{"a unhealthy 2 times, last 04:12 – 04:13, healthy again"}},
+		"healthy":                          {[]event{{12, well, "a"}}, nil, []string{"a healthy since 04:12"}},
+		"out, then healthy":                {[]event{{10, left, "a"}, {12, well, "a"}}, nil, []string{"a out 04:10, healthy since 04:12"}},
+		"unbound from some":                {[]event{{12, off, "a"}}, nil, []string{"a partly unbound 04:12"}},
+		"bound to more":                    {[]event{{12, on, "a"}}, nil, []string{"a bound to more listeners 04:12"}},
+		"bound anew":                       {[]event{{12, off, "a"}, {12, on, "a"}}, nil, []string{"a bound anew 04:12"}},
+		"unbound, and bound later":         {[]event{{12, off, "a"}, {13, on, "a"}}, nil, []string{"a partly unbound 04:12, bound to more listeners 04:13"}},
 		"several":                          {[]event{{10, left, "b"}, {11, come, "a"}, {12, back, "b"}}, nil, []string{"b out 04:10 – 04:12, back", "a added 04:11"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s := watch.Standing{CLB: web, Capacity: watch.Capacity{Total: 9, Running: 9 - len(tt.out)}}
 			for _, id := range tt.out {
+				if sick, ok := strings.CutPrefix(id, "ill "); ok {
+					s.Ill = append(s.Ill, watch.Backend{ID: "ins-" + sick, Status: watch.Running})
+					continue
+				}
 				s.NotRunning = append(s.NotRunning, watch.Backend{ID: "ins-" + id, Status: 4})
 			}
 			found := watch.Survey{Standings: []watch.Standing{s}, LogFrom: at(0, 0).AddDate(0, 0, -9)}
@@ -75,6 +90,16 @@ func TestChangesAreFoldedByBackend(t *testing.T) {
 				t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 			}
 		})
+	}
+}
+
+func TestWhatIsNotKnownGoesOn(t *testing.T) {
+	t.Parallel()
+	log := []watch.Past{past(web, at(4, 10), watch.Unhealthy, "a"), past(web, at(4, 11), watch.LeftRunning, "b")}
+	s := watch.Standing{CLB: web, Capacity: watch.Capacity{Total: 9, Running: 9}, HealthErr: errors.New("timeout")}
+	want := []string{"Changed in the last 24 h", "prod-web: a unhealthy since 04:10", "prod-web: b out 04:11"}
+	if got := told(New(at(4, 53), 0, watch.Survey{Standings: []watch.Standing{s}, Log: log, LogFrom: at(0, 0).AddDate(0, 0, -9)}, time.Time{}, nil)); !reflect.DeepEqual(got, want) {
+		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 	}
 }
 
@@ -172,7 +197,8 @@ func TestDaysAreSaidWhereTheyAreOther(t *testing.T) {
 func TestChangesAreCounted(t *testing.T) {
 	t.Parallel()
 	log := []watch.Past{past(api, at(4, 0), watch.LeftRunning, "x")}
-	for i, k := range []watch.Kind{watch.LeftRunning, watch.Recovered, watch.LeftRunning, watch.Removed, watch.Added, watch.Added, watch.Added} {
+	for i, k := range []watch.Kind{watch.LeftRunning, watch.Recovered, watch.LeftRunning, watch.Removed, watch.Added, watch.Added, watch.Added,
+		watch.Unhealthy, watch.Healthy, watch.Unbound, watch.Bound, "a kind of another version"} {
 		log = append(log, past(web, at(4, i), k, "a"))
 	}
 	r := New(at(4, 53), 0, watch.Survey{Standings: []watch.Standing{{CLB: api, Capacity: watch.Capacity{Running: 1, Total: 1}}, {CLB: web}}, Log: log, LogFrom: at(1, 0)}, at(2, 0), nil)
@@ -180,7 +206,7 @@ func TestChangesAreCounted(t *testing.T) {
 	if len(got) != 2 || got[0].CLB != web || got[1].CLB != api {
 		t.Fatalf("changes on %v, want those of prod-web, which has no backends, before lb-c4r9t0zw, which is well", got)
 	}
-	if want := (watch.Counts{LeftRunning: 2, Recovered: 1, Removed: 1, Added: 3}); got[0].Counts != want {
+	if want := (watch.Counts{LeftRunning: 2, Recovered: 1, Removed: 1, Added: 3, Unhealthy: 1, Healthy: 1, Unbound: 1, Bound: 1}); got[0].Counts != want {
 		t.Errorf("counts = %+v, want %+v", got[0].Counts, want)
 	}
 }

@@ -20,6 +20,8 @@ type Report struct {
 	Pools []Pool    `json:"loadBalancers"`  // by key
 	Note  string    `json:"note,omitempty"` // that the state cannot be read, and why; "" if it can
 
+	Unlisted []Unread `json:"unlisted,omitempty"` // regions that could not be searched for load balancers
+
 	LastReport  time.Time    `json:"lastReport,omitzero"`  // when the one before was posted; zero if that is not known
 	ChangesFrom time.Time    `json:"changesFrom,omitzero"` // Changes are all that ticks found since then; zero if the state does not tell
 	Changes     []watch.Past `json:"changes,omitempty"`    // since LastReport or, where it is zero, in the last 24 h; oldest first
@@ -28,17 +30,28 @@ type Report struct {
 // Pool is one load balancer in a Report.
 type Pool struct {
 	CLB        watch.CLB       `json:"loadBalancer"`
-	Backends   int             `json:"backends"`             // how many are bound
-	Running    int             `json:"running"`              // how many of those run
-	Weight     int             `json:"weight"`               // the sum of all weights; weight 0 is drained and counts nothing
-	Serving    int             `json:"servingWeight"`        // of that, the weight of those running
-	NotRunning []watch.Backend `json:"notRunning,omitempty"` // by id; Out is nil where the state does not know since when
-	Err        string          `json:"error,omitempty"`      // why it could not be read; the counts are 0 then. Untrusted text
-	Do         string          `json:"do,omitempty"`         // what a person can do about Err
+	Kind       watch.CLBKind   `json:"kind,omitempty"`        // "application"; none if it is classic
+	Backends   int             `json:"backends"`              // how many are bound
+	Running    int             `json:"running"`               // how many of those run
+	Weight     int             `json:"weight"`                // the sum of all weights; weight 0 is drained and counts nothing
+	Serving    int             `json:"servingWeight"`         // of that, the weight of those that serve
+	NotRunning []watch.Backend `json:"notRunning,omitempty"`  // by id; Out is nil where the state does not know since when
+	Unhealthy  []watch.Backend `json:"unhealthy,omitempty"`   // running, and failing health checks; by id, Ill is as Out
+	HealthErr  string          `json:"healthError,omitempty"` // why their health could not be read; the rest holds. Untrusted text
+	Err        string          `json:"error,omitempty"`       // why it could not be read; the counts are 0 then. Untrusted text
+	Do         string          `json:"do,omitempty"`          // what a person can do about Err or HealthErr
 
-	// Members are the first of the backends: those not running, then the others by name. They are for lists that people
-	// read, and not in the JSON: a function's answer would become too long.
+	// Members are the first of the backends: those not running, those unhealthy, then the others by name. They are for lists
+	// that people read, and not in the JSON: a function's answer would become too long.
 	Members []watch.Backend `json:"-"`
+}
+
+// Unread is what could not be read.
+type Unread struct {
+	CLB  watch.CLB `json:"of"`
+	What string    `json:"-"` // as in watch.Blind
+	Err  string    `json:"error"`
+	Do   string    `json:"do,omitempty"`
 }
 
 // recently is what a report looks back on where no report is known before it.
@@ -50,10 +63,18 @@ func New(at time.Time, took time.Duration, found watch.Survey, last time.Time, i
 	r := Report{At: at.UTC().Truncate(time.Second), Took: math.Round(took.Seconds()*1000) / 1000, Pools: make([]Pool, 0, len(found.Standings))}
 	watched := make(map[string]bool, len(found.Standings))
 	for _, s := range found.Standings {
+		if IsRegion(s.CLB) && s.Err != nil {
+			r.Unlisted = append(r.Unlisted, Unread{s.CLB, watch.OfRegion, s.Err.Error(), watch.Advice(s.Err)})
+			continue
+		}
 		watched[s.CLB.Key()] = true
-		p := Pool{CLB: s.CLB, Backends: s.Total, Running: s.Running, Weight: s.Weight, Serving: s.Serving, NotRunning: s.NotRunning, Members: members(s)}
-		if s.Err != nil {
+		p := Pool{CLB: s.CLB, Kind: s.Kind, Backends: s.Total, Running: s.Running, Weight: s.Weight, Serving: s.Serving,
+			NotRunning: s.NotRunning, Unhealthy: s.Ill, Members: members(s)}
+		switch {
+		case s.Err != nil:
 			p.Err, p.Do = s.Err.Error(), watch.Advice(s.Err)
+		case s.HealthErr != nil:
+			p.HealthErr, p.Do = s.HealthErr.Error(), watch.Advice(s.HealthErr)
 		}
 		r.Pools = append(r.Pools, p)
 	}
@@ -80,16 +101,36 @@ func New(at time.Time, took time.Duration, found watch.Survey, last time.Time, i
 
 // members are the backends to be listed.
 func members(s watch.Standing) []watch.Backend {
-	all := slices.Clone(s.NotRunning)
+	all := slices.Concat(s.NotRunning, s.Ill)
+	first := len(all)
 	for _, b := range s.Backends {
-		if b.Running() {
+		if b.Running() && len(b.Failing) == 0 {
 			all = append(all, b)
 		}
 	}
-	slices.SortStableFunc(all[len(s.NotRunning):], func(a, b watch.Backend) int {
+	slices.SortStableFunc(all[first:], func(a, b watch.Backend) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
 	return all
+}
+
+// IsRegion reports whether c is no load balancer, but what CLB_DISCOVER says of a region.
+func IsRegion(c watch.CLB) bool {
+	return c.Region != "" && (c.ID == c.Region || strings.HasPrefix(c.ID, c.Region+"/"))
+}
+
+// Unread is everything that could not be read: of load balancers, the worst first, then of regions.
+func (r Report) Unread() []Unread {
+	var all []Unread
+	for _, p := range r.WorstFirst() {
+		switch {
+		case p.Err != "":
+			all = append(all, Unread{p.CLB, watch.OfBackends, p.Err, p.Do})
+		case p.HealthErr != "":
+			all = append(all, Unread{p.CLB, watch.OfHealth, p.HealthErr, p.Do})
+		}
+	}
+	return append(all, r.Unlisted...)
 }
 
 // since is when the time that Changes are about begins.
@@ -100,37 +141,59 @@ func (r Report) since() time.Time {
 	return r.LastReport
 }
 
+// Way is a way in which backends are not well.
+type Way struct {
+	Name string                     // in words
+	Of   func(Pool) []watch.Backend // those that are so
+	Why  func(watch.Backend) string // in words
+	Long bool                       // Why takes more than a phone's line
+}
+
+// Ways are all there are, the worst first.
+func Ways() []Way {
+	return []Way{
+		{"not running", func(p Pool) []watch.Backend { return p.NotRunning }, func(b watch.Backend) string { return b.Status.String() }, false},
+		{"unhealthy", func(p Pool) []watch.Backend { return p.Unhealthy }, Fails, true},
+	}
+}
+
 // Severity says how bad it is, of a load balancer or of all.
 type Severity int
 
 // What there is to tell by a colour, the worst last.
 const (
-	Well    Severity = iota // every backend runs
-	Partial                 // some do not, or there are none
-	Unread                  // it could not be read
-	Down                    // none runs, or half of the weight or more does not
+	Well    Severity = iota // every backend runs, and none is unhealthy
+	Partial                 // some are not so, or there are none
+	Unknown                 // it could not be read, or the health of its backends
+	Down                    // none runs, or half of the weight or more does not serve
 )
 
 // Severity says how bad it is with the load balancer.
 func (p Pool) Severity() Severity {
 	switch {
 	case p.Err != "":
-		return Unread
+		return Unknown
 	case p.Backends == 0:
 		return Partial
 	case p.Running == 0, p.Weight > 0 && p.Weight-p.Serving >= p.Serving:
 		return Down
-	case p.Running < p.Backends:
+	case p.HealthErr != "":
+		return Unknown
+	case p.Running < p.Backends, len(p.Unhealthy) > 0:
 		return Partial
 	}
 	return Well
 }
 
-// Severity is that of the worst load balancer. State that cannot be read is as bad as a load balancer that cannot.
+// Severity is that of the worst load balancer; none at all is Partial. State or a region that cannot be read is as bad as a
+// load balancer that cannot.
 func (r Report) Severity() Severity {
 	worst := Well
-	if r.Note != "" {
-		worst = Unread
+	switch {
+	case r.Note != "" || len(r.Unlisted) > 0:
+		worst = Unknown
+	case len(r.Pools) == 0:
+		worst = Partial
 	}
 	for _, p := range r.Pools {
 		worst = max(worst, p.Severity())
@@ -139,11 +202,12 @@ func (r Report) Severity() Severity {
 }
 
 // WorstFirst are the load balancers by how bad it is: by Severity, then by the share of weight that does not serve, then
-// by how many do not run.
+// by how many do not run, then by how many are unhealthy.
 func (r Report) WorstFirst() []Pool {
 	pools := slices.Clone(r.Pools)
 	slices.SortStableFunc(pools, func(a, b Pool) int {
-		return cmp.Or(cmp.Compare(b.Severity(), a.Severity()), cmp.Compare(a.percent(), b.percent()), cmp.Compare(b.Backends-b.Running, a.Backends-a.Running))
+		return cmp.Or(cmp.Compare(b.Severity(), a.Severity()), cmp.Compare(a.percent(), b.percent()),
+			cmp.Compare(b.Backends-b.Running, a.Backends-a.Running), cmp.Compare(len(b.Unhealthy), len(a.Unhealthy)))
 	})
 	return pools
 }
@@ -203,6 +267,21 @@ func (r Report) Totals() (backends, running, unread int) {
 
 // Summary is the report in one line, such as "9 of 12 backends running on prod-web". It holds no control characters.
 func (r Report) Summary() string {
+	s := r.summary()
+	for _, what := range []string{watch.OfHealth, watch.OfRegion} {
+		some := slices.DeleteFunc(r.Unread(), func(u Unread) bool { return u.What != what })
+		switch {
+		case len(some) == 0:
+		case len(r.Pools) == 0:
+			return "Cannot " + Verb(what) + " " + Objects(what, some[0].CLB, len(some))
+		default:
+			s += ", cannot " + Verb(what) + " " + Objects(what, some[0].CLB, len(some))
+		}
+	}
+	return s
+}
+
+func (r Report) summary() string {
 	backends, running, unread := r.Totals()
 	read := len(r.Pools) - unread
 	where := func(n int) string {
@@ -213,6 +292,8 @@ func (r Report) Summary() string {
 	}
 	var s string
 	switch {
+	case len(r.Pools) == 0:
+		return "No load balancer is watched"
 	case read == 0:
 		return "Cannot read " + where(unread)
 	case backends == 0 && read == 1:
@@ -224,6 +305,11 @@ func (r Report) Summary() string {
 	default:
 		s = fmt.Sprintf("%d of %s running on %s%s", running, Plural(backends, "backend"), where(read), r.noneRunning())
 	}
+	ill := 0
+	for _, p := range r.Pools {
+		ill += len(p.Unhealthy)
+	}
+	s += AndUnhealthy(ill)
 	if unread > 0 {
 		s += fmt.Sprintf(", %d cannot be read", unread)
 	}

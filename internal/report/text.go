@@ -1,9 +1,11 @@
 package report
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 	"time"
 
@@ -20,8 +22,8 @@ func (r Report) WriteJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
-// WriteText writes the report for a terminal: a table of the load balancers, then what is not running, what could not
-// be read, and what changed. Names cannot move the cursor, change a colour or start a line of their own.
+// WriteText writes the report for a terminal: a table of the load balancers, then what is not running or unhealthy, what
+// could not be read, and what changed. Names cannot move the cursor, change a colour or start a line of their own.
 func (r Report) WriteText(w io.Writer, color bool) error {
 	t := text{color: color}
 	t.line(paint{bold, r.Severity().ink()}, r.Summary())
@@ -31,8 +33,10 @@ func (r Report) WriteText(w io.Writer, color bool) error {
 	}
 	pools := r.WorstFirst()
 	t.pools(pools)
-	t.notRunning(pools, r)
-	t.unread(pools)
+	for _, w := range Ways() {
+		t.notWell(w, pools, r)
+	}
+	t.unread(r)
 	t.changes(r)
 	_, err := io.WriteString(w, t.String())
 	return err
@@ -53,7 +57,7 @@ func (s Severity) ink() ink {
 	switch s {
 	case Down:
 		return red
-	case Unread, Partial:
+	case Unknown, Partial:
 		return yellow
 	default:
 		return green
@@ -90,15 +94,24 @@ func (t *text) pools(pools []Pool) {
 	if len(pools) == 0 {
 		return
 	}
-	rows := [][]string{{"LOAD BALANCER", "ID", "REGION", "RUNNING", fmt.Sprintf("%-16s", "WEIGHT SERVING")}}
+	kinds := slices.ContainsFunc(pools, func(p Pool) bool { return p.Kind != watch.Classic })
+	rows := [][]string{{"LOAD BALANCER", "ID", "REGION", "", "RUNNING", "", fmt.Sprintf("%-16s", "WEIGHT SERVING")}}
 	for _, p := range pools {
+		ill := ""
+		if n := len(p.Unhealthy); n > 0 {
+			rows[0][5], ill = "UNHEALTHY", fmt.Sprint(n)
+		}
+		kind := ""
+		if kinds {
+			rows[0][3], kind = "KIND", Clean(p.Kind.String(), maxName)
+		}
 		id := Clean(p.CLB.ID, maxName)
 		if id == Name(p.CLB) {
 			id = "-"
 		}
-		rows = append(rows, []string{Name(p.CLB), id, Clean(p.CLB.Region, maxName), p.Ratio(), fmt.Sprintf("%-16s", p.Share())})
+		rows = append(rows, []string{Name(p.CLB), id, Clean(p.CLB.Region, maxName), kind, p.Ratio(), ill, fmt.Sprintf("%-16s", p.Share())})
 	}
-	lines := Columns(rows, 3)
+	lines := Columns(rows, 4)
 	t.head(lines[0])
 	for i, l := range lines[1:] {
 		var p paint
@@ -109,23 +122,24 @@ func (t *text) pools(pools []Pool) {
 	}
 }
 
-func (t *text) notRunning(pools []Pool, r Report) {
-	head := "NOT RUNNING"
+// notWell writes which backends are not well in one way, and why.
+func (t *text) notWell(w Way, pools []Pool, r Report) {
+	head := strings.ToUpper(w.Name)
 	for _, p := range pools {
-		if len(p.NotRunning) == 0 {
+		if len(w.Of(p)) == 0 {
 			continue
 		}
 		if head != "" {
 			t.head(head)
 			head = ""
 		}
-		rows := make([][]string, 0, len(p.NotRunning))
-		for _, b := range p.NotRunning {
+		rows := make([][]string, 0, len(w.Of(p)))
+		for _, b := range w.Of(p) {
 			id := Clean(b.ID, maxName)
 			if id == BackendName(b) {
 				id = ""
 			}
-			rows = append(rows, []string{"  " + BackendName(b), Address(b), b.Status.String(), r.outSince(b), id})
+			rows = append(rows, []string{"  " + BackendName(b), Address(b), w.Why(b), r.outSince(b), id})
 		}
 		t.of(p.CLB, rows)
 	}
@@ -139,17 +153,18 @@ func (t *text) of(c watch.CLB, rows [][]string) {
 	}
 }
 
-// outSince says since when a backend is not running; "" if that is not known.
+// outSince says since when a backend is not running, or unhealthy; "" if that is not known.
 func (r Report) outSince(b watch.Backend) string {
+	out := cmp.Or(b.Out, b.Ill)
 	switch {
-	case b.Out == nil && r.ChangesFrom.IsZero():
+	case out == nil && r.ChangesFrom.IsZero():
 		return ""
-	case b.Out == nil: // no tick has seen it so
+	case out == nil: // no tick has seen it so
 		return "seen just now"
-	case b.Out.AtLeast:
-		return "since before " + r.stamp(b.Out.Since)
+	case out.AtLeast:
+		return "since before " + r.stamp(out.Since)
 	}
-	return "since " + r.stamp(b.Out.Since)
+	return "since " + r.stamp(out.Since)
 }
 
 // stamp is a time in UTC, with as much of the date as it takes beside that of the report.
@@ -164,19 +179,14 @@ func (r Report) stamp(t time.Time) string {
 	return t.Format("15:04")
 }
 
-func (t *text) unread(pools []Pool) {
-	head := "CANNOT BE READ"
-	for _, p := range pools {
-		if p.Err == "" {
-			continue
+func (t *text) unread(r Report) {
+	for i, u := range r.Unread() {
+		if i == 0 {
+			t.head("CANNOT BE READ")
 		}
-		if head != "" {
-			t.head(head)
-			head = ""
-		}
-		t.line(nil, Name(p.CLB)+"  "+Clean(p.Err, maxWhy))
-		if p.Do != "" {
-			t.line(nil, "  → "+Clean(p.Do, maxWhy))
+		t.line(nil, Objects(u.What, u.CLB, 1)+"  "+Clean(u.Err, maxWhy))
+		if u.Do != "" {
+			t.line(nil, "  → "+Clean(u.Do, maxWhy))
 		}
 	}
 }

@@ -60,6 +60,25 @@ func sample() Report {
 	return New(at(4, 53), 2140*time.Millisecond, found, time.Time{}, nil)
 }
 
+// applications is a report of application load balancers, which were discovered, and of what of them cannot be read.
+func applications() Report {
+	shop := watch.CLB{Region: "ap-guangzhou", ID: "lb-k7d0w2pe", Title: "prod-shop"}
+	both := []watch.Binding{{Listener: "HTTP:80", Rule: "shop.example.com/", Port: 8080}, {Listener: "TCP:22", Port: 22}}
+	ill := []watch.Backend{
+		{ID: "ins-1", Name: "web-07", Status: watch.Running, LanIP: "10.0.3.17", Bindings: both, Checked: 2, Failing: []string{"HTTP:80 shop.example.com/ → 8080"}, Ill: &watch.Out{Since: at(4, 41)}},
+		{ID: "ins-2", Name: "web-08", Status: watch.Running, LanIP: "10.0.3.18", Bindings: both, Checked: 1, Failing: []string{"HTTP:80 <b>\x1b[2J\n → 8080", "TCP:22 → 22"}},
+	}
+	found := watch.Survey{LogFrom: at(0, 0), Standings: []watch.Standing{
+		{CLB: shop, Kind: watch.Application, Capacity: watch.Capacity{Running: 3, Total: 4, Ill: 2, Weight: 40, Serving: 20}, Ill: ill,
+			NotRunning: []watch.Backend{{ID: "ins-3", Name: "web-09", Status: 4, LanIP: "10.0.3.19", Bindings: both, Out: &watch.Out{Since: at(4, 0)}}}},
+		{CLB: web, Capacity: watch.Capacity{Running: 12, Total: 12, Weight: 120, Serving: 120}},
+		{CLB: watch.CLB{Region: "ap-guangzhou", ID: "lb-5zz1", Title: "prod-blog"}, Kind: watch.Application, Capacity: watch.Capacity{Running: 1, Total: 1, Weight: 10, Serving: 10},
+			HealthErr: watch.Advise(errors.New("UnauthorizedOperation"), "grant the role clb:DescribeTargetHealth")},
+		{CLB: watch.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, Err: errors.New("InternalError")},
+	}, Log: []watch.Past{past(shop, at(3, 0), watch.Unbound, "web-04"), {At: at(4, 41), CLB: shop, Kind: watch.Unhealthy, ID: "ins-1", Name: "web-07", Is: watch.Running}}}
+	return New(at(4, 53), 300*time.Millisecond, found, time.Time{}, nil)
+}
+
 func TestWriteText(t *testing.T) {
 	t.Parallel()
 	well := watch.Survey{Standings: []watch.Standing{{CLB: web, Capacity: watch.Capacity{Total: 1, Running: 1, Weight: 10, Serving: 10}}}}
@@ -67,12 +86,13 @@ func TestWriteText(t *testing.T) {
 	watched := well
 	watched.LogFrom = at(4, 0)
 	for name, r := range map[string]Report{
-		"report":    sample(),
-		"no-state":  New(at(4, 53), 300*time.Millisecond, fresh, time.Time{}, errors.New("load state: permission denied")),
-		"no-tick":   New(at(4, 53), 300*time.Millisecond, well, time.Time{}, nil),
-		"all-well":  New(at(4, 53), 300*time.Millisecond, watched, at(4, 0), nil),
-		"short-log": New(at(4, 53), 300*time.Millisecond, watched, time.Time{}, nil),
-		"unread":    New(at(4, 53), 300*time.Millisecond, watch.Survey{Standings: []watch.Standing{{CLB: old, Err: errors.New("timeout")}}, LogFrom: at(4, 0)}, at(4, 0), nil),
+		"report":      sample(),
+		"application": applications(),
+		"no-state":    New(at(4, 53), 300*time.Millisecond, fresh, time.Time{}, errors.New("load state: permission denied")),
+		"no-tick":     New(at(4, 53), 300*time.Millisecond, well, time.Time{}, nil),
+		"all-well":    New(at(4, 53), 300*time.Millisecond, watched, at(4, 0), nil),
+		"short-log":   New(at(4, 53), 300*time.Millisecond, watched, time.Time{}, nil),
+		"unread":      New(at(4, 53), 300*time.Millisecond, watch.Survey{Standings: []watch.Standing{{CLB: old, Err: errors.New("timeout")}}, LogFrom: at(4, 0)}, at(4, 0), nil),
 	} {
 		for _, color := range []bool{false, true} {
 			golden := filepath.Join("testdata", name+map[bool]string{true: ".ansi", false: ".txt"}[color])
@@ -168,6 +188,58 @@ func TestClean(t *testing.T) {
 	}
 }
 
+func TestParts(t *testing.T) {
+	t.Parallel()
+	part := func(n, of int, rules bool, names ...string) *watch.Part {
+		return &watch.Part{N: n, Of: of, Rules: rules, Names: names}
+	}
+	for _, tt := range []struct {
+		part        *watch.Part
+		outOf, some string
+	}{
+		{part(1, 3, false, "TCP:22"), "1 of 3 listeners (TCP:22)", "TCP:22"},
+		{part(3, 3, false, "A", "B", "C"), "all 3 listeners (A, B, C)", "3 listeners (A, B, C)"},
+		{part(1, 1, false, "TCP:22"), "its only listener (TCP:22)", "TCP:22"},
+		{part(2, 2, false, "A", "B"), "both listeners (A, B)", "2 listeners (A, B)"},
+		{part(5, 6, true, "A", "B", "C"), "5 of 6 rules (A, B, C, …)", "5 rules (A, B, C, …)"},
+		{part(1, 2, true), "1 of 2 rules", "1 rule"},
+		{part(1, 2, true, "\u202e\n"), "1 of 2 rules (?)", "?"},
+		{part(1, 2, true, "HTTPS:443 "+strings.Repeat("a", 60)+".example.com/ → 8080"), "1 of 2 rules (HTTPS:443 aaaaaaaaaaaaaa…aaa.example.com/ → 8080)", "HTTPS:443 aaaaaaaaaaaaaa…aaa.example.com/ → 8080"},
+	} {
+		if outOf, some := OutOf(tt.part, Thing(tt.part))+Names(tt.part), Some(tt.part); outOf != tt.outOf || some != tt.some {
+			t.Errorf("%+v is %q, and %q, want %q, and %q", tt.part, outOf, some, tt.outOf, tt.some)
+		}
+	}
+	for want, b := range map[string]watch.Backend{
+		"fails its only check (TCP:80 → 80)": {Checked: 1, Failing: []string{"TCP:80 → 80"}},
+		"fails 1 of 2 checks (TCP:80 → 80)":  {Checked: 2, Failing: []string{"TCP:80 → 80"}},
+		"fails all 4 checks (a, b, c, …)":    {Failing: []string{"a", "b", "c", "d"}},
+	} {
+		if got := Fails(b); got != want {
+			t.Errorf("Fails(%+v) = %q, want %q", b, got, want)
+		}
+	}
+}
+
+func TestNames(t *testing.T) {
+	t.Parallel()
+	for want, c := range map[string]watch.CLB{
+		"shop": {ID: "lb-1", Label: "shop", Title: "prod-shop"}, "prod-shop": {ID: "lb-1", Title: "prod\n-shop\u202e"}, "lb-1": {ID: "lb-1", Title: "\u200b"}, "(no id)": {},
+	} {
+		if want = strings.Replace(want, "prod-", "prod -", 1); Name(c) != want {
+			t.Errorf("Name(%+v) = %q, want %q", c, Name(c), want)
+		}
+	}
+	for id, want := range map[string]bool{"ap-guangzhou": true, "ap-guangzhou/prod-*": true, "ap-guangzhou/tag:a=b": true, "lb-1": false, "ap-guangzhou-2": false, "": false} {
+		if got := IsRegion(watch.CLB{Region: "ap-guangzhou", ID: id}); got != want {
+			t.Errorf("IsRegion(%q) = %v, want %v", id, got, want)
+		}
+	}
+	if IsRegion(watch.CLB{}) {
+		t.Error("what has no region and no id is taken for a region")
+	}
+}
+
 func TestColumnsCountWideCharacters(t *testing.T) {
 	t.Parallel()
 	got := Columns([][]string{{"数据库", "1"}, {"db", "22"}, {"e\u0301", "3"}}, 1)
@@ -185,8 +257,11 @@ func FuzzWriteText(f *testing.F) {
 		found := watch.Survey{LogFrom: at(4, 53).Add(time.Duration(when)), Standings: []watch.Standing{
 			{CLB: c, Capacity: watch.Capacity{Total: n, Weight: n, Serving: n / 3}, NotRunning: []watch.Backend{{ID: err, Name: name, LanIP: do, Status: watch.Status(n)}}},
 			{CLB: watch.CLB{ID: label}, Err: watch.Advise(errors.New(err+"x"), do)},
+			{CLB: watch.CLB{ID: err, Title: label}, Kind: watch.CLBKind(do), HealthErr: errors.New(do),
+				Ill: []watch.Backend{{ID: name, Type: label, Status: watch.Running, Checked: n, Failing: []string{name, do}, Ill: &watch.Out{Since: at(4, 41)}}}},
+			{CLB: watch.CLB{ID: "r/" + name, Region: "r"}, Err: watch.Advise(errors.New(err), do)},
 		}}
-		for i, k := range []watch.Kind{watch.Added, watch.LeftRunning, watch.Recovered, watch.Removed, watch.Kind(do)} {
+		for i, k := range []watch.Kind{watch.Added, watch.LeftRunning, watch.Recovered, watch.Removed, watch.Unbound, watch.Bound, watch.Unhealthy, watch.Healthy, watch.Kind(do)} {
 			found.Log = append(found.Log, watch.Past{At: found.LogFrom.Add(time.Duration(i)), CLB: c, Kind: k, ID: err, Name: name, Is: watch.Status(n)})
 		}
 		r := New(at(4, 53), 0, found, time.Time{}, errors.New(do))
@@ -194,7 +269,7 @@ func FuzzWriteText(f *testing.F) {
 		if err := errors.Join(r.WriteText(&plain, false), r.WriteText(&color, true)); err != nil {
 			t.Fatal(err)
 		}
-		if n := strings.Count(plain.String(), "\n"); n > 19 {
+		if n := strings.Count(plain.String(), "\n"); n > 29 {
 			t.Errorf("%d lines: a name started one of its own:\n%s", n, plain.String())
 		}
 		for _, r := range plain.String() {

@@ -20,7 +20,112 @@ const maxColumn = 32
 
 // Name is what people call the load balancer, Clean.
 func Name(c watch.CLB) string {
-	return cmp.Or(Clean(c.Label, maxName), Clean(c.ID, maxName), "(no id)")
+	return cmp.Or(Clean(c.Label, maxName), Clean(c.Title, maxName), Clean(c.ID, maxName), "(no id)")
+}
+
+// AndUnhealthy adds to how many backends run how many of these are unhealthy: "" if none is.
+func AndUnhealthy(n int) string {
+	if n <= 0 {
+		return ""
+	}
+	return fmt.Sprintf(", %d unhealthy", n)
+}
+
+// Objects are what could not be read, or can be again, as part of a sentence: n load balancers, or what of them, as
+// watch.Blind has it. It is for the first of them if there is one.
+func Objects(what string, first watch.CLB, n int) string {
+	of := Name(first)
+	switch {
+	case what == watch.OfRegion && n > 1:
+		of += fmt.Sprintf(" and %d more", n-1) // there may be several of one region
+	case n > 1:
+		of = Plural(n, "load balancer")
+	}
+	switch what {
+	case watch.OfHealth:
+		return "the health of " + of
+	case watch.OfRegion:
+		return "the load balancers of " + of
+	}
+	return of
+}
+
+// Verb is what is done with Objects.
+func Verb(what string) string {
+	if what == watch.OfRegion {
+		return "list"
+	}
+	return "read"
+}
+
+// Happened is a kind of change where it is counted or part of a sentence: "2 left running" would be read as "2 still run".
+func Happened(k watch.Kind) string {
+	switch k {
+	case watch.LeftRunning:
+		return "stopped running"
+	case watch.Unbound:
+		return "partly unbound"
+	case watch.Bound:
+		return "bound to more listeners"
+	}
+	return string(k)
+}
+
+// Thing is what a Part of a backend's bindings counts.
+func Thing(p *watch.Part) string {
+	if p.Rules {
+		return "rule"
+	}
+	return "listener"
+}
+
+// OutOf says how many things a Part is, and of how many, such as "1 of 3 listeners" or "both listeners".
+func OutOf(p *watch.Part, thing string) string {
+	switch all := Plural(p.Of, thing); {
+	case p.N < p.Of:
+		return fmt.Sprintf("%d of %s", p.N, all)
+	case p.Of == 1:
+		return "its only " + thing
+	case p.Of == 2:
+		return "both " + thing + "s"
+	default:
+		return "all " + all
+	}
+}
+
+// Names are those that a Part names, in brackets after a space, Clean; "" if it names none.
+func Names(p *watch.Part) string {
+	names := names(p)
+	if len(names) == 0 {
+		return ""
+	}
+	if p.N > len(names) {
+		names = append(names, "…")
+	}
+	return " (" + strings.Join(names, ", ") + ")"
+}
+
+// Some is a Part where it does not matter of how many: the name if it is one, as "HTTPS:443", else "2 rules (…, …)".
+func Some(p *watch.Part) string {
+	if names := names(p); p.N == 1 && len(names) == 1 {
+		return names[0]
+	}
+	return Plural(p.N, Thing(p)) + Names(p)
+}
+
+func names(p *watch.Part) []string {
+	var all []string
+	for _, n := range p.Names {
+		all = append(all, cmp.Or(Short(Clean(n, 2*maxName), maxName), "?")) // the port is at the end
+	}
+	return all
+}
+
+// Fails says which health checks a backend fails.
+func Fails(b watch.Backend) string {
+	const named = 3
+	p := &watch.Part{N: len(b.Failing), Of: max(b.Checked, len(b.Failing)), Names: b.Failing[:min(len(b.Failing), named)]}
+	return "fails " + OutOf(p, "check") + Names(p)
 }
 
 // BackendName is the backend's name or, where that shows nothing, its id, Clean.

@@ -15,6 +15,9 @@ import (
 	"net/http"
 	"os"
 	"os/signal"
+	"path"
+	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -76,9 +79,9 @@ type app struct {
 
 var _ handler.App = (*app)(nil)
 
-// open connects the parts by the settings as they are now.
-func (p *process) open() (*app, error) {
-	cfg, err := config.Parse(p.environ())
+// open connects the parts by the settings.
+func (p *process) open(environ map[string]string) (*app, error) {
+	cfg, err := config.Parse(environ)
 	if err != nil {
 		return nil, err
 	}
@@ -87,19 +90,25 @@ func (p *process) open() (*app, error) {
 		Endpoint:    cfg.Endpoint,
 		EndpointV3:  cfg.EndpointV3,
 		API:         clb.API(cfg.API),
+		ListV3:      slices.ContainsFunc(cfg.Discover, func(s watch.Scope) bool { return s.Key != "" }),
+		Health:      cfg.Health,
 		Credentials: clb.Credentials{SecretID: cfg.SecretID, SecretKey: cfg.SecretKey.Reveal(), Token: cfg.Token.Reveal()},
 		HTTP:        p.http,
 		Rate:        rate.Limit(cfg.Rate),
 		Now:         time.Now,
 		Sleep:       sleep,
 	}
-	if a.store, err = p.openStore(cfg); err != nil {
+	if a.store, err = p.openStore(cfg, cfg.Shard); err != nil {
 		return nil, fmt.Errorf("STATE_URL: %w", err)
 	}
 	a.watcher = &watch.Watcher{
 		CLBs:       cfg.CLBs,
+		Discover:   cfg.Discover,
+		Shard:      cfg.Shard,
 		Source:     a.api,
+		Finder:     a.api,
 		Store:      a.store,
+		Stores:     func(s watch.Shard) (watch.Store, error) { return p.openStore(cfg, s) },
 		BlindAfter: cfg.BlindAfter,
 		Spool:      spool,
 		Now:        time.Now,
@@ -119,13 +128,17 @@ func (p *process) open() (*app, error) {
 	return a, err
 }
 
-// openStore opens the state where STATE_URL says.
-func (p *process) openStore(cfg *config.Config) (*store.Store, error) {
+// openStore opens the state of a shard where STATE_URL says: of all load balancers there itself, of a part below it.
+func (p *process) openStore(cfg *config.Config, s watch.Shard) (*store.Store, error) {
+	below := ""
+	if s.Of > 1 {
+		below = fmt.Sprintf("shards/%d-of-%d", s.N, s.Of)
+	}
 	if cfg.State.Dir != "" {
-		return store.Files(cfg.State.Dir, time.Now), nil
+		return store.Files(filepath.Join(cfg.State.Dir, below), time.Now), nil
 	}
 	return store.COS(store.COSConfig{
-		Bucket: cfg.State.Bucket, Region: cfg.State.Region, Prefix: cfg.State.Prefix, Endpoint: cfg.State.Endpoint,
+		Bucket: cfg.State.Bucket, Region: cfg.State.Region, Prefix: path.Join(cfg.State.Prefix, below), Endpoint: cfg.State.Endpoint,
 		SecretID: cfg.SecretID, SecretKey: cfg.SecretKey.Reveal(), Token: cfg.Token.Reveal(),
 		Transport: p.http.Transport, Cache: cmp.Or(cfg.State.Cache, os.TempDir()), Now: time.Now, Sleep: sleep,
 	})
@@ -133,9 +146,13 @@ func (p *process) openStore(cfg *config.Config) (*store.Store, error) {
 
 var errNoSlack = errors.New("neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set; see README, Settings")
 
-// function makes the App of one event.
-func (p *process) function() (handler.App, error) {
-	a, err := p.open()
+// function makes the App of one event, which may say which shard it is about.
+func (p *process) function(shard string) (handler.App, error) {
+	environ := p.environ()
+	if shard != "" {
+		environ["SHARD"] = shard
+	}
+	a, err := p.open(environ)
 	if err == nil && a.slack == nil {
 		err = errNoSlack
 	}
@@ -273,7 +290,7 @@ func (p *process) complain(err error) {
 }
 
 func (p *process) reportCommand(ctx context.Context, c *cli.Command) error {
-	a, err := p.open()
+	a, err := p.open(p.environ())
 	if err != nil {
 		return err
 	}
@@ -293,7 +310,7 @@ func (p *process) reportCommand(ctx context.Context, c *cli.Command) error {
 }
 
 func (p *process) tickCommand(ctx context.Context, c *cli.Command) error {
-	a, err := p.open()
+	a, err := p.open(p.environ())
 	if err != nil {
 		return err
 	}
@@ -340,15 +357,15 @@ func (p *process) preview(ctx context.Context, a *app) error {
 var errNotWell = errors.New("something is wrong") // the lines above it said what
 
 func (p *process) checkCommand(ctx context.Context, c *cli.Command) error {
-	a, err := p.open()
+	a, err := p.open(p.environ())
 	probes := []check.Probe{{Name: "settings", Run: func(context.Context) (string, error) {
 		if err != nil {
 			return "", err
 		}
-		return fmt.Sprintf("%s, at most %g calls a second", report.Plural(len(a.cfg.CLBs), "load balancer"), a.cfg.Rate), nil
+		return a.settings(), nil
 	}}}
 	if err == nil {
-		probes = append(probes, a.probes(c.Bool("send"))...)
+		probes = append(probes, a.probes(ctx, c.Bool("send"))...)
 	}
 	well, err := check.Run(ctx, p.stdout, probes, c.Bool("json"))
 	if err == nil && !well {
@@ -357,18 +374,35 @@ func (p *process) checkCommand(ctx context.Context, c *cli.Command) error {
 	return err
 }
 
-// probes look at what a tick needs. They leave nothing behind, but for the message if send is set.
-func (a *app) probes(send bool) []check.Probe {
-	probes := []check.Probe{{Name: "clock", Run: a.probeClock}}
-	known := make(map[string]clb.Balancer) // by key
-	for region, ids := range a.regions() {
-		probes = append(probes,
-			a.probeAPI("API 2.0", a.cfg.API != string(clb.V2), region, ids, known, a.api.Describe),
-			a.probeAPI("API 3.0", a.cfg.API != string(clb.V3), region, ids, known, a.api.DescribeV3))
+// settings says what is set, in a few words.
+func (a *app) settings() string {
+	says := []string{report.Plural(len(a.cfg.CLBs), "load balancer") + " by id"}
+	if n := len(a.cfg.Discover); n > 0 {
+		says = append(says, "others by "+fmt.Sprint(n)+" of CLB_DISCOVER")
 	}
-	for _, lb := range a.cfg.CLBs {
+	if a.cfg.Shard.Of > 1 {
+		says = append(says, "of them shard "+a.cfg.Shard.String())
+	}
+	return fmt.Sprintf("%s, at most %g calls a second", strings.Join(says, ", "), a.cfg.Rate)
+}
+
+// probes look at what a tick needs. They leave nothing behind, but for the message if send is set.
+func (a *app) probes(ctx context.Context, send bool) []check.Probe {
+	probes := []check.Probe{{Name: "clock", Run: a.probeClock}}
+	clbs, unlisted := a.watcher.Watched(ctx)
+	for region, ids := range regions(clbs) {
+		probes = append(probes,
+			a.probeAPI("API 2.0", a.cfg.API != string(clb.V2), clb.V2, region, ids),
+			a.probeAPI("API 3.0", a.cfg.API != string(clb.V3), clb.V3, region, ids))
+	}
+	for _, s := range a.cfg.Discover {
+		probes = append(probes, check.Probe{Name: "search", Run: func(context.Context) (string, error) {
+			return s.String() + " was searched for load balancers", unlisted[s.String()]
+		}})
+	}
+	for _, lb := range clbs {
 		probes = append(probes, check.Probe{Name: "load balancer", Run: func(ctx context.Context) (string, error) {
-			return a.probeBalancer(ctx, lb, known)
+			return a.probeBalancer(ctx, lb)
 		}})
 	}
 	return append(probes,
@@ -388,26 +422,21 @@ func (a *app) probes(send bool) []check.Probe {
 }
 
 // probeAPI asks one version of the API for the load balancers of a region. One of two need not answer.
-func (a *app) probeAPI(name string, optional bool, region string, ids []string, known map[string]clb.Balancer,
-	describe func(context.Context, string, []string) (map[string]clb.Balancer, error),
-) check.Probe {
+func (a *app) probeAPI(name string, optional bool, by clb.API, region string, ids []string) check.Probe {
 	return check.Probe{Name: name, Optional: optional, Run: func(ctx context.Context) (string, error) {
-		found, err := describe(ctx, region, ids)
-		for id, b := range found {
-			known[region+"/"+id] = b
-		}
+		found, err := a.api.Describe(ctx, by, region, ids)
 		return fmt.Sprintf("takes the keys in %s, and knows %d of %s", region, len(found), report.Plural(len(ids), "load balancer")), err
 	}}
 }
 
-// regions are the configured load balancers' ids by region, in order.
-func (a *app) regions() iter.Seq2[string, []string] {
+// regions are load balancers' ids by region, in order.
+func regions(clbs []watch.CLB) iter.Seq2[string, []string] {
 	return func(yield func(string, []string) bool) {
-		for i := 0; i < len(a.cfg.CLBs); {
-			region := a.cfg.CLBs[i].Region
+		for i := 0; i < len(clbs); {
+			region := clbs[i].Region
 			var ids []string
-			for ; i < len(a.cfg.CLBs) && a.cfg.CLBs[i].Region == region; i++ {
-				ids = append(ids, a.cfg.CLBs[i].ID)
+			for ; i < len(clbs) && clbs[i].Region == region; i++ {
+				ids = append(ids, clbs[i].ID)
 			}
 			if !yield(region, ids) {
 				return
@@ -430,21 +459,27 @@ func (a *app) probeClock(ctx context.Context) (string, error) {
 	return "agrees with the API's", nil
 }
 
-func (a *app) probeBalancer(ctx context.Context, lb watch.CLB, known map[string]clb.Balancer) (string, error) {
-	b, ok := known[lb.Key()]
-	if ok && b.Application {
-		return "", watch.Advise(fmt.Errorf("%s (%q) is an application load balancer", lb.Key(), b.Name),
-			"this version of clbwatch reads classic ones only; take it out of CLB_IDS")
-	}
+func (a *app) probeBalancer(ctx context.Context, lb watch.CLB) (string, error) {
 	r, err := a.api.Read(ctx, lb, "")
+	if err == nil {
+		err = r.HealthErr
+	}
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", lb.Key(), err)
 	}
 	is := lb.Key()
-	if ok {
-		is += fmt.Sprintf(" (%q) is classic and", b.Name)
+	if lb.Title != "" {
+		is += fmt.Sprintf(" (%q)", lb.Title)
 	}
-	return fmt.Sprintf("%s has %s, read in %s", is, report.Plural(len(r.Backends), "backend"), report.Plural(clb.Pages(r), "call")+" of API "+clb.ReadBy(r)), nil
+	says := fmt.Sprintf("%s is %s and has %s, read in %s", is, r.Kind, report.Plural(len(r.Backends), "backend"),
+		report.Plural(clb.Pages(r), "call")+" of API "+clb.ReadBy(r))
+	if r.Kind == watch.Application {
+		says += "; their status is CVM's"
+	}
+	if r.Health {
+		says += "; their health was read"
+	}
+	return says, nil
 }
 
 // owedFor is how long an alert may be owed before that is a fault.

@@ -31,8 +31,9 @@ type App interface {
 
 // Handler answers events.
 type Handler struct {
-	// Open makes the App of one invocation from the environment as it is then: SCF changes it with each.
-	Open func() (App, error)
+	// Open makes the App of one invocation from the environment as it is then: SCF changes it with each. shard is what the
+	// event says of it, such as "2/4"; "" if it says nothing.
+	Open func(shard string) (App, error)
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -42,21 +43,25 @@ func Serve(h *Handler) { cloudfunction.StartHandler(h) }
 
 // Invoke answers one event with JSON. Its error names no secret.
 func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
-	action, err := actionOf(event)
+	action, shard, err := actionOf(event)
 	if err != nil {
 		return nil, err
 	}
-	app, err := h.Open()
+	app, err := h.Open(shard)
 	if err != nil {
 		return nil, err
 	}
 	start := h.Now()
 	answer, err := actions[action](ctx, app)
-	log := app.Log().With("action", action, "ms", h.Now().Sub(start).Milliseconds())
+	log := app.Log()
+	if shard != "" {
+		log = log.With("shard", shard)
+	}
+	log = log.With("action", action, "ms", h.Now().Sub(start).Milliseconds())
 	if sum, ok := answer.(watch.Summary); ok {
 		log = log.With("clbs", sum.CLBs, "read", sum.Read, "unreadable", sum.Unreadable, "changes", sum.Changes,
 			"sent", sum.Sent, "pending", sum.Pending, "head", sum.Head)
-		if sum.Unreadable > 0 {
+		if sum.Unread != nil {
 			log = log.With("unreadableWhy", sum.Unread.Error())
 		}
 		if sum.Unsent != nil {
@@ -68,7 +73,7 @@ func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 		if sum.Untidy != nil {
 			log = log.With("untidyWhy", sum.Untidy.Error())
 		}
-		if err == nil && (sum.Unreadable > 0 || sum.Unsent != nil || sum.Untidy != nil) {
+		if err == nil && (sum.Unread != nil || sum.Unsent != nil || sum.Untidy != nil) {
 			log.Warn("done, with trouble")
 			return json.Marshal(answer)
 		}
@@ -88,34 +93,58 @@ var actions = map[string]func(context.Context, App) (any, error){
 	"test":   func(ctx context.Context, a App) (any, error) { return map[string]bool{"sent": true}, a.Test(ctx) },
 }
 
-// actionOf says what an event asks for. A timer's event asks for a tick; an event that asks for nothing, for a report.
-// Names are matched to the letter: encoding/json's own matching would take {"TYPE":…} for {"Type":…}.
-func actionOf(event []byte) (string, error) {
+// actionOf says what an event asks for, and of which shard. A timer's event asks for a tick; an event that asks for nothing,
+// for a report. Names are matched to the letter: encoding/json's own matching would take {"TYPE":…} for {"Type":…}.
+func actionOf(event []byte) (action, shard string, err error) {
 	event = bytes.TrimSpace(event)
 	var object map[string]json.RawMessage
-	var action string
 	switch {
 	case len(event) == 0 || string(event) == "null":
-		return "report", nil
+		return "report", "", nil
 	case json.Unmarshal(event, &action) == nil: // a plain string
 	case json.Unmarshal(event, &object) == nil:
 		if string(object["Type"]) == `"Timer"` {
-			return "tick", nil
+			shard, err = shardOf(argument(object["Message"]))
+			return "tick", shard, err
 		}
 		raw, ok := object["action"]
 		if !ok {
-			return "report", nil
+			raw = []byte(`"report"`)
 		}
 		if err := json.Unmarshal(raw, &action); err != nil {
-			return "", fmt.Errorf("the event's action is %.40q, %w", raw, errActions)
+			return "", "", fmt.Errorf("the event's action is %.40q, %w", raw, errActions)
+		}
+		if shard, err = shardOf(object); err != nil {
+			return "", "", err
 		}
 	default:
-		return "", fmt.Errorf("the event is %.40q, %w", event, errEvent)
+		return "", "", fmt.Errorf("the event is %.40q, %w", event, errEvent)
 	}
 	if _, ok := actions[action]; !ok {
-		return "", fmt.Errorf("the event asks for %.40q, %w", action, errActions)
+		return "", "", fmt.Errorf("the event asks for %.40q, %w", action, errActions)
 	}
-	return action, nil
+	return action, shard, nil
+}
+
+// argument is a timer's argument, which is JSON in a string; nil if it is something else: it is the user's own.
+func argument(message json.RawMessage) (object map[string]json.RawMessage) {
+	var text string
+	if json.Unmarshal(message, &text) != nil || json.Unmarshal([]byte(text), &object) != nil {
+		return nil
+	}
+	return object
+}
+
+// shardOf is the shard that an object names; "" if it names none. What a shard may be is the settings' to say.
+func shardOf(object map[string]json.RawMessage) (shard string, err error) {
+	raw, ok := object["shard"]
+	if !ok {
+		return "", nil
+	}
+	if err := json.Unmarshal(raw, &shard); err != nil || shard == "" {
+		return "", fmt.Errorf(`the event's shard is %.40q, expected one such as "2/4"`, raw)
+	}
+	return shard, nil
 }
 
 var (

@@ -33,7 +33,7 @@ func (a *app) Test(context.Context) error { a.asked = "test"; return a.err }
 func (a *app) Log() *slog.Logger          { return slog.New(slog.NewJSONHandler(&a.log, nil)) }
 
 func serve(a *app) *handler.Handler {
-	return &handler.Handler{Open: func() (handler.App, error) { return a, nil }, Now: time.Now}
+	return &handler.Handler{Open: func(string) (handler.App, error) { return a, nil }, Now: time.Now}
 }
 
 func ExampleHandler_Invoke() {
@@ -64,10 +64,32 @@ func TestInvokeUnderstandsEvents(t *testing.T) {
 	}
 }
 
+func TestInvokePassesTheShardOn(t *testing.T) {
+	t.Parallel()
+	for event, want := range map[string]string{
+		`{"Type":"Timer","Message":"{\"shard\":\"2/4\"}"}`: "2/4", // the timer's argument
+		`{"Type":"Timer","Message":"shard 2/4"}`:             "",    // the user's own
+		`{"Type":"Timer","Message":"{\"Shard\":\"2/4\"}"}`: "",
+		`{"Type":"Timer","shard":"2/4"}`:                     "",
+		`{"action":"tick","shard":"9/9"}`:                    "9/9", `{"shard":"1/2"}`: "1/2", `{}`: "",
+	} {
+		got := "not asked"
+		h := &handler.Handler{Now: time.Now, Open: func(shard string) (handler.App, error) { got = shard; return &app{}, nil }}
+		if _, err := h.Invoke(t.Context(), []byte(event)); err != nil || got != want {
+			t.Errorf("Invoke(%s) opened shard %q, %v, want %q", event, got, err, want)
+		}
+	}
+	for _, event := range []string{`{"Type":"Timer","Message":"{\"shard\":2}"}`, `{"action":"tick","shard":""}`, `{"shard":["1/2"]}`} {
+		if _, err := serve(&app{}).Invoke(t.Context(), []byte(event)); err == nil || !strings.Contains(err.Error(), `such as "2/4"`) {
+			t.Errorf("Invoke(%s) = %v, want an error that says what a shard is", event, err)
+		}
+	}
+}
+
 func TestInvokeRefusesEventsBeforeAnythingIsTouched(t *testing.T) {
 	t.Parallel()
 	for _, event := range []string{`{"action":"nonsense"}`, `{"action":""}`, `{"action":7}`, `{"action":["report"]}`, `"nonsense"`, `""`, `7`, `true`, `[]`, `{`, `{"a":1} x`, "\xff"} {
-		h := &handler.Handler{Now: time.Now, Open: func() (handler.App, error) {
+		h := &handler.Handler{Now: time.Now, Open: func(string) (handler.App, error) {
 			t.Errorf("Invoke(%s) opened the settings", event)
 			return nil, errors.New("no")
 		}}
@@ -89,6 +111,7 @@ func TestInvokeAnswersAndLogs(t *testing.T) {
 		{"all well", &app{sum: watch.Summary{CLBs: 1, Read: 1}}, false, "INFO", `"unreadable":0`},
 		{"Slack is down: the tick did its job", &app{sum: watch.Summary{CLBs: 1, Read: 1, Pending: 1, Unsent: errors.New("send alert 7: 503")}}, false, "WARN", "send alert 7: 503"},
 		{"one is unreadable", &app{sum: watch.Summary{CLBs: 2, Read: 1, Unreadable: 1, Unread: errors.New("code 6000")}}, false, "WARN", "code 6000"},
+		{"a region cannot be listed", &app{sum: watch.Summary{CLBs: 2, Read: 2, Unread: errors.New("list ap-shanghai")}}, false, "WARN", "list ap-shanghai"},
 		{"old state stays", &app{sum: watch.Summary{CLBs: 1, Read: 1, Untidy: errors.New("disk")}}, false, "WARN", "disk"},
 		{"it could not read anything", &app{sum: watch.Summary{CLBs: 1, Unreadable: 1, Unread: errors.New("code 4104")}, err: errors.New("no load balancer could be read")}, true, "ERROR", "code 4104"},
 		{"a faster run was later", &app{sum: watch.Summary{CLBs: 1, Read: 1, Stale: true}}, false, "INFO", `"stale":true`},
@@ -112,7 +135,7 @@ func TestInvokeAnswersAndLogs(t *testing.T) {
 func TestInvokeWithBadSettings(t *testing.T) {
 	t.Parallel()
 	bad := errors.New("CLB_IDS is not set")
-	h := &handler.Handler{Now: time.Now, Open: func() (handler.App, error) { return nil, bad }}
+	h := &handler.Handler{Now: time.Now, Open: func(string) (handler.App, error) { return nil, bad }}
 	if _, err := h.Invoke(t.Context(), []byte(`{}`)); !errors.Is(err, bad) {
 		t.Errorf("Invoke = %v, want %v", err, bad)
 	}

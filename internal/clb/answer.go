@@ -22,6 +22,7 @@ type answer struct {
 	TotalCount *number         `json:"totalCount"`
 	BackendSet *[]row          `json:"backendSet"`
 	Balancers  *[]balancer     `json:"loadBalancerSet"` // of DescribeLoadBalancers
+	Data       json.RawMessage `json:"data"`            // of DescribeForwardLBBackends and DescribeLBHealthStatus
 	Response   *struct {
 		Error struct{ Code, Message string }
 	} `json:"Response"` // the envelope of API 3.0, which the gateway may answer with
@@ -39,6 +40,15 @@ type row struct {
 
 // defaultWeight is a backend's weight where the answer gives none. Source: ClassicalTarget of API 3.0.
 const defaultWeight = 10
+
+// weightOf reads a weight that may be missing.
+func weightOf(raw json.RawMessage) int {
+	weight := number(defaultWeight)
+	if json.Unmarshal(raw, &weight) != nil {
+		weight = defaultWeight
+	}
+	return int(min(max(weight, 0), math.MaxInt16))
+}
 
 // number is a whole number, which the API writes as a number or as a string.
 type number int
@@ -148,15 +158,11 @@ func (r row) backend() (watch.Backend, error) {
 	if r.InstanceStatus == nil {
 		return watch.Backend{}, fmt.Errorf("%s has no instanceStatus", r.UnInstanceID)
 	}
-	weight := number(defaultWeight)
-	if json.Unmarshal(r.Weight, &weight) != nil {
-		weight = defaultWeight
-	}
 	return watch.Backend{
 		ID:     r.UnInstanceID,
 		Name:   text(r.InstanceName),
 		Status: watch.Status(*r.InstanceStatus),
-		Weight: int(min(max(weight, 0), math.MaxInt16)),
+		Weight: weightOf(r.Weight),
 		LanIP:  text(r.LanIP),
 		WanIPs: texts(r.WanIPSet),
 	}, nil

@@ -1,6 +1,6 @@
-// Package clb reads classic load balancers from Tencent Cloud: DescribeLoadBalancerBackends of API 2.0, or its twin
-// DescribeClassicalLBTargets of API 3.0. It returns a whole and verified reading or an error, and refuses to take anything else for an answer: no partial list, no foreign envelope,
-// no answer without a code.
+// Package clb finds and reads load balancers of Tencent Cloud, classic and application ones, by API 2.0 or by its twin 3.0.
+// It returns a whole and verified reading or an error, and refuses to take anything else for an answer: no partial list,
+// no foreign envelope, no answer without a code.
 package clb
 
 import (
@@ -45,11 +45,14 @@ const (
 	firstBackoff = 200 * time.Millisecond
 )
 
-// Client reads load balancers. Its fields are set before the first Read and not changed after.
+// Client reads load balancers, for one run: what it asks about load balancers and instances themselves it asks only once.
+// Its fields are set before the first Read and not changed after.
 type Client struct {
 	Endpoint    *url.URL // of API 2.0; its host and path are part of the signature
 	EndpointV3  *url.URL // of API 3.0
 	API         API      // which of them is read
+	ListV3      bool     // lists are asked of API 3.0, whatever API says: only that tells tags
+	Health      bool     // the health of backends is read too, at the price of one or more calls for each load balancer
 	Credentials Credentials
 	HTTP        *http.Client                                     // must not follow redirects (see NewHTTP)
 	Rate        rate.Limit                                       // calls a second, for each region and action: so the platform counts
@@ -57,7 +60,7 @@ type Client struct {
 	Sleep       func(ctx context.Context, d time.Duration) error // returns early, with an error, when ctx ends
 
 	once sync.Once
-	turn *turn // from 2.0 to 3.0
+	own  *parts // see parts
 
 	mu     sync.Mutex
 	limits map[string]*rate.Limiter // by region and action
@@ -73,32 +76,133 @@ func NewHTTP() *http.Client {
 	return &http.Client{Transport: t, CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
 }
 
-// Read reads one load balancer. While the answers are the same bytes as last time, none is decoded.
-func (c *Client) Read(ctx context.Context, lb watch.CLB, known watch.Digest) (r watch.Reading, err error) {
-	switch c.API {
-	case V3:
-		r, err = c.readV3(ctx, lb, known)
-	case Auto:
-		r, err = c.readAuto(ctx, lb, known)
-	default:
-		r, err = c.readWhole(ctx, lb, ofV2(known))
+// parts is what a Client learns, and how its readers work together.
+type parts struct {
+	turn      *turn // from 2.0 to 3.0
+	crowd     *crowd
+	balancers *questions[Balancer]
+	instances *questions[watch.Status]
+}
+
+func (c *Client) parts() *parts {
+	c.once.Do(func() {
+		crowd := &crowd{open: make(map[*gathering]bool)}
+		aboutIDs := func(err error) bool {
+			var refused *refusal
+			return errors.As(err, &refused) && strings.HasPrefix(refused.code, "Invalid")
+		}
+		c.own = &parts{turn: newTurn(), crowd: crowd,
+			balancers: newQuestions(crowd, maxIDs, c.kinds, aboutIDs, c.Sleep),
+			instances: newQuestions(crowd, maxInstances, c.statuses, aboutIDs, c.Sleep)}
+	})
+	return c.own
+}
+
+// Read reads one load balancer, as what it was known to be or, at first sight, as what the list of load balancers says
+// that it is. While the answers are the same bytes as last time, none is decoded.
+func (c *Client) Read(ctx context.Context, lb watch.CLB, known watch.Digest) (watch.Reading, error) {
+	c.parts().crowd.enter()
+	defer c.parts().crowd.leave()
+	m := recall(known)
+	if m.api == "" {
+		r, err := c.readAnew(ctx, lb)
+		return r, c.redact(err)
+	}
+	r, err := c.readAs(ctx, lb, m)
+	if contradicts(err) { // it may have been upgraded, or deleted
+		is, err2 := c.lookUp(ctx, lb)
+		switch {
+		case errors.Is(err2, watch.ErrNotFound):
+			err = absent{err}
+		case err2 == nil && is.Kind != m.kind:
+			r, err = c.readAs(ctx, lb, memory{kind: is.Kind, region: is.TargetRegion})
+		}
 	}
 	return r, c.redact(err)
 }
 
+// readAnew reads a load balancer of which nothing is known.
+func (c *Client) readAnew(ctx context.Context, lb watch.CLB) (watch.Reading, error) {
+	is, err := c.lookUp(ctx, lb)
+	if err != nil {
+		return watch.Reading{}, err
+	}
+	return c.readAs(ctx, lb, memory{kind: is.Kind, region: is.TargetRegion})
+}
+
+// lookUp asks what a load balancer is.
+func (c *Client) lookUp(ctx context.Context, lb watch.CLB) (Balancer, error) {
+	found, err := c.parts().balancers.get(ctx, lb.Region, []string{lb.ID})
+	if err != nil {
+		return Balancer{}, fmt.Errorf("look up its kind: %w", err)
+	}
+	is, ok := found[lb.ID]
+	if !ok {
+		return Balancer{}, absent{watch.Advise(errors.New("there is no such load balancer in the region"), codes[5000].do)}
+	}
+	return is, nil
+}
+
+// readAs reads a load balancer as what is known of it.
+func (c *Client) readAs(ctx context.Context, lb watch.CLB, m memory) (r watch.Reading, err error) {
+	err = c.either(ctx, m.api == V3 && m.week == week(c.Now()), func(by API) (err error) {
+		switch {
+		case m.kind == watch.Application:
+			r, err = c.readApplication(ctx, by, lb, m)
+		case by == V3:
+			r, err = c.readClassicV3(ctx, lb, m)
+		default:
+			r, err = c.readClassicV2(ctx, lb, m)
+		}
+		return err
+	})
+	return r, err
+}
+
+// readClassicV2 reads a classic load balancer by API 2.0.
+func (c *Client) readClassicV2(ctx context.Context, lb watch.CLB, m memory) (watch.Reading, error) {
+	known := ""
+	if m.api == V2 {
+		known = m.sum
+	}
+	got, err := c.readWhole(ctx, lb, known)
+	if err != nil {
+		return watch.Reading{}, err
+	}
+	health, r := c.readHealth(ctx, V2, lb, m, &memory{api: V2, sum: got.sum})
+	if r.Unchanged {
+		return r, nil
+	}
+	if got.unchanged { // only its health is new
+		if got, err = c.readWhole(ctx, lb, ""); err != nil {
+			return watch.Reading{}, err
+		}
+	}
+	health.apply(got.backends)
+	r.Backends = got.backends
+	return r, nil
+}
+
+// paged is what readWhole reads.
+type paged struct {
+	backends  []watch.Backend // nil if unchanged
+	sum       string          // over each page, joined by "."
+	unchanged bool
+}
+
 // readWhole reads by API 2.0, page by page, until the pages fit together. If backends come and go between two pages, one may be missed without any
 // page looking wrong: what has several pages and is new must be read alike twice in a row.
-func (c *Client) readWhole(ctx context.Context, lb watch.CLB, known watch.Digest) (watch.Reading, error) {
+func (c *Client) readWhole(ctx context.Context, lb watch.CLB, known string) (paged, error) {
 	r, err := c.readOnce(ctx, lb, known)
 	if errors.Is(err, errShifted) {
 		r, err = c.readOnce(ctx, lb, "")
 	}
 	for range maxRereads {
-		if err != nil || r.Unchanged || !strings.Contains(string(r.Digest), ".") {
+		if err != nil || r.unchanged || !strings.Contains(r.sum, ".") {
 			return r, err
 		}
-		var again watch.Reading
-		if again, err = c.readOnce(ctx, lb, r.Digest); again.Unchanged {
+		var again paged
+		if again, err = c.readOnce(ctx, lb, r.sum); again.unchanged {
 			return r, err
 		}
 		r = again
@@ -106,7 +210,7 @@ func (c *Client) readWhole(ctx context.Context, lb watch.CLB, known watch.Digest
 	if err == nil {
 		err = fmt.Errorf("%w: the list is another at each of %d readings", errShifted, maxRereads+1)
 	}
-	return watch.Reading{}, err
+	return paged{}, err
 }
 
 // redact is an error without the credentials, which an API may echo.
@@ -123,11 +227,15 @@ func (c *Client) redact(err error) error {
 	if text == err.Error() {
 		return err
 	}
-	return watch.Advise(errors.New(text), watch.Advice(err))
+	clean := watch.Advise(errors.New(text), watch.Advice(err))
+	if errors.Is(err, watch.ErrNotFound) {
+		return absent{clean}
+	}
+	return clean
 }
 
-func (c *Client) readOnce(ctx context.Context, lb watch.CLB, known watch.Digest) (watch.Reading, error) {
-	knownSums := strings.Split(string(known), ".")
+func (c *Client) readOnce(ctx context.Context, lb watch.CLB, known string) (paged, error) {
+	knownSums := strings.Split(known, ".")
 	unchanged := known != ""
 	var pool pool
 	var sums []string
@@ -139,12 +247,12 @@ func (c *Client) readOnce(ctx context.Context, lb watch.CLB, known watch.Digest)
 		}
 		p, err := c.call(ctx, backendsOf(lb, n*pageSize), expect)
 		if err != nil {
-			return watch.Reading{}, err
+			return paged{}, err
 		}
 		sums = append(sums, p.sum)
 		if p.answer == nil {
 			if len(sums) == len(knownSums) {
-				return watch.Reading{Digest: known, Unchanged: true}, nil
+				return paged{sum: known, unchanged: true}, nil
 			}
 			same = append(same, p)
 			continue
@@ -152,16 +260,16 @@ func (c *Client) readOnce(ctx context.Context, lb watch.CLB, known watch.Digest)
 		unchanged = false
 		for _, p := range append(same, p) {
 			if err := pool.add(p); err != nil {
-				return watch.Reading{}, err
+				return paged{}, err
 			}
 		}
 		same = nil
 		if pool.whole() {
 			watch.SortBackends(pool.backends)
-			return watch.Reading{Backends: pool.backends, Digest: watch.Digest(strings.Join(sums, "."))}, nil
+			return paged{backends: pool.backends, sum: strings.Join(sums, ".")}, nil
 		}
 	}
-	return watch.Reading{}, fmt.Errorf("more than %d backends: not a plausible answer", maxPages*pageSize)
+	return paged{}, fmt.Errorf("more than %d backends: not a plausible answer", maxPages*pageSize)
 }
 
 // call makes one call until it has an answer with code 0, or an error that another attempt would not mend. Every attempt

@@ -5,70 +5,246 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"strconv"
-	"strings"
 	"time"
 
 	"clbwatch/internal/watch"
 )
 
-// What `clbwatch check` asks beside a reading. A tick needs none of it.
+// What there is to know of load balancers themselves: which there are, and of which kind.
 
 // Balancer is what is known of a load balancer itself.
 type Balancer struct {
-	Name        string // untrusted text
-	Application bool   // of the application kind, which the classic action cannot read
+	Name         string // untrusted text
+	Kind         watch.CLBKind
+	TargetRegion string            // where its instances are, if elsewhere; "" by API 2.0, which does not say
+	Tags         map[string]string // untrusted text; nil by API 2.0, which does not say
 }
 
+// balancer is one of DescribeLoadBalancers of API 2.0, https://cloud.tencent.com/document/api/214/1261.
 type balancer struct {
 	ID      string          `json:"unLoadBalancerId"`
 	Name    json.RawMessage `json:"loadBalancerName"`
 	Forward *number         `json:"forward"`
 }
 
-// maxIDs is how many load balancers one call may ask for. Source: DescribeLoadBalancers of API 3.0, which says 20.
-const maxIDs = 20
+// describeBalancers is the same of API 3.0. Source: https://cloud.tencent.com/document/api/214/30685.
+var describeBalancers = action{"clb", "2018-03-17", "DescribeLoadBalancers"}
 
-// Describe returns what API 2.0 knows of load balancers in one region, by id; those that it does not know are left out.
-// Source: DescribeLoadBalancers, https://cloud.tencent.com/document/api/214/1261.
-func (c *Client) Describe(ctx context.Context, region string, ids []string) (map[string]Balancer, error) {
-	found := make(map[string]Balancer)
+const (
+	// maxIDs is how many load balancers one call may ask for. Source: DescribeLoadBalancers of API 3.0, LoadBalancerIds.
+	maxIDs = 20
+	// listSize is how many load balancers one page of a list has. Source: the same, Limit.
+	listSize = 100
+	// maxListPages bounds a list.
+	maxListPages = 500
+)
+
+// found is one page of a list of load balancers, by either API.
+type found struct {
+	ids   []string // in the order of the answer
+	all   map[string]Balancer
+	total int // of all pages
+}
+
+// Describe returns what one version of the API, V2 or V3, knows of load balancers in one region, by id; those that it does
+// not know are left out.
+func (c *Client) Describe(ctx context.Context, by API, region string, ids []string) (map[string]Balancer, error) {
+	all := make(map[string]Balancer)
 	for len(ids) > 0 {
 		some := ids[:min(len(ids), maxIDs)]
 		ids = ids[len(some):]
-		params := map[string]string{"forward": "-1", "limit": strconv.Itoa(maxIDs)} // without forward: the classic ones only
-		for i, id := range some {
-			params["loadBalancerIds."+strconv.Itoa(i)] = id
-		}
-		p, err := c.call(ctx, request{"DescribeLoadBalancers", region, params}, "")
+		f, err := c.list(ctx, by, region, some, 0)
 		if err != nil {
 			return nil, c.redact(err)
 		}
-		if p.answer.Balancers == nil {
-			return nil, errors.New("the answer has no loadBalancerSet")
-		}
-		for _, b := range *p.answer.Balancers {
-			if b.Forward == nil {
-				return nil, fmt.Errorf("%.60q has no forward, which is its kind", b.ID)
-			}
-			found[b.ID] = Balancer{text(b.Name), *b.Forward == 1}
+		for id, b := range f.all {
+			all[id] = b
 		}
 	}
-	return found, nil
+	return all, nil
 }
 
-// Pages is how many calls a reading takes.
-func Pages(r watch.Reading) int { return strings.Count(string(r.Digest), ".") + 1 }
-
-// ReadBy is the version of the API that a reading is of: "2.0" or "3.0".
-func ReadBy(r watch.Reading) string {
-	if strings.HasPrefix(string(r.Digest), byV3) {
-		return "3.0"
+// kinds is Describe for at most maxIDs load balancers, by the version that is to be asked.
+func (c *Client) kinds(ctx context.Context, region string, ids []string) (all map[string]Balancer, err error) {
+	var apps []string
+	err = c.either(ctx, false, func(by API) error {
+		f, err := c.list(ctx, by, region, ids, 0)
+		all, apps = f.all, nil
+		for id, b := range f.all {
+			if by == V2 && b.Kind == watch.Application {
+				apps = append(apps, id)
+			}
+		}
+		return err
+	})
+	if err != nil || len(apps) == 0 {
+		return all, err
 	}
-	return "2.0"
+	// Where its instances are, which only API 3.0 says.
+	more, err := c.list(ctx, V3, region, apps, 0)
+	for id, b := range more.all {
+		all[id] = b
+	}
+	return all, err
+}
+
+// Exist returns those of some load balancers of a region that there are.
+func (c *Client) Exist(ctx context.Context, region string, ids []string) (map[string]bool, error) {
+	there := make(map[string]bool)
+	err := c.either(ctx, c.ListV3, func(by API) error {
+		all, err := c.Describe(ctx, by, region, ids)
+		for id := range all {
+			there[id] = true
+		}
+		return err
+	})
+	return there, c.redact(err)
+}
+
+var _ watch.Finder = (*Client)(nil)
+
+// List returns all load balancers of a region: a list that is whole by its own total, and has none twice.
+func (c *Client) List(ctx context.Context, region string) (list []watch.Listed, err error) {
+	err = c.either(ctx, c.ListV3, func(by API) error {
+		list, err = c.listAll(ctx, by, region)
+		if errors.Is(err, errShifted) { // one came or went between two pages
+			list, err = c.listAll(ctx, by, region)
+		}
+		return err
+	})
+	return list, c.redact(err)
+}
+
+func (c *Client) listAll(ctx context.Context, by API, region string) (list []watch.Listed, err error) {
+	seen := make(map[string]bool)
+	for n := range maxListPages {
+		f, err := c.list(ctx, by, region, nil, n*listSize)
+		if err != nil {
+			return nil, err
+		}
+		for _, id := range f.ids {
+			if seen[id] {
+				return nil, fmt.Errorf("%w: %.60q is in the list twice", errShifted, id)
+			}
+			seen[id] = true
+			list = append(list, watch.Listed{ID: id, Name: f.all[id].Name, Tags: f.all[id].Tags})
+		}
+		switch {
+		case len(list) == f.total:
+			return list, nil
+		case len(list) > f.total || len(f.ids) < listSize:
+			return nil, fmt.Errorf("%w: the list has %d load balancers after page %d and says that they are %d", errShifted, len(list), n+1, f.total)
+		}
+	}
+	return nil, fmt.Errorf("more than %d load balancers: not a plausible list", maxListPages*listSize)
+}
+
+// list makes one call of DescribeLoadBalancers: for some ids, or for one page of all if there are none.
+func (c *Client) list(ctx context.Context, by API, region string, ids []string, offset int) (found, error) {
+	if by == V3 {
+		return c.listV3(ctx, region, ids, offset)
+	}
+	params := map[string]string{"forward": "-1", "limit": strconv.Itoa(listSize)} // without forward: the classic ones only
+	if offset > 0 {
+		params["offset"] = strconv.Itoa(offset)
+	}
+	for i, id := range ids {
+		params["loadBalancerIds."+strconv.Itoa(i)] = id
+	}
+	p, err := c.call(ctx, request{"DescribeLoadBalancers", region, params}, "")
+	if err != nil {
+		return found{}, err
+	}
+	if p.answer.Balancers == nil || p.answer.TotalCount == nil {
+		return found{}, errors.New("the answer has no loadBalancerSet, or no totalCount")
+	}
+	f := found{total: int(*p.answer.TotalCount), all: make(map[string]Balancer)}
+	for _, b := range *p.answer.Balancers {
+		if err := f.add(b.ID, b.Name, b.Forward, Balancer{}); err != nil {
+			return found{}, err
+		}
+	}
+	return f, nil
+}
+
+func (c *Client) listV3(ctx context.Context, region string, ids []string, offset int) (f found, err error) {
+	params := map[string]any{"Limit": listSize}
+	if offset > 0 {
+		params["Offset"] = offset
+	}
+	if len(ids) > 0 {
+		params["LoadBalancerIds"] = ids
+	}
+	err = c.callV3(ctx, region, describeBalancers, params, func(body []byte) (err error) {
+		f, err = decodeList(body, region)
+		return err
+	})
+	return f, err
+}
+
+func decodeList(body []byte, region string) (f found, err error) {
+	var a struct {
+		Response *struct {
+			TotalCount      *number
+			LoadBalancerSet *[]struct {
+				ID               string          `json:"LoadBalancerId"`
+				Name             json.RawMessage `json:"LoadBalancerName"`
+				Forward          *number
+				TargetRegionInfo *struct{ Region string }
+				Tags             []struct{ TagKey, TagValue string }
+			}
+		}
+	}
+	if err := json.Unmarshal(body, &a); err != nil {
+		return f, transient{fmt.Errorf("the answer is damaged: %w", err)}
+	}
+	if a.Response == nil || a.Response.LoadBalancerSet == nil || a.Response.TotalCount == nil {
+		return f, errors.New("the answer of API 3.0 has no LoadBalancerSet, or no TotalCount")
+	}
+	f = found{total: int(*a.Response.TotalCount), all: make(map[string]Balancer)}
+	for _, b := range *a.Response.LoadBalancerSet {
+		is := Balancer{Tags: make(map[string]string, len(b.Tags))}
+		for _, t := range b.Tags {
+			is.Tags[t.TagKey] = t.TagValue
+		}
+		if t := b.TargetRegionInfo; t != nil && t.Region != region && plausibleID(t.Region) {
+			is.TargetRegion = t.Region
+		}
+		if err := f.add(b.ID, b.Name, b.Forward, is); err != nil {
+			return f, err
+		}
+	}
+	return f, nil
+}
+
+// add takes the next load balancer of an answer.
+func (f *found) add(id string, name json.RawMessage, forward *number, is Balancer) error {
+	if !plausibleID(id) {
+		return fmt.Errorf("the list has %.60q, which is no load balancer's id", id)
+	}
+	if forward == nil {
+		return fmt.Errorf("%.60q has no forward, which is its kind", id)
+	}
+	is.Name = text(name)
+	if *forward == 1 {
+		is.Kind = watch.Application
+	}
+	f.ids = append(f.ids, id)
+	f.all[id] = is
+	return nil
+}
+
+// plausibleID reports whether an id, or a region, is of letters, digits and dashes: it becomes part of keys and digests.
+func plausibleID(id string) bool {
+	for _, r := range id {
+		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' {
+			return false
+		}
+	}
+	return id != "" && len(id) <= 64
 }
 
 // Skew is how far this machine's clock is ahead of the API's, to the second. The API refuses requests that are five
@@ -101,54 +277,4 @@ func (c *Client) skew(ctx context.Context, endpoint *url.URL) (time.Duration, er
 		return 0, fmt.Errorf("the API does not say what time it is: Date is %.40q", resp.Header.Get("Date"))
 	}
 	return c.Now().Sub(theirs).Truncate(time.Second), nil
-}
-
-// DescribeV3 is Describe by API 3.0.
-// Source: DescribeLoadBalancers, https://cloud.tencent.com/document/api/214/30685.
-func (c *Client) DescribeV3(ctx context.Context, region string, ids []string) (map[string]Balancer, error) {
-	found := make(map[string]Balancer)
-	for len(ids) > 0 {
-		some := ids[:min(len(ids), maxIDs)]
-		ids = ids[len(some):]
-		err := c.callV3(ctx, region, "DescribeLoadBalancers", map[string]any{"LoadBalancerIds": some}, func(body []byte) error {
-			var a struct {
-				Response *struct {
-					LoadBalancerSet *[]struct {
-						ID      string          `json:"LoadBalancerId"`
-						Name    json.RawMessage `json:"LoadBalancerName"`
-						Forward *number
-					}
-				}
-			}
-			if err := json.Unmarshal(body, &a); err != nil || a.Response == nil || a.Response.LoadBalancerSet == nil {
-				return errors.New("the answer of API 3.0 has no LoadBalancerSet")
-			}
-			for _, b := range *a.Response.LoadBalancerSet {
-				if b.Forward == nil {
-					return fmt.Errorf("%.60q has no Forward, which is its kind", b.ID)
-				}
-				found[b.ID] = Balancer{text(b.Name), *b.Forward == 1}
-			}
-			return nil
-		})
-		if err != nil {
-			return nil, c.redact(err)
-		}
-	}
-	return found, nil
-}
-
-// bounded bounds the answers that the SDK reads whole.
-type bounded struct{ next http.RoundTripper }
-
-// RoundTrip sends the request on.
-func (t bounded) RoundTrip(r *http.Request) (*http.Response, error) {
-	resp, err := t.next.RoundTrip(r)
-	if err == nil {
-		resp.Body = struct {
-			io.Reader
-			io.Closer
-		}{io.LimitReader(resp.Body, maxBodyV3), resp.Body}
-	}
-	return resp, err
 }

@@ -72,7 +72,7 @@ func TestDescribeTellsWhatIsKnown(t *testing.T) {
 	for i := range 41 {
 		ids = append(ids, fmt.Sprintf("lb-%04d", i))
 	}
-	c := &cloud{answer: func(_ int, f url.Values) (int, string) {
+	c := &cloud{lists: true, answer: func(_ int, f url.Values) (int, string) {
 		var rows []string
 		for i := 0; f.Get("loadBalancerIds."+strconv.Itoa(i)) != ""; i++ {
 			id := f.Get("loadBalancerIds." + strconv.Itoa(i))
@@ -88,19 +88,19 @@ func TestDescribeTellsWhatIsKnown(t *testing.T) {
 		if len(rows) > 20 {
 			return 200, `{"code":4000,"message":"too many"}`
 		}
-		return 200, `{"code":0,"loadBalancerSet":[` + strings.Join(rows, ",") + `]}`
+		return 200, fmt.Sprintf(`{"code":0,"totalCount":%d,"loadBalancerSet":[%s]}`, len(rows), strings.Join(rows, ","))
 	}}
-	got, err := c.client(t).Describe(t.Context(), "ap-guangzhou", ids)
-	if err != nil || len(got) != 40 || got[ids[0]] != (Balancer{"of lb-0000", false}) || got[ids[40]] != (Balancer{"of lb-0040", true}) {
+	got, err := c.client(t).Describe(t.Context(), V2, "ap-guangzhou", ids)
+	if err != nil || len(got) != 40 || got[ids[0]].Name != "of lb-0000" || got[ids[0]].Kind != watch.Classic || got[ids[40]].Kind != watch.Application {
 		t.Errorf("Describe = %d load balancers, the first %+v, the last %+v, %v; want 40, classic and application", len(got), got[ids[0]], got[ids[40]], err)
 	}
 	for body, want := range map[string]string{
 		`{"code":0}`: "no loadBalancerSet",
-		`{"code":0,"loadBalancerSet":[{"unLoadBalancerId":"lb-0000"}]}`: "no forward",
-		`{"code":4104,"message":"hunter2key"}`:                          "4104",
+		`{"code":0,"totalCount":1,"loadBalancerSet":[{"unLoadBalancerId":"lb-0000"}]}`: "no forward",
+		`{"code":4104,"message":"hunter2key"}`:                                         "4104",
 	} {
-		c := &cloud{answer: always(200, body)}
-		if got, err := c.client(t).Describe(t.Context(), "ap-guangzhou", ids[:1]); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2key") {
+		c := &cloud{lists: true, answer: always(200, body)}
+		if got, err := c.client(t).Describe(t.Context(), V2, "ap-guangzhou", ids[:1]); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2key") {
 			t.Errorf("Describe of %s = %v, %v, want an error with %q and no secret", body, got, err, want)
 		}
 	}

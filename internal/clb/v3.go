@@ -8,10 +8,10 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math"
-	"regexp"
+	"io"
+	"net/http"
+	"net/url"
 	"strings"
-	"time"
 
 	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common"
 	sdkerrors "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/errors"
@@ -21,174 +21,64 @@ import (
 	"clbwatch/internal/watch"
 )
 
-// API is which version of the API is asked.
-type API string
+// maxBodyV3 bounds an answer of API 3.0, in bytes: 10,000 backends take 3 MB.
+const maxBodyV3 = 8 << 20
 
-// Versions of the API. Auto is 2.0 until that says that it is closed, and then 3.0.
-const (
-	V2   API = "v2"
-	V3   API = "v3"
-	Auto API = "auto"
-)
+// action is one of API 3.0.
+type action struct{ service, version, name string }
 
-const (
-	// maxTargets bounds a reading of API 3.0, which has no pages.
-	maxTargets = maxPages * pageSize
-	// maxBodyV3 bounds an answer of API 3.0, in bytes: 10,000 backends take 3 MB.
-	maxBodyV3 = 8 << 20
-)
+// describeClassic reads a classic load balancer. It has no pages and no total.
+// Source: https://cloud.tencent.com/document/api/214/31790.
+var describeClassic = action{"clb", "2018-03-17", "DescribeClassicalLBTargets"}
 
-// byV3 begins the digest of a reading by API 3.0. The week follows: in another one, 2.0 is tried again (Auto).
-const byV3 = "v3:"
-
-func week(now time.Time) string { return fmt.Sprint(now.Unix() / (7 * 24 * 3600)) }
-
-// turn is what one Client learned of API 2.0: who comes first finds out, the others wait, so that a 2.0 that is closed
-// costs one call a sweep and not one for each reader.
-type turn struct {
-	first chan struct{} // has room for the one who finds out
-	known chan struct{} // closed when it is known
-	shut  chan struct{} // has something in it once 2.0 is closed
-}
-
-// maxFindOut is how long the others wait: a load balancer that hangs must not hold them up.
-const maxFindOut = time.Second
-
-// mine reports whether it is the caller who finds out.
-func (t *turn) mine() bool {
-	select {
-	case t.first <- struct{}{}:
-		return true
-	default:
-		return false
-	}
-}
-
-func (t *turn) wait(ctx context.Context) {
-	ctx, cancel := context.WithTimeout(ctx, maxFindOut)
-	defer cancel()
-	select {
-	case <-t.known:
-	case <-ctx.Done(): // what comes next looks at the context itself
-	}
-}
-
-// turnV3 reads by 3.0, to be remembered.
-func (c *Client) turnV3(ctx context.Context, lb watch.CLB, known watch.Digest) (watch.Reading, error) {
-	r, err := c.readV3(ctx, lb, known)
-	r.Remember = err == nil && !r.Unchanged
-	return r, err
-}
-
-// readAuto reads by 2.0 or, if that is closed, by 3.0.
-func (c *Client) readAuto(ctx context.Context, lb watch.CLB, known watch.Digest) (watch.Reading, error) {
-	if strings.HasPrefix(string(known), byV3+week(c.Now())+":") {
-		return c.readV3(ctx, lb, known)
-	}
-	t := c.turned()
-	finder := t.mine()
-	if !finder {
-		t.wait(ctx)
-	}
-	if len(t.shut) > 0 {
-		return c.turnV3(ctx, lb, known)
-	}
-	r, err := c.readWhole(ctx, lb, ofV2(known))
-	if closed(err) {
-		select {
-		case t.shut <- struct{}{}:
-		default: // somebody else saw it too
+// readClassicV3 reads a classic load balancer by API 3.0.
+func (c *Client) readClassicV3(ctx context.Context, lb watch.CLB, m memory) (r watch.Reading, err error) {
+	next := memory{api: V3}
+	var backends []watch.Backend
+	var decode func() error
+	err = c.callV3(ctx, lb.Region, describeClassic, map[string]any{"LoadBalancerId": lb.ID}, func(body []byte) (err error) {
+		if next.sum, err = sumV3(body); err != nil {
+			return err
 		}
-	}
-	if finder {
-		close(t.known)
-	}
-	if !closed(err) {
+		decode = func() (err error) { backends, err = decodeClassic(body); return err }
+		if m.api != V3 || m.sum != next.sum {
+			return decode()
+		}
+		return nil
+	})
+	if err != nil {
 		return r, err
 	}
-	r, err3 := c.turnV3(ctx, lb, known)
-	if err3 != nil {
-		return watch.Reading{}, watch.Advise(fmt.Errorf("%w; and by API 2.0: %w", err3, err), watch.Advice(err3))
+	health, r := c.readHealth(ctx, V3, lb, m, &next)
+	if r.Unchanged {
+		return r, nil
 	}
+	if backends == nil { // only its health is new, or the week
+		if err := decode(); err != nil {
+			return watch.Reading{}, err
+		}
+	}
+	health.apply(backends)
+	r.Backends = backends
 	return r, nil
 }
 
-func (c *Client) turned() *turn {
-	c.once.Do(func() {
-		c.turn = &turn{first: make(chan struct{}, 1), known: make(chan struct{}), shut: make(chan struct{}, 1)}
-	})
-	return c.turn
-}
-
-// ofV2 is a digest as far as it is one of API 2.0.
-func ofV2(known watch.Digest) watch.Digest {
-	if strings.HasPrefix(string(known), byV3) {
-		return ""
-	}
-	return known
-}
-
-// closed reports whether API 2.0 is closed for the account, or is not there at all.
-func closed(err error) bool {
-	var code *Error
-	return errors.As(err, &code) && (code.Code == 4300 || code.Code == 6100) || errors.As(err, new(unreachable))
-}
-
-// readV3 reads a classic load balancer by API 3.0: DescribeClassicalLBTargets,
-// https://cloud.tencent.com/document/api/214/31790. It has no pages and no total.
-func (c *Client) readV3(ctx context.Context, lb watch.CLB, known watch.Digest) (watch.Reading, error) {
-	var targets []target
-	var sum string
-	unchanged := false
-	err := c.callV3(ctx, lb.Region, "DescribeClassicalLBTargets", map[string]any{"LoadBalancerId": lb.ID}, func(body []byte) (err error) {
-		if sum, err = sumV3(body); err != nil {
-			return err
-		}
-		if _, was, _ := strings.Cut(strings.TrimPrefix(string(known), byV3), ":"); strings.HasPrefix(string(known), byV3) && was == sum {
-			unchanged = true
-			return nil
-		}
-		targets, err = decodeTargets(body)
-		return err
-	})
-	digest := watch.Digest(byV3 + week(c.Now()) + ":" + sum)
-	switch {
-	case err != nil:
-		return watch.Reading{}, err
-	case unchanged && digest == known:
-		return watch.Reading{Digest: known, Unchanged: true}, nil
-	case unchanged: // only the week is another
-		return c.readV3(ctx, lb, "")
-	}
-	backends := make([]watch.Backend, 0, len(targets))
-	ids := make(map[string]bool, len(targets))
-	for i, t := range targets {
-		b, err := t.backend()
-		if err != nil {
-			return watch.Reading{}, fmt.Errorf("target %d: %w", i+1, err)
-		}
-		if ids[b.ID] {
-			return watch.Reading{}, fmt.Errorf("%.60q is in the answer twice", b.ID)
-		}
-		ids[b.ID] = true
-		backends = append(backends, b)
-	}
-	watch.SortBackends(backends)
-	return watch.Reading{Backends: backends, Digest: digest}, nil
-}
-
-// requestID is in every answer, another each time. It cannot stand in a string, where its quotes would be escaped.
-var requestID = regexp.MustCompile(`"RequestId"\s*:\s*"[^"]*"`)
-
-// sumV3 stands for an answer of API 3.0 but for its RequestId.
+// sumV3 stands for an answer of API 3.0 but for its RequestId, which is another each time. As a key it cannot stand in a
+// text, where its quotes would be escaped.
 func sumV3(body []byte) (string, error) {
-	at := requestID.FindIndex(body)
-	if at == nil {
+	const key = `"RequestId"`
+	at := bytes.LastIndex(body, []byte(key)) // it is the last field, if not always
+	if at < 0 {
 		return "", transient{fmt.Errorf("the answer has no RequestId: it is not one of API 3.0: %.60q", body)}
 	}
+	value := bytes.TrimLeft(body[at+len(key):], " \t\r\n:")
+	end := 0
+	if len(value) > 0 && value[0] == '"' {
+		end = 1 + bytes.IndexByte(value[1:], '"')
+	}
 	h := sha256.New()
-	h.Write(body[:at[0]])
-	h.Write(body[at[1]:])
+	h.Write(body[:at])
+	h.Write(value[end:])
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16]), nil
 }
 
@@ -203,8 +93,8 @@ type target struct {
 	Weight             json.RawMessage
 }
 
-// decodeTargets reads an answer. Targets may be null, which says that there are none, but must be there.
-func decodeTargets(body []byte) ([]target, error) {
+// decodeClassic reads an answer. Targets may be null, which says that there are none, but must be there.
+func decodeClassic(body []byte) ([]watch.Backend, error) {
 	var a struct {
 		Response *struct{ Targets json.RawMessage }
 	}
@@ -218,10 +108,24 @@ func decodeTargets(body []byte) ([]target, error) {
 	if err := json.Unmarshal(a.Response.Targets, &targets); err != nil {
 		return nil, fmt.Errorf("the answer's Targets: %w", err)
 	}
-	if len(targets) > maxTargets {
-		return nil, fmt.Errorf("more than %d backends: not a plausible answer", maxTargets)
+	if len(targets) > maxPages*pageSize {
+		return nil, fmt.Errorf("more than %d backends: not a plausible answer", maxPages*pageSize)
 	}
-	return targets, nil
+	backends := make([]watch.Backend, 0, len(targets))
+	ids := make(map[string]bool, len(targets))
+	for i, t := range targets {
+		b, err := t.backend()
+		if err != nil {
+			return nil, fmt.Errorf("target %d: %w", i+1, err)
+		}
+		if ids[b.ID] {
+			return nil, fmt.Errorf("%.60q is in the answer twice", b.ID)
+		}
+		ids[b.ID] = true
+		backends = append(backends, b)
+	}
+	watch.SortBackends(backends)
+	return backends, nil
 }
 
 // backend is the same that API 2.0 gives for the instance.
@@ -232,15 +136,11 @@ func (t target) backend() (watch.Backend, error) {
 	if t.RunFlag == nil {
 		return watch.Backend{}, fmt.Errorf("%s has no RunFlag", t.InstanceID)
 	}
-	weight := number(defaultWeight)
-	if json.Unmarshal(t.Weight, &weight) != nil {
-		weight = defaultWeight
-	}
 	b := watch.Backend{
 		ID:     t.InstanceID,
 		Name:   text(t.InstanceName),
 		Status: watch.Status(*t.RunFlag),
-		Weight: int(min(max(weight, 0), math.MaxInt16)),
+		Weight: weightOf(t.Weight),
 		WanIPs: texts(t.PublicIPAddresses),
 	}
 	if lan := texts(t.PrivateIPAddresses); len(lan) > 0 {
@@ -250,13 +150,13 @@ func (t target) backend() (watch.Backend, error) {
 }
 
 // callV3 makes one call of API 3.0 until read takes its answer, or an error that another attempt would not mend.
-func (c *Client) callV3(ctx context.Context, region, action string, params map[string]any, read func(body []byte) error) error {
+func (c *Client) callV3(ctx context.Context, region string, a action, params map[string]any, read func(body []byte) error) error {
 	pause := firstBackoff
 	for n := 1; ; n++ {
-		if err := c.await(ctx, region+" 3.0 "+action); err != nil {
+		if err := c.await(ctx, region+" 3.0 "+a.name); err != nil {
 			return err
 		}
-		body, err := c.attemptV3(ctx, region, action, params)
+		body, err := c.attemptV3(ctx, region, a, params)
 		if err == nil {
 			err = read(body)
 		}
@@ -273,65 +173,89 @@ func (c *Client) callV3(ctx context.Context, region, action string, params map[s
 }
 
 // attemptV3 sends one request signed by TC3-HMAC-SHA256 and returns the body of an answer that is no error.
-func (c *Client) attemptV3(ctx context.Context, region, action string, params map[string]any) ([]byte, error) {
+func (c *Client) attemptV3(ctx context.Context, region string, a action, params map[string]any) ([]byte, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
+	endpoint := c.endpointOf(a.service)
 	p := profile.NewClientProfile()
-	p.HttpProfile.Scheme, p.HttpProfile.Endpoint = c.EndpointV3.Scheme, c.EndpointV3.Host
+	p.HttpProfile.Scheme, p.HttpProfile.Endpoint = endpoint.Scheme, endpoint.Host
 	p.Language = "en-US"
 	client := common.NewCommonClient(common.NewTokenCredential(c.Credentials.SecretID, c.Credentials.SecretKey, c.Credentials.Token), region, p)
-	client.WithHttpTransport(bounded{c.HTTP.Transport})
-	req := sdkhttp.NewCommonRequest("clb", "2018-03-17", action)
+	answer := &keeper{next: c.HTTP.Transport}
+	client.WithHttpTransport(answer)
+	req := sdkhttp.NewCommonRequest(a.service, a.version, a.name)
 	req.SetContext(ctx)
 	if err := req.SetActionParameters(params); err != nil {
 		return nil, err
 	}
-	answer := &raw{BaseResponse: &sdkhttp.BaseResponse{}}
-	if err := client.Send(req, answer); err != nil {
-		return nil, c.refusedV3(action, err)
+	if err := client.Send(req, &sdkhttp.BaseResponse{}); err != nil {
+		return nil, c.refusedV3(a, endpoint, err)
 	}
 	return answer.body, nil
 }
 
-// raw is an answer as it came: the SDK need not decode what nobody looks at.
-type raw struct {
-	*sdkhttp.BaseResponse
+// keeper keeps an answer as it came, and gives the SDK of it only what the SDK has to judge: errors, and what may be no
+// answer at all. It would read every answer several times over, and nobody looks at that.
+type keeper struct {
+	next http.RoundTripper
 	body []byte
 }
 
-// UnmarshalJSON keeps the bytes.
-func (r *raw) UnmarshalJSON(b []byte) error {
-	r.body = bytes.Clone(b)
-	return nil
+// RoundTrip sends the request on and reads its answer, up to maxBodyV3.
+func (k *keeper) RoundTrip(r *http.Request) (*http.Response, error) {
+	resp, err := k.next.RoundTrip(r)
+	if err != nil {
+		return nil, err
+	}
+	k.body, err = io.ReadAll(io.LimitReader(resp.Body, maxBodyV3))
+	_ = resp.Body.Close() // only read
+	if err != nil {
+		return nil, err
+	}
+	judge := k.body
+	if resp.StatusCode == http.StatusOK && bytes.Contains(judge, []byte(`"RequestId"`)) && !bytes.Contains(judge, []byte(`"Error"`)) {
+		judge = []byte("{}")
+	}
+	resp.Body, resp.ContentLength = io.NopCloser(bytes.NewReader(judge)), int64(len(judge))
+	return resp, nil
 }
 
+// refusal is an error that API 3.0 answers with.
+type refusal struct{ code, message, request, do string }
+
+// Error says what came.
+func (r *refusal) Error() string {
+	return fmt.Sprintf("API 3.0 refuses: %.80q %.160q, request %.60q", r.code, r.message, r.request)
+}
+
+// Do says what a person can do about it.
+func (r *refusal) Do() string { return r.do }
+
 // refusedV3 is what an error of the SDK means, and what to do about it.
-func (c *Client) refusedV3(action string, err error) error {
-	var refused *sdkerrors.TencentCloudSDKError
-	if !errors.As(err, &refused) || strings.HasPrefix(refused.Code, "ClientError") {
-		if refused != nil && strings.Contains(refused.Code, "Parse") {
-			return transient{watch.Advise(errors.New("API 3.0 answers with what is not its JSON"), reach(c.EndpointV3, "CLB_V3_ENDPOINT"))}
+func (c *Client) refusedV3(a action, endpoint *url.URL, err error) error {
+	var sdk *sdkerrors.TencentCloudSDKError
+	if !errors.As(err, &sdk) || strings.HasPrefix(sdk.Code, "ClientError") {
+		if sdk != nil && strings.Contains(sdk.Code, "Parse") {
+			return transient{watch.Advise(errors.New("API 3.0 answers with what is not its JSON"), reach(endpoint, "CLB_V3_ENDPOINT"))}
 		}
-		return transient{watch.Advise(fmt.Errorf("call API 3.0: %w", err), reach(c.EndpointV3, "CLB_V3_ENDPOINT"))}
+		return transient{watch.Advise(fmt.Errorf("call API 3.0: %w", err), reach(endpoint, "CLB_V3_ENDPOINT"))}
 	}
-	do, again := "", false
-	switch code := refused.Code; {
-	case strings.HasPrefix(code, "RequestLimitExceeded"):
-		do, again = doSlower, true
-	case strings.HasPrefix(code, "InternalError"), code == "FailedOperation.ResourceInOperating":
-		do, again = doWait, true
-	case strings.HasPrefix(code, "UnauthorizedOperation"), code == "AuthFailure.UnauthorizedOperation":
-		do = "grant clb:" + action + " to the user of the keys, on SCF to the execution role (README, Deploy)"
-	case code == "AuthFailure.SignatureExpire":
-		do = "see whether the clock is right"
-	case strings.HasPrefix(code, "AuthFailure"):
-		do = doKeys
-	case strings.HasPrefix(code, "InvalidParameter"), strings.HasPrefix(code, "ResourceNotFound"), code == "UnsupportedRegion":
-		do = "see whether the load balancer was deleted, whether it is classic (this version reads no others), and its id and region in CLB_IDS"
+	r := &refusal{code: sdk.Code, message: sdk.Message, request: sdk.RequestId}
+	switch {
+	case strings.HasPrefix(r.code, "RequestLimitExceeded"):
+		r.do = doSlower
+		return transient{r}
+	case strings.HasPrefix(r.code, "InternalError"), strings.HasPrefix(r.code, "InternalServerError"), r.code == "FailedOperation.ResourceInOperating":
+		r.do = doWait
+		return transient{r}
+	case strings.HasPrefix(r.code, "UnauthorizedOperation"), r.code == "AuthFailure.UnauthorizedOperation":
+		r.do = "grant " + a.service + ":" + a.name + " to the user of the keys, on SCF to the execution role (README, Deploy)"
+	case r.code == "AuthFailure.SignatureExpire":
+		r.do = "see whether the clock is right"
+	case strings.HasPrefix(r.code, "AuthFailure"):
+		r.do = doKeys
+	case strings.HasPrefix(r.code, "InvalidParameter"), strings.HasPrefix(r.code, "ResourceNotFound"), r.code == "UnsupportedRegion":
+		r.do = "see whether the load balancer was deleted, and its id and region in CLB_IDS"
 	}
-	out := watch.Advise(fmt.Errorf("API 3.0 refuses: %.80q %.160q, request %.60q", refused.Code, refused.Message, refused.RequestId), do)
-	if again {
-		return transient{out}
-	}
-	return out
+	return r
 }

@@ -59,6 +59,12 @@ func (w *twins) client(api API) *Client {
 		Now:         func() time.Time { return w.now }, Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}
 }
 
+// What a tick knows of a classic load balancer: which one it is, but not what it has.
+var (
+	classicV2 = memory{api: V2, sum: "-"}.digest()
+	classicV3 = memory{api: V3, sum: "-"}.digest()
+)
+
 func (w *twins) read(api API, known watch.Digest) watch.Reading {
 	w.t.Helper()
 	r, err := w.client(api).Read(w.t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, known)
@@ -96,7 +102,7 @@ func TestReadV3Refuses(t *testing.T) {
 	for _, f := range sandbox.V3Faults() {
 		w := newTwins(t)
 		w.FailV3(f, -1)
-		r, err := w.client(V3).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
+		r, err := w.client(V3).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV3)
 		if f.String() == sandbox.V3Empty().String() {
 			if err != nil || len(r.Backends) != 0 { // a perfect lie: watch asks twice
 				t.Errorf("%s: %+v, %v", f, r, err)
@@ -111,7 +117,7 @@ func TestReadV3Refuses(t *testing.T) {
 	}
 	w := newTwins(t)
 	w.FailV3(sandbox.V3Null(), 1)
-	if r := w.read(V3, ""); len(r.Backends) != 0 {
+	if r := w.read(V3, classicV3); len(r.Backends) != 0 {
 		t.Errorf("null for no targets: %+v", r)
 	}
 }
@@ -126,17 +132,16 @@ func TestReadV3TriesAgain(t *testing.T) {
 		{sandbox.V3Code("InternalError", "x"), true}, {sandbox.V3Code("FailedOperation.ResourceInOperating", "x"), true},
 		{sandbox.V3HTML(502), true}, {sandbox.V3HTML(200), true}, {sandbox.V3Reset(), true}, {sandbox.V3Half(), true},
 		{sandbox.V3Code("UnauthorizedOperation", "x"), false}, {sandbox.V3Code("AuthFailure.SecretIdNotFound", "x"), false},
-		{sandbox.V3Code("InvalidParameter.LBIdNotFound", "x"), false},
 	} {
 		w := newTwins(t)
 		w.FailV3(tt.fault, 1)
-		_, err := w.client(V3).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
+		_, err := w.client(V3).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV3)
 		if (err == nil) != tt.again || w.CallsV3() != map[bool]int{true: 2, false: 1}[tt.again] {
 			t.Errorf("%s: %v after %d calls, want another attempt: %v", tt.fault, err, w.CallsV3(), tt.again)
 		}
 		w = newTwins(t)
 		w.FailV3(tt.fault, -1)
-		_, err = w.client(V3).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
+		_, err = w.client(V3).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV3)
 		if err == nil || watch.Advice(err) == "" && !strings.Contains(tt.fault.String(), "half") || tt.again && w.CallsV3() != attempts {
 			t.Errorf("%s without end: %v, advice %q, after %d calls", tt.fault, err, watch.Advice(err), w.CallsV3())
 		}
@@ -146,11 +151,12 @@ func TestReadV3TriesAgain(t *testing.T) {
 func TestReadV3OfALoadBalancerThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	w := newTwins(t)
-	w.SetApplication("ap-guangzhou", "lb-app")
-	for id, want := range map[string]string{"lb-none": "LBIdNotFound", "lb-app": "Invalid LoadBalancerId"} {
-		r, err := w.client(V3).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: id}, "")
-		if err == nil || !strings.Contains(err.Error(), want) || !strings.Contains(watch.Advice(err), "CLB_IDS") {
-			t.Errorf("Read of %s = %+v, %v, advice %q, want %q and what to do", id, r, err, watch.Advice(err), want)
+	for _, known := range []watch.Digest{"", classicV2, classicV3} {
+		for _, api := range []API{V2, V3, Auto} {
+			r, err := w.client(api).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-none"}, known)
+			if !errors.Is(err, watch.ErrNotFound) || !strings.Contains(watch.Advice(err), "CLB_IDS") {
+				t.Errorf("Read by %s, knowing %q = %+v, %v, advice %q, want that it is not there and what to do", api, known, r, err, watch.Advice(err))
+			}
 		}
 	}
 }
@@ -162,7 +168,7 @@ func (w *twins) sweep(n int, known []watch.Digest) (digests []watch.Digest, errs
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
-			var d watch.Digest
+			d := classicV2
 			if known != nil {
 				d = known[i]
 			}
@@ -196,7 +202,7 @@ func TestAutoTurnsAtThePriceOfOneCall(t *testing.T) {
 		t.Errorf("a tick later: %d more calls of 2.0, want none: it is remembered", w.Calls()-n-1)
 	}
 	for i, d := range three { // as if they were of another week: the SDK signs by the real clock
-		three[i] = watch.Digest(strings.Replace(string(d), byV3+week(w.now)+":", byV3+"1:", 1))
+		three[i] = watch.Digest(strings.Replace(string(d), ":"+week(w.now)+":", ":1:", 1))
 	}
 	if _, errs = w.sweep(n, three); errors.Join(errs...) != nil || w.Calls() != n+2 {
 		t.Errorf("a week later: %v, %d more calls of 2.0, want one: it is tried again", errors.Join(errs...), w.Calls()-n-1)
@@ -218,8 +224,8 @@ func TestAutoTurnsInTheMiddleOfASweep(t *testing.T) {
 		if closes {
 			w.Fail("", closedFault, -1)
 		}
-		r, err := c.Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: fmt.Sprint("lb-", i)}, "")
-		if err != nil || strings.HasPrefix(string(r.Digest), byV3) != closes {
+		r, err := c.Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: fmt.Sprint("lb-", i)}, classicV2)
+		if err != nil || strings.HasPrefix(string(r.Digest), "v3:") != closes {
 			t.Errorf("load balancer %d: %+v, %v, want it read by 3.0: %v", i, r, err, closes)
 		}
 	}
@@ -232,21 +238,21 @@ func TestAutoTurnsWhere2IsNotThere(t *testing.T) {
 	t.Parallel()
 	w := newTwins(t)
 	w.v2 = &url.URL{Scheme: "http", Host: "127.0.0.1:1", Path: sandbox.APIPath}
-	if r := w.read(Auto, ""); !strings.HasPrefix(string(r.Digest), byV3) || len(r.Backends) != 3 {
+	if r := w.read(Auto, classicV2); !strings.HasPrefix(string(r.Digest), "v3:") || len(r.Backends) != 3 {
 		t.Errorf("without a host for 2.0: %+v, want it read by 3.0", r)
 	}
 	w.Fail("", sandbox.FaultCode(6100, "ActionNotFound", "x"), -1)
-	if r := w.read(Auto, ""); len(r.Backends) != 3 {
+	if r := w.read(Auto, classicV2); len(r.Backends) != 3 {
 		t.Errorf("2.0 without the action: %+v", r)
 	}
 }
 
 func TestAutoDoesNotTurnForLess(t *testing.T) {
 	t.Parallel()
-	for _, f := range []sandbox.Fault{sandbox.FaultCode(5000, "x", "x"), sandbox.FaultStatus(502), sandbox.FaultReset(), sandbox.FaultCode(4104, "x", "x"), sandbox.FaultNoSet()} {
+	for _, f := range []sandbox.Fault{sandbox.FaultStatus(502), sandbox.FaultReset(), sandbox.FaultCode(4104, "x", "x"), sandbox.FaultNoSet()} {
 		w := newTwins(t)
 		w.Fail("", f, -1)
-		r, err := w.client(Auto).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
+		r, err := w.client(Auto).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV2)
 		if err == nil || w.CallsV3() > 0 {
 			t.Errorf("%s: %+v, %v, %d calls of 3.0, want an error and none", f, r, err, w.CallsV3())
 		}
@@ -258,7 +264,7 @@ func TestAutoSaysBothWhenBothRefuse(t *testing.T) {
 	w := newTwins(t)
 	w.Fail("", closedFault, -1)
 	w.FailV3(sandbox.V3Code("UnauthorizedOperation", "no"), -1)
-	_, err := w.client(Auto).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
+	_, err := w.client(Auto).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV2)
 	if err == nil || !strings.Contains(err.Error(), "4300") || !strings.Contains(err.Error(), "UnauthorizedOperation") ||
 		!strings.Contains(watch.Advice(err), "clb:DescribeClassicalLBTargets") {
 		t.Errorf("Read: %v, advice %q, want both reasons, and what to grant", err, watch.Advice(err))
@@ -274,7 +280,7 @@ func TestAutoReaderThatWaitsGivesUpWithItsContext(t *testing.T) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer gone()
-	wg.Go(func() { _, _ = c.Read(hanging, watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "") })
+	wg.Go(func() { _, _ = c.Read(hanging, watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV2) })
 	for w.Calls() == 0 { // until it is on its way
 		if t.Context().Err() != nil {
 			t.Fatal("it never came")
@@ -282,7 +288,7 @@ func TestAutoReaderThatWaitsGivesUpWithItsContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := c.Read(ctx, watch.CLB{Region: "ap-guangzhou", ID: "lb-2"}, ""); !errors.Is(err, context.Canceled) {
+	if _, err := c.Read(ctx, watch.CLB{Region: "ap-guangzhou", ID: "lb-2"}, classicV2); !errors.Is(err, context.Canceled) {
 		t.Errorf("Read: %v, want the context's error", err)
 	}
 }
@@ -298,31 +304,31 @@ func TestDescribeV3TellsWhatIsKnown(t *testing.T) {
 		}
 	}
 	w.SetApplication("ap-guangzhou", ids[40])
-	got, err := w.client(V3).DescribeV3(t.Context(), "ap-guangzhou", ids)
-	if err != nil || len(got) != 40 || got[ids[0]] != (Balancer{"of lb-0000", false}) || got[ids[40]] != (Balancer{"of lb-0040", true}) {
-		t.Errorf("DescribeV3 = %d load balancers, the first %+v, the last %+v, %v; want 40, classic and application", len(got), got[ids[0]], got[ids[40]], err)
+	got, err := w.client(V3).Describe(t.Context(), V3, "ap-guangzhou", ids)
+	if err != nil || len(got) != 40 || got[ids[0]].Name != "of lb-0000" || got[ids[0]].Kind != watch.Classic || got[ids[40]].Kind != watch.Application {
+		t.Errorf("Describe by V3 = %d load balancers, the first %+v, the last %+v, %v; want 40, classic and application", len(got), got[ids[0]], got[ids[40]], err)
 	}
 	w.FailV3(sandbox.V3Edit("no set", "LoadBalancerSet", "X"), -1)
-	if _, err := w.client(V3).DescribeV3(t.Context(), "ap-guangzhou", ids[:1]); err == nil || !strings.Contains(err.Error(), "no LoadBalancerSet") {
+	if _, err := w.client(V3).Describe(t.Context(), V3, "ap-guangzhou", ids[:1]); err == nil || !strings.Contains(err.Error(), "no LoadBalancerSet") {
 		t.Errorf("without a set: %v", err)
 	}
 }
 
-func FuzzDecodeTargets(f *testing.F) {
+func FuzzDecodeClassic(f *testing.F) {
 	f.Add([]byte(`{"Response":{"Targets":[{"Type":"CVM","InstanceId":"ins-1","Weight":10,"RunFlag":2,"PrivateIpAddresses":["10.0.0.1"]}],"RequestId":"r"}}`))
 	f.Add([]byte(`{"Response":{"Targets":null,"RequestId":"r"}}`))
 	f.Add([]byte(`{"code":0,"backendSet":[]}`))
 	f.Add([]byte(`{"Response":{"Targets":[{"InstanceId":"ins-1","RunFlag":"2","Weight":"x"}]}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		targets, err := decodeTargets(body)
+		_, _ = sumV3(body) // must not panic
+		backends, err := decodeClassic(body)
 		if err != nil {
 			return
 		}
-		for _, target := range targets {
-			if b, err := target.backend(); err == nil && (b.ID == "" || len(b.Name) > maxText+3 || len(b.LanIP) > maxAddress || b.Weight < 0) {
+		for _, b := range backends {
+			if b.ID == "" || len(b.Name) > maxText || len(b.LanIP) > maxAddress || b.Weight < 0 {
 				t.Errorf("%s gives %+v", body, b)
 			}
 		}
-		_, _ = sumV3(body) // must not panic
 	})
 }

@@ -41,12 +41,15 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
 
 // Config is the settings of one invocation.
 type Config struct {
-	CLBs       []watch.CLB // sorted by key, each once
-	API        string      // v2, v3 or auto
-	Endpoint   *url.URL    // of API 2.0
-	EndpointV3 *url.URL    // of API 3.0
-	Rate       float64     // API calls a second
-	BlindAfter int         // ticks without a reading before people are told
+	CLBs       []watch.CLB   // sorted by key, each once
+	Discover   []watch.Scope // each once
+	Shard      watch.Shard
+	Health     bool
+	API        string   // v2, v3 or auto
+	Endpoint   *url.URL // of API 2.0
+	EndpointV3 *url.URL // of API 3.0
+	Rate       float64  // API calls a second
+	BlindAfter int      // ticks without a reading before people are told
 	Slack      Slack
 	State      State
 	LogLevel   slog.Level
@@ -87,6 +90,9 @@ func (s State) String() string {
 type settings struct {
 	IDs      string     `env:"CLB_IDS"`
 	Region   string     `env:"CLB_REGION"`
+	Discover string     `env:"CLB_DISCOVER"`
+	Health   onOff      `env:"CLB_HEALTH"        envDefault:"off"  expect:"on or off"`
+	Shard    shard      `env:"SHARD"                               expect:"which part of how many, such as 2/4, of at most 64"`
 	API      version    `env:"CLB_API"           envDefault:"auto" expect:"v2, v3 or auto"`
 	Endpoint string     `env:"CLB_ENDPOINT"      envDefault:"https://lb.api.qcloud.com/v2/index.php"`
 	V3       string     `env:"CLB_V3_ENDPOINT"   envDefault:"https://clb.tencentcloudapi.com"`
@@ -134,7 +140,7 @@ func Parse(environ map[string]string) (*Config, error) {
 	errs := parseInto(&s, trimmed)
 	errs = append(errs, parseInto(&p, trimmed)...)
 
-	c := &Config{API: string(s.API), Rate: float64(s.Rate), BlindAfter: int(s.Blind), LogLevel: s.Level}
+	c := &Config{API: string(s.API), Health: s.Health == "on", Shard: watch.Shard(s.Shard), Rate: float64(s.Rate), BlindAfter: int(s.Blind), LogLevel: s.Level}
 	note := func(name string, err error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s %w", name, err))
@@ -142,9 +148,15 @@ func Parse(environ map[string]string) (*Config, error) {
 	}
 	var wrong []error
 	var err error
-	c.CLBs, wrong = parseCLBs(s.IDs, cmp.Or(s.Region, p.Region))
+	if s.IDs != "" || s.Discover == "" {
+		c.CLBs, wrong = parseCLBs(s.IDs, cmp.Or(s.Region, p.Region))
+		for _, err := range wrong {
+			note("CLB_IDS", err)
+		}
+	}
+	c.Discover, wrong = parseScopes(s.Discover, c.API)
 	for _, err := range wrong {
-		note("CLB_IDS", err)
+		note("CLB_DISCOVER", err)
 	}
 	c.Endpoint, err = parseEndpoint(s.Endpoint, "https://lb.api.qcloud.com/v2/index.php")
 	note("CLB_ENDPOINT", err)
@@ -223,6 +235,33 @@ func (v *version) UnmarshalText(b []byte) error {
 	return errBounds
 }
 
+// onOff is a switch.
+type onOff string
+
+// UnmarshalText reads on or off.
+func (o *onOff) UnmarshalText(b []byte) error {
+	if s := string(b); s != "on" && s != "off" {
+		return errBounds
+	}
+	*o = onOff(b)
+	return nil
+}
+
+// shard is a part of the load balancers.
+type shard watch.Shard
+
+// UnmarshalText reads N/M, with N from 1 to M.
+func (s *shard) UnmarshalText(b []byte) error {
+	n, of, ok := strings.Cut(string(b), "/")
+	var err1, err2 error
+	s.N, err1 = strconv.Atoi(n)
+	s.Of, err2 = strconv.Atoi(of)
+	if !ok || err1 != nil || err2 != nil || s.N < 1 || s.N > s.Of || s.Of > watch.MaxShards {
+		return errBounds
+	}
+	return nil
+}
+
 // percent is a share in hundredths.
 type percent int
 
@@ -247,7 +286,7 @@ var (
 func parseCLBs(s, region string) ([]watch.CLB, []error) {
 	words := strings.FieldsFunc(s, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 	if len(words) == 0 {
-		return nil, []error{errors.New("is not set; expected [region/]lb-id[=label], separated by commas; see README, Settings")}
+		return nil, []error{errors.New("is not set, and neither is CLB_DISCOVER; expected [region/]lb-id[=label], separated by commas; see README, Settings")}
 	}
 	var clbs []watch.CLB
 	var errs []error
@@ -285,6 +324,38 @@ func parseCLB(word, region string) (watch.CLB, error) {
 		return c, fmt.Errorf("has a label of more than 48 characters for %s", c.ID)
 	}
 	return c, nil
+}
+
+// scopeForms is what CLB_DISCOVER may be.
+const scopeForms = "region, region/name-* or region/tag:key=value, separated by commas, such as ap-guangzhou/prod-*"
+
+// parseScopes reads CLB_DISCOVER.
+func parseScopes(s, api string) (scopes []watch.Scope, errs []error) {
+	for _, word := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
+		region, filter, filtered := strings.Cut(word, "/")
+		scope := watch.Scope{Region: region}
+		tag, isTag := strings.CutPrefix(filter, "tag:")
+		if isTag {
+			scope.Key, scope.Tag, isTag = strings.Cut(tag, "=")
+			filtered = isTag && scope.Key != ""
+		} else {
+			scope.Glob = filter
+		}
+		_, bad := path.Match(scope.Glob, "")
+		switch {
+		case !regionForm.MatchString(region):
+			errs = append(errs, fmt.Errorf("has the region %.40q, expected %s", region, scopeForms))
+		case bad != nil || strings.HasSuffix(word, "/") || strings.HasPrefix(filter, "tag:") && !filtered || len(filter) > 128:
+			errs = append(errs, fmt.Errorf("has %.80q, expected %s", word, scopeForms))
+		case scope.Key != "" && api == "v2":
+			errs = append(errs, fmt.Errorf("has %.80q, and CLB_API is v2: only API 3.0 tells tags", word))
+		case slices.Contains(scopes, scope):
+			errs = append(errs, fmt.Errorf("has %.80q twice", word))
+		default:
+			scopes = append(scopes, scope)
+		}
+	}
+	return scopes, errs
 }
 
 func parseEndpoint(s, like string) (*url.URL, error) {

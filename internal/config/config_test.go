@@ -126,6 +126,60 @@ func TestParseCLBs(t *testing.T) {
 	}
 }
 
+func TestParseDiscover(t *testing.T) {
+	t.Parallel()
+	tests := []struct {
+		discover string
+		want     []watch.Scope
+		err      string
+	}{
+		{"ap-guangzhou", []watch.Scope{{Region: "ap-guangzhou"}}, ""},
+		{"ap-guangzhou,ap-shanghai/prod-*, ap-hongkong/tag:env=prod", []watch.Scope{
+			{Region: "ap-guangzhou"}, {Region: "ap-shanghai", Glob: "prod-*"}, {Region: "ap-hongkong", Key: "env", Tag: "prod"},
+		}, ""},
+		{"ap-guangzhou/tag:team=a=b", []watch.Scope{{Region: "ap-guangzhou", Key: "team", Tag: "a=b"}}, ""},
+		{"ap-guangzhou/tag:team=", []watch.Scope{{Region: "ap-guangzhou", Key: "team"}}, ""},
+		{"gz", nil, `the region "gz"`},
+		{"ap-guangzhou/", nil, `"ap-guangzhou/"`},
+		{"ap-guangzhou/tag:team", nil, `"ap-guangzhou/tag:team"`},
+		{"ap-guangzhou/tag:=x", nil, `"ap-guangzhou/tag:=x"`},
+		{"ap-guangzhou/[", nil, `"ap-guangzhou/["`},
+		{"ap-guangzhou/a ap-guangzhou/a", nil, `"ap-guangzhou/a" twice`},
+	}
+	for _, tt := range tests {
+		env := with("CLB_DISCOVER", tt.discover)
+		delete(env, "CLB_IDS") // it is not needed then
+		c, err := Parse(env)
+		if tt.err == "" && (err != nil || !reflect.DeepEqual(c.Discover, tt.want) || len(c.CLBs) > 0) {
+			t.Errorf("CLB_DISCOVER=%q: %+v, %v, want %+v", tt.discover, c.Discover, err, tt.want)
+		}
+		if tt.err != "" && (err == nil || !strings.Contains(err.Error(), "CLB_DISCOVER has "+tt.err)) {
+			t.Errorf("CLB_DISCOVER=%q: %v, want an error with %q", tt.discover, err, tt.err)
+		}
+	}
+	if _, err := Parse(with("CLB_DISCOVER", "ap-guangzhou/tag:a=b", "CLB_API", "v2")); err == nil || !strings.Contains(err.Error(), "only API 3.0") {
+		t.Errorf("a tag by API 2.0: %v, want an error", err)
+	}
+}
+
+func TestParseShardAndHealth(t *testing.T) {
+	t.Parallel()
+	if c, err := Parse(with("SHARD", "2/4", "CLB_HEALTH", "on")); err != nil || c.Shard != (watch.Shard{N: 2, Of: 4}) || !c.Health {
+		t.Errorf("shard 2/4 with health: %+v, %v", c, err)
+	}
+	if c, err := Parse(laptop); err != nil || c.Shard != (watch.Shard{}) || c.Health {
+		t.Errorf("by default: %+v, %v, want no shard and no health", c, err)
+	}
+	for _, wrong := range []string{"2", "0/4", "5/4", "1/65", "a/b", "1/", "-1/2", "1/2/3"} {
+		if _, err := Parse(with("SHARD", wrong)); err == nil || !strings.Contains(err.Error(), "SHARD is") || !strings.Contains(err.Error(), "2/4") {
+			t.Errorf("SHARD=%s: %v, want an error that says what it may be", wrong, err)
+		}
+	}
+	if _, err := Parse(with("CLB_HEALTH", "yes")); err == nil || !strings.Contains(err.Error(), `CLB_HEALTH is "yes", expected on or off`) {
+		t.Errorf("CLB_HEALTH=yes: %v", err)
+	}
+}
+
 func TestParseRefuses(t *testing.T) {
 	t.Parallel()
 	tests := []struct {

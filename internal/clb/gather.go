@@ -1,0 +1,181 @@
+package clb
+
+import (
+	"context"
+	"sync"
+	"time"
+)
+
+// maxGather is how long a question waits for others: until all readers wait, but no longer than this, so that a load
+// balancer that hangs holds up no other.
+const maxGather = time.Second
+
+// crowd is the readers of one Client. What they ask one by one is put together into calls for many.
+type crowd struct {
+	mu              sync.Mutex
+	active, waiting int
+	open            map[*gathering]bool // calls that are being put together
+}
+
+// gathering is one call for several ids.
+type gathering struct {
+	ids  []string
+	run  func(ids []string) // makes the call; called once
+	done chan struct{}      // closed when run has returned
+}
+
+func (c *crowd) enter() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.active++
+}
+
+func (c *crowd) leave() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.active--
+	c.flushIfIdle()
+}
+
+// flushIfIdle starts all calls if there is nobody left who could add to them. The caller holds c.mu.
+func (c *crowd) flushIfIdle() {
+	if c.waiting < c.active {
+		return
+	}
+	for g := range c.open {
+		c.start(g)
+	}
+}
+
+// start starts a call, unless it was started. The caller holds c.mu.
+func (c *crowd) start(g *gathering) {
+	if !c.open[g] {
+		return
+	}
+	delete(c.open, g)
+	go func() {
+		defer close(g.done)
+		g.run(g.ids)
+	}()
+}
+
+// wait waits for calls, or for ctx to end.
+func (c *crowd) wait(ctx context.Context, calls []*gathering) error {
+	c.mu.Lock()
+	c.waiting++
+	c.flushIfIdle()
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.waiting--
+	}()
+	for _, g := range calls {
+		select {
+		case <-g.done:
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+	return nil
+}
+
+// questions are asked for many ids at once, and each only once.
+type questions[V any] struct {
+	crowd *crowd
+	max   int // ids in one call
+	// ask makes one call. What is not in the answer is absent. retryAlone reports whether an error is about one of the ids.
+	ask        func(ctx context.Context, region string, ids []string) (map[string]V, error)
+	retryAlone func(error) bool
+	sleep      func(context.Context, time.Duration) error
+
+	// Guarded by crowd.mu.
+	open    map[string]*gathering // the call that is being put together, by region
+	in      map[string]*gathering // in which call an id is, by region and id
+	answers map[string]answered[V]
+}
+
+func newQuestions[V any](crowd *crowd, most int, ask func(context.Context, string, []string) (map[string]V, error),
+	retryAlone func(error) bool, sleep func(context.Context, time.Duration) error,
+) *questions[V] {
+	return &questions[V]{crowd: crowd, max: most, ask: ask, retryAlone: retryAlone, sleep: sleep,
+		open: make(map[string]*gathering), in: make(map[string]*gathering), answers: make(map[string]answered[V])}
+}
+
+type answered[V any] struct {
+	value V
+	found bool
+	err   error
+}
+
+// get returns what is known of some ids; what is not in it is absent.
+func (q *questions[V]) get(ctx context.Context, region string, ids []string) (map[string]V, error) {
+	var calls []*gathering
+	q.crowd.mu.Lock()
+	for _, id := range ids {
+		key := region + "/" + id
+		g := q.in[key]
+		if g == nil {
+			g = q.join(ctx, region, id)
+			q.in[key] = g
+		}
+		if len(calls) == 0 || calls[len(calls)-1] != g {
+			calls = append(calls, g)
+		}
+	}
+	q.crowd.mu.Unlock()
+	if err := q.crowd.wait(ctx, calls); err != nil {
+		return nil, err
+	}
+	q.crowd.mu.Lock()
+	defer q.crowd.mu.Unlock()
+	found := make(map[string]V, len(ids))
+	for _, id := range ids {
+		a := q.answers[region+"/"+id]
+		if a.err != nil {
+			return nil, a.err
+		}
+		if a.found {
+			found[id] = a.value
+		}
+	}
+	return found, nil
+}
+
+// join adds an id to the call that is being put together. The caller holds crowd.mu.
+func (q *questions[V]) join(ctx context.Context, region, id string) *gathering {
+	g := q.open[region]
+	if g == nil || !q.crowd.open[g] {
+		g = &gathering{done: make(chan struct{})}
+		g.run = func(ids []string) { q.fetch(ctx, region, ids) }
+		q.open[region] = g
+		q.crowd.open[g] = true
+		go func() {
+			_ = q.sleep(ctx, maxGather) // if ctx ended, so does the call
+			q.crowd.mu.Lock()
+			defer q.crowd.mu.Unlock()
+			q.crowd.start(g)
+		}()
+	}
+	g.ids = append(g.ids, id)
+	if len(g.ids) == q.max {
+		q.crowd.start(g)
+	}
+	return g
+}
+
+// fetch makes the call and keeps the answers. Where one id spoils it for the others, it is found by halves.
+func (q *questions[V]) fetch(ctx context.Context, region string, ids []string) {
+	found, err := q.ask(ctx, region, ids)
+	if err != nil && len(ids) > 1 && q.retryAlone(err) {
+		q.fetch(ctx, region, ids[:len(ids)/2])
+		q.fetch(ctx, region, ids[len(ids)/2:])
+		return
+	}
+	q.crowd.mu.Lock()
+	defer q.crowd.mu.Unlock()
+	for _, id := range ids {
+		v, ok := found[id]
+		q.answers[region+"/"+id] = answered[V]{v, ok, err}
+	}
+}

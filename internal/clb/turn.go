@@ -1,0 +1,96 @@
+package clb
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"clbwatch/internal/watch"
+)
+
+// API is which version of the API is asked.
+type API string
+
+// Versions of the API. Auto is 2.0 until that says that it is closed, and then 3.0.
+const (
+	V2   API = "v2"
+	V3   API = "v3"
+	Auto API = "auto"
+)
+
+// turn is what one Client learned of API 2.0: who comes first finds out, the others wait, so that a 2.0 that is closed
+// costs one call a sweep and not one for each reader.
+type turn struct {
+	first chan struct{} // has room for the one who finds out
+	known chan struct{} // closed when it is known
+	shut  chan struct{} // has something in it once 2.0 is closed
+}
+
+func newTurn() *turn {
+	return &turn{first: make(chan struct{}, 1), known: make(chan struct{}), shut: make(chan struct{}, 1)}
+}
+
+// maxFindOut is how long the others wait: a load balancer that hangs must not hold them up.
+const maxFindOut = time.Second
+
+// mine reports whether it is the caller who finds out.
+func (t *turn) mine() bool {
+	select {
+	case t.first <- struct{}{}:
+		return true
+	default:
+		return false
+	}
+}
+
+func (t *turn) wait(ctx context.Context) {
+	ctx, cancel := context.WithTimeout(ctx, maxFindOut)
+	defer cancel()
+	select {
+	case <-t.known:
+	case <-ctx.Done(): // what comes next looks at the context itself
+	}
+}
+
+// either does something by the version of the API that is to be asked; where that is Auto, by 2.0 or, if that is closed,
+// by 3.0. by3 says that it was so last time.
+func (c *Client) either(ctx context.Context, by3 bool, do func(API) error) error {
+	switch {
+	case c.API == V3 || c.API == Auto && by3:
+		return do(V3)
+	case c.API != Auto:
+		return do(V2)
+	}
+	t := c.parts().turn
+	finder := t.mine()
+	if !finder {
+		t.wait(ctx)
+	}
+	if len(t.shut) > 0 {
+		return do(V3)
+	}
+	err := do(V2)
+	if closed(err) {
+		select {
+		case t.shut <- struct{}{}:
+		default: // somebody else saw it too
+		}
+	}
+	if finder {
+		close(t.known)
+	}
+	if !closed(err) {
+		return err
+	}
+	if err3 := do(V3); err3 != nil {
+		return watch.Advise(fmt.Errorf("%w; and by API 2.0: %w", err3, err), watch.Advice(err3))
+	}
+	return nil
+}
+
+// closed reports whether API 2.0 is closed for the account, or is not there at all.
+func closed(err error) bool {
+	var code *Error
+	return errors.As(err, &code) && (code.Code == 4300 || code.Code == 6100) || errors.As(err, new(unreachable))
+}

@@ -12,7 +12,7 @@ VERSION ?= $(or $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/
 GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 lint    = build/bin/golangci-lint-$(GOLANGCI_LINT)
 
-.PHONY: help build test check demo page package deploy test-page test-versitygw test-s3rver lint fmt fuzz draw images clean
+.PHONY: help build test check demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz draw images clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -42,6 +42,7 @@ check: lint package build/clbwatch ## what CI wants beyond test: lint, modules, 
 	tools/slack-check/check notifier/testdata/*.golden.json
 	tools/serverless-check/check
 	tools/s3-server s3rver
+	tools/sdk-check/check build/clbwatch
 	tools/page-test
 	tools/check-package $(VERSION)
 	tools/check-zip
@@ -55,6 +56,9 @@ test-versitygw: ## the COS store against versitygw, a server in a process of its
 
 test-s3rver: ## the negative control: a server that ignores conditions, which check must see
 	tools/s3-server s3rver
+
+test-sdk: build/clbwatch ## the signatures of API 3.0 against Tencent's SDK on npm
+	tools/sdk-check/check build/clbwatch
 
 lint: $(lint) ## format and style, changing nothing
 	go vet -tags browser ./...

@@ -390,10 +390,11 @@ func (a *app) settings() string {
 func (a *app) probes(ctx context.Context, send bool) []check.Probe {
 	probes := []check.Probe{{Name: "clock", Run: a.probeClock}}
 	clbs, unlisted := a.watcher.Watched(ctx)
+	names := make(map[string]string) // in the cloud, by key
 	for region, ids := range regions(clbs) {
 		probes = append(probes,
-			a.probeAPI("API 2.0", a.cfg.API != string(clb.V2), clb.V2, region, ids),
-			a.probeAPI("API 3.0", a.cfg.API != string(clb.V3), clb.V3, region, ids))
+			a.probeAPI("API 2.0", a.cfg.API != string(clb.V2), clb.V2, region, ids, names),
+			a.probeAPI("API 3.0", a.cfg.API != string(clb.V3), clb.V3, region, ids, names))
 	}
 	for _, s := range a.cfg.Discover {
 		probes = append(probes, check.Probe{Name: "search", Run: func(context.Context) (string, error) {
@@ -402,7 +403,7 @@ func (a *app) probes(ctx context.Context, send bool) []check.Probe {
 	}
 	for _, lb := range clbs {
 		probes = append(probes, check.Probe{Name: "load balancer", Run: func(ctx context.Context) (string, error) {
-			return a.probeBalancer(ctx, lb)
+			return a.probeBalancer(ctx, lb, names[lb.Key()])
 		}})
 	}
 	return append(probes,
@@ -421,10 +422,13 @@ func (a *app) probes(ctx context.Context, send bool) []check.Probe {
 		}})
 }
 
-// probeAPI asks one version of the API for the load balancers of a region. One of two need not answer.
-func (a *app) probeAPI(name string, optional bool, by clb.API, region string, ids []string) check.Probe {
+// probeAPI asks one version of the API for the load balancers of a region, and notes their names. One of two need not answer.
+func (a *app) probeAPI(name string, optional bool, by clb.API, region string, ids []string, names map[string]string) check.Probe {
 	return check.Probe{Name: name, Optional: optional, Run: func(ctx context.Context) (string, error) {
 		found, err := a.api.Describe(ctx, by, region, ids)
+		for id, b := range found {
+			names[region+"/"+id] = b.Name
+		}
 		return fmt.Sprintf("takes the keys in %s, and knows %d of %s", region, len(found), report.Plural(len(ids), "load balancer")), err
 	}}
 }
@@ -459,7 +463,7 @@ func (a *app) probeClock(ctx context.Context) (string, error) {
 	return "agrees with the API's", nil
 }
 
-func (a *app) probeBalancer(ctx context.Context, lb watch.CLB) (string, error) {
+func (a *app) probeBalancer(ctx context.Context, lb watch.CLB, name string) (string, error) {
 	r, err := a.api.Read(ctx, lb, "")
 	if err == nil {
 		err = r.HealthErr
@@ -468,8 +472,8 @@ func (a *app) probeBalancer(ctx context.Context, lb watch.CLB) (string, error) {
 		return "", fmt.Errorf("%s: %w", lb.Key(), err)
 	}
 	is := lb.Key()
-	if lb.Title != "" {
-		is += fmt.Sprintf(" (%q)", lb.Title)
+	if name != "" {
+		is += fmt.Sprintf(" (%q)", name)
 	}
 	says := fmt.Sprintf("%s is %s and has %s, read in %s", is, r.Kind, report.Plural(len(r.Backends), "backend"),
 		report.Plural(clb.Pages(r), "call")+" of API "+clb.ReadBy(r))

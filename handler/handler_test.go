@@ -68,10 +68,10 @@ func TestInvokePassesTheShardOn(t *testing.T) {
 	t.Parallel()
 	for event, want := range map[string]string{
 		`{"Type":"Timer","Message":"{\"shard\":\"2/4\"}"}`: "2/4", // the timer's argument
-		`{"Type":"Timer","Message":"shard 2/4"}`:             "",    // the user's own
+		`{"Type":"Timer","Message":"shard 2/4"}`:           "",    // the user's own
 		`{"Type":"Timer","Message":"{\"Shard\":\"2/4\"}"}`: "",
-		`{"Type":"Timer","shard":"2/4"}`:                     "",
-		`{"action":"tick","shard":"9/9"}`:                    "9/9", `{"shard":"1/2"}`: "1/2", `{}`: "",
+		`{"Type":"Timer","shard":"2/4"}`:                   "",
+		`{"action":"tick","shard":"9/9"}`:                  "9/9", `{"shard":"1/2"}`: "1/2", `{}`: "",
 	} {
 		got := "not asked"
 		h := &handler.Handler{Now: time.Now, Open: func(shard string) (handler.App, error) { got = shard; return &app{}, nil }}

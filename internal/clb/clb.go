@@ -86,7 +86,7 @@ type parts struct {
 
 func (c *Client) parts() *parts {
 	c.once.Do(func() {
-		crowd := &crowd{open: make(map[*gathering]bool)}
+		crowd := &crowd{sleep: c.Sleep, open: make(map[*gathering]bool)}
 		aboutIDs := func(err error) bool {
 			var refused *refusal
 			return errors.As(err, &refused) && strings.HasPrefix(refused.code, "Invalid")
@@ -287,6 +287,9 @@ func (c *Client) call(ctx context.Context, q request, expect string) (page, erro
 		}
 		switch retryOf(err) {
 		case never:
+			if !closed(err) {
+				c.parts().turn.settle()
+			}
 			return p, err
 		case resign: // the clock or the nonce: a fresh signature mends it, or nothing does
 			if resigned {

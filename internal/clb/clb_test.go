@@ -96,7 +96,7 @@ func (c *cloud) client(t *testing.T) *Client {
 		Endpoint: endpoint, Credentials: Credentials{"AKIDtest", "hunter2key", "hunter2token"}, HTTP: NewHTTP(),
 		Rate: rate.Inf, Now: time.Now,
 		Sleep: func(ctx context.Context, d time.Duration) error {
-			if d != maxGather { // which is no pause of a reader
+			if d != maxGather && d != idleFor { // which is no pause of a reader
 				c.pauses = append(c.pauses, d)
 			}
 			return ctx.Err()

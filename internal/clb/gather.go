@@ -6,14 +6,21 @@ import (
 	"time"
 )
 
-// maxGather is how long a question waits for others: until all readers wait, but no longer than this, so that a load
-// balancer that hangs holds up no other.
-const maxGather = time.Second
+const (
+	// maxGather is how long a question waits for others: until all readers wait, but no longer than this, so that a load
+	// balancer that hangs holds up no other.
+	maxGather = time.Second
+	// idleFor is for how long all must wait: readers begin one after another.
+	idleFor = 10 * time.Millisecond
+)
 
 // crowd is the readers of one Client. What they ask one by one is put together into calls for many.
 type crowd struct {
+	sleep func(context.Context, time.Duration) error
+
 	mu              sync.Mutex
 	active, waiting int
+	looking         bool                // whether all still wait in a moment
 	open            map[*gathering]bool // calls that are being put together
 }
 
@@ -37,14 +44,23 @@ func (c *crowd) leave() {
 	c.flushIfIdle()
 }
 
-// flushIfIdle starts all calls if there is nobody left who could add to them. The caller holds c.mu.
+// flushIfIdle starts all calls if there is nobody left who could add to them, now and in a moment. The caller holds c.mu.
 func (c *crowd) flushIfIdle() {
-	if c.waiting < c.active {
+	if c.waiting < c.active || c.looking || len(c.open) == 0 {
 		return
 	}
-	for g := range c.open {
-		c.start(g)
-	}
+	c.looking = true
+	go func() {
+		_ = c.sleep(context.Background(), idleFor) // it has no error
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		if c.looking = false; c.waiting < c.active {
+			return // who is not idle any more looks again
+		}
+		for g := range c.open {
+			c.start(g)
+		}
+	}()
 }
 
 // start starts a call, unless it was started. The caller holds c.mu.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"time"
 
 	"clbwatch/internal/watch"
@@ -25,7 +26,11 @@ type turn struct {
 	first chan struct{} // has room for the one who finds out
 	known chan struct{} // closed when it is known
 	shut  chan struct{} // has something in it once 2.0 is closed
+	once  sync.Once
 }
+
+// settle lets those go on who wait. Whoever finds out goes on to other calls, where it may wait for them in turn.
+func (t *turn) settle() { t.once.Do(func() { close(t.known) }) }
 
 func newTurn() *turn {
 	return &turn{first: make(chan struct{}, 1), known: make(chan struct{}), shut: make(chan struct{}, 1)}
@@ -78,7 +83,7 @@ func (c *Client) either(ctx context.Context, by3 bool, do func(API) error) error
 		}
 	}
 	if finder {
-		close(t.known)
+		t.settle()
 	}
 	if !closed(err) {
 		return err

@@ -74,18 +74,23 @@ const (
 	inCOS   place = "COS"
 	byBot   place = "files, told by a bot" // the others are told by webhook
 	byV3    place = "files, by API 3.0"    // 2.0 is closed; the others are read by it
+	app     place = "files, application load balancers"
+	appByV3 place = "files, application load balancers by API 3.0"
 )
+
+// classic reports whether the load balancers are of the classic kind.
+func (p place) classic() bool { return p != app && p != appByV3 }
 
 // everywhere runs a test in each place: a promise does not depend on it.
 func everywhere(t *testing.T, test func(t *testing.T, in place)) {
 	t.Helper()
-	in(t, test, inFiles, inCOS, byBot, byV3)
+	in(t, test, inFiles, inCOS, byBot, byV3, app, appByV3)
 }
 
 // byV2 runs a test that makes API 2.0 fail, in each place where that is read.
 func byV2(t *testing.T, test func(t *testing.T, in place)) {
 	t.Helper()
-	in(t, test, inFiles, inCOS, byBot)
+	in(t, test, inFiles, inCOS, byBot, app)
 }
 
 func in(t *testing.T, test func(t *testing.T, in place), places ...place) {
@@ -138,8 +143,12 @@ func newLab(t testing.TB, in place) *lab {
 		delete(l.settings, "SLACK_WEBHOOK_URL")
 		l.settings["SLACK_BOT_TOKEN"], l.settings["SLACK_CHANNEL"], l.settings["SLACK_API_URL"] = l.slack.Token(), l.slack.ChannelID(), l.slack.APIURL(slack.URL)
 	}
-	if in == byV3 {
+	if in == byV3 || in == appByV3 {
 		l.closeV2()
+	}
+	if !in.classic() {
+		l.cloud.SetApplication(region, web)
+		l.cloud.SetApplication(region, api)
 	}
 	if in == inCOS {
 		l.bucket = sandbox.NewCOS(l.cloud.Credential)

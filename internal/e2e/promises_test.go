@@ -391,7 +391,11 @@ func testAnIncidentIsOneThread(t *testing.T, in place) {
 func TestAPIFaults(t *testing.T) { byV2(t, testAPIFaults) }
 
 func testAPIFaults(t *testing.T, in place) {
-	for _, fault := range append(sandbox.Faults(), sandbox.FaultCode(4300, "RequestForbidden", "closed"),
+	faults := sandbox.Faults()
+	if !in.classic() {
+		faults = sandbox.ForwardFaults()
+	}
+	for _, fault := range append(faults, sandbox.FaultCode(4300, "RequestForbidden", "closed"),
 		sandbox.FaultCode(6100, "ActionNotFound", "x"), sandbox.FaultHang()) {
 		t.Run(fault.String(), func(t *testing.T) {
 			t.Parallel()
@@ -402,7 +406,7 @@ func testAPIFaults(t *testing.T, in place) {
 			f := l.start(sandbox.WithTimeout(4 * time.Second))
 			l.tick(f)
 			times := -1
-			if fault.String() == sandbox.FaultEmptyPool().String() {
+			if fault.Plausible() {
 				times = 1 // for longer it cannot be told from the truth
 			}
 			l.cloud.Fail(web, fault, times)
@@ -430,37 +434,53 @@ func testAPIFaults(t *testing.T, in place) {
 // the change must be told when it is over.
 func TestAPI3Faults(t *testing.T) {
 	t.Parallel()
-	for _, fault := range sandbox.V3Faults() {
-		t.Run(fault.String(), func(t *testing.T) {
-			t.Parallel()
-			l := newLab(t, byV3)
-			f := l.start()
-			l.tick(f)
-			l.cloud.FailV3(fault, 20)
-			if fault.String() == sandbox.V3Empty().String() {
+	for _, tt := range []struct {
+		in     place
+		action string
+		faults []sandbox.V3Fault
+	}{
+		{byV3, sandbox.DescribeClassicalLBTargets, sandbox.V3Faults()},
+		{appByV3, sandbox.DescribeTargets, sandbox.TargetFaults()},
+		{appByV3, sandbox.DescribeInstancesStatus, sandbox.InstanceFaults()},
+		{app, sandbox.DescribeInstancesStatus, sandbox.InstanceFaults()}, // with API 2.0 too the status is CVM's
+	} {
+		for _, fault := range tt.faults {
+			t.Run(string(tt.in)+" "+tt.action+" "+fault.String(), func(t *testing.T) {
+				t.Parallel()
+				l := newLab(t, tt.in)
+				f := l.start()
+				l.tick(f)
+				times := 20
+				switch {
+				case fault.Plausible() && tt.action == sandbox.DescribeInstancesStatus:
+					times = 1 // what is missing is asked for again
+				case fault.Plausible():
+					times = 2 // both load balancers read as empty, once
+				}
+				l.cloud.FailV3On(tt.action, fault, times)
+				_, _ = l.try(f)
+				if got := l.news(); len(got) > 0 {
+					t.Errorf("told %q", got)
+				}
 				l.cloud.ClearFaults()
-				l.closeV2()
-				l.cloud.FailV3(fault, 2) // both load balancers read as empty, once
-			}
-			_, _ = l.try(f)
-			if got := l.news(); len(got) > 0 {
-				t.Errorf("told %q", got)
-			}
-			l.cloud.ClearFaults()
-			l.closeV2()
-			l.cloud.SetStatus("ins-web-1", 4)
-			l.settle(f)
-			if got, want := l.news(), []string{"web-1 left running"}; !slices.Equal(got, want) {
-				t.Errorf("told %q, want %q", got, want)
-			}
-		})
+				if tt.in != app {
+					l.closeV2()
+				}
+				l.cloud.SetStatus("ins-web-1", 4)
+				l.settle(f)
+				if got, want := l.news(), []string{"web-1 left running"}; !slices.Equal(got, want) {
+					t.Errorf("told %q, want %q", got, want)
+				}
+			})
+		}
 	}
 }
 
 // TestAPI2ClosesInMidRun has the whole life of a backend across the turn from one API to the other and back.
-func TestAPI2ClosesInMidRun(t *testing.T) {
-	t.Parallel()
-	l := newLab(t, inFiles)
+func TestAPI2ClosesInMidRun(t *testing.T) { in(t, testAPI2ClosesInMidRun, inFiles, app) }
+
+func testAPI2ClosesInMidRun(t *testing.T, in place) {
+	l := newLab(t, in)
 	f := l.start()
 	l.tick(f)
 	l.cloud.SetStatus("ins-web-1", 4)
@@ -493,7 +513,11 @@ func TestAPI2ClosesInMidRun(t *testing.T) {
 func TestAPIFaultThatPassesIsNotNews(t *testing.T) { byV2(t, testAPIFaultThatPassesIsNotNews) }
 
 func testAPIFaultThatPassesIsNotNews(t *testing.T, in place) {
-	for _, fault := range sandbox.Faults() {
+	faults := sandbox.Faults()
+	if !in.classic() {
+		faults = sandbox.ForwardFaults()
+	}
+	for _, fault := range faults {
 		t.Run(fault.String(), func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, in)
@@ -903,7 +927,7 @@ func testCommandLine(t *testing.T, in place) {
 }
 
 // TestCheck breaks what clbwatch needs, one thing at a time: check has to find it and say what to do.
-func TestCheck(t *testing.T) { byV2(t, testCheck) }
+func TestCheck(t *testing.T) { in(t, testCheck, inFiles, inCOS, byBot) }
 
 func testCheck(t *testing.T, in place) {
 	for _, tt := range []struct {
@@ -924,7 +948,7 @@ func testCheck(t *testing.T, in place) {
 		{"API 2.0 is closed, and nothing else is wanted", func(l *lab) {
 			l.settings["CLB_API"] = "v2"
 			l.cloud.Fail("", sandbox.FaultCode(4300, "RequestForbidden", "x"), -1)
-		}, false, []string{"WRONG  load balancer  ap-guangzhou/lb-8a3k2m1q: API 2.0 is closed for this account", "→ set CLB_API to auto or v3"}},
+		}, false, []string{"WRONG  load balancer  ap-guangzhou/lb-8a3k2m1q: look up its kind: API 2.0 is closed for this account", "→ set CLB_API to auto or v3"}},
 		{"API 2.0 is not to be reached", func(l *lab) { l.settings["CLB_ENDPOINT"] = "http://127.0.0.1:1/" }, true, []string{"ok     clock", "note   API 2.0", "of API 3.0"}},
 		{"only API 3.0 is wanted", func(l *lab) { l.settings["CLB_API"] = "v3" }, true, []string{"read in 1 call of API 3.0"}},
 		{"API 3.0 is not granted", func(l *lab) { l.cloud.FailV3(sandbox.V3Code("UnauthorizedOperation", "no"), -1) }, true,
@@ -932,12 +956,23 @@ func testCheck(t *testing.T, in place) {
 		{"API 3.0 does not answer", func(l *lab) { l.cloud.FailV3(sandbox.V3Reset(), -1) }, true, []string{"note   API 3.0"}},
 		{"a load balancer that is not there", func(l *lab) { l.cloud.Delete(region, web) }, false,
 			[]string{"knows 1 of 2", "WRONG  load balancer  ap-guangzhou/lb-8a3k2m1q: there is no such load balancer"}},
-		{"an application load balancer", func(l *lab) { l.cloud.SetApplication(region, web) }, false,
-			[]string{"is an application load balancer", "→ this version of clbwatch reads classic ones only"}},
-		{"an application load balancer that reads as empty", func(l *lab) {
+		{"an application load balancer", func(l *lab) { l.cloud.SetApplication(region, web) }, true,
+			[]string{`("production web") is application and has 3 backends, read in 1 call of API 2.0; their status is CVM's`}},
+		{"an application load balancer, and CVM is not granted", func(l *lab) {
 			l.cloud.SetApplication(region, web)
-			l.cloud.SetApplicationsEmpty(true)
-		}, false, []string{"is an application load balancer"}},
+			l.cloud.FailV3On(sandbox.DescribeInstancesStatus, sandbox.V3Code("UnauthorizedOperation", "no"), -1)
+		}, false, []string{"WRONG  load balancer", "ask CVM", "→ grant cvm:DescribeInstancesStatus"}},
+		{"health", func(l *lab) { l.settings["CLB_HEALTH"] = "on" }, true, []string{"read in 1 call of API 2.0; their health was read"}},
+		{"health that is not granted", func(l *lab) {
+			l.settings["CLB_HEALTH"] = "on"
+			l.cloud.Fail(sandbox.DescribeLBHealthStatus, sandbox.FaultCode(4101, "AuthFailure", "x"), -1)
+		}, false, []string{"WRONG  load balancer", "not authorised for this action"}},
+		{"a search", func(l *lab) { l.settings["CLB_IDS"], l.settings["CLB_DISCOVER"] = "", region+"/production*" }, true,
+			[]string{"ok     search         ap-guangzhou/production* was searched", `lb-8a3k2m1q ("production web") is classic`}},
+		{"a search that is not granted", func(l *lab) {
+			l.settings["CLB_DISCOVER"] = region
+			l.cloud.Fail(sandbox.DescribeLoadBalancers, sandbox.FaultCode(4101, "AuthFailure", "x"), -1)
+		}, false, []string{"WRONG  search", "list the load balancers of ap-guangzhou"}},
 		{"many backends", func(l *lab) {
 			for i := range 150 {
 				l.cloud.Bind(region, web, vm(fmt.Sprintf("new-%d", i)))

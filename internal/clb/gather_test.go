@@ -1,0 +1,71 @@
+package clb
+
+import (
+	"context"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"clbwatch/internal/sandbox"
+	"clbwatch/internal/watch"
+)
+
+// TestReadersShareTheirQuestions reads application load balancers at once: what kind they are and how their instances do
+// is asked in as few calls as there can be, and nobody waits for a second that need not.
+func TestReadersShareTheirQuestions(t *testing.T) {
+	t.Parallel()
+	for _, api := range []API{V2, V3, Auto} {
+		w := newTwins(t)
+		const n = 30
+		for i := range n {
+			lb := fmt.Sprint("lb-", i)
+			w.SetApplication("ap-guangzhou", lb)
+			for j := range 10 {
+				w.Bind("ap-guangzhou", lb, sandbox.Instance{ID: fmt.Sprintf("ins-%d", (7*i+j)%170), LanIP: "10.0.0.1", Status: 2, Weight: 10})
+			}
+		}
+		known := make([]watch.Digest, n)
+		for round, kinds := range []int{2, 0} { // 30 load balancers, 20 in a call; then it is known
+			c := w.client(api)
+			c.Sleep = sleepOf(t)
+			listed, asked := w.CallsTo(sandbox.DescribeLoadBalancers)+w.CallsV3To(sandbox.DescribeLoadBalancers), w.CallsV3To(sandbox.DescribeInstancesStatus)
+			start := time.Now()
+			var wg sync.WaitGroup
+			for i := range n {
+				wg.Go(func() {
+					r, err := c.Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: fmt.Sprint("lb-", i)}, known[i])
+					if err != nil || r.Unchanged != (round == 1) || r.Kind != watch.Application && !r.Unchanged {
+						t.Errorf("by %s: %+v, %v", api, r, err)
+					}
+					known[i] = r.Digest
+				})
+			}
+			wg.Wait()
+			if round == 0 && api != V3 {
+				kinds *= 2 // and once more by API 3.0, which says where the instances are
+			}
+			if got := w.CallsTo(sandbox.DescribeLoadBalancers) + w.CallsV3To(sandbox.DescribeLoadBalancers) - listed; got > kinds+1 || got < kinds {
+				t.Errorf("by %s, round %d: %d calls for kinds, want %d", api, round, got, kinds)
+			}
+			if got := w.CallsV3To(sandbox.DescribeInstancesStatus) - asked; got > 3 || got < 2 {
+				t.Errorf("by %s, round %d: %d calls for 170 instances, want 2, or 3 where a reader was late", api, round, got)
+			}
+			if took := time.Since(start); took > maxGather {
+				t.Errorf("by %s, round %d: it took %v: readers waited for one another", api, round, took)
+			}
+		}
+	}
+}
+
+func sleepOf(t *testing.T) func(context.Context, time.Duration) error {
+	t.Helper()
+	return func(ctx context.Context, d time.Duration) error {
+		select {
+		case <-time.After(d):
+			return nil
+		case <-ctx.Done():
+			return ctx.Err()
+		}
+	}
+}

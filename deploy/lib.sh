@@ -33,10 +33,9 @@ setting() {
 
 # need_settings: without these no tick can run; scf would deploy without a word.
 need_settings() {
-	local name missing=()
-	for name in CLB_IDS STATE_URL; do
-		[[ -n $(setting "$name") ]] || missing+=("$name")
-	done
+	local missing=()
+	[[ -n $(setting CLB_IDS)$(setting CLB_DISCOVER) ]] || missing+=("CLB_IDS or CLB_DISCOVER")
+	[[ -n $(setting STATE_URL) ]] || missing+=(STATE_URL)
 	if [[ -n $(setting SLACK_BOT_TOKEN) ]]; then
 		[[ -n $(setting SLACK_CHANNEL) ]] || missing+=(SLACK_CHANNEL)
 	elif [[ -z $(setting SLACK_WEBHOOK_URL) ]]; then

@@ -20,9 +20,6 @@ const (
 	maxName  = 100 // bytes
 )
 
-// whole reports whether it is all there is.
-func (p *Part) whole() bool { return p == nil || p.N == p.Of }
-
 // partOf says which of all bindings some are: in listeners where those are concerned as a whole, else one by one.
 func partOf(some, all []Binding) *Part {
 	if len(some) == 0 {
@@ -97,7 +94,6 @@ func bare(before, now []Backend) *Part {
 		for _, b := range bs {
 			for _, on := range b.Bindings {
 				if b.Running() {
-					on.Port, on.Weight = 0, 0
 					m[strings.TrimSpace(on.Listener+" "+on.Rule)] = true
 				}
 			}

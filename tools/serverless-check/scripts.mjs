@@ -114,7 +114,9 @@ export async function testScripts(repository, dotenv, deployed, test, differ) {
     fs.writeFileSync(path.join(bench.dir, '.env'), 'CLB_IDS=lb-x\nSTATE_URL=\n');
     return [
       ...['scf-deploy', 'tccli-deploy'].flatMap(script => expect(bench.run(script), 1, 'STATE_URL SLACK_BOT_TOKEN or SLACK_WEBHOOK_URL')),
-      ...(fs.writeFileSync(path.join(bench.dir, '.env'), 'CLB_IDS=lb-x\nSTATE_URL=cos://b-1/p\nSLACK_BOT_TOKEN=xoxb-1\n'),
+      ...(fs.writeFileSync(path.join(bench.dir, '.env'), 'STATE_URL=cos://b-1/p\nSLACK_WEBHOOK_URL=https://hooks.slack.com/x\n'),
+        expect(bench.run('scf-deploy'), 1, 'environment: CLB_IDS or CLB_DISCOVER;')),
+      ...(fs.writeFileSync(path.join(bench.dir, '.env'), 'CLB_DISCOVER=ap-guangzhou\nSTATE_URL=cos://b-1/p\nSLACK_BOT_TOKEN=xoxb-1\n'),
         expect(bench.run('scf-deploy'), 1, 'environment: SLACK_CHANNEL;')),
       ...(fs.existsSync(path.join(bench.dir, 'scf.log')) || bench.state.calls.length ? ['something was called'] : []),
     ];

@@ -185,8 +185,10 @@ export async function testScripts(repository, dotenv, deployed, test, differ) {
       ...differ(cos?.[0], { resource: [`${bucket}/clbwatch/*`] }),
       ...differ(cos?.[1], { resource: [`${bucket}/*`] }),
       // Reading only, over API 2.0 and over 3.0.
-      ...reads.filter(action => !/^name\/clb:Describe\w+$/.test(action)),
-      ...['LoadBalancers', 'LoadBalancerBackends', 'ClassicalLBTargets', 'Targets'].map(what => `name/clb:Describe${what}`)
+      ...reads.filter(action => !/^name\/(clb:Describe\w+|cvm:DescribeInstancesStatus)$/.test(action)),
+      ...['clb:DescribeLoadBalancers', 'clb:DescribeLoadBalancerBackends', 'clb:DescribeForwardLBBackends', 'clb:DescribeLBHealthStatus',
+        'clb:DescribeClassicalLBTargets', 'clb:DescribeTargets', 'clb:DescribeTargetHealth', 'clb:DescribeClassicalLBListeners',
+        'clb:DescribeClassicalLBHealthStatus', 'cvm:DescribeInstancesStatus'].map(what => `name/${what}`)
         .filter(action => !reads.includes(action)).map(action => `no ${action}`),
     ];
   });

@@ -17,7 +17,6 @@ import (
 	"os/signal"
 	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -90,7 +89,6 @@ func (p *process) open(environ map[string]string) (*app, error) {
 		Endpoint:    cfg.Endpoint,
 		EndpointV3:  cfg.EndpointV3,
 		API:         clb.API(cfg.API),
-		ListV3:      slices.ContainsFunc(cfg.Discover, func(s watch.Scope) bool { return s.Key != "" }),
 		Health:      cfg.Health,
 		Credentials: clb.Credentials{SecretID: cfg.SecretID, SecretKey: cfg.SecretKey.Reveal(), Token: cfg.Token.Reveal()},
 		HTTP:        p.http,

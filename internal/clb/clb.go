@@ -51,7 +51,6 @@ type Client struct {
 	Endpoint    *url.URL // of API 2.0; its host and path are part of the signature
 	EndpointV3  *url.URL // of API 3.0
 	API         API      // which of them is read
-	ListV3      bool     // lists are asked of API 3.0, whatever API says: only that tells tags
 	Health      bool     // the health of backends is read too, at the price of one or more calls for each load balancer
 	Credentials Credentials
 	HTTP        *http.Client                                     // must not follow redirects (see NewHTTP)
@@ -87,15 +86,19 @@ type parts struct {
 func (c *Client) parts() *parts {
 	c.once.Do(func() {
 		crowd := &crowd{sleep: c.Sleep, open: make(map[*gathering]bool)}
-		aboutIDs := func(err error) bool {
-			var refused *refusal
-			return errors.As(err, &refused) && strings.HasPrefix(refused.code, "Invalid")
-		}
 		c.own = &parts{turn: newTurn(), crowd: crowd,
 			balancers: newQuestions(crowd, maxIDs, c.kinds, aboutIDs, c.Sleep),
 			instances: newQuestions(crowd, maxInstances, c.statuses, aboutIDs, c.Sleep)}
 	})
 	return c.own
+}
+
+// aboutIDs reports whether an error may be due to one of several ids.
+func aboutIDs(err error) bool {
+	var code *Error
+	var refused *refusal
+	return errors.As(err, &code) && code.Code == 5000 ||
+		errors.As(err, &refused) && strings.HasPrefix(refused.code, "Invalid") && !strings.Contains(refused.code, "Region")
 }
 
 // Read reads one load balancer, as what it was known to be or, at first sight, as what the list of load balancers says
@@ -190,8 +193,8 @@ type paged struct {
 	unchanged bool
 }
 
-// readWhole reads by API 2.0, page by page, until the pages fit together. If backends come and go between two pages, one may be missed without any
-// page looking wrong: what has several pages and is new must be read alike twice in a row.
+// readWhole reads by API 2.0, page by page, until the pages fit together. If backends come and go between two pages, one
+// may be missed without any page looking wrong: what has several pages and is new must be read alike twice in a row.
 func (c *Client) readWhole(ctx context.Context, lb watch.CLB, known string) (paged, error) {
 	r, err := c.readOnce(ctx, lb, known)
 	if errors.Is(err, errShifted) {

@@ -91,37 +91,39 @@ func (c *Client) kinds(ctx context.Context, region string, ids []string) (all ma
 	return all, err
 }
 
+// lists is the version of the API that is asked for lists: 3.0, which alone tells tags, unless only 2.0 is wanted.
+func (c *Client) lists() API {
+	if c.API == V2 {
+		return V2
+	}
+	return V3
+}
+
 // Exist returns those of some load balancers of a region that there are.
 func (c *Client) Exist(ctx context.Context, region string, ids []string) (map[string]bool, error) {
-	there := make(map[string]bool)
-	err := c.either(ctx, c.ListV3, func(by API) error {
-		all, err := c.Describe(ctx, by, region, ids)
-		for id := range all {
-			there[id] = true
-		}
-		return err
-	})
-	return there, c.redact(err)
+	all, err := c.Describe(ctx, c.lists(), region, ids)
+	there := make(map[string]bool, len(all))
+	for id := range all {
+		there[id] = true
+	}
+	return there, err
 }
 
 var _ watch.Finder = (*Client)(nil)
 
 // List returns all load balancers of a region: a list that is whole by its own total, and has none twice.
-func (c *Client) List(ctx context.Context, region string) (list []watch.Listed, err error) {
-	err = c.either(ctx, c.ListV3, func(by API) error {
-		list, err = c.listAll(ctx, by, region)
-		if errors.Is(err, errShifted) { // one came or went between two pages
-			list, err = c.listAll(ctx, by, region)
-		}
-		return err
-	})
+func (c *Client) List(ctx context.Context, region string) ([]watch.Listed, error) {
+	list, err := c.listAll(ctx, region)
+	if errors.Is(err, errShifted) { // one came or went between two pages
+		list, err = c.listAll(ctx, region)
+	}
 	return list, c.redact(err)
 }
 
-func (c *Client) listAll(ctx context.Context, by API, region string) (list []watch.Listed, err error) {
+func (c *Client) listAll(ctx context.Context, region string) (list []watch.Listed, err error) {
 	seen := make(map[string]bool)
 	for n := range maxListPages {
-		f, err := c.list(ctx, by, region, nil, n*listSize)
+		f, err := c.list(ctx, c.lists(), region, nil, n*listSize)
 		if err != nil {
 			return nil, err
 		}

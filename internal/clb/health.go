@@ -288,8 +288,11 @@ func classicProbe(ip, protocol string, listener, port, status *number) (probe, e
 		return probe{}, errors.New("a health check has no IP, protocol, port or status")
 	}
 	p := probe{ip: ip, on: watch.Binding{Listener: listenerName(protocol, *listener), Port: portOf(port)}, verdict: passes}
-	if *status == 0 {
+	switch {
+	case *status == 0:
 		p.verdict = fails
+	case *status < 0: // of API 2.0 until 2017
+		p.verdict = unclear
 	}
 	return p, nil
 }

@@ -163,11 +163,7 @@ func TestDiscovery(t *testing.T) {
 			f := l.start()
 			l.tick(f)
 			l.aged() // the list is asked for again
-			if in == byV3 || in == appByV3 {
-				l.cloud.FailV3On(sandbox.DescribeLoadBalancers, fault, 1)
-			} else {
-				l.cloud.Fail(sandbox.DescribeLoadBalancers, sandbox.FaultHalf(), 1)
-			}
+			l.cloud.FailV3On(sandbox.DescribeLoadBalancers, fault, 1)
 			if sum, err := l.try(f); err != nil || sum.CLBs != 2 || sum.Read != 2 {
 				t.Errorf("%s: %+v, %v, want what is known to be watched", fault, sum, err)
 			}

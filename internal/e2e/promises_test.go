@@ -971,7 +971,7 @@ func testCheck(t *testing.T, in place) {
 			[]string{"ok     search         ap-guangzhou/production* was searched", `lb-8a3k2m1q ("production web") is classic`}},
 		{"a search that is not granted", func(l *lab) {
 			l.settings["CLB_DISCOVER"] = region
-			l.cloud.Fail(sandbox.DescribeLoadBalancers, sandbox.FaultCode(4101, "AuthFailure", "x"), -1)
+			l.cloud.FailV3On(sandbox.DescribeLoadBalancers, sandbox.V3Code("UnauthorizedOperation", "no"), -1)
 		}, false, []string{"WRONG  search", "list the load balancers of ap-guangzhou"}},
 		{"many backends", func(l *lab) {
 			for i := range 150 {

@@ -102,6 +102,18 @@ func scenes() []scene {
 		do:    func(s *stage) { s.cloud.Fail(web, FaultEmptyPool(), 1) },
 		ticks: 2,
 	}, {
+		title: "prod-web is upgraded to an application load balancer. Its backends are the same, and none is told as removed.",
+		do:    func(s *stage) { s.cloud.SetApplication(region, web) },
+		want:  []string{"prod-web", "application"},
+	}, {
+		title: "web-08 is unbound from one of its listeners.",
+		do:    func(s *stage) { s.cloud.UnbindFrom(region, web, "TCP:8443", web08.ID) },
+		want:  []string{"web-08", "prod-web", "unbound from 1 of 2 listeners"},
+	}, {
+		title: "API 2.0 is closed for the account. From now on API 3.0 is read, and nobody is woken up.",
+		do:    func(s *stage) { s.cloud.Fail("", FaultCode(4300, "RequestForbidden", "closed"), -1) },
+		ticks: 2,
+	}, {
 		title: `Somebody asks how things stand: {"action":"report"}`,
 		event: `{"action":"report"}`,
 		want:  []string{"prod-web", "prod-api", "web-03"},
@@ -146,6 +158,11 @@ func (s Story) Tell(ctx context.Context) error {
 		return err
 	}
 	defer stopCloud()
+	v3URL, stopV3, err := serve("127.0.0.1:0", st.cloud.V3())
+	if err != nil {
+		return err
+	}
+	defer stopV3()
 	slackURL, stopSlack, err := serve("127.0.0.1:0", st.slack)
 	if err != nil {
 		return err
@@ -158,7 +175,7 @@ func (s Story) Tell(ctx context.Context) error {
 		st.cloud.Bind(region, api, instance(fmt.Sprintf("api-%02d", i+1), fmt.Sprintf("10.0.5.%d", 11+i)))
 	}
 	st.settings = map[string]string{
-		"CLB_IDS": web + "=prod-web," + api + "=prod-api", "CLB_REGION": region, "CLB_ENDPOINT": apiURL + APIPath,
+		"CLB_IDS": web + "=prod-web," + api + "=prod-api", "CLB_REGION": region, "CLB_ENDPOINT": apiURL + APIPath, "CLB_V3_ENDPOINT": v3URL,
 		"CLB_BLIND_AFTER": "3", "CLB_RATE": "100", "STATE_URL": "file://" + dir,
 		"SLACK_BOT_TOKEN": st.slack.Token(), "SLACK_CHANNEL": st.slack.ChannelID(), "SLACK_API_URL": st.slack.APIURL(slackURL),
 	}
@@ -199,7 +216,7 @@ func (s *stage) tell(ctx context.Context) error {
 			return fmt.Errorf("%q: %w\nthe function's log:\n%s", sc.title, err, strings.Join(s.log(), "\n"))
 		}
 	}
-	s.say("%d ticks and a report, %d API calls, %d messages. To watch your own load balancers: README.md", s.ticks, s.cloud.Calls(), s.told)
+	s.say("%d ticks and a report, %d API calls, %d messages. To watch your own load balancers: README.md", s.ticks, s.cloud.Calls()+s.cloud.CallsV3(), s.told)
 	return nil
 }
 

@@ -359,9 +359,9 @@ func deadPools(a watch.Alert) []watch.PoolNews {
 	})
 }
 
-// bareTitle adds to a title which listeners and rules lost their last running backend, of load balancers that have others.
+// bareTitle adds to a title which listeners and rules lost their last running backend, where no load balancer did.
 func bareTitle(a watch.Alert) string {
-	bare := slices.DeleteFunc(slices.Clone(a.Pools), func(p watch.PoolNews) bool { return p.Bare == nil || p.Running == 0 })
+	bare := slices.DeleteFunc(slices.Clone(a.Pools), func(p watch.PoolNews) bool { return p.Bare == nil })
 	switch _, clbs := a.Totals(); {
 	case len(bare) == 0:
 		return ""

@@ -618,6 +618,25 @@ func TestTitlesOfWhatIsLeft(t *testing.T) {
 	}
 }
 
+func TestThreadsOfPartOfALoadBalancer(t *testing.T) {
+	t.Parallel()
+	tell := func(name string, c watch.Course) string {
+		c.Since = at(4, 53)
+		return ThreadMessage(watch.Thread{Alert: applications()[name], Course: map[string]watch.Course{shop.Key(): c}}).Plain
+	}
+	three, none := watch.Capacity{Running: 3, Total: 3}, watch.Capacity{Total: 3}
+	for _, tt := range []struct{ got, want string }{
+		{tell("unhealthy", watch.Course{Capacity: three, Over: at(5, 5), Later: watch.Counts{Healthy: 1}}), "3 of 3 running  ·  unhealthy 2026-11-23 04:53 UTC – 05:05 UTC (12 min)"},
+		{tell("unhealthy", watch.Course{Capacity: three, Over: at(5, 5), Later: watch.Counts{LeftRunning: 1, Recovered: 1}}), "3 of 3 running  ·  out 2026-11-23 04:53 UTC – 05:05 UTC (12 min)"},
+		{tell("bare", watch.Course{Capacity: none, Later: watch.Counts{LeftRunning: 2}}), "shut down (4) · now 0 of 3 running\n"},
+		{tell("bare", watch.Course{Capacity: none, Later: watch.Counts{LeftRunning: 2}}), "now 0 of 3 running  ·  none running  ·  2 later changes"},
+	} {
+		if !strings.Contains(tt.got, tt.want) {
+			t.Errorf("the thread does not say %q:\n%s", tt.want, tt.got)
+		}
+	}
+}
+
 func TestFatesThatAreTooManyAreCounted(t *testing.T) {
 	t.Parallel()
 	a := watch.Alert{To: at(4, 53), MoreCLBs: 12}

@@ -17,13 +17,20 @@ import (
 //
 //	go test ./internal/e2e -run '^$' -bench Tick -benchtime 5x
 func BenchmarkTick(b *testing.B) {
-	for _, n := range []int{10, 1000, 10_000} {
-		b.Run(fmt.Sprintf("load balancers=%d", n), func(b *testing.B) {
-			l := newLab(b, inFiles)
+	for _, tt := range []struct {
+		in place
+		n  int
+	}{{inFiles, 10}, {inFiles, 1000}, {inFiles, 10_000}, {byV3, 1000}, {app, 1000}, {appByV3, 1000}} {
+		n := tt.n
+		b.Run(fmt.Sprintf("%s, load balancers=%d", tt.in, n), func(b *testing.B) {
+			l := newLab(b, tt.in)
 			var ids []string
 			for i := range n {
 				lb := fmt.Sprintf("lb-bench%05d", i)
 				ids = append(ids, lb)
+				if !tt.in.classic() {
+					l.cloud.SetApplication(region, lb) // each backend on three rules and listeners
+				}
 				l.cloud.Bind(region, lb, pool(i, 2)...)
 			}
 			l.settings["CLB_IDS"], l.settings["CLB_RATE"] = strings.Join(ids, " "), "100000"

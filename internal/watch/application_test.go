@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"clbwatch/internal/watch"
 	"clbwatch/internal/watchtest"
@@ -244,5 +245,97 @@ func TestMigrationIsToldOnceAsWhatItIs(t *testing.T) {
 	tick(t, w, web)
 	if got := news(w); !strings.HasSuffix(got, " | ins-2 recovered") {
 		t.Errorf("told %q, want the recovery of what stopped meanwhile", got)
+	}
+}
+
+// A backend that came and fails its checks is told if it still does at the next good reading, however long that takes.
+func TestWhatWasNotToldYetIsNotForgotten(t *testing.T) {
+	t.Parallel()
+	for _, op := range []string{"health", "read"} {
+		for _, of := range []int{1, 2} { // and across a change of the number of shards
+			w := watchtest.New()
+			w.Health(true)
+			w.Set(web, ill("ins-1", 1))
+			shards(t, w, 1, web)
+			w.Set(web, ill("ins-1", 1), ill("ins-2", 1, "TCP:80 → 80"))
+			shards(t, w, 1, web)
+			w.Fail(fail(op, errors.New("it is away")))
+			w.Advance(time.Minute)
+			_, _ = shard(t, w, 1, 1, web)
+			w.Fail(nil)
+			shards(t, w, of, web)
+			shards(t, w, of, web)
+			if got, want := news(w), "baseline 1/1/1 | ins-2 added | ins-2 unhealthy 1/1 TCP:80 → 80"; got != want {
+				t.Errorf("%s away, then %d shards: told %q, want %q", op, of, got, want)
+			}
+		}
+	}
+}
+
+func TestHealthReadOnceIsKnownThroughAChangeWithoutIt(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	w.Health(true)
+	w.Set(web, ill("ins-1", 1), ill("ins-2", 1))
+	tick(t, w, web)
+	w.Fail(fail("health", errors.New("it is away")))
+	w.Set(web, ill("ins-1", 1), ill("ins-2", 1), ill("ins-3", 1))
+	tick(t, w, web)
+	w.Fail(nil)
+	w.Set(web, ill("ins-1", 1), ill("ins-2", 1, "TCP:80 → 80"), ill("ins-3", 1))
+	tick(t, w, web)
+	if got, want := news(w), "baseline 1/2/2 | ins-3 added | ins-2 unhealthy 1/1 TCP:80 → 80"; got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+func TestHealthThatIsAwayStaysSoWhileNothingCanBeRead(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	w.Health(true)
+	w.Set(web, ill("ins-1", 1))
+	w.Set(api, ill("ins-2", 1))
+	tick(t, w, web, api)
+	away := func(ops ...string) {
+		w.Fail(func(op, what string) (bool, error) {
+			if what == web && slices.Contains(ops, op) {
+				return false, errors.New("it is away")
+			}
+			return true, nil
+		})
+	}
+	away("health")
+	for range 3 {
+		tick(t, w, web, api)
+	}
+	away("read")
+	tick(t, w, web, api)
+	w.Fail(nil)
+	tick(t, w, web, api)
+	if got, want := news(w), "baseline 2/2/2 | blind lb-8a3k2m1q health | sighted lb-8a3k2m1q health"; got != want {
+		t.Errorf("told %q, want %q", got, want)
+	}
+}
+
+func TestABareListenerIsToldAlsoWhereSlackWasAway(t *testing.T) {
+	t.Parallel()
+	for _, back := range []bool{false, true} {
+		w := watchtest.New()
+		w.SetKind(web, watch.Application)
+		w.Set(web, bound("ins-1", "TCP:22 22", "TCP:80 80"), bound("ins-2", "TCP:80 80"), bound("ins-3", "TCP:80 80"))
+		tick(t, w, web)
+		w.Fail(fail("notify", watch.ErrNotSent))
+		w.Set(web, bound("ins-1", "TCP:80 80"), bound("ins-2", "TCP:80 80"), bound("ins-3", "TCP:80 80"))
+		tick(t, w, web)
+		w.Set(web, bound("ins-1", "TCP:80 80"), bound("ins-2", "TCP:80 80"))
+		if back {
+			w.Set(web, bound("ins-1", "TCP:22 22", "TCP:80 80"), bound("ins-2", "TCP:80 80"))
+		}
+		tick(t, w, web)
+		w.Fail(nil)
+		tick(t, w, web)
+		if p := w.Told()[1].Pools[0]; (p.Bare == nil) != back {
+			t.Errorf("bound again %v: told %+v in %+v", back, p.Bare, p)
+		}
 	}
 }

@@ -266,3 +266,87 @@ func TestSurveyFindsWhatThereIsNow(t *testing.T) {
 		t.Errorf("Survey without a list = %+v, %v, want what is known, and the region that could not be searched", found.Standings, err)
 	}
 }
+
+func TestWhatBecameOfLoadBalancersIsJoinedAndBounded(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	for i := range 130 {
+		w.Set(fmt.Sprintf("ap-guangzhou/lb-%04d", i), up("ins-1")...)
+	}
+	discovers(t, w, 1, guangzhou)
+	w.Fail(fail("notify", watch.ErrNotSent))
+	for i := range 120 {
+		if w.Delete(fmt.Sprintf("ap-guangzhou/lb-%04d", i)); i == 59 {
+			discovers(t, w, 1, guangzhou)
+		}
+	}
+	discovers(t, w, 1, guangzhou)
+	w.Fail(nil)
+	discovers(t, w, 1, guangzhou)
+	a := w.Told()[1]
+	if len(a.CLBs) != 50 || len(a.CLBs)+a.MoreCLBs != 120 || len(w.Told()) != 2 {
+		t.Errorf("told %d by name and %d more in %d messages, want 120 in all, in one", len(a.CLBs), a.MoreCLBs, len(w.Told())-1)
+	}
+}
+
+func TestListFromTheFutureIsAskedForAgain(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	w.Set(web, up("ins-1")...)
+	watcher := w.Watcher()
+	watcher.Discover = guangzhou
+	watcher.Now = func() time.Time { return w.Now().Add(24 * time.Hour) } // a clock that was wrong
+	if _, err := watcher.Tick(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	w.Set(api, up("ins-2")...)
+	if sum := discovers(t, w, 1, guangzhou); sum.CLBs != 2 {
+		t.Errorf("%+v, want the new one found, and not a day later", sum)
+	}
+}
+
+// endless is a region with more load balancers than a function can read.
+type endless struct{ watch.Finder }
+
+func (endless) List(context.Context, string) (list []watch.Listed, err error) {
+	for i := range 20_001 {
+		list = append(list, watch.Listed{ID: fmt.Sprintf("lb-%05d", i)})
+	}
+	return list, nil
+}
+
+func TestTooManyAreNotTaken(t *testing.T) {
+	t.Parallel()
+	watcher := watchtest.New().Watcher()
+	watcher.Discover, watcher.Finder = guangzhou, endless{}
+	if clbs, unlisted := watcher.Watched(t.Context()); len(clbs) > 0 || !strings.Contains(fmt.Sprint(unlisted["ap-guangzhou"]), "20001") {
+		t.Errorf("Watched = %d, %v, want an error that says how many", len(clbs), unlisted)
+	}
+}
+
+func TestOneShardTellsOfARegionThatCannotBeListed(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	for i := range 10 {
+		w.Set(fmt.Sprintf("ap-guangzhou/lb-%04d", i), up("ins-1")...)
+	}
+	read := 0
+	for minute := range 9 {
+		if minute > 0 {
+			w.Fail(fail("list", errors.New("code 4101")))
+		}
+		w.Advance(time.Minute)
+		for n := 1; n <= 3; n++ {
+			watcher := w.Shard(watch.Shard{N: n, Of: 3})
+			watcher.Discover = guangzhou
+			sum, err := watcher.Tick(t.Context())
+			if err != nil {
+				t.Fatal(err)
+			}
+			read += sum.Read
+		}
+	}
+	if got := strings.Count(news(w), "blind ap-guangzhou list"); got != 1 || read != 90 {
+		t.Errorf("told %d times in %q, and read %d; want once, and each load balancer each time", got, news(w), read)
+	}
+}

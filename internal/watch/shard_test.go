@@ -324,6 +324,7 @@ func TestSurveyOfAllShards(t *testing.T) {
 		w.Set(key, backend(fmt.Sprintf("ins-%04d-a", i), 4), backend(fmt.Sprintf("ins-%04d-b", i), watch.Running))
 	}
 	shards(t, w, 4, keys...)
+	shards(t, w, 2, keys...) // each takes its own part of the log along
 	found, err := w.Watcher(keys...).Survey(t.Context())
 	if err != nil || len(found.Standings) != 10 || len(found.Log) != 10 || found.LogFrom.IsZero() {
 		t.Fatalf("Survey = %d standings, %d changes since %v, %v; want 10 and 10", len(found.Standings), len(found.Log), found.LogFrom, err)

@@ -121,7 +121,7 @@ func (w *Watcher) recall(ctx context.Context, found *Survey) error {
 		}
 	}
 	for i := range f.heads {
-		if err := w.recallShard(ctx, Shard{i + 1, f.of}, f.heads[i], f.stores[i], found); err != nil {
+		if err := w.recallShard(ctx, f.heads[i], f.stores[i], found); err != nil {
 			return err
 		}
 	}
@@ -130,7 +130,7 @@ func (w *Watcher) recall(ctx context.Context, found *Survey) error {
 }
 
 // recallShard adds what the state of one shard knows.
-func (w *Watcher) recallShard(ctx context.Context, shard Shard, head *Head, store Store, found *Survey) error {
+func (w *Watcher) recallShard(ctx context.Context, head *Head, store Store, found *Survey) error {
 	part := &Watcher{Store: store}
 	old, _, err := part.snapshot(ctx, head)
 	if err != nil {
@@ -141,10 +141,7 @@ func (w *Watcher) recallShard(ctx context.Context, shard Shard, head *Head, stor
 		found.Log, found.LogFrom = append(found.Log, head.Log...), later(found.LogFrom, head.LogFrom)
 	}
 	for i := range found.Standings {
-		s := found.Standings[i]
-		if !shard.Owns(s.CLB.Key()) {
-			continue
-		}
+		s := found.Standings[i] // in the state of one shard there is nothing of another's
 		line, err := old.seek(s.CLB.Key())
 		if err != nil {
 			return err

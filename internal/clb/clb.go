@@ -87,8 +87,8 @@ func (c *Client) parts() *parts {
 	c.once.Do(func() {
 		crowd := &crowd{sleep: c.Sleep, open: make(map[*gathering]bool)}
 		c.own = &parts{turn: newTurn(), crowd: crowd,
-			balancers: newQuestions(crowd, maxIDs, c.kinds, aboutIDs, c.Sleep),
-			instances: newQuestions(crowd, maxInstances, c.statuses, aboutIDs, c.Sleep)}
+			balancers: newQuestions(crowd, maxIDs, c.kinds, aboutIDs),
+			instances: newQuestions(crowd, maxInstances, c.statuses, aboutIDs)}
 	})
 	return c.own
 }

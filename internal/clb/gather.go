@@ -27,8 +27,8 @@ type crowd struct {
 // gathering is one call for several ids.
 type gathering struct {
 	ids  []string
-	run  func(ids []string) // makes the call; called once
-	done chan struct{}      // closed when run has returned
+	run  func()        // makes the call; called once
+	done chan struct{} // closed when run has returned
 }
 
 func (c *crowd) enter() {
@@ -71,7 +71,7 @@ func (c *crowd) start(g *gathering) {
 	delete(c.open, g)
 	go func() {
 		defer close(g.done)
-		g.run(g.ids)
+		g.run()
 	}()
 }
 
@@ -103,19 +103,16 @@ type questions[V any] struct {
 	// ask makes one call. What is not in the answer is absent. retryAlone reports whether an error is about one of the ids.
 	ask        func(ctx context.Context, region string, ids []string) (map[string]V, error)
 	retryAlone func(error) bool
-	sleep      func(context.Context, time.Duration) error
 
-	// Guarded by crowd.mu.
-	open    map[string]*gathering // the call that is being put together, by region
-	in      map[string]*gathering // in which call an id is, by region and id
-	answers map[string]answered[V]
+	// Guarded by crowd.mu, by region.
+	open map[string]*group[V]            // the call that is being put together
+	in   map[string]map[string]*group[V] // in which call each id is
 }
 
-func newQuestions[V any](crowd *crowd, most int, ask func(context.Context, string, []string) (map[string]V, error),
-	retryAlone func(error) bool, sleep func(context.Context, time.Duration) error,
-) *questions[V] {
-	return &questions[V]{crowd: crowd, max: most, ask: ask, retryAlone: retryAlone, sleep: sleep,
-		open: make(map[string]*gathering), in: make(map[string]*gathering), answers: make(map[string]answered[V])}
+// group is one call for several ids, and what it answered: to be read once it is done.
+type group[V any] struct {
+	gathering
+	answers map[string]answered[V]
 }
 
 type answered[V any] struct {
@@ -124,30 +121,31 @@ type answered[V any] struct {
 	err   error
 }
 
+func newQuestions[V any](crowd *crowd, most int, ask func(context.Context, string, []string) (map[string]V, error), retryAlone func(error) bool) *questions[V] {
+	return &questions[V]{crowd: crowd, max: most, ask: ask, retryAlone: retryAlone, open: make(map[string]*group[V]), in: make(map[string]map[string]*group[V])}
+}
+
 // get returns what is known of some ids; what is not in it is absent.
 func (q *questions[V]) get(ctx context.Context, region string, ids []string) (map[string]V, error) {
+	groups := make([]*group[V], len(ids))
 	var calls []*gathering
 	q.crowd.mu.Lock()
-	for _, id := range ids {
-		key := region + "/" + id
-		g := q.in[key]
+	for i, id := range ids {
+		g := q.in[region][id]
 		if g == nil {
 			g = q.join(ctx, region, id)
-			q.in[key] = g
 		}
-		if len(calls) == 0 || calls[len(calls)-1] != g {
-			calls = append(calls, g)
+		if groups[i] = g; i == 0 || groups[i-1] != g {
+			calls = append(calls, &g.gathering)
 		}
 	}
 	q.crowd.mu.Unlock()
 	if err := q.crowd.wait(ctx, calls); err != nil {
 		return nil, err
 	}
-	q.crowd.mu.Lock()
-	defer q.crowd.mu.Unlock()
 	found := make(map[string]V, len(ids))
-	for _, id := range ids {
-		a := q.answers[region+"/"+id]
+	for i, id := range ids {
+		a := groups[i].answers[id]
 		if a.err != nil {
 			return nil, a.err
 		}
@@ -159,39 +157,40 @@ func (q *questions[V]) get(ctx context.Context, region string, ids []string) (ma
 }
 
 // join adds an id to the call that is being put together. The caller holds crowd.mu.
-func (q *questions[V]) join(ctx context.Context, region, id string) *gathering {
+func (q *questions[V]) join(ctx context.Context, region, id string) *group[V] {
 	g := q.open[region]
-	if g == nil || !q.crowd.open[g] {
-		g = &gathering{done: make(chan struct{})}
-		g.run = func(ids []string) { q.fetch(ctx, region, ids) }
+	if g == nil || !q.crowd.open[&g.gathering] {
+		g = &group[V]{gathering: gathering{done: make(chan struct{})}, answers: make(map[string]answered[V])}
+		g.run = func() { q.fetch(ctx, region, g.ids, g.answers) }
 		q.open[region] = g
-		q.crowd.open[g] = true
+		q.crowd.open[&g.gathering] = true
 		go func() {
-			_ = q.sleep(ctx, maxGather) // if ctx ended, so does the call
+			_ = q.crowd.sleep(ctx, maxGather) // if ctx ended, so does the call
 			q.crowd.mu.Lock()
 			defer q.crowd.mu.Unlock()
-			q.crowd.start(g)
+			q.crowd.start(&g.gathering)
 		}()
 	}
-	g.ids = append(g.ids, id)
-	if len(g.ids) == q.max {
-		q.crowd.start(g)
+	if q.in[region] == nil {
+		q.in[region] = make(map[string]*group[V])
+	}
+	q.in[region][id] = g
+	if g.ids = append(g.ids, id); len(g.ids) == q.max {
+		q.crowd.start(&g.gathering)
 	}
 	return g
 }
 
 // fetch makes the call and keeps the answers. Where one id spoils it for the others, it is found by halves.
-func (q *questions[V]) fetch(ctx context.Context, region string, ids []string) {
+func (q *questions[V]) fetch(ctx context.Context, region string, ids []string, answers map[string]answered[V]) {
 	found, err := q.ask(ctx, region, ids)
 	if err != nil && len(ids) > 1 && q.retryAlone(err) {
-		q.fetch(ctx, region, ids[:len(ids)/2])
-		q.fetch(ctx, region, ids[len(ids)/2:])
+		q.fetch(ctx, region, ids[:len(ids)/2], answers)
+		q.fetch(ctx, region, ids[len(ids)/2:], answers)
 		return
 	}
-	q.crowd.mu.Lock()
-	defer q.crowd.mu.Unlock()
 	for _, id := range ids {
 		v, ok := found[id]
-		q.answers[region+"/"+id] = answered[V]{v, ok, err}
+		answers[id] = answered[V]{v, ok, err}
 	}
 }

@@ -29,7 +29,7 @@ type Change struct {
 	At      time.Time `json:"at"`             // when the reading that shows it began
 	After   time.Time `json:"after,omitzero"` // the last reading without it, where that is long before At (gap): it happened between the two
 	Out     *Out      `json:"out,omitempty"`  // Recovered and Healthy only: since when it had not been running, or healthy
-	Part    *Part     `json:"part,omitempty"` // which of its bindings were added or removed, on an application load balancer; of Unhealthy: which checks it fails now
+	Part    *Part     `json:"part,omitempty"` // which of its bindings were added or removed, on an application load balancer; of Unhealthy: which checks it fails now, the new ones among them
 }
 
 // Counts says how many changes of each kind there are.

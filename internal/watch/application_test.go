@@ -46,7 +46,7 @@ func TestBindingsAreToldPerInstance(t *testing.T) {
 		{"unbound from one rule of a listener", []watch.Backend{bound("ins-7", rules...)}, []watch.Backend{bound("ins-7", rules[1:]...)},
 			"ins-7 unbound 1/3 rules HTTPS:443 a.com/ → 8080"},
 		{"unbound from all rules of a listener", []watch.Backend{bound("ins-7", rules...)}, []watch.Backend{bound("ins-7", rules[2:]...)}, "ins-7 unbound 1/2 HTTPS:443"},
-		{"another port", []watch.Backend{bound("ins-7", "TCP:22 22")}, []watch.Backend{bound("ins-7", "TCP:22 2222")}, "ins-7 unbound 1/1 TCP:22, ins-7 bound 1/1 TCP:22"},
+		{"another port", []watch.Backend{bound("ins-7", "TCP:22 22")}, []watch.Backend{bound("ins-7", "TCP:22 2222")}, "ins-7 unbound 1/1 rules TCP:22 → 22, ins-7 bound 1/1 rules TCP:22 → 2222"},
 		{"another weight is no news", []watch.Backend{bound("ins-7", three...)}, func() []watch.Backend {
 			b := bound("ins-7", three...)
 			b.Bindings[0].Weight, b.Weight = 90, 110
@@ -130,7 +130,7 @@ func TestHealth(t *testing.T) {
 		{"fails and recovers", []watch.Backend{ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2)},
 			"ins-1 unhealthy 1/2 TCP:80 → 80 | ins-1 healthy again"},
 		{"fails one more", []watch.Backend{ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2, "TCP:80 → 80", "TCP:81 → 81"), ill("ins-1", 2, "TCP:81 → 81")},
-			"ins-1 unhealthy 1/2 TCP:80 → 80 | ins-1 unhealthy 1/2 TCP:81 → 81"},
+			"ins-1 unhealthy 1/2 TCP:80 → 80 | ins-1 unhealthy 2/2 TCP:80 → 80+TCP:81 → 81"},
 		{"stops: it fails everything, which goes without saying", []watch.Backend{stopped, ill("ins-1", 2)}, "ins-1 left running | ins-1 recovered"},
 		{"runs again and needs a moment", []watch.Backend{stopped, ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2)}, "ins-1 left running | ins-1 recovered"},
 		{"runs again and goes on failing", []watch.Backend{stopped, ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2)},

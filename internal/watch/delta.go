@@ -199,6 +199,7 @@ func (w *Watcher) follow(b base, seen *sweep, i int, line []byte, d *delta) ([]b
 	if o.kind != known.Kind {
 		// What is bound may differ in form now: that is the migration, and no removal. What stopped running did so all the same.
 		news.Changes = slices.DeleteFunc(news.Changes, func(c Change) bool { return c.Kind == Added || c.Kind == Removed })
+		news.Bare = nil
 		is := news.Capacity
 		d.alert.CLBs = append(d.alert.CLBs, CLBNews{CLB: clb, Fate: Migrated, At: seen.at, Is: o.kind, Before: &was, Now: &is})
 	}

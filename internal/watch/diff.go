@@ -21,7 +21,7 @@ func Diff(old, now []Backend, at, after time.Time) (next []Backend, changes []Ch
 	for j := range next {
 		b := &next[j]
 		for i < len(old) && old[i].ID < b.ID {
-			tell(Removed, old[i], partOf(old[i].Bindings, old[i].Bindings))
+			tell(Removed, old[i], partOf(old[i].Bindings, old[i].Bindings, false))
 			i++
 		}
 		b.Unclear = nil
@@ -29,17 +29,19 @@ func Diff(old, now []Backend, at, after time.Time) (next []Backend, changes []Ch
 			b.Out, b.Failing = &Out{Since: at}, nil
 		}
 		if i == len(old) || old[i].ID != b.ID {
-			tell(Added, *b, partOf(b.Bindings, b.Bindings))
+			tell(Added, *b, partOf(b.Bindings, b.Bindings, false))
 			continue // if it fails its checks too, that is told if it still does next time: it needs a moment to pass them
 		}
 		was := old[i]
 		i++
 		if len(was.Bindings) > 0 && len(b.Bindings) > 0 { // else the kind of the load balancer changed
-			if gone := without(was.Bindings, b.Bindings); len(gone) > 0 {
-				tell(Unbound, *b, partOf(gone, was.Bindings))
+			gone, came := without(was.Bindings, b.Bindings), without(b.Bindings, was.Bindings)
+			exactly := len(gone) > 0 && len(came) > 0 // it may be the port alone that is another
+			if len(gone) > 0 {
+				tell(Unbound, *b, partOf(gone, was.Bindings, exactly))
 			}
-			if came := without(b.Bindings, was.Bindings); len(came) > 0 {
-				tell(Bound, *b, partOf(came, b.Bindings))
+			if len(came) > 0 {
+				tell(Bound, *b, partOf(came, b.Bindings, exactly))
 			}
 		}
 		switch {
@@ -55,7 +57,7 @@ func Diff(old, now []Backend, at, after time.Time) (next []Backend, changes []Ch
 		}
 	}
 	for ; i < len(old); i++ {
-		tell(Removed, old[i], partOf(old[i].Bindings, old[i].Bindings))
+		tell(Removed, old[i], partOf(old[i].Bindings, old[i].Bindings, false))
 	}
 	slices.SortStableFunc(changes, func(a, b Change) int { return cmp.Compare(rank[a.Kind], rank[b.Kind]) })
 	return next, changes
@@ -73,7 +75,7 @@ func diffHealth(was Backend, b *Backend, at time.Time, tell func(Kind, Backend, 
 		if b.Ill == nil {
 			b.Ill = &Out{Since: at}
 		}
-		tell(Unhealthy, *b, checksOf(news, b.Checked))
+		tell(Unhealthy, *b, checksOf(b.Failing, b.Checked))
 	case len(b.Failing) == 0 && was.Ill != nil:
 		b.Ill = nil
 		tell(Healthy, *b, nil).Out = was.Ill

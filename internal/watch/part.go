@@ -20,13 +20,14 @@ const (
 	maxName  = 100 // bytes
 )
 
-// partOf says which of all bindings some are: in listeners where those are concerned as a whole, else one by one.
-func partOf(some, all []Binding) *Part {
+// partOf says which of all bindings some are: in listeners where those are concerned as a whole, else one by one, or
+// always if it must be exact.
+func partOf(some, all []Binding, exactly bool) *Part {
 	if len(some) == 0 {
 		return nil
 	}
 	of, in := perListener(all), perListener(some)
-	p := &Part{N: len(in), Of: len(of)}
+	p := &Part{N: len(in), Of: len(of), Rules: exactly}
 	for listener, n := range in {
 		p.Rules = p.Rules || n < of[listener]
 	}
@@ -89,10 +90,12 @@ func without(a, b []Binding) (only []Binding) {
 // bare says which rules, or listeners that have none, were served by a running backend before and are by none now; nil
 // if there are none.
 func bare(before, now []Backend) *Part {
+	rules := false
 	served := func(bs []Backend) map[string]bool {
 		m := make(map[string]bool)
 		for _, b := range bs {
 			for _, on := range b.Bindings {
+				rules = rules || on.Rule != ""
 				if b.Running() {
 					m[strings.TrimSpace(on.Listener+" "+on.Rule)] = true
 				}
@@ -111,7 +114,7 @@ func bare(before, now []Backend) *Part {
 		return nil
 	}
 	slices.Sort(names)
-	p := &Part{N: len(names), Of: len(was)}
+	p := &Part{N: len(names), Of: len(was), Rules: rules}
 	p.name(names)
 	return p
 }

@@ -70,8 +70,8 @@ type page struct {
 	answer *answer
 }
 
-// decode reads an answer and says what is wrong with it. What comes back has code 0.
-func decode(body []byte) (*answer, error) {
+// decodeV2 reads an answer and says what is wrong with it. What comes back has code 0.
+func decodeV2(body []byte) (*answer, error) {
 	if !bytes.HasPrefix(bytes.TrimLeft(body, " \t\r\n"), []byte("{")) {
 		return nil, transient{fmt.Errorf("the answer is not JSON: %.60q", body)}
 	}
@@ -108,7 +108,7 @@ func (p *pool) add(next page) error {
 	a := next.answer
 	if a == nil {
 		var err error
-		if a, err = decode(next.body); err != nil {
+		if a, err = decodeV2(next.body); err != nil {
 			return err
 		}
 	}

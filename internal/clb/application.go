@@ -273,43 +273,58 @@ func instancesIn(body []byte, key string) []string {
 }
 
 // readApplication reads an application load balancer: what is bound to it, and the status of the instances among that.
-func (c *Client) readApplication(ctx context.Context, by API, lb watch.CLB, m memory) (r watch.Reading, err error) {
+func (c *Client) readApplication(ctx context.Context, by API, lb watch.CLB, m memory) (watch.Reading, error) {
 	next := memory{api: by, kind: watch.Application, region: m.region}
-	var decode func() ([]bound, error)
+	known := "" // the sum of an answer that need not be decoded
+	if m.api == by {
+		known = m.sum
+	}
+	var all []bound // nil until it is decoded
+	var decode func() error
 	var ids []string
+	var err error
 	if by == V3 {
 		err = c.callV3(ctx, lb.Region, describeTargets, map[string]any{"LoadBalancerId": lb.ID}, func(body []byte) (err error) {
 			if next.sum, err = sumV3(body); err != nil {
 				return err
 			}
 			ids = instancesIn(body, "InstanceId")
-			decode = func() ([]bound, error) { return decodeTargets(body) }
-			if m.api != by || m.sum != next.sum {
-				_, err = decode() // now, while a damaged answer can be asked for again
+			decode = func() (err error) { all, err = decodeTargets(body); return err }
+			if next.sum != known {
+				return decode() // now, while a damaged answer can be asked for again
 			}
-			return err
+			return nil
 		})
 	} else {
 		var p page
-		p, err = c.call(ctx, request{"DescribeForwardLBBackends", lb.Region, map[string]string{"loadBalancerId": lb.ID}}, "")
+		p, err = c.call(ctx, request{"DescribeForwardLBBackends", lb.Region, map[string]string{"loadBalancerId": lb.ID}}, known)
 		next.sum, ids = p.sum, instancesIn(p.body, "unInstanceId")
-		decode = func() ([]bound, error) { return decodeForward(p.answer.Data) }
+		decode = func() (err error) {
+			if p.answer == nil {
+				if p.answer, err = decodeV2(p.body); err != nil {
+					return err
+				}
+			}
+			all, err = decodeForward(p.answer.Data)
+			return err
+		}
 	}
 	if err != nil {
-		return r, err
+		return watch.Reading{}, err
 	}
 	states, err := c.parts().instances.get(ctx, cmp.Or(m.region, lb.Region), ids)
 	if err != nil {
-		return r, fmt.Errorf("ask CVM for the status of the instances: %w", err)
+		return watch.Reading{}, fmt.Errorf("ask CVM for the status of the instances: %w", err)
 	}
 	next.states = sumStates(states)
 	health, r := c.readHealth(ctx, by, lb, m, &next)
 	if r.Unchanged {
 		return r, nil
 	}
-	all, err := decode()
-	if err != nil {
-		return watch.Reading{}, err
+	if all == nil {
+		if err := decode(); err != nil {
+			return watch.Reading{}, err
+		}
 	}
 	if r.Backends, err = backends(all, states); err != nil {
 		return watch.Reading{}, err

@@ -286,7 +286,7 @@ func (c *Client) call(ctx context.Context, q request, expect string) (page, erro
 		}
 		p, err := c.attempt(ctx, q)
 		if err == nil && p.sum != expect {
-			p.answer, err = decode(p.body)
+			p.answer, err = decodeV2(p.body)
 		}
 		switch retryOf(err) {
 		case never:

@@ -39,10 +39,11 @@ func (s Scope) String() string {
 
 // matches reports whether a load balancer of the region is in the scope.
 func (s Scope) matches(l Listed) bool {
-	if s.Key != "" && l.Tags[s.Key] != s.Tag {
-		return false
+	if value, tagged := l.Tags[s.Key]; s.Key != "" {
+		return tagged && value == s.Tag
 	}
-	ok, err := path.Match(s.Glob, strings.ReplaceAll(l.Name, "/", "_")) // a slash is a letter like others
+	letter := strings.NewReplacer("/", "_") // a slash is a letter like others
+	ok, err := path.Match(letter.Replace(s.Glob), letter.Replace(l.Name))
 	return s.Glob == "" || err == nil && ok
 }
 

@@ -55,7 +55,9 @@ func TestScope(t *testing.T) {
 		{watch.Scope{Region: "ap-guangzhou"}, "lb-1 lb-2 lb-3"},
 		{watch.Scope{Region: "ap-guangzhou", Glob: "prod-*"}, "lb-1"},
 		{watch.Scope{Region: "ap-guangzhou", Glob: "prod?*"}, "lb-1 lb-2"}, // a slash is a letter like others
+		{watch.Scope{Region: "ap-guangzhou", Glob: "prod/*"}, "lb-2"},
 		{watch.Scope{Region: "ap-guangzhou", Key: "env", Tag: "prod"}, "lb-1"},
+		{watch.Scope{Region: "ap-guangzhou", Key: "env"}, "lb-3"}, // tagged with nothing, and not: not tagged
 		{watch.Scope{Region: "ap-shanghai"}, "lb-4"},
 		{watch.Scope{Region: "ap-beijing"}, ""},
 	} {

@@ -92,7 +92,7 @@ func (p *process) open(environ map[string]string) (*app, error) {
 		Health:      cfg.Health,
 		Credentials: clb.Credentials{SecretID: cfg.SecretID, SecretKey: cfg.SecretKey.Reveal(), Token: cfg.Token.Reveal()},
 		HTTP:        p.http,
-		Rate:        rate.Limit(cfg.Rate),
+		Rate:        rate.Limit(cfg.Rate / float64(max(cfg.Shard.Of, 1))), // the platform counts what all shards call
 		Now:         time.Now,
 		Sleep:       sleep,
 	}

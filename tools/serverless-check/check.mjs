@@ -12,6 +12,7 @@ const dotenv = `CLB_IDS=lb-byhpduqt=shop, ap-hongkong/lb-1a2b3c4d
 CLB_REGION=ap-guangzhou
 CLB_DISCOVER=ap-guangzhou/prod-*, ap-shanghai/tag:env=prod
 CLB_HEALTH=on
+SHARD=1/2
 SLACK_BOT_TOKEN=xoxb-0-secret
 SLACK_CHANNEL=C024BE91L
 SLACK_WEBHOOK_URL=https://hooks.slack.com/services/T0/B0/secret

@@ -120,7 +120,7 @@ func portOf(n *number) int { return int(min(max(*n, 0), math.MaxUint16)) }
 // targetsV3 is an answer of DescribeTargets.
 type targetsV3 struct {
 	Response *struct {
-		Listeners *[]struct {
+		Listeners list[struct {
 			Protocol string
 			Port     *number
 			Targets  []targetV3
@@ -128,8 +128,20 @@ type targetsV3 struct {
 				Domain, URL json.RawMessage
 				Targets     []targetV3
 			}
-		}
+		}]
 	}
+}
+
+// list is one that must be there and may be null, by which API 3.0 says that there is nothing in it.
+type list[T any] struct {
+	there bool
+	of    []T
+}
+
+// UnmarshalJSON notes that it is there.
+func (l *list[T]) UnmarshalJSON(b []byte) error {
+	l.there = true
+	return json.Unmarshal(b, &l.of)
 }
 
 type targetV3 struct {
@@ -143,17 +155,17 @@ type targetV3 struct {
 	PublicIPAddresses  json.RawMessage `json:"PublicIpAddresses"`
 }
 
-// decodeTargets reads an answer of API 3.0. Listeners must be there; their rules and targets may be null, which says that
-// there are none.
+// decodeTargets reads an answer of API 3.0. Listeners must be there. They, their rules and targets may be null, which says
+// that there are none; where there were some, that is asked again, like every pool that reads as empty.
 func decodeTargets(body []byte) (all []bound, err error) {
 	var a targetsV3
 	if err := json.Unmarshal(body, &a); err != nil {
 		return nil, transient{fmt.Errorf("the answer is damaged: %w", err)}
 	}
-	if a.Response == nil || a.Response.Listeners == nil {
+	if a.Response == nil || !a.Response.Listeners.there {
 		return nil, errors.New("the answer has no Listeners")
 	}
-	for _, l := range *a.Response.Listeners {
+	for _, l := range a.Response.Listeners.of {
 		if l.Protocol == "" || l.Port == nil {
 			return nil, errors.New("a listener has no Protocol or no Port")
 		}

@@ -132,6 +132,25 @@ func checkFault(t *testing.T, w *twins, api API, fault string, plausible bool) {
 	}
 }
 
+func TestNullIsNone(t *testing.T) {
+	t.Parallel()
+	w := withApplication(t)
+	w.FailV3On(sandbox.DescribeTargets, sandbox.V3Null(), -1)
+	if r := w.readApp(V3, ""); len(r.Backends) != 0 || r.Unchanged {
+		t.Errorf("null for the listeners: %+v, want an empty pool, which watch asks for twice", r)
+	}
+	w.ClearFaults()
+	for _, action := range []string{sandbox.DescribeClassicalLBHealthStatus, sandbox.DescribeClassicalLBListeners} {
+		w.FailV3On(action, sandbox.V3NullSet(), -1)
+		c := w.client(V3)
+		c.Health = true
+		r, err := c.Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
+		if err != nil || !r.Health || r.HealthErr != nil || r.Backends[0].Checked != 0 {
+			t.Errorf("null for %s: %+v, %v, want that nothing is checked", action, r, err)
+		}
+	}
+}
+
 func TestKindThatChanged(t *testing.T) {
 	t.Parallel()
 	for _, api := range []API{V2, V3, Auto} {

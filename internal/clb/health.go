@@ -206,19 +206,19 @@ func (c *Client) classicHealthV3(ctx context.Context, lb watch.CLB) (all probes,
 func decodeListeners(body []byte) (ids []string, err error) {
 	var a struct {
 		Response *struct {
-			Listeners *[]struct {
+			Listeners list[struct {
 				ID           string `json:"ListenerId"`
 				HealthSwitch *number
-			}
+			}]
 		}
 	}
 	if err := json.Unmarshal(body, &a); err != nil {
 		return nil, transient{fmt.Errorf("the answer is damaged: %w", err)}
 	}
-	if a.Response == nil || a.Response.Listeners == nil {
+	if a.Response == nil || !a.Response.Listeners.there {
 		return nil, errors.New("the answer has no Listeners")
 	}
-	for _, l := range *a.Response.Listeners {
+	for _, l := range a.Response.Listeners.of {
 		if l.ID == "" {
 			return nil, errors.New("a listener has no ListenerId")
 		}
@@ -232,22 +232,22 @@ func decodeListeners(body []byte) (ids []string, err error) {
 func decodeClassicHealth(body []byte) (ps probes, err error) {
 	var a struct {
 		Response *struct {
-			HealthList *[]struct {
+			HealthList list[struct {
 				IP           json.RawMessage
 				Protocol     string
 				Port         *number
 				ListenerPort *number
 				HealthStatus *number
-			}
+			}]
 		}
 	}
 	if err := json.Unmarshal(body, &a); err != nil {
 		return nil, transient{fmt.Errorf("the answer is damaged: %w", err)}
 	}
-	if a.Response == nil || a.Response.HealthList == nil {
+	if a.Response == nil || !a.Response.HealthList.there {
 		return nil, errors.New("the answer has no HealthList")
 	}
-	for _, h := range *a.Response.HealthList {
+	for _, h := range a.Response.HealthList.of {
 		p, err := classicProbe(text(h.IP), h.Protocol, h.ListenerPort, h.Port, h.HealthStatus)
 		if err != nil {
 			return nil, err

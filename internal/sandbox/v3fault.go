@@ -61,7 +61,7 @@ func anyV3() []V3Fault {
 // only because it passes (those that are Plausible) or is legal (shuffled).
 func TargetFaults() []V3Fault {
 	return append(anyV3(), V3Code("InvalidParameter", "Invalid LoadBalancerId"), V3Code("InvalidParameter.LBIdNotFound", "no such load balancer"),
-		V3Edit("no Listeners", `"Listeners"`, `"Listener"`), V3NullSet(), V3NoID(), V3NoPort(), V3Empty(), V3NoTargets(), V3NullTargets(), V3Shuffle())
+		V3Edit("no Listeners", `"Listeners"`, `"Listener"`), V3Null(), V3NoID(), V3NoPort(), V3Empty(), V3NoTargets(), V3NullTargets(), V3Shuffle())
 }
 
 // InstanceFaults returns every fault of an answer of DescribeInstancesStatus that must not be taken for a change of an

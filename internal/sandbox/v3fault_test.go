@@ -68,12 +68,12 @@ func testFaults(t *testing.T, faults []V3Fault, right call, wants map[string]str
 func TestTargetFaults(t *testing.T) {
 	t.Parallel()
 	testFaults(t, TargetFaults(), rightCall(DescribeTargets, `{"LoadBalancerId":"lb-f"}`), map[string]string{
-		"no Listeners": `200 {"Listener":[{`, "null for the set": `200 {"Listeners":null}`, "no targets": `200 {"Listeners":[]}`,
+		"no Listeners": `200 {"Listener":[{`, "null for no targets": `200 {"Listeners":null}`, "no targets": `200 {"Listeners":[]}`,
 		"a target without an id":     `"Targets":[{"Type":"cvm","InstanceId":"","Port":81`,
 		"a target without a port":    `"Targets":[{"Type":"cvm","InstanceId":"ins-42lrdi7x","Weight":10`,
 		"no targets on any listener": `"Rules":null,"Targets":[],"EndPort":0}]}`, "null for all targets": `"Rules":null,"Targets":null,"EndPort":0}]}`,
 		"shuffled": `"InstanceId":"ins-42lrdi7x"`,
-	}, "no targets", "no targets on any listener", "null for all targets")
+	}, "null for no targets", "no targets", "no targets on any listener", "null for all targets")
 }
 
 func TestInstanceFaults(t *testing.T) {

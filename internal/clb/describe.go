@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"net/http"
 	"net/url"
 	"strconv"
@@ -60,9 +61,7 @@ func (c *Client) Describe(ctx context.Context, by API, region string, ids []stri
 		if err != nil {
 			return nil, c.redact(err)
 		}
-		for id, b := range f.all {
-			all[id] = b
-		}
+		maps.Copy(all, f.all)
 	}
 	return all, nil
 }
@@ -85,9 +84,7 @@ func (c *Client) kinds(ctx context.Context, region string, ids []string) (all ma
 	}
 	// Where its instances are, which only API 3.0 says.
 	more, err := c.list(ctx, V3, region, apps, 0)
-	for id, b := range more.all {
-		all[id] = b
-	}
+	maps.Copy(all, more.all)
 	return all, err
 }
 

@@ -97,21 +97,22 @@ func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) er
 	gone := slices.Clone(seen.gone)
 	slices.SortFunc(gone, func(a, b CLBNews) int { return cmp.Compare(a.CLB.Key(), b.CLB.Key()) })
 	for i, clb := range seen.clbs {
-		if gone, err = w.bury(old, gone, clb.Key(), d); err != nil {
+		key, o := clb.Key(), seen.seen[i]
+		if gone, err = w.bury(old, gone, key, d); err != nil {
 			return err
 		}
-		line, err := old.seek(clb.Key())
+		line, err := old.seek(key)
 		if err != nil {
 			return err
 		}
 		next := line // nil if it was never read
-		_, untold := slices.BinarySearch(b.untold(), clb.Key())
-		o := seen.seen[i]
-		unclear := o.err != nil || o.healthErr != nil || o.doubtful(b.known.CLBs[clb.Key()])
+		_, untold := slices.BinarySearch(b.untold(), key)
+		doubtful := o.doubtful(b.known.CLBs[key])
+		unclear := o.err != nil || o.healthErr != nil || doubtful
 		if untold && unclear {
-			d.untold = append(d.untold, clb.Key())
+			d.untold = append(d.untold, key)
 		}
-		if o.changed && !o.doubtful(b.known.CLBs[clb.Key()]) || untold && !unclear && line != nil {
+		if o.changed && !doubtful || untold && !unclear && line != nil {
 			if next, err = w.follow(b, seen, i, line, d); err != nil {
 				return err
 			}

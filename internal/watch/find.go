@@ -158,6 +158,9 @@ func named(key string, e entry) CLB {
 // missing looks for those that were discovered once and are in no list any more: deleted, if the cloud says so when it is
 // asked for them alone; else not what the settings ask for any more, or missing by mistake.
 func (w *Watcher) missing(ctx context.Context, b base, r *roster, lists map[string][]Listed, taken map[string]bool, at time.Time) {
+	if len(lists) == 0 { // as in most ticks
+		return
+	}
 	present := make(map[string]bool)
 	for region, list := range lists {
 		for _, l := range list {

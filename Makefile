@@ -4,6 +4,7 @@
 
 GOLANGCI_LINT := v2.15.0
 FUZZTIME      ?= 30s
+HISTORIES     ?= 10000
 
 # Of fixed length: git's own choice depends on how many objects a clone has.
 VERSION ?= $(or $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null),dev)
@@ -12,7 +13,7 @@ VERSION ?= $(or $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/
 GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 lint    = build/bin/golangci-lint-$(GOLANGCI_LINT)
 
-.PHONY: help build test check demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz draw images clean
+.PHONY: help build test check demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz campaign draw images clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -69,6 +70,9 @@ fmt: $(lint) ## format the code
 
 fuzz: ## every fuzz test in turn, each for FUZZTIME (30s)
 	tools/fuzz $(FUZZTIME)
+
+campaign: ## 10,000 random histories (HISTORIES) with the state in files, as many in COS; a few run in `make test`
+	go test ./internal/store -run TestCampaign -v -timeout 3h -rapid.checks=$(HISTORIES)
 
 draw: ## every golden Slack message as a picture in build/png, to be looked at
 	tools/slack-check/draw build/png notifier/testdata/*.golden.json

@@ -20,6 +20,7 @@ import (
 	v4 "github.com/aws/aws-sdk-go-v2/aws/signer/v4"
 	"github.com/johannesboyne/gofakes3"
 	"github.com/johannesboyne/gofakes3/backend/s3mem"
+	"pgregory.net/rapid"
 )
 
 // The COS store against S3 servers that we did not write: gofakes3 in this process, and with -s3 any other. A bridge
@@ -96,7 +97,14 @@ func s3Bucket(t *testing.T) bridge {
 	}
 	name := strings.ToLower(strings.NewReplacer("/", "-", "_", "-", ",", "", ":", "").Replace(t.Name()))
 	b := bridge{u, strconv.FormatInt(s3BucketSeq, 36) + "-" + strings.Trim(name[max(0, len(name)-40):], "-")}
-	req, err := http.NewRequestWithContext(t.Context(), http.MethodPut, "http://bucket/", nil)
+	b.make(t)
+	return b
+}
+
+// make makes the bucket.
+func (b bridge) make(t rapid.TB) {
+	t.Helper()
+	req, err := http.NewRequestWithContext(context.Background(), http.MethodPut, "http://bucket/", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -104,7 +112,7 @@ func s3Bucket(t *testing.T) bridge {
 	if err != nil || resp.StatusCode != http.StatusOK {
 		t.Fatalf("make bucket: %+v, %v", resp, err)
 	}
-	return b
+	_ = resp.Body.Close() // it is empty
 }
 
 // cosOn opens a COS store through a transport, as a new instance with a cache of its own.

@@ -28,6 +28,17 @@ type Fault func(op, what string) (apply bool, err error)
 // ErrDied is what a run gets from a world in which it is dead: nothing it does takes effect any more.
 var ErrDied = errors.New("the run died")
 
+// Errors by which a fault makes a store in a Place lie: a store of the world's own just fails.
+var (
+	ErrAbsent = errors.New("what is there is not found")
+	ErrTaken  = errors.New("what was just created was there before")
+	ErrStale  = errors.New("the newest is not listed yet")
+)
+
+// Place opens the state of a shard for one process. Each call that this makes outside goes through do, which decides
+// what becomes of it; now is the time in the world.
+type Place func(s watch.Shard, do func(op, what string, effect func() error) error, now func() time.Time) (watch.Store, error)
+
 // World is what a watcher lives in. The zero value is not usable; see New.
 type World struct {
 	faults  sync.Mutex // one call of fault at a time, without mu: it may change the world
@@ -45,6 +56,7 @@ type World struct {
 	nonce   int
 	fault   Fault
 	collect int
+	place   Place
 }
 
 // New returns a world without load balancers, at a fixed time, so far ahead that no real deadline passes.
@@ -81,15 +93,15 @@ func (w *World) Watcher(keys ...string) *watch.Watcher {
 		clbs = append(clbs, watch.CLB{Region: region, ID: id})
 	}
 	return &watch.Watcher{
-		CLBs: clbs, Source: (*source)(r), Finder: (*source)(r), Store: &store{r, watch.Shard{}}, Notifier: (*slack)(r), BlindAfter: 3,
-		Stores: func(s watch.Shard) (watch.Store, error) { return &store{r, s}, nil },
+		CLBs: clbs, Source: (*source)(r), Finder: (*source)(r), Store: must(r.store(watch.Shard{})), Notifier: (*slack)(r), BlindAfter: 3,
+		Stores: r.store,
 		Spool:  func() (watch.Spool, error) { return &spool{}, nil },
 		Now:    w.Now, Sleep: func(ctx context.Context, d time.Duration) error { w.Advance(d); return ctx.Err() },
 		Nonce: func() string {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.nonce++
-			return fmt.Sprintf("nonce%07d", w.nonce)
+			return fmt.Sprintf("%08dnonce", w.nonce) // alerts are named by the first 8 bytes
 		},
 	}
 }
@@ -98,7 +110,7 @@ func (w *World) Watcher(keys ...string) *watch.Watcher {
 func (w *World) Shard(s watch.Shard, keys ...string) *watch.Watcher {
 	watcher := w.Watcher(keys...)
 	watcher.Shard = s
-	watcher.Store, _ = watcher.Stores(s) // it has no errors
+	watcher.Store = must(watcher.Stores(s))
 	return watcher
 }
 
@@ -199,8 +211,18 @@ func (w *World) Collections() int {
 // Head returns the newest head, or nil.
 func (w *World) Head() *watch.Head { return w.HeadOf(watch.Shard{}) }
 
+// In keeps the state in a place, from now on.
+func (w *World) In(p Place) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.place = p
+}
+
 // HeadOf returns the newest head of a shard, or nil.
 func (w *World) HeadOf(s watch.Shard) *watch.Head {
+	if w.place != nil {
+		return must(must(w.place(s, func(_, _ string, effect func() error) error { return effect() }, w.Now)).Load(context.Background()))
+	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	return w.state(s).head()
@@ -235,6 +257,15 @@ type run struct {
 
 // do makes one call: effect takes place under the lock, if the fault lets it.
 func (r *run) do(op, what string, effect func() error) error {
+	return r.call(op, what, func() error {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		return effect()
+	})
+}
+
+// call makes one call, if the fault lets it.
+func (r *run) call(op, what string, effect func() error) error {
 	r.mu.Lock()
 	fault := r.fault
 	r.mu.Unlock()
@@ -244,16 +275,22 @@ func (r *run) do(op, what string, effect func() error) error {
 		apply, err = fault(op, what)
 		r.faults.Unlock()
 	}
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.dead {
+	if r.isDead() {
 		return ErrDied
 	}
-	r.dead = errors.Is(err, ErrDied)
+	if errors.Is(err, ErrDied) {
+		defer r.die()
+	}
 	if !apply {
 		return err
 	}
 	return errors.Join(effect(), err)
+}
+
+func (r *run) die() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.dead = true
 }
 
 func (r *run) isDead() bool {
@@ -332,6 +369,22 @@ func (s *source) Exist(_ context.Context, region string, ids []string) (there ma
 		return nil
 	})
 	return there, err
+}
+
+// store opens the state of a shard.
+func (r *run) store(s watch.Shard) (watch.Store, error) {
+	if r.place != nil {
+		return r.place(s, r.call, r.Now)
+	}
+	return &store{r, s}, nil
+}
+
+// must is for what cannot fail but by a mistake in a test.
+func must[T any](v T, err error) T {
+	if err != nil {
+		panic(err)
+	}
+	return v
 }
 
 // store is the state of one shard.

@@ -13,7 +13,7 @@ VERSION ?= $(or $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/
 GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 lint    = build/bin/golangci-lint-$(GOLANGCI_LINT)
 
-.PHONY: help build test check demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz campaign draw images clean
+.PHONY: help build test check demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz campaign break draw images clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -73,6 +73,9 @@ fuzz: ## every fuzz test in turn, each for FUZZTIME (30s)
 
 campaign: ## 10,000 random histories (HISTORIES) with the state in files, as many in COS; a few run in `make test`
 	go test ./internal/store -run TestCampaign -v -timeout 3h -rapid.checks=$(HISTORIES)
+
+break: ## break the code on purpose, in many ways, and print which tests notice (20 minutes)
+	tools/break/run
 
 draw: ## every golden Slack message as a picture in build/png, to be looked at
 	tools/slack-check/draw build/png notifier/testdata/*.golden.json

@@ -28,8 +28,9 @@ type Fault func(op, what string) (apply bool, err error)
 // ErrDied is what a run gets from a world in which it is dead: nothing it does takes effect any more.
 var ErrDied = errors.New("the run died")
 
-// Errors by which a fault makes a store in a Place lie: a store of the world's own just fails.
+// Errors by which a fault makes what it is about lie. A store of the world's own just fails.
 var (
+	ErrEmpty  = errors.New("a load balancer seems to have no backends")
 	ErrAbsent = errors.New("what is there is not found")
 	ErrTaken  = errors.New("what was just created was there before")
 	ErrStale  = errors.New("the newest is not listed yet")
@@ -327,6 +328,9 @@ func (s *source) Read(_ context.Context, c watch.CLB, known watch.Digest) (out w
 		}
 		return nil
 	})
+	if errors.Is(err, ErrEmpty) {
+		out, err = watch.Reading{Kind: out.Kind, Digest: "empty", Health: out.Health}, nil
+	}
 	if err != nil || !out.Health {
 		return out, err
 	}

@@ -3,8 +3,10 @@
 # dist/ holds main and nothing else: serverless.yml uploads the folder whole. All other output goes to build/.
 
 GOLANGCI_LINT := v2.15.0
+TOXIPROXY     := v2.12.0
 FUZZTIME      ?= 30s
 HISTORIES     ?= 10000
+CHANGES       ?= 500
 
 # Of fixed length: git's own choice depends on how many objects a clone has.
 VERSION ?= $(or $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null),dev)
@@ -12,8 +14,9 @@ VERSION ?= $(or $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/
 # What the bytes of a binary depend on is said here, not left to the environment: the same commit gives the same bytes.
 GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 lint    = build/bin/golangci-lint-$(GOLANGCI_LINT)
+proxy   = build/bin/toxiproxy-$(TOXIPROXY)
 
-.PHONY: help build test check demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz campaign break draw images clean
+.PHONY: help build test check demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz campaign kills break draw images clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -74,6 +77,9 @@ fuzz: ## every fuzz test in turn, each for FUZZTIME (30s)
 campaign: ## 10,000 random histories (HISTORIES) with the state in files, as many in COS; a few run in `make test`
 	go test ./internal/store -run TestCampaign -v -timeout 3h -rapid.checks=$(HISTORIES)
 
+kills: $(proxy) ## the built function killed at random moments while 500 backends change (CHANGES), and behind a bad network
+	go test ./internal/e2e -run '^(TestKill|TestNetwork)$$' -v -timeout 1h -changes $(CHANGES) -toxiproxy $(CURDIR)/$(proxy)
+
 break: ## break the code on purpose, in many ways, and print which tests notice (20 minutes)
 	tools/break/run
 
@@ -95,3 +101,7 @@ build/clbwatch:
 $(lint):
 	CGO_ENABLED=0 GOBIN=$(CURDIR)/build/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
 	mv build/bin/golangci-lint $@
+
+$(proxy):
+	CGO_ENABLED=0 GOBIN=$(CURDIR)/build/bin go install github.com/Shopify/toxiproxy/v2/cmd/server@$(TOXIPROXY)
+	mv build/bin/server $@

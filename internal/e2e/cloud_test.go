@@ -298,9 +298,29 @@ func (l *lab) told() []string {
 // news is told without the first message, the baseline.
 func (l *lab) news() []string { return l.told()[1:] }
 
-// changes are what a message tells of backends, as its blocks show it: one in code and then the kind in bold, or the kind
-// and then several in preformatted rows.
+// means are the words for what happened to a backend, and the changes behind them.
+var means = map[string][]string{
+	"left running": {"left running"}, "removed": {"removed"}, "added": {"added"}, "recovered": {"recovered"},
+	"left running and recovered": {"left running", "recovered"}, "added, then removed": {"added", "removed"}, "removed and back": {"removed", "added"},
+}
+
+// changes are what a message tells of backends, such as "web-1 removed".
 func changes(t testing.TB, raw json.RawMessage) (found []string) {
+	t.Helper()
+	for _, s := range shown(t, raw) {
+		for _, k := range means[s.kind] {
+			found = append(found, s.name+" "+k)
+		}
+	}
+	return found
+}
+
+// said is what a message says of one backend.
+type said struct{ name, kind string }
+
+// shown is what a message tells of backends, as its blocks show it: one in code and then the kind in bold, or the kind and
+// then several in preformatted rows.
+func shown(t testing.TB, raw json.RawMessage) (found []said) {
 	t.Helper()
 	type element struct {
 		Type, Text string
@@ -313,17 +333,11 @@ func changes(t testing.TB, raw json.RawMessage) (found []string) {
 	if err := json.Unmarshal(raw, &m); err != nil {
 		t.Fatal(err)
 	}
-	means := map[string][]string{ // what two changes of one backend are told as
-		"left running": {"left running"}, "removed": {"removed"}, "added": {"added"}, "recovered": {"recovered"},
-		"left running and recovered": {"left running", "recovered"}, "added, then removed": {"added", "removed"}, "removed and back": {"removed", "added"},
-	}
 	kind, one := "", ""
 	rows := func(text string) {
 		for l := range strings.Lines(text) {
 			if name, _, _ := strings.Cut(strings.TrimSpace(l), " "); kind != "" && name != "" && !strings.HasPrefix(l, "…") {
-				for _, k := range means[kind] {
-					found = append(found, name+" "+k)
-				}
+				found = append(found, said{name, kind})
 			}
 		}
 	}

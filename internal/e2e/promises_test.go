@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -54,80 +53,6 @@ func testEveryKindOfChangeIsToldOnce(t *testing.T, in place) {
 	if r := l.slack.Refused(); len(r) > 0 {
 		t.Errorf("Slack refused %q", r)
 	}
-}
-
-// TestKill kills the function with SIGKILL at random moments while backends come and go, 60 changes in all.
-func TestKill(t *testing.T) { everywhere(t, testKill) }
-
-func testKill(t *testing.T, in place) {
-	l := newLab(t, in)
-	f := l.start()
-	start := time.Now()
-	l.tick(f)
-	usual := time.Since(start)
-	var want []string
-	kills, attempts := 0, 0
-	rnd := rand.New(rand.NewPCG(7, uint64(time.Now().UnixNano())))
-	for i := range 60 {
-		name := fmt.Sprintf("new-%d", i/2)
-		if i%2 == 0 {
-			l.cloud.Bind(region, web, vm(name))
-			want = append(want, name+" added")
-		} else {
-			l.cloud.Unbind(region, web, "ins-"+name)
-			want = append(want, name+" removed")
-		}
-		// The next change may only come when this one was seen, or there is nothing to tell.
-		for seen := false; !seen; {
-			before := l.slack.Attempts()
-			if rnd.IntN(2) == 0 {
-				var wg sync.WaitGroup
-				wg.Go(func() { _, _ = l.try(f, sandbox.WithTimeout(time.Second)) })
-				<-time.After(time.Duration(rnd.Int64N(int64(usual + usual/2))))
-				f.Kill()
-				wg.Wait()
-				l.end(f)
-				kills++
-				if l.slack.Attempts() > before {
-					attempts++ // it may have died between Slack's answer and the mark
-				}
-				f = l.start()
-				continue
-			}
-			_, err := l.try(f, sandbox.WithTimeout(time.Second))
-			seen = err == nil
-		}
-		if i%10 == 9 {
-			l.settle(f) // or all later news would wait behind the lease of a run that was killed
-		}
-	}
-	count := make(map[string]int)
-	doubles := 0
-	for _, n := range l.news() {
-		if count[n]++; count[n] > 1 {
-			doubles++
-		}
-	}
-	for _, w := range want {
-		if count[w] == 0 {
-			t.Errorf("%q was never told", w)
-		}
-		delete(count, w)
-	}
-	if len(count) > 0 {
-		t.Errorf("told %v, which did not happen", count)
-	}
-	if kills < 20 {
-		t.Errorf("only %d kills", kills)
-	}
-	if doubles > 0 && in == byBot {
-		t.Errorf("%d news told twice by a bot, which finds its messages", doubles)
-	}
-	// A message that was repeated has at most the news of a few ticks in it.
-	if doubles > 0 && attempts == 0 {
-		t.Errorf("%d doubles though no run was killed after it called Slack", doubles)
-	}
-	t.Logf("60 changes, %d kills, %d of them after Slack was called, %d news told twice in %d messages", kills, attempts, doubles, len(l.slack.Messages()))
 }
 
 func TestFourOverlappingInstances(t *testing.T) { everywhere(t, testFourOverlappingInstances) }

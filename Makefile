@@ -16,7 +16,7 @@ GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X ma
 lint    = build/bin/golangci-lint-$(GOLANGCI_LINT)
 proxy   = build/bin/toxiproxy-$(TOXIPROXY)
 
-.PHONY: help build test check demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz campaign kills break draw images clean
+.PHONY: help build test check bench demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz campaign kills break draw images clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -83,6 +83,10 @@ kills: $(proxy) ## the built function killed at random moments while 500 backend
 break: ## break the code on purpose, in many ways, and print which tests notice (20 minutes)
 	tools/break/run
 
+bench: build/clbwatch build/hello build/bench-go-sdk ## speed, memory and size against the budget: docs/performance.md, in 5 minutes
+	go test -run '^$$' -bench . -benchtime 200ms ./internal/clb ./internal/store ./internal/watch ./notifier
+	go run ./cmd/bench $(BENCH)
+
 draw: ## every golden Slack message as a picture in build/png, to be looked at
 	tools/slack-check/draw build/png notifier/testdata/*.golden.json
 
@@ -93,9 +97,15 @@ clean: ## remove what the other targets made
 	rm -rf build dist
 
 # For the machine at hand, and always asked: go knows best what is up to date.
-.PHONY: build/clbwatch
+.PHONY: build/clbwatch build/hello build/bench-go-sdk
 build/clbwatch:
 	$(GOBUILD) -o $@ .
+
+# What bench measures the function against. The SDK's module is its own, so that ours does not depend on it.
+build/hello:
+	$(GOBUILD) -o $@ ./cmd/bench/testdata/hello
+build/bench-go-sdk:
+	cd tools/bench-go-sdk && $(GOBUILD) -o $(CURDIR)/$@ .
 
 # The version is in the name, so that a new one is installed when it changes.
 $(lint):

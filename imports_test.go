@@ -61,7 +61,7 @@ func TestImports(t *testing.T) {
 	only("clbwatch/internal/store", "adapters do not know one another", "clbwatch")
 	only("clbwatch/handler", "it is the way in, not a library", "clbwatch")
 	only("clbwatch/notifier", "it is the way out, not a library", "clbwatch")
-	only("clbwatch/internal/sandbox", "it is for the demo and the tests", "clbwatch/cmd/sandbox")
+	only("clbwatch/internal/sandbox", "it is for the demo, the benchmarks and the tests", "clbwatch/cmd/sandbox", "clbwatch/cmd/bench")
 
 	for _, i := range imports["clbwatch/internal/watch"] {
 		if strings.Contains(i, ".") || strings.HasPrefix(i, "clbwatch/") || i == "os" || i == "net" || strings.HasPrefix(i, "net/") {

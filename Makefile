@@ -83,7 +83,7 @@ kills: $(proxy) ## the built function killed at random moments while 500 backend
 break: ## break the code on purpose, in many ways, and print which tests notice (20 minutes)
 	tools/break/run
 
-bench: build/clbwatch build/hello build/bench-go-sdk ## speed, memory and size against the budget: docs/performance.md, in 5 minutes
+bench: build/clbwatch build/hello build/bench-go-sdk ## speed, memory and size against the budget (docs/performance.md), in 3 minutes
 	go test -run '^$$' -bench . -benchtime 200ms ./internal/clb ./internal/store ./internal/watch ./notifier
 	go run ./cmd/bench $(BENCH)
 

@@ -39,7 +39,6 @@ func runFloor(ctx context.Context) error {
 	if err := json.Unmarshal(line, &job); err != nil {
 		return err
 	}
-	line = nil
 	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one
 	t.MaxIdleConnsPerHost = job.Workers
 	client := &http.Client{Transport: t}

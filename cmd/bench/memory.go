@@ -39,7 +39,7 @@ func inBox(ctx context.Context, b *bench, have balancers, box *box) ([]string, e
 	// The shell puts itself into the cgroup and becomes the function, all of whose memory is so charged there.
 	script := filepath.Join(w.dir, "in-box")
 	text := fmt.Sprintf("#!/bin/sh\necho $$ >%s/cgroup.procs\nexec %s\n", box.dir, b.clbwatch)
-	if err := os.WriteFile(script, []byte(text), 0o755); err != nil { //nolint:gosec // it is to be executed
+	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
 		return nil, err
 	}
 	f, err := w.start(ctx, script)

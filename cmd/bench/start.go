@@ -92,10 +92,15 @@ func startOnce(ctx context.Context, w *world, binary, event string, refuses bool
 	s.ready = time.Since(began)
 	_, ferr, err := f.Invoke(ctx, []byte(event))
 	s.answer = time.Since(began)
-	if err == nil && (ferr != nil) != refuses {
-		err = fmt.Errorf("it answers %v", ferr)
+	switch {
+	case err != nil:
+		return s, err
+	case ferr != nil && !refuses:
+		return s, ferr
+	case ferr == nil && refuses:
+		return s, fmt.Errorf("it takes the event %s", event)
 	}
-	return s, err
+	return s, nil
 }
 
 func size(path string) (int, error) {

@@ -64,6 +64,10 @@ test-s3rver: ## the negative control: a server that ignores conditions, which ch
 test-sdk: build/clbwatch ## the signatures of API 3.0 against Tencent's SDK on npm
 	tools/sdk-check/check build/clbwatch
 
+bench: build/clbwatch build/hello build/bench-go-sdk ## speed, memory and size against the budget (docs/performance.md), in 3 minutes
+	go test -run '^$$' -bench . -benchtime 200ms ./internal/clb ./internal/store ./internal/watch ./notifier
+	go run ./cmd/bench $(BENCH)
+
 lint: $(lint) ## format and style, changing nothing
 	go vet -tags browser ./...
 	$(lint) run
@@ -82,10 +86,6 @@ kills: $(proxy) ## the built function killed at random moments while 500 backend
 
 break: ## break the code on purpose, in many ways, and print which tests notice (20 minutes)
 	tools/break/run
-
-bench: build/clbwatch build/hello build/bench-go-sdk ## speed, memory and size against the budget (docs/performance.md), in 3 minutes
-	go test -run '^$$' -bench . -benchtime 200ms ./internal/clb ./internal/store ./internal/watch ./notifier
-	go run ./cmd/bench $(BENCH)
 
 draw: ## every golden Slack message as a picture in build/png, to be looked at
 	tools/slack-check/draw build/png notifier/testdata/*.golden.json

@@ -294,13 +294,15 @@ func (c *Client) readApplication(ctx context.Context, by API, lb watch.CLB, m me
 	var all []bound // nil until it is decoded
 	var decode func() error
 	var ids []string
+	var answer []byte
+	defer func() { c.free(answer) }()
 	var err error
 	if by == V3 {
 		err = c.callV3(ctx, lb.Region, describeTargets, map[string]any{"LoadBalancerId": lb.ID}, func(body []byte) (err error) {
 			if next.sum, err = sumV3(body); err != nil {
 				return err
 			}
-			ids = instancesIn(body, "InstanceId")
+			answer, ids = body, instancesIn(body, "InstanceId")
 			decode = func() (err error) { all, err = decodeTargets(body); return err }
 			if next.sum != known {
 				return decode() // now, while a damaged answer can be asked for again
@@ -310,7 +312,7 @@ func (c *Client) readApplication(ctx context.Context, by API, lb watch.CLB, m me
 	} else {
 		var p page
 		p, err = c.call(ctx, request{"DescribeForwardLBBackends", lb.Region, map[string]string{"loadBalancerId": lb.ID}}, known)
-		next.sum, ids = p.sum, instancesIn(p.body, "unInstanceId")
+		answer, next.sum, ids = p.body, p.sum, instancesIn(p.body, "unInstanceId")
 		decode = func() (err error) {
 			if p.answer == nil {
 				if p.answer, err = decodeV2(p.body); err != nil {

@@ -41,6 +41,11 @@ const (
 	attempts = 3
 	// attemptTimeout bounds one call, so that a hanging one leaves time for another.
 	attemptTimeout = 5 * time.Second
+	// firstRoom is what is made room for before an answer is read, in bytes: 100 backends take 30 kB.
+	firstRoom = 48 << 10
+	// maxSpares and maxSpare bound the buffers that are kept: how many, and of how many bytes.
+	maxSpares = 64
+	maxSpare  = 256 << 10
 	// firstBackoff is the pause before the second attempt; it triples.
 	firstBackoff = 200 * time.Millisecond
 )
@@ -63,6 +68,7 @@ type Client struct {
 
 	mu     sync.Mutex
 	limits map[string]*rate.Limiter // by region and action
+	spare  [][]byte                 // see free
 }
 
 var _ watch.Source = (*Client)(nil)
@@ -243,6 +249,8 @@ func (c *Client) readOnce(ctx context.Context, lb watch.CLB, known string) (page
 	var pool pool
 	var sums []string
 	var same []page // pages that are as known, not decoded as long as all are
+	var bodies [][]byte
+	defer func() { c.free(bodies...) }() // a pool has what it needs
 	for n := range maxPages {
 		expect := ""
 		if unchanged && n < len(knownSums) {
@@ -252,7 +260,7 @@ func (c *Client) readOnce(ctx context.Context, lb watch.CLB, known string) (page
 		if err != nil {
 			return paged{}, err
 		}
-		sums = append(sums, p.sum)
+		sums, bodies = append(sums, p.sum), append(bodies, p.body)
 		if p.answer == nil {
 			if len(sums) == len(knownSums) {
 				return paged{sum: known, unchanged: true}, nil
@@ -347,7 +355,7 @@ func (c *Client) attempt(ctx context.Context, q request) (page, error) {
 		return page{}, c.unreached(err)
 	}
 	defer func() { _ = resp.Body.Close() }() // only read
-	body, err := readBody(resp)
+	body, err := c.readBody(resp.Body, maxBody)
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests:
 		return page{}, transient{watch.Advise(fmt.Errorf("the API answers %d: too many calls", resp.StatusCode), doSlower)}
@@ -362,16 +370,42 @@ func (c *Client) attempt(ctx context.Context, q request) (page, error) {
 	return page{body: body, sum: base64.RawURLEncoding.EncodeToString(sum[:16])}, nil
 }
 
-func readBody(resp *http.Response) ([]byte, error) {
-	var buf bytes.Buffer
-	n, err := buf.ReadFrom(io.LimitReader(resp.Body, maxBody+1))
+// readBody reads an answer of at most limit bytes.
+func (c *Client) readBody(r io.Reader, limit int64) ([]byte, error) {
+	buf := bytes.NewBuffer(c.room())
+	n, err := buf.ReadFrom(io.LimitReader(r, limit+1))
 	if err != nil {
 		return nil, transient{fmt.Errorf("the answer broke off after %d bytes: %w", n, err)}
 	}
-	if n > maxBody {
-		return nil, fmt.Errorf("the answer has more than %d bytes: not a plausible one", maxBody)
+	if n > limit {
+		return nil, fmt.Errorf("the answer has more than %d bytes: not a plausible one", limit)
 	}
 	return buf.Bytes(), nil
+}
+
+// room is an empty buffer for an answer, one that was used before if there is any: most answers are as they were, and
+// making room for each was most of the work of a tick.
+func (c *Client) room() []byte {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	last := len(c.spare) - 1
+	if last < 0 {
+		return make([]byte, 0, firstRoom)
+	}
+	b := c.spare[last]
+	c.spare = c.spare[:last]
+	return b
+}
+
+// free gives answers back that nobody looks at any more. One that is not given back is left to the garbage collector.
+func (c *Client) free(bodies ...[]byte) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for _, b := range bodies {
+		if 0 < cap(b) && cap(b) <= maxSpare && len(c.spare) < maxSpares {
+			c.spare = append(c.spare, b[:0])
+		}
+	}
 }
 
 // request is one call of API 2.0, before it is signed.

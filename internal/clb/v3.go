@@ -35,8 +35,11 @@ var describeClassic = action{"clb", "2018-03-17", "DescribeClassicalLBTargets"}
 func (c *Client) readClassicV3(ctx context.Context, lb watch.CLB, m memory) (r watch.Reading, err error) {
 	next := memory{api: V3}
 	var backends []watch.Backend
+	var answer []byte
+	defer func() { c.free(answer) }()
 	var decode func() error
 	err = c.callV3(ctx, lb.Region, describeClassic, map[string]any{"LoadBalancerId": lb.ID}, func(body []byte) (err error) {
+		answer = body
 		if next.sum, err = sumV3(body); err != nil {
 			return err
 		}
@@ -181,7 +184,7 @@ func (c *Client) attemptV3(ctx context.Context, region string, a action, params 
 	p.HttpProfile.Scheme, p.HttpProfile.Endpoint = endpoint.Scheme, endpoint.Host
 	p.Language = "en-US"
 	client := common.NewCommonClient(common.NewTokenCredential(c.Credentials.SecretID, c.Credentials.SecretKey, c.Credentials.Token), region, p)
-	answer := &keeper{next: c.HTTP.Transport}
+	answer := &keeper{next: c.HTTP.Transport, read: c.readBody}
 	client.WithHttpTransport(answer)
 	req := sdkhttp.NewCommonRequest(a.service, a.version, a.name)
 	req.SetContext(ctx)
@@ -198,6 +201,7 @@ func (c *Client) attemptV3(ctx context.Context, region string, a action, params 
 // answer at all. It would read every answer several times over, and nobody looks at that.
 type keeper struct {
 	next http.RoundTripper
+	read func(r io.Reader, limit int64) ([]byte, error)
 	body []byte
 }
 
@@ -207,7 +211,7 @@ func (k *keeper) RoundTrip(r *http.Request) (*http.Response, error) {
 	if err != nil {
 		return nil, err
 	}
-	k.body, err = io.ReadAll(io.LimitReader(resp.Body, maxBodyV3))
+	k.body, err = k.read(resp.Body, maxBodyV3)
 	_ = resp.Body.Close() // only read
 	if err != nil {
 		return nil, err

@@ -4,7 +4,7 @@
 
 GOLANGCI_LINT := v2.15.0
 TOXIPROXY     := v2.12.0
-FUZZTIME      ?= 30s
+FUZZTIME      ?= 60s
 HISTORIES     ?= 10000
 CHANGES       ?= 500
 
@@ -75,7 +75,7 @@ lint: $(lint) ## format and style, changing nothing
 fmt: $(lint) ## format the code
 	$(lint) fmt
 
-fuzz: ## every fuzz test in turn, each for FUZZTIME (30s)
+fuzz: ## every fuzz test in turn, each for FUZZTIME (60s)
 	tools/fuzz $(FUZZTIME)
 
 campaign: ## 10,000 random histories (HISTORIES) with the state in files, as many in COS; a few run in `make test`

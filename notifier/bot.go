@@ -1,6 +1,7 @@
 package notifier
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -282,15 +283,14 @@ func (x *exchange) meaning(err error, now time.Time) error {
 	case !errors.As(err, &said):
 		return fmt.Errorf("the answer makes no sense, Slack may have the message: %w", err)
 	}
-	code := token(strings.ReplaceAll(said.Err, "_", "-"))
-	code = strings.ReplaceAll(code, "-", "_")
+	code := cmp.Or(errorCode(said.Err), "no word that it has")
 	hints := ""
 	if h := said.ResponseMetadata.Messages; len(h) > 0 {
-		hints = ": " + report.Clean(strings.Join(h, "; "), maxText)
+		hints = ": " + report.Clean(x.conceal(strings.Join(h, "; ")), maxText)
 	}
 	switch do := botAdvice(code); {
 	case code == "missing_scope":
-		return fmt.Errorf("%w: SLACK_BOT_TOKEN: Slack says %w (needed: %s); %s", watch.ErrNotSent, errScope, report.Clean(said.Needed, 100), addScope)
+		return fmt.Errorf("%w: SLACK_BOT_TOKEN: Slack says %w (needed: %s); %s", watch.ErrNotSent, errScope, report.Clean(x.conceal(said.Needed), 100), addScope)
 	case do != "":
 		return fmt.Errorf("%w: Slack says %s: %s", watch.ErrNotSent, code, do)
 	}

@@ -192,7 +192,7 @@ func (s *Slack) postOnce(ctx context.Context, m *slack.WebhookMessage) error {
 
 // exchange returns a client for one call, and what keeps its answer.
 func (s *Slack) exchange(limit int64) (*exchange, *http.Client) {
-	x := &exchange{next: s.cfg.Transport, limit: limit}
+	x := &exchange{next: s.cfg.Transport, limit: limit, conceal: s.conceal}
 	return x, &http.Client{
 		Transport: x,
 		Timeout:   postTimeout,
@@ -234,10 +234,7 @@ func (s *Slack) redact(err error) error {
 	if err == nil {
 		return nil
 	}
-	text := err.Error()
-	for _, secret := range s.secrets {
-		text = strings.ReplaceAll(text, secret, "[secret]")
-	}
+	text := s.conceal(err.Error())
 	if text == err.Error() {
 		return err
 	}
@@ -247,10 +244,20 @@ func (s *Slack) redact(err error) error {
 	return errors.New(text)
 }
 
+// conceal is a text without the secrets. What an answer says is concealed before it is cut short, and again at the end.
+func (s *Slack) conceal(text string) string {
+	for _, secret := range s.secrets {
+		text = strings.ReplaceAll(text, secret, "[secret]")
+	}
+	return text
+}
+
 // exchange is the transport of one post. It keeps what slack-go drops: the answer, and how far the post got.
 type exchange struct {
 	next  http.RoundTripper
 	limit int64 // bytes of the answer that are read
+
+	conceal func(string) string // takes the secrets out of a text
 
 	status int // 0: no answer
 	header http.Header
@@ -310,8 +317,11 @@ func (x *exchange) verdict(now time.Time) error {
 }
 
 // code is Slack's word for what is wrong; "" if the answer is no such word, as a proxy's page is not.
-func (x *exchange) code() string {
-	code := strings.TrimSpace(string(x.body[:min(len(x.body), maxAnswer)]))
+func (x *exchange) code() string { return errorCode(string(x.body[:min(len(x.body), maxAnswer)])) }
+
+// errorCode is a text that may be one of Slack's words for what is wrong; "" if it cannot be.
+func errorCode(code string) string {
+	code = strings.TrimSpace(code)
 	if len(code) > 64 || strings.Trim(code, "abcdefghijklmnopqrstuvwxyz_") != "" {
 		return ""
 	}

@@ -131,7 +131,7 @@ func (p platform) onSCF() bool { return p.RunEnv == "SCF" }
 func Parse(environ map[string]string) (*Config, error) {
 	trimmed := make(map[string]string, len(environ))
 	for k, v := range environ {
-		if v = strings.TrimSpace(v); v != "" { // set to nothing is not set
+		if v = strings.TrimSpace(v); k != "" && v != "" { // set to nothing is not set; and env takes no name for that of a part
 			trimmed[k] = v
 		}
 	}
@@ -360,7 +360,7 @@ func parseScopes(s, api string) (scopes []watch.Scope, errs []error) {
 
 func parseEndpoint(s, like string) (*url.URL, error) {
 	u, err := url.Parse(s)
-	if err != nil || u.Host == "" || u.User != nil || u.RawQuery != "" {
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
 		return nil, fmt.Errorf("is not a URL like %s", like)
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {

@@ -66,3 +66,22 @@ func TestEndpointWithoutAPathHasTheRootPath(t *testing.T) {
 		t.Errorf("the path is %q, %v, want /", c.Endpoint.Path, err)
 	}
 }
+
+// A variable without a name set the parts of SHARD, and its value was shown: found by FuzzParse.
+func TestVariableWithoutANameIsNobodys(t *testing.T) {
+	t.Parallel()
+	if c, err := Parse(with("", "1")); err != nil || c.Shard.N != 0 {
+		t.Errorf("a variable without a name: shard %v, %v", c.Shard, err)
+	}
+}
+
+func TestEndpointsAreHostAndPath(t *testing.T) {
+	t.Parallel()
+	for _, u := range []string{"https://:443/", "https://lb.example.com/#x", "https://lb.example.com/?", "https://lb.example.com/?a=b"} {
+		for _, name := range []string{"CLB_ENDPOINT", "CLB_V3_ENDPOINT", "SLACK_API_URL"} {
+			if _, err := Parse(with(name, u)); err == nil || !strings.Contains(err.Error(), name+" is not a URL") {
+				t.Errorf("%s=%s: %v, want it refused", name, u, err)
+			}
+		}
+	}
+}

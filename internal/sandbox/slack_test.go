@@ -14,6 +14,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unicode/utf8"
 )
 
 type slackTest struct {
@@ -342,13 +343,55 @@ func TestSlackWait(t *testing.T) {
 	}
 }
 
+// FuzzSlackRules holds that what the rules take is a message within Slack's limits, counted here in another way, and one that
+// can be drawn.
 func FuzzSlackRules(f *testing.F) {
-	for _, m := range []string{plainText, withBlocks, withinAttch, `{"text":"x","blocks":[{"type":"rich_text","elements":[null]}]}`} {
+	for _, m := range []string{plainText, withBlocks, withinAttch, `{"text":"x","blocks":[{"type":"rich_text","elements":[null]}]}`, `{"text":"<!channel>"}`} {
 		f.Add([]byte(m))
 	}
+	files, _ := filepath.Glob("testdata/render/*.json")
+	for _, file := range files {
+		raw, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(raw)
+	}
 	f.Fuzz(func(t *testing.T, raw []byte) {
-		if check(raw) == nil && !json.Valid(raw) {
-			t.Errorf("%q was taken", raw)
+		if check(raw) != nil {
+			return
+		}
+		var m map[string]any
+		if err := json.Unmarshal(raw, &m); err != nil {
+			t.Fatalf("%q was taken: %v", raw, err)
+		}
+		blocks := 0
+		var walk func(v any)
+		walk = func(v any) {
+			switch v := v.(type) {
+			case []any:
+				for _, e := range v {
+					walk(e)
+				}
+			case map[string]any:
+				if list, ok := v["blocks"].([]any); ok {
+					blocks += len(list)
+				}
+				for _, e := range v {
+					walk(e)
+				}
+			case string:
+				if utf8.RuneCountInString(v) > maxText {
+					t.Errorf("a text of %d characters was taken", utf8.RuneCountInString(v))
+				}
+			}
+		}
+		walk(m)
+		if blocks > maxBlocks {
+			t.Errorf("%d blocks were taken: %q", blocks, raw)
+		}
+		if err := Render(io.Discard, raw, RenderOptions{}); err != nil {
+			t.Errorf("%q was taken and cannot be drawn: %v", raw, err)
 		}
 	})
 }

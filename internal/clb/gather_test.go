@@ -30,7 +30,6 @@ func TestReadersShareTheirQuestions(t *testing.T) {
 			c := w.client(api)
 			c.Sleep = sleepOf(t)
 			listed, asked := w.CallsTo(sandbox.DescribeLoadBalancers)+w.CallsV3To(sandbox.DescribeLoadBalancers), w.CallsV3To(sandbox.DescribeInstancesStatus)
-			start := time.Now()
 			var wg sync.WaitGroup
 			for i := range n {
 				wg.Go(func() {
@@ -51,16 +50,18 @@ func TestReadersShareTheirQuestions(t *testing.T) {
 			if got := w.CallsV3To(sandbox.DescribeInstancesStatus) - asked; got > 3 || got < 2 {
 				t.Errorf("by %s, round %d: %d calls for 170 instances, want 2, or 3 where a reader was late", api, round, got)
 			}
-			if took := time.Since(start); took > maxGather {
-				t.Errorf("by %s, round %d: it took %v: readers waited for one another", api, round, took)
-			}
 		}
 	}
 }
 
+// sleepOf sleeps, but the second after which readers are not waited for never ends: who needs it hangs.
 func sleepOf(t *testing.T) func(context.Context, time.Duration) error {
 	t.Helper()
 	return func(ctx context.Context, d time.Duration) error {
+		if d >= maxGather {
+			<-ctx.Done()
+			return ctx.Err()
+		}
 		select {
 		case <-time.After(d):
 			return nil

@@ -142,7 +142,7 @@ func (w *weather) call(method, path string, what, answer any) {
 func (w *weather) change(proxy string, rnd *rand.Rand) {
 	path := "/proxies/" + proxy
 	for {
-		if !w.pass(rnd, 600) {
+		if !w.pass(rnd, 200) {
 			return
 		}
 		toxic, attributes := "down", map[string]any{}

@@ -115,15 +115,22 @@ func notWellBlocks(w report.Way, r report.Report, pools []report.Pool, room room
 		if len(r.Pools) > 1 {
 			head = report.Short(report.Name(p.CLB), maxNameCells) + ": "
 		}
-		alike := slices.Clone(w.Of(p))
-		slices.SortStableFunc(alike, func(a, b watch.Backend) int {
-			return cmp.Or(cmp.Compare(a.Status, b.Status), cmp.Compare(w.Why(a), w.Why(b)))
+		type row struct {
+			watch.Backend
+			why string
+		}
+		var alike []row
+		for _, b := range w.Of(p) {
+			alike = append(alike, row{b, w.Why(b)})
+		}
+		slices.SortStableFunc(alike, func(a, b row) int {
+			return cmp.Or(cmp.Compare(a.Status, b.Status), cmp.Compare(a.why, b.why))
 		})
 		share := min(len(alike), max(left/(len(broken)-i), 1))
 		left -= share
 		for _, b := range alike[:share] {
-			heads = append(heads, head+w.Why(b))
-			rows = append(rows, []string{"  " + report.Short(report.BackendName(b), maxMemberCells), report.Address(b), outSince(b, r)})
+			heads = append(heads, head+b.why)
+			rows = append(rows, []string{"  " + report.Short(report.BackendName(b.Backend), maxMemberCells), report.Address(b.Backend), outSince(b.Backend, r)})
 		}
 	}
 	b := block{line(bold(fmt.Sprintf("%s (%d)", strings.ToUpper(w.Name[:1])+w.Name[1:], out)))}

@@ -571,7 +571,7 @@ func FuzzReport(f *testing.F) {
 	f.Fuzz(func(t *testing.T, name, label, why, do string, pools, backends, out uint8, n int, ago int64) {
 		now := time.Unix(int64(n), 0)
 		found := watch.Survey{LogFrom: now.Add(-time.Duration(ago))}
-		pools, backends, out = pools%30, backends%80, out%40 // more takes long and tells nothing new
+		pools, backends, out = pools%20, backends%30, out%20 // more takes long and tells nothing new
 		for i := range int(pools) + 1 {
 			c := watch.CLB{Region: label, ID: fmt.Sprint(why, i), Label: []string{label, ""}[i%2], Title: name}
 			s := watch.Standing{CLB: c, Capacity: watch.Capacity{Total: int(backends) + int(out), Running: int(backends), Weight: n, Serving: n / (i + 1)}}

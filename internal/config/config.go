@@ -429,7 +429,7 @@ func parseState(s string, p platform) (State, error) {
 	}
 	u, err := url.Parse(s)
 	switch {
-	case err != nil || u.User != nil || u.Fragment != "":
+	case err != nil || u.User != nil || u.Fragment != "" || strings.Contains(u.Path, "\x00"): // no file has that in its name
 		return State{}, fmt.Errorf("is not a URL, expected %s", stateForms)
 	case u.Scheme == "cos":
 		return parseCOS(u, p)

@@ -3,6 +3,9 @@
 # dist/ holds main and nothing else: serverless.yml uploads the folder whole. All other output goes to build/.
 
 GOLANGCI_LINT := v2.15.0
+GO_LICENSES   := v1.6.0
+CYCLONEDX     := v1.10.0
+GOVULNCHECK   := v1.9.0
 TOXIPROXY     := v2.12.0
 FUZZTIME      ?= 60s
 HISTORIES     ?= 10000
@@ -13,10 +16,13 @@ VERSION ?= $(or $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/
 
 # What the bytes of a binary depend on is said here, not left to the environment: the same commit gives the same bytes.
 GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
-lint    = build/bin/golangci-lint-$(GOLANGCI_LINT)
+lint     = build/bin/golangci-lint-$(GOLANGCI_LINT)
+licenses = build/bin/go-licenses-$(GO_LICENSES)
+sbom     = build/bin/cyclonedx-gomod-$(CYCLONEDX)
+vuln     = build/bin/govulncheck-$(GOVULNCHECK)
 proxy   = build/bin/toxiproxy-$(TOXIPROXY)
 
-.PHONY: help build test check bench demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz campaign kills break draw images clean
+.PHONY: help build test check bench demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz campaign kills break draw images vuln licenses sbom clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -40,9 +46,10 @@ package: build ## the function as a zip to upload by hand: build/clbwatch.zip, r
 deploy: package ## deploy it with scf, as serverless.yml and .env say (README, Deploy)
 	deploy/scf-deploy
 
-check: lint package build/clbwatch ## what CI wants beyond test: lint, modules, Slack's rules, deployment, the zip, the story
+check: lint package build/clbwatch $(licenses) ## what CI wants beyond test: lint, modules, licences, Slack's rules, deployment, the zip, the story
 	go mod tidy -diff
 	go mod verify
+	tools/licenses $(licenses) check
 	tools/slack-check/check notifier/testdata/*.golden.json
 	tools/serverless-check/check
 	tools/s3-server s3rver
@@ -93,6 +100,15 @@ draw: ## every golden Slack message as a picture in build/png, to be looked at
 images: ## the pictures in the README, from the golden messages
 	WIDTH=640 tools/slack-check/draw docs/img $(foreach m,six-on-two same-behind-3 thread-resolved,notifier/testdata/$(m).golden.json)
 
+vuln: $(vuln) ## known vulnerabilities in what is called, by the database at vuln.go.dev
+	$(vuln) ./...
+
+licenses: $(licenses) ## THIRD_PARTY.md: the licences of all that the function and its tests are built from
+	tools/licenses $(licenses)
+
+sbom: $(sbom) build ## build/sbom.cdx.json: what dist/main is made of, in CycloneDX
+	tools/sbom $(sbom) $(VERSION)
+
 clean: ## remove what the other targets made
 	rm -rf build dist
 
@@ -107,11 +123,21 @@ build/hello:
 build/bench-go-sdk:
 	cd tools/bench-go-sdk && $(GOBUILD) -o $(CURDIR)/$@ .
 
-# The version is in the name, so that a new one is installed when it changes.
+# Tools, each at one version. It is in the name, so that a new one is installed when it changes.
+install = CGO_ENABLED=0 GOFLAGS=-trimpath GOBIN=$(CURDIR)/build/bin go install
+
 $(lint):
-	CGO_ENABLED=0 GOBIN=$(CURDIR)/build/bin go install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
+	$(install) github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT)
 	mv build/bin/golangci-lint $@
 
-$(proxy):
-	CGO_ENABLED=0 GOBIN=$(CURDIR)/build/bin go install github.com/Shopify/toxiproxy/v2/cmd/server@$(TOXIPROXY)
-	mv build/bin/server $@
+$(licenses):
+	$(install) github.com/google/go-licenses@$(GO_LICENSES)
+	mv build/bin/go-licenses $@
+
+$(sbom):
+	$(install) github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX)
+	mv build/bin/cyclonedx-gomod $@
+
+$(vuln):
+	$(install) golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK)
+	mv build/bin/govulncheck $@

@@ -22,7 +22,7 @@ sbom     = build/bin/cyclonedx-gomod-$(CYCLONEDX)
 vuln     = build/bin/govulncheck-$(GOVULNCHECK)
 proxy   = build/bin/toxiproxy-$(TOXIPROXY)
 
-.PHONY: help build test check bench demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz campaign kills break draw images vuln licenses sbom clean
+.PHONY: help build test check bench sizes demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz campaign kills break draw images vuln licenses sbom clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -74,6 +74,9 @@ test-sdk: build/clbwatch ## the signatures of API 3.0 against Tencent's SDK on n
 bench: build/clbwatch build/hello build/bench-go-sdk ## speed, memory and size against the budget (docs/performance.md), in 3 minutes
 	go test -run '^$$' -bench . -benchtime 200ms ./internal/clb ./internal/store ./internal/watch ./notifier
 	go run ./cmd/bench $(BENCH)
+
+sizes: ## what each dependency adds to a hello world (docs/design.md)
+	tools/sizes
 
 lint: $(lint) ## format and style, changing nothing
 	go vet -tags browser ./...

@@ -286,7 +286,7 @@ func TestSurveyLeavesTimeToTell(t *testing.T) {
 		<-ctx.Done()
 		return watch.Reading{}, ctx.Err()
 	})
-	ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
 	if _, err := v.Survey(ctx); err != nil || ctx.Err() != nil {
 		t.Errorf("Survey = %v; the context: %v, want time left to post the report", err, ctx.Err())

@@ -3,6 +3,7 @@ package notifier
 import (
 	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"slices"
@@ -278,6 +279,8 @@ func (x *exchange) meaning(err error, now time.Time) error {
 		return fmt.Errorf("the answer broke off, Slack may have the message: %w", x.broken)
 	case x.status != 200:
 		return fmt.Errorf("answer %d, Slack may have the message", x.status)
+	case err == nil && !x.ok():
+		return errors.New("the answer does not say ok, Slack may have the message")
 	case err == nil:
 		return nil
 	case !errors.As(err, &said):
@@ -307,6 +310,14 @@ func (x *exchange) meaning(err error, now time.Time) error {
 		return fmt.Errorf("%w: %s%s", errContent, code, hints)
 	}
 	return fmt.Errorf("Slack says %s%s, and may have the message", code, hints) // internal_error and fatal_error say so themselves
+}
+
+// ok reports whether the answer says so. slack-go takes one that says nothing at all for success.
+func (x *exchange) ok() bool {
+	var a struct {
+		OK bool `json:"ok"`
+	}
+	return json.Unmarshal(x.body, &a) == nil && a.OK
 }
 
 // botAdvice is what to do about a token or a channel that takes no message; "" for other codes.

@@ -38,27 +38,40 @@ func TestMain(m *testing.M) {
 // version is what the binary says of itself; "" if it was not built here.
 var version string
 
+// run builds the function, unless it is given, runs the tests, and then searches all that they saw for secrets.
 func run(m *testing.M) int {
-	if *binary != "" {
-		return m.Run()
-	}
-	dir, err := os.MkdirTemp("", "clbwatch-e2e-")
+	dir, err := os.MkdirTemp("/var/tmp", "clbwatch-e2e-")
 	if err != nil {
 		panic(err)
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
-	*binary = filepath.Join(dir, "main")
-	version = "e2e"
-	args := []string{"build", "-buildvcs=false", "-o", *binary, "-ldflags=-X main.version=" + version}
-	if race {
-		args = append(args, "-race")
+	if *binary == "" {
+		*binary = filepath.Join(dir, "main")
+		version = "e2e"
+		args := []string{"build", "-buildvcs=false", "-o", *binary, "-ldflags=-X main.version=" + version}
+		if race {
+			args = append(args, "-race")
+		}
+		cmd := exec.Command("go", append(args, "clbwatch")...)
+		cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
+		if err := cmd.Run(); err != nil {
+			panic(err)
+		}
 	}
-	cmd := exec.Command("go", append(args, "clbwatch")...)
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	if err := cmd.Run(); err != nil {
+	if err := seen.open(dir); err != nil {
 		panic(err)
 	}
-	return m.Run()
+	code := m.Run()
+	found, err := seen.leaks()
+	if err != nil {
+		panic(err)
+	}
+	fmt.Printf("leaks: %d secrets looked for in %d kB that %d labs saw: %d found\n", len(seen.secrets), seen.size>>10, seen.labs, len(found))
+	for _, f := range found {
+		fmt.Println("--- FAIL: leak:", f)
+		code = 1
+	}
+	return code
 }
 
 const (
@@ -128,6 +141,7 @@ func newLab(t testing.TB, in place) *lab {
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
 	l := &lab{t: t, cloud: sandbox.NewCloud(), slack: sandbox.NewSlack(), dir: dir}
+	t.Cleanup(l.hand)
 	l.cloud.Now = func() time.Time { return time.Now().Add(time.Duration(l.ahead.Load())) }
 	l.slack.Unlimited = true // a test does in a second what takes minutes
 	cloud, v3, slack := httptest.NewServer(l.cloud), httptest.NewServer(l.cloud.V3()), httptest.NewServer(l.slack)

@@ -649,3 +649,22 @@ func FuzzSnapshot(f *testing.F) {
 		}
 	})
 }
+
+func TestSnapshotUnderAnotherNameIsRefused(t *testing.T) {
+	t.Parallel()
+	dir := t.TempDir()
+	s := Files(dir, time.Now)
+	asked, other := writeSnapshot(t, s, "one\n"), writeSnapshot(t, s, "two\n")
+	if err := os.Rename(filepath.Join(dir, snapKey(other)), filepath.Join(dir, snapKey(asked))); err != nil {
+		t.Fatal(err)
+	}
+	asked.Bytes = other.Bytes
+	r, err := s.OpenSnapshot(t.Context(), asked)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	if text, err := io.ReadAll(r); err == nil {
+		t.Errorf("the snapshot reads as %q, want an error: its content is not what its name says", text)
+	}
+}

@@ -39,7 +39,7 @@ func FuzzSlackAnswers(f *testing.F) {
 	}
 	f.Add(429, "Mon, 23 Nov 2026 04:53:00 GMT", []byte(""))
 	f.Add(429, "-1", []byte(""))
-	const token, hookPath = "xoxb-sEcReT-sEcReT", "/services/T0/B0/sEcReTsEcReT" //nolint:gosec // no real one
+	const token, hookPath = "xoxb-sEcReT-sEcReT", "/services/T0/B0/sEcReTsEcReT"
 	at := time.Unix(1795409616, 0)
 	f.Fuzz(func(t *testing.T, status int, after string, body []byte) {
 		status = min(max(status, 200), 599)

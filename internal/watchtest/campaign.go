@@ -148,23 +148,28 @@ func (c *Campaign) set(key string) {
 }
 
 // change does one thing to one backend.
-func (c *Campaign) change() {
-	c.tally.Changes.Add(1)
+func (c *Campaign) change() { c.draw()() }
+
+// draw is a change that is yet to happen.
+func (c *Campaign) draw() func() {
 	key := rapid.SampledFrom(campaignKeys).Draw(c.T, "key")
 	id := rapid.SampledFrom([]string{"ins-a", "ins-b", "ins-c"}).Draw(c.T, "id")
 	status := rapid.SampledFrom([]watch.Status{0, 2, 2, 4, 9}).Draw(c.T, "status")
-	if c.gone[key] {
-		return
+	b := c.backend(key, id, status, rapid.IntRange(1, len(campaignBindings)).Draw(c.T, "listeners"))
+	if b.Checked > 0 && rapid.Bool().Draw(c.T, "fails checks") {
+		b.Failing = []string{"TCP:80 → 80"}
 	}
-	delete(c.pools[key], id)
-	if status != 0 {
-		b := c.backend(key, id, status, rapid.IntRange(1, len(campaignBindings)).Draw(c.T, "listeners"))
-		if b.Checked > 0 && rapid.Bool().Draw(c.T, "fails checks") {
-			b.Failing = []string{"TCP:80 → 80"}
+	return func() {
+		if c.gone[key] {
+			return
 		}
-		c.pools[key][id] = b
+		c.tally.Changes.Add(1)
+		delete(c.pools[key], id)
+		if status != 0 {
+			c.pools[key][id] = b
+		}
+		c.set(key)
 	}
-	c.set(key)
 }
 
 // delete deletes the load balancer that is far.
@@ -220,7 +225,7 @@ const (
 	fails    = "fails"    // before or after it took effect
 	dies     = "dies"     // the run is killed there, before or after
 	slow     = "slow"     // it takes its time; if that is more than the run has, the platform kills it
-	overlaps = "overlaps" // another run does all its work meanwhile
+	overlaps = "overlaps" // a backend changes, and another run does all its work meanwhile
 	notSent  = "not sent" // Slack certainly did not take it: no connection, 429
 	lies     = "lies"     // the cloud gives no backends; a store lists what was, misses what is there, or says that what is new was there before
 )
@@ -232,6 +237,7 @@ func (c *Campaign) bad(do func()) {
 	apply := rapid.Bool().Draw(c.T, "it happened")
 	how := rapid.SampledFrom([]string{fails, dies, slow, overlaps, notSent, lies}).Draw(c.T, "how")
 	took := time.Duration(rapid.IntRange(1, 60).Draw(c.T, "seconds")) * time.Second
+	change := c.draw()
 	kill := c.world.Now().Add(time.Minute + 50*time.Second)
 	n := 0
 	c.world.Fail(func(op, what string) (bool, error) {
@@ -244,6 +250,7 @@ func (c *Campaign) bad(do func()) {
 		case overlaps:
 			c.tally.Overlaps.Add(1)
 			c.world.Fail(nil)
+			change() // the other run sees later what this one may have read
 			c.run(watch.Shard{N: 1 + n%c.of, Of: c.of}, 0)
 			return true, nil
 		case notSent:

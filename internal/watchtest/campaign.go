@@ -27,7 +27,7 @@ type Campaign struct {
 	*rapid.T
 	world *World
 	pools map[string]map[string]watch.Backend // the cloud as it is
-	had   map[string]bool                     // "key/id status", whatever a backend ever was
+	past  map[string][]watch.Status           // what each backend, "key/id", was in turn; 0 is absent
 	maybe map[string]bool                     // alerts whose delivery or mark went wrong: they may be told twice
 	gone  map[string]bool                     // load balancers that were deleted
 	of    int                                 // shards
@@ -62,7 +62,7 @@ var (
 // Run lives through the history, and fails t where people were told what is not so, or not told what is.
 func (c Campaign) Run(t *rapid.T, tally *Tally) {
 	c.T, c.tally, c.world, c.of = t, tally, New(), 1
-	c.pools, c.had, c.maybe, c.gone = map[string]map[string]watch.Backend{}, map[string]bool{}, map[string]bool{}, map[string]bool{}
+	c.pools, c.past, c.maybe, c.gone = map[string]map[string]watch.Backend{}, map[string][]watch.Status{}, map[string]bool{}, map[string]bool{}
 	if c.Finds {
 		c.world.Thread()
 	}
@@ -76,9 +76,9 @@ func (c Campaign) Run(t *rapid.T, tally *Tally) {
 	for _, key := range campaignKeys {
 		c.pools[key] = map[string]watch.Backend{}
 		for _, id := range []string{"ins-a", "ins-b"} {
-			c.pools[key][id] = c.backend(key, id, watch.Running, len(campaignBindings))
+			c.set(key, c.backend(key, id, watch.Running, len(campaignBindings)))
 		}
-		c.set(key)
+		c.set(key, watch.Backend{ID: "ins-c"}) // absent
 	}
 	c.tick(0) // the baseline
 	steps := map[string]func(*rapid.T){
@@ -140,11 +140,17 @@ func (c *Campaign) backend(key, id string, status watch.Status, on int) watch.Ba
 	return b
 }
 
-func (c *Campaign) set(key string) {
-	c.world.Set(key, slices.Collect(maps.Values(c.pools[key]))...)
-	for id, b := range c.pools[key] {
-		c.had[fmt.Sprint(key, "/", id, " ", b.Status)] = true
+// set makes this of a backend; with the status 0 it is absent.
+func (c *Campaign) set(key string, b watch.Backend) {
+	delete(c.pools[key], b.ID)
+	if b.Status != 0 {
+		c.pools[key][b.ID] = b
 	}
+	of := key + "/" + b.ID
+	if past := c.past[of]; len(past) == 0 || past[len(past)-1] != b.Status {
+		c.past[of] = append(past, b.Status)
+	}
+	c.world.Set(key, slices.Collect(maps.Values(c.pools[key]))...)
 }
 
 // change does one thing to one backend.
@@ -164,11 +170,7 @@ func (c *Campaign) draw() func() {
 			return
 		}
 		c.tally.Changes.Add(1)
-		delete(c.pools[key], id)
-		if status != 0 {
-			c.pools[key][id] = b
-		}
-		c.set(key)
+		c.set(key, b)
 	}
 }
 
@@ -335,6 +337,7 @@ func (c *Campaign) check(end bool) {
 			believed[key+"/"+id] = of(c.backend(key, id, watch.Running, len(campaignBindings)))
 		}
 	}
+	told := map[string]int{} // how far in its past people are, of each backend
 	seen := map[string]bool{}
 	for _, d := range c.world.Deliveries() {
 		if end {
@@ -354,6 +357,7 @@ func (c *Campaign) check(end bool) {
 			for _, ch := range p.Changes {
 				key := p.CLB.Key() + "/" + ch.Backend.ID
 				believed[key] = c.follow(believed[key], key, ch)
+				told[key] = c.happened(key, told[key], ch)
 			}
 		}
 		for _, n := range d.Alert.CLBs {
@@ -424,8 +428,25 @@ func (c *Campaign) follow(was belief, of string, ch watch.Change) (is belief) {
 	if !possible {
 		c.Fatalf("told that %s was %s, while people believe %+v", of, ch.Kind, was)
 	}
-	if is.there && !c.had[fmt.Sprint(of, " ", ch.Backend.Status)] {
-		c.Fatalf("told that %s was %s with the status %v, which it never had", of, ch.Kind, ch.Backend.Status)
-	}
 	return is
+}
+
+// happened looks for what is told in what became of the backend since what was told last, and returns how far that goes.
+func (c *Campaign) happened(of string, last int, ch watch.Change) int {
+	status := ch.Backend.Status
+	switch ch.Kind {
+	case watch.Removed:
+		status = 0
+	case watch.Added, watch.LeftRunning, watch.Recovered:
+	default:
+		return last // it may be told beside another change, or have had the status for long
+	}
+	past := c.past[of]
+	for i := last + 1; i < len(past); i++ {
+		if past[i] == status {
+			return i
+		}
+	}
+	c.Fatalf("told that %s was %s (%v), which did not happen since what was told before: it was %v, told up to %d", of, ch.Kind, status, past, last)
+	return last
 }

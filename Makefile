@@ -15,7 +15,7 @@ CHANGES       ?= 500
 VERSION ?= $(or $(shell git describe --tags --always --dirty --abbrev=12 2>/dev/null),dev)
 
 # What the bytes of a binary depend on is said here, not left to the environment: the same commit gives the same bytes.
-GOBUILD = CGO_ENABLED=0 go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
+GOBUILD = CGO_ENABLED=0 GOFLAGS=-trimpath GOEXPERIMENT= go build -trimpath -buildvcs=false -ldflags '-s -w -X main.version=$(VERSION)'
 lint     = build/bin/golangci-lint-$(GOLANGCI_LINT)
 licenses = build/bin/go-licenses-$(GO_LICENSES)
 sbom     = build/bin/cyclonedx-gomod-$(CYCLONEDX)

@@ -4,7 +4,11 @@ import (
 	"encoding/json"
 	"errors"
 	"io"
+	"io/fs"
+	"os"
 	"os/exec"
+	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -71,6 +75,78 @@ func TestImports(t *testing.T) {
 	for _, i := range imports["clbwatch/internal/sandbox"] {
 		if strings.HasPrefix(i, "clbwatch") {
 			t.Errorf("sandbox imports %s: it must not share a mistake with what it tests", i)
+		}
+	}
+}
+
+// TestSecurityDocIsTrue holds that each line of docs/security.md names what shows it, and that this is there.
+func TestSecurityDocIsTrue(t *testing.T) {
+	t.Parallel()
+	doc, err := os.ReadFile("docs/security.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	tests := make(map[string]bool)
+	isTest := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
+	err = filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, m := range isTest.FindAllStringSubmatch(string(b), -1) {
+			tests[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	lines := 0
+	for l := range strings.Lines(string(doc)) {
+		if !strings.HasPrefix(l, "| ") || strings.HasPrefix(l, "| they try |") {
+			continue
+		}
+		lines++
+		cells := strings.Split(strings.Trim(l, "| \n"), " | ")
+		named := regexp.MustCompile("`([^`]+)`").FindAllStringSubmatch(cells[len(cells)-1], -1)
+		if len(cells) != 3 || len(named) == 0 {
+			t.Errorf("nothing shows %q", l)
+		}
+		for _, m := range named {
+			_, err := os.Stat(m[1])
+			if !tests[m[1]] && err != nil && !strings.HasPrefix(m[1], "make ") {
+				t.Errorf("there is no %s, which is to show %q", m[1], cells[0])
+			}
+		}
+	}
+	if lines < 20 {
+		t.Errorf("only %d lines were looked at", lines)
+	}
+}
+
+// TestWorkflowsArePinned holds that what runs beside our code is pinned to a commit, and may only read.
+func TestWorkflowsArePinned(t *testing.T) {
+	t.Parallel()
+	files, err := filepath.Glob(".github/workflows/*.yml")
+	if err != nil || len(files) == 0 {
+		t.Fatalf("%v, %v", files, err)
+	}
+	uses, pinned := regexp.MustCompile(`uses:.*`), regexp.MustCompile(`^uses: [\w./-]+@[0-9a-f]{40} # v[0-9.]+$`)
+	for _, f := range files {
+		b, err := os.ReadFile(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, u := range uses.FindAllString(string(b), -1) {
+			if !pinned.MatchString(u) {
+				t.Errorf("%s: %s: not pinned to a commit, with its version beside it", f, u)
+			}
+		}
+		if strings.Count(string(b), "permissions:") != 1 || !strings.Contains(string(b), "\npermissions:\n  contents: read\n\n") {
+			t.Errorf("%s: may do more than read", f)
+		}
+		if strings.Count(string(b), "actions/checkout@") != strings.Count(string(b), "persist-credentials: false") {
+			t.Errorf("%s: leaves its credentials to what it runs", f)
 		}
 	}
 }

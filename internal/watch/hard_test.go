@@ -381,7 +381,7 @@ func (f notifyFunc) Notify(ctx context.Context, d watch.Delivery) (watch.Receipt
 
 func TestDecodeHeadRefuses(t *testing.T) {
 	t.Parallel()
-	good := watch.Head{Schema: 3, N: 5, Writer: "w", Snapshot: &watch.Blob{SHA256: strings.Repeat("0", 64), Tag: "t", Bytes: 9},
+	good := watch.Head{Schema: 3, N: 5, Writer: "w", Snapshot: &watch.Blob{SHA256: strings.Repeat("0", 64), Tag: "T", Bytes: 9},
 		Outbox: []watch.Alert{{ID: "x"}}}
 	b, err := good.Encode()
 	if err != nil {

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"maps"
+	"regexp"
 	"slices"
 	"time"
 )
@@ -67,6 +68,10 @@ func (h *Head) Encode() ([]byte, error) {
 	return append(b, '\n'), nil
 }
 
+// snapshotName is what a Blob's SHA256 and Tag may be: they are part of a file's name, and whoever writes the state must
+// not choose which file that is. A tag is of crypto/rand's Text.
+var snapshotName = regexp.MustCompile(`^[0-9a-f]{64}-[A-Z2-7]*$`)
+
 // DecodeHead reads the stored form of head n. Anything that is not exactly that is an error.
 func DecodeHead(n int64, b []byte) (*Head, error) {
 	var v struct{ Schema int }
@@ -87,7 +92,7 @@ func DecodeHead(n int64, b []byte) (*Head, error) {
 		return nil, fmt.Errorf("it is damaged: it should be head %d and calls itself %d", n, h.N)
 	case h.Writer == "":
 		return nil, errors.New("it is damaged: it has no writer")
-	case h.Snapshot != nil && (len(h.Snapshot.SHA256) != 64 || h.Snapshot.Bytes <= 0):
+	case h.Snapshot != nil && (!snapshotName.MatchString(h.Snapshot.SHA256+"-"+h.Snapshot.Tag) || h.Snapshot.Bytes <= 0):
 		return nil, errors.New("it is damaged: its snapshot has no name or size")
 	}
 	return h, nil

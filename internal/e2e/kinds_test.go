@@ -177,17 +177,7 @@ func TestDiscovery(t *testing.T) {
 // aged makes the newest head forget when regions were listed.
 func (l *lab) aged() {
 	l.t.Helper()
-	key := l.objects("head/")[0]
-	var head map[string]any
-	if err := json.Unmarshal(l.content(key), &head); err != nil {
-		l.t.Fatal(err)
-	}
-	delete(head, "listed")
-	text, err := json.Marshal(head)
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	l.put(key, text)
+	l.forge(func(head map[string]any) { delete(head, "listed") })
 }
 
 func TestShards(t *testing.T) { in(t, testShards, inFiles, inCOS, appByV3) }

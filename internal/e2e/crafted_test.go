@@ -1,0 +1,142 @@
+package e2e
+
+import (
+	"bytes"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/klauspost/compress/zstd"
+)
+
+// pack is a snapshot with a name that fits, as somebody else might write it.
+func (l *lab) pack(window int, write func(z *zstd.Encoder)) map[string]any {
+	l.t.Helper()
+	var stored bytes.Buffer
+	z, err := zstd.NewWriter(&stored, zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(1))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	write(z)
+	if err := z.Close(); err != nil {
+		l.t.Fatal(err)
+	}
+	sum := sha256.Sum256(stored.Bytes())
+	name := hex.EncodeToString(sum[:])
+	l.put("snap/"+name+"-X.zst", stored.Bytes())
+	return map[string]any{"sha256": name, "tag": "X", "bytes": stored.Len()}
+}
+
+// TestCraftedSnapshotIsRefused: whoever can write the state cannot take the function's memory or make it crash: a snapshot with
+// the right name that is no good is an error, and no news.
+func TestCraftedSnapshotIsRefused(t *testing.T) {
+	in(t, func(t *testing.T, in place) {
+		t.Helper()
+		const index = `{"schema":1,"clbs":{}}` + "\n"
+		text := func(z *zstd.Encoder, s string) { _, _ = z.Write([]byte(s)) } // into memory
+		endless := func(z *zstd.Encoder) {                                    // 128 MB, as much as the function has, in a few kB
+			block := bytes.Repeat([]byte("x"), 1<<20)
+			for range 1 << 7 {
+				_, _ = z.Write(block)
+			}
+		}
+		for name, tt := range map[string]struct {
+			window int
+			write  func(z *zstd.Encoder)
+			want   string
+		}{
+			"an index without end": {1 << 20, endless, "more than 67108864 bytes"},
+			"a line without end":   {1 << 20, func(z *zstd.Encoder) { text(z, index+`{"key":"`); endless(z) }, "more than 67108864 bytes"},
+			"a window of 64 MB":    {64 << 20, endless, "window size"},
+			"a count of backends":  {1 << 20, func(z *zstd.Encoder) { text(z, `{"schema":1,"clbs":{"a/b":{"backends":1e99}}}`+"\n") }, "1e99"},
+			"nesting":              {1 << 20, func(z *zstd.Encoder) { text(z, strings.Repeat("[", 1<<20)+"\n") }, "depth"},
+			"a schema of tomorrow": {1 << 20, func(z *zstd.Encoder) { text(z, `{"schema":2,"clbs":{}}`+"\n") }, "schema 2"},
+			"records in disorder":  {1 << 20, func(z *zstd.Encoder) { text(z, index+"{\"key\":\"b\"}\n{\"key\":\"a\"}\n") }, "not a record in order"},
+		} {
+			t.Run(name, func(t *testing.T) {
+				t.Parallel()
+				l := newLab(t, in)
+				f := l.start()
+				l.tick(f)
+				l.end(f)
+				l.forge(func(head map[string]any) { head["snapshot"] = l.pack(tt.window, tt.write) })
+				f = l.start()
+				for range 2 {
+					if sum, err := l.try(f); err == nil || !strings.Contains(err.Error(), "snapshot") || !strings.Contains(err.Error(), tt.want) {
+						t.Errorf("tick = %+v, %v, want an error about the snapshot: %s", sum, err, tt.want)
+					}
+				}
+				if got := l.news(); len(got) > 0 {
+					t.Errorf("told %q, want nothing", got)
+				}
+			})
+		}
+	}, inFiles, inCOS)
+}
+
+// TestForgedAlertIsInert: whoever can write the state can make the function tell what is not so, and nothing in it is markup.
+func TestForgedAlertIsInert(t *testing.T) {
+	everywhere(t, func(t *testing.T, in place) {
+		t.Helper()
+		l := newLab(t, in)
+		f := l.start()
+		l.tick(f)
+		hostile := "<!channel> <@U024BE7LH> <https://evil.example|x>\u202e\x00" + strings.Repeat("<", 5000)
+		id := hostile
+		if in == byBot {
+			id = "forged" // a bot's metadata has it, which nobody is shown, and the sandbox takes no mention anywhere
+		}
+		clb := map[string]any{"region": hostile, "id": hostile, "label": hostile}
+		now := time.Now().UTC().Format(time.RFC3339)
+		l.forge(func(head map[string]any) {
+			head["outbox"] = []any{map[string]any{"id": id, "from": now, "to": now,
+				"pools": []any{map[string]any{"clb": clb, "counts": map[string]any{"removed": 1 << 60}, "changes": []any{
+					map[string]any{"kind": "removed", "at": now, "backend": map[string]any{"id": hostile, "name": hostile, "lanIP": hostile, "status": 2}}}}},
+				"blind": []any{map[string]any{"clb": clb, "since": now, "why": hostile, "do": hostile}}}}
+		})
+		f = l.start()
+		l.settle(f)
+		posts := l.slack.Channel()[1:]
+		if len(posts) == 0 || len(l.slack.Refused()) > 0 {
+			t.Fatalf("%d messages; refused: %q", len(posts), l.slack.Refused())
+		}
+		for _, p := range posts {
+			var v any
+			if err := json.Unmarshal(p.Raw, &v); err != nil {
+				t.Fatal(err)
+			}
+			for _, s := range markup(v) {
+				if strings.ContainsAny(s, "\u202e\x00") || strings.Contains(s, "<!channel") || strings.Contains(s, "<@U") || strings.Contains(s, "<http") {
+					t.Errorf("markup that Slack parses has something forged in it: %.200q", s)
+				}
+			}
+		}
+		l.cloud.SetStatus("ins-web-1", 4)
+		before := len(l.told())
+		l.settle(f)
+		if got := l.told()[before:]; !same(got, []string{"web-1 left running"}) {
+			t.Errorf("after that, told %q, want what happened", got)
+		}
+	})
+}
+
+// forge changes the newest head.
+func (l *lab) forge(change func(head map[string]any)) {
+	l.t.Helper()
+	key := l.objects("head/")[0]
+	var head map[string]any
+	d := json.NewDecoder(bytes.NewReader(l.content(key)))
+	d.UseNumber()
+	if err := d.Decode(&head); err != nil {
+		l.t.Fatal(err)
+	}
+	change(head)
+	text, err := json.Marshal(head)
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.put(key, text)
+}

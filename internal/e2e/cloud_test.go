@@ -375,7 +375,10 @@ func shown(t testing.TB, raw json.RawMessage) (found []said) {
 		}
 	}
 	for _, a := range m.Attachments {
-		walk(a.Blocks)
+		for _, block := range a.Blocks {
+			kind, one = "", ""
+			walk([]element{block})
+		}
 	}
 	return found
 }

@@ -518,6 +518,10 @@ func (s *storm) repeatable(arrived time.Time) string {
 		if disturbed && (r.err != nil || r.sum.Sent < n) {
 			return "answer lost"
 		}
+		// Slack got more than this run says it sent: the rest was on its way when its sender was killed.
+		if r.err == nil && r.sum.Sent < n && slices.ContainsFunc(s.runs, func(o *invocation) bool { return o.died && o.from.Before(r.from) }) {
+			return "late"
+		}
 	}
 	if late && s.weather != nil { // the network held it back until its sender had given up
 		return "late"

@@ -3,6 +3,7 @@ package store
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"io"
 	"net/http"
@@ -24,6 +25,18 @@ import (
 	"clbwatch/internal/watch"
 	"clbwatch/internal/watchtest"
 )
+
+// TestMain makes fewer histories than rapid would, unless it is asked for some number: with a server in between they take a
+// while, and internal/watch has a hundred.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		if err := checks.Value.Set("30"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // TestCampaignInFiles and TestCampaignInCOS live through random histories with their state in real stores, whose every
 // call may go wrong (watchtest.Campaign). `make campaign` runs 10,000 of each.

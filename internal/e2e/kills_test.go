@@ -22,7 +22,7 @@ import (
 // The draws follow from the seed: what changes, how long after the start of a run it is killed, how the network fails.
 // When the draws are made, and what they hit, is up to the machine.
 var (
-	changesFlag = flag.Int("changes", 25, "how many changes TestKill and TestNetwork live through")
+	changesFlag = flag.Int("changes", 12, "how many changes TestKill and TestNetwork live through")
 	seedFlag    = flag.Uint64("seed", 0, "the seed of TestKill and TestNetwork, as a failure prints it; a new one if 0")
 )
 

@@ -5,6 +5,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"io"
 	"strings"
 	"testing"
 	"time"
@@ -12,49 +13,21 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// pack is a snapshot with a name that fits, as somebody else might write it.
-func (l *lab) pack(window int, write func(z *zstd.Encoder)) map[string]any {
-	l.t.Helper()
-	var stored bytes.Buffer
-	z, err := zstd.NewWriter(&stored, zstd.WithWindowSize(window), zstd.WithEncoderConcurrency(1))
-	if err != nil {
-		l.t.Fatal(err)
-	}
-	write(z)
-	if err := z.Close(); err != nil {
-		l.t.Fatal(err)
-	}
-	sum := sha256.Sum256(stored.Bytes())
-	name := hex.EncodeToString(sum[:])
-	l.put("snap/"+name+"-X.zst", stored.Bytes())
-	return map[string]any{"sha256": name, "tag": "X", "bytes": stored.Len()}
-}
-
-// TestCraftedSnapshotIsRefused: whoever can write the state cannot take the function's memory or make it crash: a snapshot with
-// the right name that is no good is an error, and no news.
+// TestCraftedSnapshotIsRefused: whoever can write the state takes neither the memory nor the life of the function with a
+// snapshot that has the right name: it is an error, and no news.
 func TestCraftedSnapshotIsRefused(t *testing.T) {
 	in(t, func(t *testing.T, in place) {
 		t.Helper()
 		const index = `{"schema":1,"clbs":{}}` + "\n"
-		text := func(z *zstd.Encoder, s string) { _, _ = z.Write([]byte(s)) } // into memory
-		endless := func(z *zstd.Encoder) {                                    // 128 MB, as much as the function has, in a few kB
-			block := bytes.Repeat([]byte("x"), 1<<20)
-			for range 1 << 7 {
-				_, _ = z.Write(block)
-			}
-		}
+		endless := strings.Repeat("x", 128<<20) // as much as the function has, in a few kB
 		for name, tt := range map[string]struct {
-			window int
-			write  func(z *zstd.Encoder)
-			want   string
+			text []string
+			want string
 		}{
-			"an index without end": {1 << 20, endless, "more than 67108864 bytes"},
-			"a line without end":   {1 << 20, func(z *zstd.Encoder) { text(z, index+`{"key":"`); endless(z) }, "more than 67108864 bytes"},
-			"a window of 64 MB":    {64 << 20, endless, "window size"},
-			"a count of backends":  {1 << 20, func(z *zstd.Encoder) { text(z, `{"schema":1,"clbs":{"a/b":{"backends":1e99}}}`+"\n") }, "1e99"},
-			"nesting":              {1 << 20, func(z *zstd.Encoder) { text(z, strings.Repeat("[", 1<<20)+"\n") }, "depth"},
-			"a schema of tomorrow": {1 << 20, func(z *zstd.Encoder) { text(z, `{"schema":2,"clbs":{}}`+"\n") }, "schema 2"},
-			"records in disorder":  {1 << 20, func(z *zstd.Encoder) { text(z, index+"{\"key\":\"b\"}\n{\"key\":\"a\"}\n") }, "not a record in order"},
+			"an index without end":        {[]string{endless}, "more than 67108864 bytes"},
+			"a line without end":          {[]string{index, `{"key":"`, endless}, "more than 67108864 bytes"},
+			"a count that is no number":   {[]string{`{"schema":1,"clbs":{"a/b":{"backends":1e99}}}`, "\n"}, "1e99"},
+			"an index of a million lists": {[]string{strings.Repeat("[", 1<<20), "\n"}, "depth"},
 		} {
 			t.Run(name, func(t *testing.T) {
 				t.Parallel()
@@ -62,7 +35,7 @@ func TestCraftedSnapshotIsRefused(t *testing.T) {
 				f := l.start()
 				l.tick(f)
 				l.end(f)
-				l.forge(func(head map[string]any) { head["snapshot"] = l.pack(tt.window, tt.write) })
+				l.forge(func(head map[string]any) { head["snapshot"] = l.pack(tt.text) })
 				f = l.start()
 				for range 2 {
 					if sum, err := l.try(f); err == nil || !strings.Contains(err.Error(), "snapshot") || !strings.Contains(err.Error(), tt.want) {
@@ -75,6 +48,28 @@ func TestCraftedSnapshotIsRefused(t *testing.T) {
 			})
 		}
 	}, inFiles, inCOS)
+}
+
+// pack stores a snapshot with a name that fits, as somebody else might, and returns what a head calls it.
+func (l *lab) pack(text []string) map[string]any {
+	l.t.Helper()
+	var stored bytes.Buffer
+	z, err := zstd.NewWriter(&stored, zstd.WithWindowSize(1<<20))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for _, s := range text {
+		if _, err := io.WriteString(z, s); err != nil {
+			l.t.Fatal(err)
+		}
+	}
+	if err := z.Close(); err != nil {
+		l.t.Fatal(err)
+	}
+	sum := sha256.Sum256(stored.Bytes())
+	name := hex.EncodeToString(sum[:])
+	l.put("snap/"+name+"-X.zst", stored.Bytes())
+	return map[string]any{"sha256": name, "tag": "X", "bytes": stored.Len()}
 }
 
 // TestForgedAlertIsInert: whoever can write the state can make the function tell what is not so, and nothing in it is markup.

@@ -6,6 +6,7 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"io"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -16,38 +17,35 @@ import (
 // TestCraftedSnapshotIsRefused: whoever can write the state takes neither the memory nor the life of the function with a
 // snapshot that has the right name: it is an error, and no news.
 func TestCraftedSnapshotIsRefused(t *testing.T) {
-	in(t, func(t *testing.T, in place) {
-		t.Helper()
-		const index = `{"schema":1,"clbs":{}}` + "\n"
-		endless := strings.Repeat("x", 128<<20) // as much as the function has, in a few kB
-		for name, tt := range map[string]struct {
-			text []string
-			want string
-		}{
-			"an index without end":        {[]string{endless}, "more than 67108864 bytes"},
-			"a line without end":          {[]string{index, `{"key":"`, endless}, "more than 67108864 bytes"},
-			"a count that is no number":   {[]string{`{"schema":1,"clbs":{"a/b":{"backends":1e99}}}`, "\n"}, "1e99"},
-			"an index of a million lists": {[]string{strings.Repeat("[", 1<<20), "\n"}, "depth"},
-		} {
-			t.Run(name, func(t *testing.T) {
-				t.Parallel()
-				l := newLab(t, in)
-				f := l.start()
-				l.tick(f)
-				l.end(f)
-				l.forge(func(head map[string]any) { head["snapshot"] = l.pack(tt.text) })
-				f = l.start()
-				for range 2 {
-					if sum, err := l.try(f); err == nil || !strings.Contains(err.Error(), "snapshot") || !strings.Contains(err.Error(), tt.want) {
-						t.Errorf("tick = %+v, %v, want an error about the snapshot: %s", sum, err, tt.want)
-					}
+	t.Parallel()
+	const index = `{"schema":1,"clbs":{}}` + "\n"
+	endless := slices.Repeat([]string{strings.Repeat("x", 1<<20)}, 128) // as much as the function has, in a few kB
+	for name, tt := range map[string]struct {
+		text []string
+		want string
+	}{
+		"an index without end":        {endless, "more than 67108864 bytes"},
+		"a line without end":          {append([]string{index, `{"key":"`}, endless...), "more than 67108864 bytes"},
+		"a count that is no number":   {[]string{`{"schema":1,"clbs":{"a/b":{"backends":1e99}}}`, "\n"}, "1e99"},
+		"an index of a million lists": {[]string{strings.Repeat("[", 1<<20), "\n"}, "depth"},
+	} {
+		t.Run(name, func(t *testing.T) { // one after the other: each takes what memory it is allowed
+			l := newLab(t, inCOS)
+			f := l.start()
+			l.tick(f)
+			l.end(f)
+			l.forge(func(head map[string]any) { head["snapshot"] = l.pack(tt.text) })
+			f = l.start()
+			for range 2 {
+				if sum, err := l.try(f); err == nil || !strings.Contains(err.Error(), "snapshot") || !strings.Contains(err.Error(), tt.want) {
+					t.Errorf("tick = %+v, %v, want an error about the snapshot: %s", sum, err, tt.want)
 				}
-				if got := l.news(); len(got) > 0 {
-					t.Errorf("told %q, want nothing", got)
-				}
-			})
-		}
-	}, inFiles, inCOS)
+			}
+			if got := l.news(); len(got) > 0 {
+				t.Errorf("told %q, want nothing", got)
+			}
+		})
+	}
 }
 
 // pack stores a snapshot with a name that fits, as somebody else might, and returns what a head calls it.

@@ -221,7 +221,7 @@ func (s *storm) round(deadly float64, during func()) result {
 	middle := time.Duration(s.when.Float64() * float64(s.usual))
 	before := s.traces()
 	now := time.Now()
-	for _, r := range s.last { // whatever came from a run that was killed has arrived by now
+	for _, r := range s.last { // what came from a run that was killed has arrived by now, as a rule
 		if r.died {
 			r.to = now
 		}
@@ -496,6 +496,13 @@ func (s *storm) begun(after, before time.Time) bool {
 	return slices.ContainsFunc(s.runs, func(r *invocation) bool { return r.from.After(after) && r.from.Before(before) })
 }
 
+// diedBefore reports whether a run was killed in the round before.
+func (s *storm) diedBefore(r *invocation) bool {
+	return slices.ContainsFunc(s.runs, func(d *invocation) bool {
+		return d.died && !d.to.After(r.from) && r.from.Sub(d.to) < s.limit
+	})
+}
+
 // repeatable says why a message that arrived then may come again; "" if nothing went wrong with it. By what the function
 // says of itself it was not told for good; but that only counts if something was done to the run.
 func (s *storm) repeatable(arrived time.Time) string {
@@ -518,8 +525,8 @@ func (s *storm) repeatable(arrived time.Time) string {
 		if disturbed && (r.err != nil || r.sum.Sent < n) {
 			return "answer lost"
 		}
-		// Slack got more than this run says it sent: the rest was on its way when its sender was killed.
-		if r.err == nil && r.sum.Sent < n && slices.ContainsFunc(s.runs, func(o *invocation) bool { return o.died && o.from.Before(r.from) }) {
+		// Slack got more than this run says it sent: the rest was on its way when its sender was killed, just before.
+		if r.err == nil && r.sum.Sent < n && s.diedBefore(r) {
 			return "late"
 		}
 	}

@@ -15,20 +15,6 @@ import (
 	"clbwatch/internal/watch"
 )
 
-// answers is a way to Slack on which every answer is as a fuzz test made it, so that a minute holds many.
-type answers func(r *http.Request) (status int, body string)
-
-// RoundTrip gives the answer; where that is to wait, then a second.
-func (a answers) RoundTrip(r *http.Request) (*http.Response, error) {
-	if r.Body != nil {
-		if _, err := io.Copy(io.Discard, r.Body); err != nil {
-			return nil, err
-		}
-	}
-	status, body := a(r)
-	return &http.Response{StatusCode: status, Header: http.Header{"Retry-After": {"1"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
-}
-
 // FuzzBotAnswers makes the answers of Slack's Web API: to the edit of a thread, to the search for the alert, and to the
 // post. An alert is told only if Slack says ok to it or shows it in the channel, never counts as not sent where Slack
 // said ok, and no error holds the token.
@@ -59,7 +45,7 @@ func FuzzBotAnswers(f *testing.F) {
 		status = 200 + max(status-200, 0)%400
 		clock := &testClock{t: time.Unix(1795409616, 0)}
 		posts, pages := 0, 0
-		way := answers(func(r *http.Request) (int, string) {
+		answer := func(r *http.Request) (int, string) {
 			switch path.Base(r.URL.Path) {
 			case "chat.postMessage":
 				posts++
@@ -72,6 +58,13 @@ func FuzzBotAnswers(f *testing.F) {
 				}
 				return 200, found
 			}
+		}
+		way := roundTripper(func(r *http.Request) (*http.Response, error) {
+			if r.Body != nil {
+				_, _ = io.Copy(io.Discard, r.Body) // of our own making
+			}
+			code, body := answer(r)
+			return &http.Response{StatusCode: code, Header: http.Header{"Retry-After": {"1"}}, Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
 		})
 		s, err := New(Config{Token: token, Channel: "C024BE91L", APIURL: "https://slack.com/api/", Transport: way, Now: clock.now, Sleep: clock.sleep})
 		if err != nil {

@@ -13,11 +13,6 @@ import (
 	"clbwatch/internal/watch"
 )
 
-// roundTrip is a transport made of a function.
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 // FuzzSlackAnswers holds that nothing but Slack's own yes is one, that no error shows a secret that the answer echoes, and
 // that a 5xx, after which Slack may have the message, is never taken for a message not sent.
 func FuzzSlackAnswers(f *testing.F) {
@@ -47,7 +42,7 @@ func FuzzSlackAnswers(f *testing.F) {
 		config := Config{Now: func() time.Time { return at }, Sleep: func(context.Context, time.Duration) error { return nil }}
 		serve := func(secret string) http.RoundTripper {
 			said := strings.ReplaceAll(string(body), "SECRET", secret)
-			return roundTrip(func(r *http.Request) (*http.Response, error) {
+			return roundTripper(func(r *http.Request) (*http.Response, error) {
 				if calls++; calls > 200 {
 					t.Fatalf("more than 200 calls for %d %q", status, body)
 				}

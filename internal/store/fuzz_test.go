@@ -14,11 +14,6 @@ import (
 	"clbwatch/internal/watch"
 )
 
-// roundTrip is a transport made of a function.
-type roundTrip func(*http.Request) (*http.Response, error)
-
-func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
 // FuzzCOSAnswers gives a store in COS any listing, any head and any error. It holds that loading ends soon, that what is
 // taken for a head is one that the listing names or one after it, that nothing but a yes of COS is one, and that no error
 // shows a secret that an answer echoes.
@@ -58,7 +53,7 @@ func FuzzCOSAnswers(f *testing.F) {
 	f.Fuzz(func(t *testing.T, listStatus int, list []byte, status int, object []byte, ofCOS bool) {
 		listStatus, status = min(max(listStatus, 200), 599), min(max(status, 200), 599)
 		calls, first := 0, "" // the object that is asked for first: the listed head, or INIT. There is no other
-		transport := roundTrip(func(r *http.Request) (*http.Response, error) {
+		transport := road(func(r *http.Request) (*http.Response, error) {
 			if calls++; calls > 4*maxPages {
 				t.Fatalf("more than %d calls", 4*maxPages)
 			}

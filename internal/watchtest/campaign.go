@@ -98,14 +98,13 @@ func (c Campaign) Run(t *rapid.T, tally *Tally) {
 		steps["delete"] = func(*rapid.T) { c.delete() }
 	}
 	t.Repeat(steps)
-	c.world.Fail(nil)
 	c.world.Advance(10 * time.Minute) // until regions are listed again
 	c.tick(0)
 	c.calm(func(head *watch.Head) bool { return head != nil && len(head.Outbox) == 0 })
 	c.check(true)
-	for n := range c.of {
-		if head := c.world.HeadOf(watch.Shard{N: n + 1, Of: c.of}); head != nil && len(head.Outbox) > 0 {
-			t.Fatalf("in the end shard %d/%d owes %+v", n+1, c.of, head.Outbox)
+	for _, s := range c.shards() {
+		if head := c.world.HeadOf(s); head != nil && len(head.Outbox) > 0 {
+			t.Fatalf("in the end shard %s owes %+v", s, head.Outbox)
 		}
 	}
 	tally.Histories.Add(1)
@@ -114,17 +113,24 @@ func (c Campaign) Run(t *rapid.T, tally *Tally) {
 // calm lets half an hour pass in which nothing goes wrong, or less once it is done: a lease that a dead run took under a
 // clock that was ahead may last for a while.
 func (c *Campaign) calm(done func(head *watch.Head) bool) {
-	c.world.Fail(nil)
 	for range 30 {
 		c.tick(0)
-		rest := false
-		for n := range c.of {
-			rest = rest || !done(c.world.HeadOf(watch.Shard{N: n + 1, Of: c.of}))
+		all := true
+		for _, s := range c.shards() {
+			all = all && done(c.world.HeadOf(s))
 		}
-		if !rest {
+		if all {
 			return
 		}
 	}
+}
+
+// shards are those that there are now.
+func (c *Campaign) shards() (all []watch.Shard) {
+	for n := range c.of {
+		all = append(all, watch.Shard{N: n + 1, Of: c.of})
+	}
+	return all
 }
 
 // backend is one of a load balancer, on so many listeners.
@@ -191,8 +197,8 @@ func (c *Campaign) reshard() {
 // tick is a run of every shard, a minute after the last, by a clock that is off.
 func (c *Campaign) tick(off time.Duration) {
 	c.world.Advance(time.Minute)
-	for n := range c.of {
-		c.run(watch.Shard{N: n + 1, Of: c.of}, off)
+	for _, s := range c.shards() {
+		c.run(s, off)
 	}
 }
 
@@ -217,8 +223,8 @@ func (c *Campaign) watcher(s watch.Shard) *watch.Watcher {
 
 // collect is a collection of old state in each shard, beside those that ticks make now and then.
 func (c *Campaign) collect() {
-	for n := range c.of {
-		_ = c.watcher(watch.Shard{N: n + 1, Of: c.of}).Store.Collect(context.Background()) // it may fail: it is tried again
+	for _, s := range c.shards() {
+		_ = c.watcher(s).Store.Collect(context.Background()) // it may fail: it is tried again
 	}
 }
 
@@ -302,8 +308,8 @@ func (c *Campaign) bad(do func()) {
 
 // unsure notes that what is being sent now may be told again: its mark may be lost.
 func (c *Campaign) unsure() {
-	for n := range c.of {
-		if head := c.world.HeadOf(watch.Shard{N: n + 1, Of: c.of}); head != nil {
+	for _, s := range c.shards() {
+		if head := c.world.HeadOf(s); head != nil {
 			for _, a := range head.Outbox {
 				c.maybe[a.ID] = true
 			}
@@ -320,8 +326,8 @@ type belief struct {
 	on                  string // its listeners
 }
 
-// of is what there is to know of a backend.
-func of(b watch.Backend) belief {
+// truth is what there is to know of a backend.
+func truth(b watch.Backend) belief {
 	var on []string
 	for _, b := range b.Bindings {
 		on = append(on, b.Listener)
@@ -334,7 +340,7 @@ func (c *Campaign) check(end bool) {
 	believed := map[string]belief{}
 	for _, key := range campaignKeys {
 		for _, id := range []string{"ins-a", "ins-b"} {
-			believed[key+"/"+id] = of(c.backend(key, id, watch.Running, len(campaignBindings)))
+			believed[key+"/"+id] = truth(c.backend(key, id, watch.Running, len(campaignBindings)))
 		}
 	}
 	told := map[string]int{} // how far in its past people are, of each backend
@@ -378,7 +384,7 @@ func (c *Campaign) check(end bool) {
 		for _, id := range []string{"ins-a", "ins-b", "ins-c"} {
 			is := belief{}
 			if b, ok := c.pools[key][id]; ok {
-				is = of(b)
+				is = truth(b)
 			}
 			if got := believed[key+"/"+id]; got != is {
 				c.Fatalf("people believe of %s/%s: %+v, and it is %+v", key, id, got, is)

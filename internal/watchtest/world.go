@@ -22,7 +22,8 @@ import (
 
 // Fault decides what becomes of one call: whether it takes effect, and what the caller is told. It is called once at a
 // time. op is "read", "health", "list", "exist",
-// "load", "open", "create", "commit snapshot", "commit", "notify" or "collect"; what is the key, region, head or alert.
+// "load", "open", "create", "commit snapshot", "commit", "notify" or "collect", or what a store in a Place says; what is the
+// key, region, head or alert.
 type Fault func(op, what string) (apply bool, err error)
 
 // ErrDied is what a run gets from a world in which it is dead: nothing it does takes effect any more.
@@ -209,15 +210,15 @@ func (w *World) Collections() int {
 	return w.collect
 }
 
-// Head returns the newest head, or nil.
-func (w *World) Head() *watch.Head { return w.HeadOf(watch.Shard{}) }
-
 // In keeps the state in a place, from now on.
 func (w *World) In(p Place) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.place = p
 }
+
+// Head returns the newest head, or nil.
+func (w *World) Head() *watch.Head { return w.HeadOf(watch.Shard{}) }
 
 // HeadOf returns the newest head of a shard, or nil.
 func (w *World) HeadOf(s watch.Shard) *watch.Head {

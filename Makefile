@@ -20,7 +20,7 @@ lint     = build/bin/golangci-lint-$(GOLANGCI_LINT)
 licenses = build/bin/go-licenses-$(GO_LICENSES)
 sbom     = build/bin/cyclonedx-gomod-$(CYCLONEDX)
 vuln     = build/bin/govulncheck-$(GOVULNCHECK)
-proxy   = build/bin/toxiproxy-$(TOXIPROXY)
+proxy    = build/bin/toxiproxy-$(TOXIPROXY)
 
 .PHONY: help build test check bench sizes demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz campaign kills break draw images vuln licenses sbom clean
 .DEFAULT_GOAL := help

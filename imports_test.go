@@ -86,21 +86,7 @@ func TestSecurityDocIsTrue(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tests := make(map[string]bool)
-	isTest := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz)\w+)\(`)
-	err = filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
-		if err != nil || !strings.HasSuffix(path, "_test.go") {
-			return err
-		}
-		b, err := os.ReadFile(path)
-		for _, m := range isTest.FindAllStringSubmatch(string(b), -1) {
-			tests[m[1]] = true
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
+	tests := testsHere(t)
 	lines := 0
 	for l := range strings.Lines(string(doc)) {
 		if !strings.HasPrefix(l, "| ") || strings.HasPrefix(l, "| they try |") {
@@ -122,6 +108,48 @@ func TestSecurityDocIsTrue(t *testing.T) {
 	if lines < 20 {
 		t.Errorf("only %d lines were looked at", lines)
 	}
+}
+
+// TestDocsNameTestsThatExist holds that whatever docs/ shows something by is there.
+func TestDocsNameTestsThatExist(t *testing.T) {
+	t.Parallel()
+	docs, err := filepath.Glob("docs/*.md")
+	if err != nil || len(docs) < 4 {
+		t.Fatalf("%v, %v", docs, err)
+	}
+	tests, named := testsHere(t), regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w*)`")
+	for _, doc := range docs {
+		b, err := os.ReadFile(doc)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range named.FindAllStringSubmatch(string(b), -1) {
+			if !tests[m[1]] {
+				t.Errorf("%s names %s, and there is none", doc, m[1])
+			}
+		}
+	}
+}
+
+// testsHere are the names of all tests, fuzz tests and benchmarks of the module.
+func testsHere(t *testing.T) map[string]bool {
+	t.Helper()
+	tests := make(map[string]bool)
+	isTest := regexp.MustCompile(`(?m)^func ((?:Test|Fuzz|Benchmark)\w+)\(`)
+	err := filepath.WalkDir(".", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		b, err := os.ReadFile(path)
+		for _, m := range isTest.FindAllStringSubmatch(string(b), -1) {
+			tests[m[1]] = true
+		}
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return tests
 }
 
 // TestWorkflowsArePinned holds that what runs beside our code is pinned to a commit, and may only read.

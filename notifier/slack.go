@@ -303,7 +303,7 @@ func (x *exchange) verdict(now time.Time) error {
 		return fmt.Errorf("%w: %w", watch.ErrNotSent, &rateLimited{x.retryAfter(now)})
 	case x.status >= 300 && x.status < 400:
 		return fmt.Errorf("%w: SLACK_WEBHOOK_URL answers with a redirect (%d), which no Slack webhook does; copy it again", watch.ErrNotSent, x.status)
-	case advice(code) != "":
+	case x.status < 500 && advice(code) != "": // of a 5xx nothing is certain
 		return fmt.Errorf("%w: SLACK_WEBHOOK_URL: Slack says %s: %s", watch.ErrNotSent, code, advice(code))
 	case x.status == http.StatusBadRequest && code != "", x.status == http.StatusRequestEntityTooLarge, x.status == http.StatusOK && contentCode(code):
 		return fmt.Errorf("%w: %s", errContent, x)

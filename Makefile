@@ -144,3 +144,7 @@ $(sbom):
 $(vuln):
 	$(install) golang.org/x/vuln/cmd/govulncheck@$(GOVULNCHECK)
 	mv build/bin/govulncheck $@
+
+$(proxy):
+	$(install) github.com/Shopify/toxiproxy/v2/cmd/server@$(TOXIPROXY)
+	mv build/bin/server $@

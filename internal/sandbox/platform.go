@@ -21,9 +21,8 @@ import (
 )
 
 const (
-	killGrace    = 200 * time.Millisecond // after the deadline, before the platform kills the instance
-	startTimeout = 10 * time.Second       // until an instance answers its first Ping
-	startTries   = 5                      // ports tried before giving up
+	startTimeout = 10 * time.Second // until an instance answers its first Ping
+	startTries   = 5                // ports tried before giving up
 
 	// Ports below the range that systems give out by themselves, so that no outgoing connection takes one meanwhile.
 	firstPort, lastPort = 20_000, 32_000
@@ -50,6 +49,7 @@ type Option func(*how)
 
 type how struct {
 	timeout    time.Duration
+	grace      time.Duration
 	credential func() Credential
 	settings   map[string]string
 	envAtStart bool
@@ -57,6 +57,9 @@ type how struct {
 
 // WithTimeout sets the time limit of an invocation, 30 seconds without it.
 func WithTimeout(d time.Duration) Option { return func(h *how) { h.timeout = d } }
+
+// WithGrace sets how long after its time limit an instance is killed, 200 milliseconds without it.
+func WithGrace(d time.Duration) Option { return func(h *how) { h.grace = d } }
 
 // WithCredential asks f for the role's credential at each invocation, such as Cloud.Issue. Without it the function has
 // no role and gets none.
@@ -91,7 +94,7 @@ func (e *FunctionError) Error() string { return e.Type + ": " + e.Message }
 // Start runs the built function and waits until it answers. env are the user's settings; beside the built-in variables
 // the process finds nothing in its environment (see WithEnvAtStart), and credentials never. The process ends with ctx.
 func Start(ctx context.Context, binary string, env map[string]string, opts ...Option) (*Function, error) {
-	h := how{timeout: 30 * time.Second}
+	h := how{timeout: 30 * time.Second, grace: 200 * time.Millisecond}
 	for _, o := range opts {
 		o(&h)
 	}
@@ -111,12 +114,13 @@ func Start(ctx context.Context, binary string, env map[string]string, opts ...Op
 var errPortTaken = errors.New("the port was taken meanwhile")
 
 func start(ctx context.Context, binary string, env map[string]string, h how) (*Function, error) {
-	port, err := freePort()
+	port, claim, err := claimPort(firstPort, lastPort)
 	if err != nil {
 		return nil, err
 	}
 	out, err := newOutput()
 	if err != nil {
+		_ = claim.Close() // nobody asked for the port
 		return nil, err
 	}
 	f := &Function{how: h, env: env, cmd: exec.CommandContext(ctx, binary), output: out, exited: make(chan struct{})}
@@ -129,11 +133,13 @@ func start(ctx context.Context, binary string, env map[string]string, h how) (*F
 	}
 	f.cmd.Stdout, f.cmd.Stderr = out.file, out.file
 	if err := f.cmd.Start(); err != nil {
+		_ = claim.Close() // nobody asked for the port
 		out.end()
 		return nil, err
 	}
 	go func() {
-		_ = f.cmd.Wait() // how it ended is in its output and in the failed call
+		_ = f.cmd.Wait()  // how it ended is in its output and in the failed call
+		_ = claim.Close() // it only kept others away
 		out.end()
 		close(f.exited)
 	}()
@@ -161,16 +167,23 @@ func builtin(port int) []string {
 	}
 }
 
-func freePort() (int, error) {
-	var err error
+// claimPort finds a TCP port from first up to last, without last, that nobody listens on. Until claim is closed no other
+// claimPort gives it out, in this process or another: claim is the UDP port of the same number. Else two functions that
+// start at once may get the same port, and the one that came too late is called under the other's answers.
+func claimPort(first, last int) (port int, claim io.Closer, err error) {
 	for range 50 {
-		port := firstPort + rand.IntN(lastPort-firstPort)
-		var l net.Listener
-		if l, err = net.Listen("tcp", ":"+strconv.Itoa(port)); err == nil { // all addresses, as the library listens
-			return port, l.Close()
+		port := first + rand.IntN(last-first)
+		var udp net.PacketConn
+		if udp, err = net.ListenPacket("udp", "127.0.0.1:"+strconv.Itoa(port)); err != nil {
+			continue
 		}
+		var tcp net.Listener
+		if tcp, err = net.Listen("tcp", ":"+strconv.Itoa(port)); err == nil { // all addresses, as the library listens
+			return port, udp, tcp.Close()
+		}
+		_ = udp.Close() // the next one may be free
 	}
-	return 0, fmt.Errorf("look for a free port: %w", err)
+	return 0, nil, fmt.Errorf("look for a free port: %w", err)
 }
 
 // connect dials until the function answers a Ping.
@@ -261,7 +274,7 @@ func (f *Function) Invoke(ctx context.Context, event []byte, opts ...Option) (pa
 	}
 	var resp invokeResponse
 	call := f.client.Go("Function.Invoke", &req, &resp, make(chan *rpc.Call, 1))
-	limit := time.NewTimer(h.timeout + killGrace)
+	limit := time.NewTimer(h.timeout + h.grace)
 	defer limit.Stop()
 	select {
 	case <-call.Done:

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"net"
 	"os/exec"
 	"path/filepath"
 	"slices"
@@ -200,6 +201,37 @@ func TestStartSaysWhyAFunctionDoesNotStart(t *testing.T) {
 	}
 	if _, err := Start(t.Context(), "/bin/ls", nil); err == nil || !strings.Contains(err.Error(), "exited before") {
 		t.Errorf("no function: %v", err)
+	}
+}
+
+// Two functions with one port: the one that came too late ends, and its Start is answered by the other's Ping.
+func TestAPortIsGivenOutOnce(t *testing.T) {
+	t.Parallel()
+	const first, last = lastPort, 32_768 // where no function starts, and no outgoing connection
+	port, claim, err := claimPort(first, last)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, _, err := claimPort(port, port+1); err == nil {
+		t.Errorf("port %d was given out twice", port)
+	}
+	if err := claim.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, claim, err = claimPort(port, port+1)
+	if err != nil {
+		t.Fatalf("port %d after it came back: %v", port, err)
+	}
+	defer func() { _ = claim.Close() }()
+
+	l, err := net.Listen("tcp", ":0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = l.Close() }()
+	taken := l.Addr().(*net.TCPAddr).Port
+	if _, _, err := claimPort(taken, taken+1); err == nil {
+		t.Errorf("port %d was given out while somebody else listened on it", taken)
 	}
 }
 

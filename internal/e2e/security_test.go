@@ -115,8 +115,8 @@ func TestPlainHTTPIsRefused(t *testing.T) {
 	})
 }
 
-// TestForgedEventsDoNoHarm: who may invoke the function can make it read and report, and sets nothing. Another number of
-// shards, which an event may name, is what TestShardThatNeverRanIsMissed is about.
+// TestForgedEventsDoNoHarm: who may invoke the function can make it read and report, and sets nothing. An event may name
+// another number of shards; the next tick of the usual number takes the state back.
 func TestForgedEventsDoNoHarm(t *testing.T) {
 	everywhere(t, func(t *testing.T, in place) {
 		t.Helper()
@@ -127,6 +127,7 @@ func TestForgedEventsDoNoHarm(t *testing.T) {
 			`{"Type":"Timer","Time":"1970-01-01T00:00:00Z"}`, `{"Type":"Timer","Message":"{\"shard\":\"65/65\"}"}`, `{"action":"tick","shard":"2/1"}`,
 			`{"action":"tick","shard":"65/64"}`, `{"action":"tick","shard":"../../x"}`, `{"action":"tick","CLB_IDS":"lb-none","SLACK_WEBHOOK_URL":"http://127.0.0.1/x"}`,
 			`{"action":"` + strings.Repeat("x", 1<<20) + `"}`, `{"action":"test"}`, `{}`,
+			`{"action":"tick","shard":"2/3"}`, `{"action":"tick","shard":"5/64"}`,
 		} {
 			out, err := l.invoke(f, event)
 			if err == nil && !json.Valid(out) || err != nil && len(err.Error()) > 1000 {

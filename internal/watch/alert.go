@@ -289,6 +289,21 @@ func (a Alert) Empty() bool {
 	return len(a.Pools) == 0 && len(a.Blind) == 0 && len(a.Sighted) == 0 && len(a.CLBs) == 0 && a.Baseline == nil
 }
 
+// about is the key of the first load balancer that the alert tells of; "" if it tells of none.
+func (a Alert) about() string {
+	switch {
+	case len(a.Pools) > 0:
+		return a.Pools[0].CLB.Key()
+	case len(a.CLBs) > 0:
+		return a.CLBs[0].CLB.Key()
+	case len(a.Blind) > 0:
+		return a.Blind[0].CLB.Key()
+	case len(a.Sighted) > 0:
+		return a.Sighted[0].CLB.Key()
+	}
+	return ""
+}
+
 // Totals returns how many changes the alert tells of, and on how many load balancers.
 func (a Alert) Totals() (c Counts, clbs int) {
 	c, clbs = a.More.Counts, a.More.CLBs+len(a.Pools)

@@ -381,7 +381,7 @@ func (f notifyFunc) Notify(ctx context.Context, d watch.Delivery) (watch.Receipt
 
 func TestDecodeHeadRefuses(t *testing.T) {
 	t.Parallel()
-	good := watch.Head{Schema: 3, N: 5, Writer: "w", Snapshot: &watch.Blob{SHA256: strings.Repeat("0", 64), Tag: "T", Bytes: 9},
+	good := watch.Head{Schema: 4, N: 5, Writer: "w", Snapshot: &watch.Blob{SHA256: strings.Repeat("0", 64), Tag: "T", Bytes: 9},
 		Outbox: []watch.Alert{{ID: "x"}}}
 	b, err := good.Encode()
 	if err != nil {
@@ -391,7 +391,7 @@ func TestDecodeHeadRefuses(t *testing.T) {
 		t.Fatalf("DecodeHead(%s): %v", b, err)
 	}
 	for _, change := range [][2]string{
-		{`"snapshot"`, `"snapshoX"`}, {`"outbox"`, `"outbin"`}, {`"writer":"w"`, `"writer":""`}, {`"n":5`, `"n":6`}, {`"schema":3`, `"schema":4`}, {`"schema":3`, `"schema":0`},
+		{`"snapshot"`, `"snapshoX"`}, {`"outbox"`, `"outbin"`}, {`"writer":"w"`, `"writer":""`}, {`"n":5`, `"n":6`}, {`"schema":4`, `"schema":5`}, {`"schema":4`, `"schema":0`},
 		{`"bytes":9`, `"bytes":0`}, {strings.Repeat("0", 64), "00"}, {`}`, ``},
 	} {
 		damaged := strings.Replace(string(b), change[0], change[1], 1)

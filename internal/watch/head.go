@@ -12,9 +12,9 @@ import (
 )
 
 // Numbers of the stored forms. Others are refused, not guessed at. Heads of schema 1 had neither threads nor a log, those
-// of schema 2 neither lists nor shards; all that they have means the same.
+// of schema 2 neither lists nor shards, those of schema 3 no eras; all that they have means the same.
 const (
-	schema         = 3
+	schema         = 4
 	oldestSchema   = 1
 	snapshotSchema = 1
 )
@@ -38,6 +38,7 @@ type Head struct {
 	Listed map[string]time.Time `json:"listed,omitempty"` // when each Scope was listed last
 	Untold []string             `json:"untold,omitempty"` // load balancers with backends that fail checks since they came or ran again: told if they still do next time; by key, sorted
 	Moved  int                  `json:"moved,omitempty"`  // the state went over to so many shards: this head is its last word; 0 if not
+	Era    int                  `json:"era,omitempty"`    // how often the state had gone over when this shard got its own; 0 in heads of schemas before 4
 }
 
 // Blob names an immutable snapshot by its content.
@@ -101,7 +102,7 @@ func DecodeHead(n int64, b []byte) (*Head, error) {
 // successor starts the head after h, with the same content; h may be nil.
 func (h *Head) successor(writer string, now time.Time) *Head {
 	if h == nil {
-		return &Head{Schema: schema, N: 1, Writer: writer, CommittedAt: now, LogFrom: now}
+		return &Head{Schema: schema, N: 1, Writer: writer, CommittedAt: now, LogFrom: now, Era: 1}
 	}
 	next := *h
 	next.Schema, next.N, next.Writer, next.Parent, next.CommittedAt = schema, h.N+1, writer, h.Writer, now

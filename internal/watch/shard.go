@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"maps"
+	"math"
 	"slices"
 	"time"
 )
@@ -44,63 +45,116 @@ func owner(key string, of int) int {
 	return n
 }
 
-// former is the state as it was left by another number of shards: one head for each of them, and where it is.
+// former is the state of so many shards: one head for each of them, and where it is. They are all of one era: how often
+// the state went over to another number of shards before it came here.
 type former struct {
-	of     int
-	heads  []*Head
-	stores []Store
+	of, era int
+	heads   []*Head
+	stores  []Store
 }
 
-// nowhere is no number of shards: trace then looks for the state as it is now.
-const nowhere = -2
-
-// trace goes from the state of so many shards to where it went from there, and stops where it did not go on, or at so
-// many as to. Each shard's last head says how many shards took over from it (Head.Moved).
-func (w *Watcher) trace(ctx context.Context, of, to int) (f former, err error) {
-	for range MaxShards {
-		f = former{of: of}
-		next := make(map[int]int) // how many went where
-		for n := 1; n <= of; n++ {
-			s, err := w.Stores(Shard{n, of})
-			var h *Head
-			if err == nil {
-				h, err = s.Load(ctx)
-			}
-			if err != nil {
-				return f, fmt.Errorf("state of shard %d/%d: %w", n, of, err)
-			}
-			f.heads, f.stores = append(f.heads, h), append(f.stores, s)
-			if h == nil {
-				next[-1]++
-			} else {
-				next[h.Moved]++
-			}
+// level loads the state of so many shards, and says which of them are not there: those without a head, and those whose
+// head is older than the era after era, left from when the state was here before.
+func (w *Watcher) level(ctx context.Context, of, era int) (f former, absent []int, err error) {
+	f = former{of: of, era: math.MaxInt}
+	for i := range of {
+		s, err := w.Stores(Shard{i + 1, of})
+		var h *Head
+		if err == nil {
+			h, err = s.Load(ctx)
 		}
-		switch {
-		case len(next) == 1 && next[-1] == 0 && next[0] == 0 && next[to] == 0:
-			of = f.heads[0].Moved // all of them went on from here
-		case next[-1] == of && of == 1, next[0]+next[to] == of:
-			return f, nil
-		default:
-			return f, Advise(fmt.Errorf("the state of %d shards is not whole: some of them never ran", of),
-				"set the number of shards back to "+fmt.Sprint(of)+", let each run once, and change it then")
+		if err != nil {
+			return f, nil, fmt.Errorf("state of shard %d/%d: %w", i+1, of, err)
+		}
+		f.heads, f.stores = append(f.heads, h), append(f.stores, s)
+		if h == nil || h.Era <= era && (h.Era != 0 || era != 0) { // heads of schema 3 have no eras
+			absent = append(absent, i)
+		} else {
+			f.era = min(f.era, h.Era)
 		}
 	}
-	return f, errors.New("the state went from one number of shards to another without end")
+	return f, absent, nil
+}
+
+// moved is how many shards the state is going over to, or went; 0 if it stays.
+func (f former) moved() (to int, err error) {
+	for _, h := range f.heads {
+		switch {
+		case h == nil || h.Moved == 0 || h.Moved == to:
+		case to == 0:
+			to = h.Moved
+		default:
+			return 0, fmt.Errorf("the state of %d shards went over to %d and to %d", f.of, to, h.Moved)
+		}
+	}
+	return to, nil
+}
+
+// nowhere is no number of shards: trace then looks for the state as it is now, and changes nothing.
+const nowhere = -1
+
+// trace follows the state from the root, where it begins, to where it went over to so many shards, or is about to: each
+// shard's last head says how many took over from it. own is the last head of a shard that has been one of so many before;
+// what was before that is not meant. Where not all shards that the state went over to have run, because they were not meant
+// to or died, the others are brought there: their part of it is still with the former ones.
+func (w *Watcher) trace(ctx context.Context, own *Head, to int) (former, error) {
+	var prev former
+	of, era, since := 1, -1, -1
+	if own != nil {
+		since = own.Era
+	}
+	for range 2 * MaxShards {
+		f, absent, err := w.level(ctx, of, era)
+		if err != nil {
+			return f, err
+		}
+		if prev.of == 0 && len(absent) > 0 {
+			return f, nil // the first run there ever was
+		}
+		if len(absent) > 0 {
+			if to == nowhere {
+				return f, Advise(fmt.Errorf("the state of %d shards is not whole: %d of them have not run yet", of, len(absent)),
+					"it is once each of them has run")
+			}
+			for _, i := range absent {
+				part := *w
+				part.Shard, part.Store = Shard{i + 1, of}, f.stores[i]
+				if err := part.bring(ctx, prev, f.heads[i]); err != nil {
+					return f, err
+				}
+			}
+			continue
+		}
+		next, err := f.moved()
+		if err != nil {
+			return f, err
+		}
+		switch {
+		case next == 0 && of == to:
+			return f, ErrConflict // another run brought it here since own was loaded
+		case next == 0, next == to && f.era > since:
+			return f, nil
+		}
+		prev, of, era = f, next, f.era
+	}
+	return prev, errors.New("the state went from one number of shards to another without end")
 }
 
 // takeOver brings the state of this shard here from where another number of shards left it. own is this shard's head, if
-// it ever had one. What was owed goes on being owed, once; what was known goes on being known. If we stop at any point, the
-// next tick goes on from there: a former shard's head says that it moved, and nobody changes it any more.
+// it ever had one.
 func (w *Watcher) takeOver(ctx context.Context, own *Head) error {
-	mine, from := max(w.Shard.Of, 1), 1
-	if own != nil {
-		from = own.Moved
-	}
-	f, err := w.trace(ctx, from, mine)
+	f, err := w.trace(ctx, own, max(w.Shard.Of, 1))
 	if err != nil {
 		return err
 	}
+	return w.bring(ctx, f, own)
+}
+
+// bring makes this shard's head from those of the former ones. What was owed goes on being owed, once; what was known goes
+// on being known. If we stop at any point, the next tick goes on from there: a former shard's head says that it moved, and
+// nobody changes it any more.
+func (w *Watcher) bring(ctx context.Context, f former, own *Head) error {
+	mine := max(w.Shard.Of, 1)
 	now := w.Now().UTC().Truncate(time.Millisecond)
 	for i, h := range f.heads {
 		if h != nil && h.leased(now) {
@@ -117,9 +171,10 @@ func (w *Watcher) takeOver(ctx context.Context, own *Head) error {
 		}
 	}
 	h := own.successor(w.Nonce(), now)
-	h = &Head{Schema: h.Schema, N: h.N, Writer: h.Writer, Parent: h.Parent, CommittedAt: now, Blind: make(map[string]Blind), Threads: make(Threads)}
-	for i, old := range f.heads {
-		w.inherit(h, old, i)
+	h = &Head{Schema: h.Schema, N: h.N, Writer: h.Writer, Parent: h.Parent, CommittedAt: now, Era: f.heads[0].Era + 1,
+		Blind: make(map[string]Blind), Threads: make(Threads)}
+	for _, old := range f.heads {
+		w.inherit(h, old)
 	}
 	slices.SortStableFunc(h.Outbox, func(a, b Alert) int { return a.From.Compare(b.From) })
 	slices.SortStableFunc(h.Log, func(a, b Past) int { return a.At.Compare(b.At) })
@@ -135,12 +190,14 @@ func (w *Watcher) takeOver(ctx context.Context, own *Head) error {
 	return nil
 }
 
-// inherit adds to a head what of a former shard's is for this one.
-func (w *Watcher) inherit(h, old *Head, i int) {
+// inherit adds to a head what of a former shard's is for this one. An alert goes over whole, since people may have it.
+func (w *Watcher) inherit(h, old *Head) {
 	h.ObservedAt = later(h.ObservedAt, old.ObservedAt)
 	h.LogFrom = later(h.LogFrom, old.LogFrom)
-	if i%max(w.Shard.Of, 1) == max(w.Shard.N, 1)-1 { // each is somebody's
-		h.Outbox = append(h.Outbox, old.Outbox...)
+	for _, a := range old.Outbox {
+		if w.Shard.Owns(a.about()) {
+			h.Outbox = append(h.Outbox, a)
+		}
 	}
 	for key, b := range old.Blind {
 		if b.What == OfRegion && w.Shard.first() || b.What != OfRegion && w.Shard.Owns(b.CLB.Key()) {

@@ -153,6 +153,38 @@ func TestWhatIsOwedGoesOverOnce(t *testing.T) {
 	}
 }
 
+// What is owed of a load balancer goes to its own shard, or that one's later news would come first.
+func TestWhatIsOwedOfALoadBalancerStaysInOrder(t *testing.T) {
+	t.Parallel()
+	for i := range 4 {
+		w := watchtest.New()
+		keys := fleet(w, 4)
+		shards(t, w, 1, keys...)
+		w.Fail(fail("notify", watch.ErrNotSent))
+		w.Set(keys[i], up(fmt.Sprintf("ins-%04d-a", i))...)
+		shards(t, w, 1, keys...)
+		w.Fail(nil)
+		w.Set(keys[i])
+		for n := 3; n > 0; n-- {
+			w.Advance(time.Minute)
+			if _, err := shard(t, w, n, 3, keys...); err != nil {
+				t.Fatal(err)
+			}
+		}
+		var got []string
+		for _, a := range w.Told()[1:] {
+			for _, p := range a.Pools {
+				for _, c := range p.Changes {
+					got = append(got, c.Backend.ID)
+				}
+			}
+		}
+		if want := []string{fmt.Sprintf("ins-%04d-b", i), fmt.Sprintf("ins-%04d-a", i)}; !slices.Equal(got, want) {
+			t.Errorf("told that %v were removed, want %v", got, want)
+		}
+	}
+}
+
 func TestThreadsGoOverToOneEditor(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
@@ -271,7 +303,7 @@ func TestLateRunOfAFormerNumberChangesNothing(t *testing.T) {
 	}
 }
 
-func TestShardThatNeverRanIsMissed(t *testing.T) {
+func TestShardThatNeverRanIsBroughtAlong(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
 	keys := fleet(w, 8)
@@ -279,15 +311,102 @@ func TestShardThatNeverRanIsMissed(t *testing.T) {
 	if _, err := shard(t, w, 1, 4, keys...); err != nil {
 		t.Fatal(err)
 	}
-	w.Advance(time.Minute)
-	_, err := shard(t, w, 1, 2, keys...)
-	if err == nil || !strings.Contains(err.Error(), "not whole") || !strings.Contains(watch.Advice(err), "back to 4") {
-		t.Errorf("from 4 shards of which one ran to 2: %v, want an error that says what to do", err)
+	w.Set(keys[3], up("ins-0003-a")...)
+	found, err := w.Watcher(keys...).Survey(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "the state of 4 shards is not whole: 3 of them have not run yet") || watch.Advice(err) == "" || len(found.Standings) != 8 {
+		t.Errorf("a report while three of four have not run = %d load balancers, %v, want all of them, and an error that says what is missing", len(found.Standings), err)
 	}
-	shards(t, w, 4, keys...)
+	if h := w.HeadOf(watch.Shard{N: 2, Of: 4}); h != nil {
+		t.Errorf("the report left a head: %+v", h)
+	}
 	shards(t, w, 2, keys...)
-	if got, baselines := changed(w); len(got) > 0 || baselines != 1 {
-		t.Errorf("told %v and %d baselines, want nothing new", got, baselines)
+	if got, baselines := changed(w); !slices.Equal(got, []string{"ins-0003-b removed"}) || baselines != 1 {
+		t.Errorf("told %v and %d baselines, want what changed meanwhile, once", got, baselines)
+	}
+}
+
+// While one run takes the state over or back, others do all their work, at every point of it.
+func TestTakeOverMeetsOtherRuns(t *testing.T) {
+	t.Parallel()
+	for _, first := range []watch.Shard{{N: 1, Of: 2}, {N: 2, Of: 2}, {N: 1, Of: 3}, {N: 2, Of: 3}} {
+		for _, others := range [][]watch.Shard{{{N: 1, Of: 2}}, {{N: 2, Of: 2}}, {{N: 1, Of: 2}, {N: 2, Of: 2}}, {{N: 1, Of: 3}}, {{N: 3, Of: 3}, {N: 2, Of: 3}}} {
+			for at := 1; ; at++ {
+				w := watchtest.New()
+				keys := fleet(w, 8)
+				shards(t, w, 2, keys...)
+				if _, err := shard(t, w, 1, 3, keys...); err != nil { // a stray one
+					t.Fatal(err)
+				}
+				n := 0
+				var want []string
+				w.Fail(func(op, _ string) (bool, error) {
+					if n++; n == at {
+						w.Fail(nil)
+						for i, key := range keys {
+							w.Set(key, up(fmt.Sprintf("ins-%04d-a", i))...)
+							want = append(want, fmt.Sprintf("ins-%04d-b removed", i))
+						}
+						for _, other := range others {
+							_, _ = shard(t, w, other.N, other.Of, keys...) // it may have to wait
+						}
+					}
+					return true, nil
+				})
+				w.Advance(time.Minute)
+				_, _ = shard(t, w, first.N, first.Of, keys...) // the other may have been faster
+				w.Fail(nil)
+				if want == nil {
+					break
+				}
+				for range 3 {
+					shards(t, w, 2, keys...)
+				}
+				if got, baselines := changed(w); !slices.Equal(got, want) || baselines != 2 {
+					t.Fatalf("%v meets %v at call %d: told %v and %d baselines, want %v and 2", first, others, at, got, baselines, want)
+				}
+			}
+		}
+	}
+}
+
+// schema3 is a store as an older version of clbwatch writes it.
+type schema3 struct{ watch.Store }
+
+func (s schema3) Commit(ctx context.Context, h *watch.Head) error {
+	h.Schema, h.Era = 3, 0
+	return s.Store.Commit(ctx, h)
+}
+
+func TestShardsOfAnOlderVersionGoOn(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	keys := fleet(w, 12)
+	for i, s := range []watch.Shard{{}, {N: 1, Of: 2}, {N: 2, Of: 2}, {N: 1, Of: 2}, {N: 2, Of: 2}} {
+		w.Advance(time.Minute)
+		if i == 3 {
+			w.Set(keys[0], up("ins-0000-a")...)
+			w.Set(keys[1], up("ins-0001-a")...)
+		}
+		old := w.Shard(s, keys...)
+		stores := old.Stores
+		old.Store = schema3{old.Store}
+		old.Stores = func(s watch.Shard) (watch.Store, error) {
+			found, err := stores(s)
+			return schema3{found}, err
+		}
+		if _, err := old.Tick(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	w.Set(keys[2], up("ins-0002-a")...)
+	shards(t, w, 3, keys...)
+	w.Set(keys[3], up("ins-0003-a")...)
+	shards(t, w, 2, keys...)
+	w.Set(keys[4], up("ins-0004-a")...)
+	shards(t, w, 1, keys...)
+	want := []string{"ins-0000-b removed", "ins-0001-b removed", "ins-0002-b removed", "ins-0003-b removed", "ins-0004-b removed"}
+	if got, baselines := changed(w); !slices.Equal(got, want) || baselines != 1 {
+		t.Errorf("told %v and %d baselines, want %v and one", got, baselines, want)
 	}
 }
 
@@ -332,6 +451,62 @@ func TestSurveyOfAllShards(t *testing.T) {
 	for _, s := range found.Standings {
 		if len(s.NotRunning) != 1 || s.NotRunning[0].Out == nil {
 			t.Errorf("%s: %+v, want since when", s.CLB.ID, s.NotRunning)
+		}
+	}
+}
+
+// A number of shards that ran once only in part, because an event was wrong or a run died, and is not wanted any more.
+// Nothing that the other number left long ago counts.
+func TestANumberOfShardsThatRanInPartIsLeftAgain(t *testing.T) {
+	t.Parallel()
+	for _, before := range [][]int{{1}, {1, 4, 1}, {4, 1}, {2, 4, 1, 2}} {
+		for _, wrong := range []int{4, 64} {
+			for _, dies := range []bool{false, true} {
+				w := watchtest.New()
+				keys := fleet(w, 12)
+				var want []string
+				change := func(i int) {
+					w.Set(keys[i], up(fmt.Sprintf("ins-%04d-a", i))...)
+					want = append(want, fmt.Sprintf("ins-%04d-b removed", i))
+				}
+				for i, of := range before {
+					shards(t, w, of, keys...)
+					change(i)
+					shards(t, w, of, keys...)
+				}
+				of := before[len(before)-1]
+				change(5)
+				w.Fail(fail("notify", watch.ErrNotSent))
+				shards(t, w, of, keys...) // it is owed
+				w.Fail(nil)
+				if dies {
+					n := 0
+					w.Fail(func(op, _ string) (bool, error) {
+						if op == "commit" {
+							if n++; n > 1 {
+								return false, watchtest.ErrDied
+							}
+						}
+						return true, nil
+					})
+				}
+				w.Advance(time.Minute)
+				if _, err := shard(t, w, 3, wrong, keys...); (err != nil) != dies {
+					t.Fatalf("after %v, shard 3/%d: %v", before, wrong, err)
+				}
+				w.Fail(nil)
+				change(6)
+				for range 2 {
+					shards(t, w, of, keys...)
+				}
+				change(7)
+				shards(t, w, of, keys...)
+				slices.Sort(want)
+				if got, baselines := changed(w); !slices.Equal(got, want) || baselines != before[0] {
+					t.Errorf("after %v, 3/%d (died: %v): told %d changes and %d baselines, want %d and %d\n%v\n%v",
+						before, wrong, dies, len(got), baselines, len(want), before[0], got, want)
+				}
+			}
 		}
 	}
 }

@@ -116,7 +116,7 @@ func (w *Watcher) recall(ctx context.Context, found *Survey) error {
 	}
 	f := former{of: 1, heads: []*Head{head}, stores: []Store{w.Store}}
 	if head != nil && head.Moved != 0 && w.Stores != nil {
-		if f, err = w.trace(ctx, head.Moved, nowhere); err != nil {
+		if f, err = w.trace(ctx, nil, nowhere); err != nil {
 			return fmt.Errorf("load state: %w", err)
 		}
 	}

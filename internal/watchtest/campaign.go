@@ -46,6 +46,9 @@ func (t *Tally) String() string {
 		t.Faults.Load(), t.Lost.Load(), t.Deaths.Load(), t.Overlaps.Load(), t.Changes.Load(), t.Told.Load(), t.Doubles.Load())
 }
 
+// maxShards is how many shards there may be in a campaign.
+const maxShards = 3
+
 const (
 	campaignAPI = "ap-guangzhou/lb-c4r9t0zw" // an application load balancer, if the history is lively
 	campaignWeb = "ap-guangzhou/lb-8a3k2m1q"
@@ -94,13 +97,14 @@ func (c Campaign) Run(t *rapid.T, tally *Tally) {
 		"": func(*rapid.T) { c.check(false) },
 	}
 	if c.Lively {
-		steps["other shards"] = func(*rapid.T) { c.reshard() }
+		steps["other shards"] = func(*rapid.T) { c.of = c.number() }
+		steps["a stray shard"] = func(*rapid.T) { c.stray() }
 		steps["delete"] = func(*rapid.T) { c.delete() }
 	}
 	t.Repeat(steps)
 	c.world.Advance(10 * time.Minute) // until regions are listed again
 	c.tick(0)
-	c.calm(func(head *watch.Head) bool { return head != nil && len(head.Outbox) == 0 })
+	c.calm(owesNothing)
 	c.check(true)
 	for _, s := range c.shards() {
 		if head := c.world.HeadOf(s); head != nil && len(head.Outbox) > 0 {
@@ -126,9 +130,11 @@ func (c *Campaign) calm(done func(head *watch.Head) bool) {
 }
 
 // shards are those that there are now.
-func (c *Campaign) shards() (all []watch.Shard) {
-	for n := range c.of {
-		all = append(all, watch.Shard{N: n + 1, Of: c.of})
+func (c *Campaign) shards() []watch.Shard { return shards(c.of) }
+
+func shards(of int) (all []watch.Shard) {
+	for n := range of {
+		all = append(all, watch.Shard{N: n + 1, Of: of})
 	}
 	return all
 }
@@ -187,11 +193,22 @@ func (c *Campaign) delete() {
 	c.world.Delete(campaignFar)
 }
 
-// reshard changes how many shards there are, once each of those before has found its state.
-func (c *Campaign) reshard() {
-	of := rapid.IntRange(1, 3).Draw(c.T, "shards")
-	c.calm(func(head *watch.Head) bool { return head != nil && head.Moved == 0 })
-	c.of = of
+// number draws how many shards there are, once nothing is owed: an alert goes over whole, so what it tells of another
+// shard's load balancer may come after later news of that.
+func (c *Campaign) number() int {
+	c.calm(owesNothing)
+	return rapid.IntRange(1, maxShards).Draw(c.T, "shards")
+}
+
+func owesNothing(head *watch.Head) bool {
+	return head != nil && head.Moved == 0 && len(head.Outbox) == 0
+}
+
+// stray is a run of a number of shards that nobody wants, such as by an event that is wrong.
+func (c *Campaign) stray() {
+	of := c.number()
+	n := rapid.IntRange(1, of).Draw(c.T, "shard")
+	c.bad(func() { c.world.Advance(time.Minute); c.run(watch.Shard{N: n, Of: of}, 0) })
 }
 
 // tick is a run of every shard, a minute after the last, by a clock that is off.
@@ -308,10 +325,12 @@ func (c *Campaign) bad(do func()) {
 
 // unsure notes that what is being sent now may be told again: its mark may be lost.
 func (c *Campaign) unsure() {
-	for _, s := range c.shards() {
-		if head := c.world.HeadOf(s); head != nil {
-			for _, a := range head.Outbox {
-				c.maybe[a.ID] = true
+	for of := range maxShards {
+		for _, s := range shards(of + 1) {
+			if head := c.world.HeadOf(s); head != nil {
+				for _, a := range head.Outbox {
+					c.maybe[a.ID] = true
+				}
 			}
 		}
 	}

@@ -136,6 +136,8 @@ func (b cosBucket) stream(ctx context.Context, key string, limit int64, w io.Wri
 	return nil
 }
 
+var errEmpty = errors.New("the answer is empty")
+
 var errForeign = errors.New("the answer is not one of COS; see whether a proxy is in between")
 
 // open downloads a snapshot into the cache, unless it is there.
@@ -244,10 +246,16 @@ func (b cosBucket) list(ctx context.Context, prefix string, limit int) ([]object
 	for range maxPages {
 		var page *cos.BucketGetResult
 		err := b.retry(ctx, 0, func(ctx context.Context) (err error) {
-			if page, _, err = b.client.Bucket.Get(ctx, &opt); err == nil && page.XMLName.Local == "" {
-				return errors.New("the answer is empty") // which the SDK takes for an empty listing
+			page, _, err = b.client.Bucket.Get(ctx, &opt)
+			switch {
+			case err != nil:
+				return err
+			case page.XMLName.Local == "":
+				return errEmpty // which the SDK takes for an empty listing
+			case page.IsTruncated && len(page.Contents) == 0:
+				return errors.New("the listing is cut off before its first entry")
 			}
-			return err
+			return nil
 		})
 		if err != nil {
 			return nil, b.failed(ctx, "list", prefix, err)
@@ -260,7 +268,7 @@ func (b cosBucket) list(ctx context.Context, prefix string, limit int) ([]object
 			}
 			objects = append(objects, object{key, modified})
 		}
-		if !page.IsTruncated || len(page.Contents) == 0 || limit > 0 {
+		if !page.IsTruncated || limit > 0 {
 			return objects, nil
 		}
 		opt.Marker = page.Contents[len(page.Contents)-1].Key
@@ -299,7 +307,9 @@ func (b cosBucket) sweep(ctx context.Context) error {
 func (b cosBucket) suits(ctx context.Context) error {
 	var v *cos.BucketGetVersionResult
 	err := b.retry(ctx, 0, func(ctx context.Context) (err error) {
-		v, _, err = b.client.Bucket.GetVersioning(ctx)
+		if v, _, err = b.client.Bucket.GetVersioning(ctx); err == nil && v.XMLName.Local == "" {
+			return errEmpty // which the SDK takes for "never"
+		}
 		return err
 	})
 	if err != nil {

@@ -286,9 +286,19 @@ func TestCOSBucketWithVersioningIsRefused(t *testing.T) {
 			t.Errorf("versioning %s: Load = %+v, %v, want it refused before anything is stored", status, h, err)
 		}
 	}
+	b := s3Bucket(t)
+	s := cosOn(t, road(func(r *http.Request) (*http.Response, error) {
+		if r.URL.Query().Has("versioning") {
+			return answers(200, ""), nil
+		}
+		return b.RoundTrip(r)
+	}), plain)
+	if h, err := s.Load(t.Context()); err == nil || !strings.Contains(err.Error(), "versioning") {
+		t.Errorf("an empty answer about versioning: Load = %+v, %v, want an error: it may have been on", h, err)
+	}
 }
 
-// TestCOSListingOfSeveralPages has a listing come in three pages, and one without any text.
+// TestCOSListingOfSeveralPages has a listing come in three pages, and some that are none.
 func TestCOSListingOfSeveralPages(t *testing.T) {
 	t.Parallel()
 	s := cosOn(t, road(func(r *http.Request) (*http.Response, error) {
@@ -304,8 +314,15 @@ func TestCOSListingOfSeveralPages(t *testing.T) {
 	if got, want := strings.Join(keys, " "), "snap/a snap/b snap/c"; err != nil || got != want {
 		t.Errorf("list = %s, %v, want %s", got, err, want)
 	}
-	s = cosOn(t, road(func(*http.Request) (*http.Response, error) { return answers(200, ""), nil }), plain)
-	if h, err := s.Load(t.Context()); err == nil {
-		t.Errorf("Load with an empty answer = %+v, want an error: it is no empty listing", h)
+	for _, answer := range []string{"", "<ListBucketResult><IsTruncated>true</IsTruncated></ListBucketResult>"} {
+		s = cosOn(t, road(func(r *http.Request) (*http.Response, error) {
+			if r.URL.Path == "/" {
+				return answers(200, answer), nil
+			}
+			return answers(404, "<Error><Code>NoSuchKey</Code></Error>"), nil
+		}), plain)
+		if h, err := s.Load(t.Context()); err == nil || !strings.Contains(err.Error(), "list") {
+			t.Errorf("Load with the listing %q = %+v, %v, want an error: it is no empty listing", answer, h, err)
+		}
 	}
 }

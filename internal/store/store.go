@@ -309,11 +309,11 @@ func headKey(n int64) string { return fmt.Sprintf("%s%020d.json", headPrefix, ma
 
 func headNumber(key string) (int64, error) {
 	digits, ok := strings.CutSuffix(strings.TrimPrefix(key, headPrefix), ".json")
-	inverted, err := strconv.ParseInt(digits, 10, 64)
-	if !ok || err != nil || headKey(math.MaxInt64-inverted) != key {
+	inverted, err := strconv.ParseUint(digits, 10, 63)
+	if !ok || err != nil || headKey(math.MaxInt64-int64(inverted)) != key {
 		return 0, watch.Advise(fmt.Errorf("%q is not the name of a head", key), "see whether something else writes here, and remove it")
 	}
-	return math.MaxInt64 - inverted, nil
+	return math.MaxInt64 - int64(inverted), nil
 }
 
 func snapKey(b watch.Blob) string { return snapPrefix + b.SHA256 + "-" + b.Tag + ".zst" }

@@ -231,6 +231,15 @@ func TestFilesRefuseDamagedState(t *testing.T) {
 				t.Fatal(err)
 			}
 		}, "is not the name of a head"},
+		{"a head below the first number", func(t *testing.T, dir, head, _ string) {
+			content, err := os.ReadFile(head)
+			if err == nil {
+				err = os.WriteFile(filepath.Join(dir, "head", "-0000000000000000001.json"), content, 0o600)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+		}, "is not the name of a head"},
 		{"heads deleted", func(t *testing.T, _, head, _ string) {
 			if err := os.Remove(head); err != nil {
 				t.Fatal(err)

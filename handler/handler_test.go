@@ -7,9 +7,12 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/tencentyun/scf-go-lib/functioncontext"
 
 	"clbwatch/handler"
 	"clbwatch/internal/report"
@@ -138,5 +141,23 @@ func TestInvokeWithBadSettings(t *testing.T) {
 	h := &handler.Handler{Now: time.Now, Open: func(string) (handler.App, error) { return nil, bad }}
 	if _, err := h.Invoke(t.Context(), []byte(`{}`)); !errors.Is(err, bad) {
 		t.Errorf("Invoke = %v, want %v", err, bad)
+	}
+}
+
+// The platform says with each invocation what memory the instance has. Not parallel: the limit is the process's.
+func TestInvokeKeepsToTheMemoryThereIs(t *testing.T) {
+	before := debug.SetMemoryLimit(-1)
+	defer debug.SetMemoryLimit(before)
+	for _, tt := range []struct {
+		mb   int32
+		want int64
+	}{{64, 48 << 20}, {128, 96 << 20}, {0, 96 << 20}} { // 0 is what nobody says
+		ctx := functioncontext.NewContext(t.Context(), &functioncontext.FunctionContext{MemoryLimitInMb: tt.mb})
+		if _, err := serve(&app{}).Invoke(ctx, []byte(`"test"`)); err != nil {
+			t.Fatal(err)
+		}
+		if got := debug.SetMemoryLimit(-1); got != tt.want {
+			t.Errorf("with %d MB, garbage is collected before %d bytes, want %d", tt.mb, got, tt.want)
+		}
 	}
 }

@@ -9,12 +9,17 @@ import (
 	"runtime/debug"
 	"strconv"
 	"strings"
+
+	"clbwatch/internal/sandbox"
 )
 
-// memory runs the largest case where the kernel gives the function no more than the bound.
+// memory runs the largest cases where the kernel gives the function no more than the bound, and the platform tells it so.
 func memory(ctx context.Context, b *bench) (table, error) {
 	t := table{{"load balancers x backends", "in a cgroup of 64 MB", "baseline", "quiet tick", "1 % changed", "the most charged", "killed"}}
-	for _, have := range []balancers{{n: largest, pool: 100, api: "v2"}, {n: largest, pool: 100, api: "v3"}} {
+	for _, have := range []balancers{
+		{n: largest, pool: 100, api: "v2"}, {n: largest, pool: 100, api: "v3"},
+		{n: 1000, pool: 100, api: "v2", application: true}, {n: 1000, pool: 100, api: "v3", application: true},
+	} {
 		box, err := newBox(memoryBound)
 		if err != nil {
 			t.add(have.String(), "this machine lets us make none: "+err.Error(), "", "", "", "", "")
@@ -42,7 +47,7 @@ func inBox(ctx context.Context, b *bench, have balancers, box *box) ([]string, e
 	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
 		return nil, err
 	}
-	f, err := w.start(ctx, script)
+	f, err := w.start(ctx, script, sandbox.WithMemory(memoryBound>>20))
 	if err != nil {
 		return nil, err
 	}

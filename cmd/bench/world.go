@@ -145,13 +145,13 @@ func (w *world) onePercent(i int) {
 }
 
 // start starts an instance of the function.
-func (w *world) start(ctx context.Context, binary string) (*sandbox.Function, error) {
+func (w *world) start(ctx context.Context, binary string, opts ...sandbox.Option) (*sandbox.Function, error) {
 	tmp, err := os.MkdirTemp(w.dir, "tmp-")
 	if err != nil {
 		return nil, err
 	}
-	return sandbox.Start(ctx, binary, w.settings,
-		sandbox.WithCredential(w.cloud.Issue), sandbox.WithSetting("TMPDIR", tmp), sandbox.WithTimeout(10*time.Minute))
+	return sandbox.Start(ctx, binary, w.settings, append(opts,
+		sandbox.WithCredential(w.cloud.Issue), sandbox.WithSetting("TMPDIR", tmp), sandbox.WithTimeout(10*time.Minute))...)
 }
 
 // tick lets the function do one tick, in which it must read everything.

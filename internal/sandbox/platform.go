@@ -29,7 +29,6 @@ const (
 
 	functionName = "clbwatch-sandbox"
 	region       = "ap-guangzhou"
-	memoryMB     = 128
 	appID, uin   = "1250000000", "100000000001"
 )
 
@@ -50,6 +49,7 @@ type Option func(*how)
 type how struct {
 	timeout    time.Duration
 	grace      time.Duration
+	memoryMB   int
 	credential func() Credential
 	settings   map[string]string
 	envAtStart bool
@@ -60,6 +60,9 @@ func WithTimeout(d time.Duration) Option { return func(h *how) { h.timeout = d }
 
 // WithGrace sets how long after its time limit an instance is killed, 200 milliseconds without it.
 func WithGrace(d time.Duration) Option { return func(h *how) { h.grace = d } }
+
+// WithMemory sets what an invocation is told of the instance's memory, in MB of 2^20 bytes, 128 without it. Nobody holds it to that.
+func WithMemory(mb int) Option { return func(h *how) { h.memoryMB = mb } }
 
 // WithCredential asks f for the role's credential at each invocation, such as Cloud.Issue. Without it the function has
 // no role and gets none.
@@ -94,7 +97,7 @@ func (e *FunctionError) Error() string { return e.Type + ": " + e.Message }
 // Start runs the built function and waits until it answers. env are the user's settings; beside the built-in variables
 // the process finds nothing in its environment (see WithEnvAtStart), and credentials never. The process ends with ctx.
 func Start(ctx context.Context, binary string, env map[string]string, opts ...Option) (*Function, error) {
-	h := how{timeout: 30 * time.Second, grace: 200 * time.Millisecond}
+	h := how{timeout: 30 * time.Second, grace: 200 * time.Millisecond, memoryMB: 128}
 	for _, o := range opts {
 		o(&h)
 	}
@@ -266,7 +269,7 @@ func (f *Function) Invoke(ctx context.Context, event []byte, opts ...Option) (pa
 		Namespace:       "default",
 		FunctionName:    functionName,
 		FunctionVersion: "$LATEST",
-		MemoryLimitInMb: memoryMB,
+		MemoryLimitInMb: int32(h.memoryMB),
 		TimeLimitInMs:   int32(h.timeout.Milliseconds()),
 		Environment:     environment(f.env, h),
 

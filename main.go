@@ -25,9 +25,11 @@ import (
 	"golang.org/x/time/rate"
 
 	"clbwatch/handler"
+	"clbwatch/internal/advice"
 	"clbwatch/internal/check"
 	"clbwatch/internal/clb"
 	"clbwatch/internal/config"
+	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
 	"clbwatch/internal/store"
 	"clbwatch/internal/watch"
@@ -279,7 +281,7 @@ func (p *process) complain(err error) {
 		return
 	}
 	lines := strings.Split(err.Error(), "\n")
-	if do := watch.Advice(err); do != "" {
+	if do := advice.Of(err); do != "" {
 		lines = append(lines, "→ "+do)
 	}
 	for _, l := range lines {
@@ -399,9 +401,9 @@ func (a *app) probes(ctx context.Context, send bool) []check.Probe {
 			return s.String() + " was searched for load balancers", unlisted[s.String()]
 		}})
 	}
-	for _, lb := range clbs {
+	for _, balancer := range clbs {
 		probes = append(probes, check.Probe{Name: "load balancer", Run: func(ctx context.Context) (string, error) {
-			return a.probeBalancer(ctx, lb, names[lb.Key()])
+			return a.probeBalancer(ctx, balancer, names[balancer.Key()])
 		}})
 	}
 	return append(probes,
@@ -432,7 +434,7 @@ func (a *app) probeAPI(name string, optional bool, by clb.API, region string, id
 }
 
 // regions are load balancers' ids by region, in order.
-func regions(clbs []watch.CLB) iter.Seq2[string, []string] {
+func regions(clbs []lb.CLB) iter.Seq2[string, []string] {
 	return func(yield func(string, []string) bool) {
 		for i := 0; i < len(clbs); {
 			region := clbs[i].Region
@@ -456,26 +458,26 @@ func (a *app) probeClock(ctx context.Context) (string, error) {
 		return "", err
 	}
 	if skew.Abs() > maxSkew {
-		return "", watch.Advise(fmt.Errorf("it is %v off the API's, which refuses requests 5 min off", skew), "set this machine's clock")
+		return "", advice.Add(fmt.Errorf("it is %v off the API's, which refuses requests 5 min off", skew), "set this machine's clock")
 	}
 	return "agrees with the API's", nil
 }
 
-func (a *app) probeBalancer(ctx context.Context, lb watch.CLB, name string) (string, error) {
-	r, err := a.api.Read(ctx, lb, "")
+func (a *app) probeBalancer(ctx context.Context, balancer lb.CLB, name string) (string, error) {
+	r, err := a.api.Read(ctx, balancer, "")
 	if err == nil {
 		err = r.HealthErr
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", lb.Key(), err)
+		return "", fmt.Errorf("%s: %w", balancer.Key(), err)
 	}
-	is := lb.Key()
+	is := balancer.Key()
 	if name != "" {
 		is += fmt.Sprintf(" (%q)", name)
 	}
 	says := fmt.Sprintf("%s is %s and has %s, read in %s", is, r.Kind, report.Plural(len(r.Backends), "backend"),
 		report.Plural(clb.Pages(r), "call")+" of API "+clb.ReadBy(r))
-	if r.Kind == watch.Application {
+	if r.Kind == lb.Application {
 		says += "; their status is CVM's"
 	}
 	if r.Health {
@@ -498,7 +500,7 @@ func (a *app) probeState(ctx context.Context) (string, error) {
 	case head == nil:
 		return a.cfg.State.String() + " has no state yet: the next tick takes the baseline", nil
 	case len(head.Outbox) > 0 && time.Since(head.Outbox[0].From) > owedFor:
-		return "", watch.Advise(fmt.Errorf("%s: an alert of %s is still owed", a.cfg.State, head.Outbox[0].From.Format(time.RFC3339)),
+		return "", advice.Add(fmt.Errorf("%s: an alert of %s is still owed", a.cfg.State, head.Outbox[0].From.Format(time.RFC3339)),
 			"see below what Slack says, and whether ticks run")
 	}
 	return fmt.Sprintf("%s was last written %s, %s owed", a.cfg.State, head.CommittedAt.Format(time.RFC3339),

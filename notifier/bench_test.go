@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"testing"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
 
@@ -12,7 +13,7 @@ import (
 func BenchmarkMessage(b *testing.B) {
 	for _, n := range []int{1, 6, 600} {
 		b.Run(fmt.Sprint("changes=", n), func(b *testing.B) {
-			var changes []watch.Change
+			var changes []lb.Change
 			for i := range n {
 				changes = append(changes, left(fmt.Sprint("web-", i), fmt.Sprintf("10.0.%d.%d", i/256, i%256), 4))
 			}

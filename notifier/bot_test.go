@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
 	"clbwatch/internal/sandbox"
 	"clbwatch/internal/watch"
@@ -34,25 +35,25 @@ func newBot(t *testing.T) (*Slack, *sandbox.Slack, *testClock) {
 
 // bad is an alert that opens an incident, news that ends it, and the thread between the two.
 func bad(id string) watch.Alert {
-	change := watch.Change{Kind: watch.LeftRunning, Was: watch.Running, At: time.Now(), Backend: watch.Backend{ID: "ins-web07", Name: "web-07", Status: 4, Weight: 10}}
+	change := lb.Change{Kind: lb.LeftRunning, Was: lb.Running, At: time.Now(), Backend: lb.Backend{ID: "ins-web07", Name: "web-07", Status: 4, Weight: 10}}
 	return watch.Alert{ID: id, Thread: id, From: time.Now(), To: time.Now(), Pools: []watch.PoolNews{{
-		CLB: web, Counts: watch.Counts{LeftRunning: 1}, Capacity: watch.Capacity{Running: 11, Total: 12, Weight: 120, Serving: 110},
-		Before: &watch.Capacity{Running: 12, Total: 12, Weight: 120, Serving: 120}, Out: 1, Changes: []watch.Change{change},
+		CLB: web, Counts: lb.Counts{LeftRunning: 1}, Capacity: lb.Capacity{Running: 11, Total: 12, Weight: 120, Serving: 110},
+		Before: &lb.Capacity{Running: 12, Total: 12, Weight: 120, Serving: 120}, Out: 1, Changes: []lb.Change{change},
 	}}}
 }
 
 func good(id string) watch.Alert {
-	change := watch.Change{Kind: watch.Recovered, Was: 4, At: time.Now(), Backend: watch.Backend{ID: "ins-web07", Name: "web-07", Status: watch.Running, Weight: 10}}
+	change := lb.Change{Kind: lb.Recovered, Was: 4, At: time.Now(), Backend: lb.Backend{ID: "ins-web07", Name: "web-07", Status: lb.Running, Weight: 10}}
 	return watch.Alert{ID: id, Thread: "1", Reply: true, From: time.Now(), To: time.Now(), Pools: []watch.PoolNews{{
-		CLB: web, Counts: watch.Counts{Recovered: 1}, Capacity: watch.Capacity{Running: 12, Total: 12, Weight: 120, Serving: 120},
-		Before: &watch.Capacity{Running: 11, Total: 12, Weight: 120, Serving: 110}, Changes: []watch.Change{change},
+		CLB: web, Counts: lb.Counts{Recovered: 1}, Capacity: lb.Capacity{Running: 12, Total: 12, Weight: 120, Serving: 120},
+		Before: &lb.Capacity{Running: 11, Total: 12, Weight: 120, Serving: 110}, Changes: []lb.Change{change},
 	}}}
 }
 
 func resolved(at watch.Receipt) *watch.Thread {
 	now := time.Now()
 	return &watch.Thread{Receipt: at, Alert: bad("1"), Course: map[string]watch.Course{web.Key(): {
-		Capacity: watch.Capacity{Running: 12, Total: 12, Weight: 120, Serving: 120}, Since: now.Add(-12 * time.Minute), Over: now, Later: watch.Counts{Recovered: 1},
+		Capacity: lb.Capacity{Running: 12, Total: 12, Weight: 120, Serving: 120}, Since: now.Add(-12 * time.Minute), Over: now, Later: lb.Counts{Recovered: 1},
 	}}}
 }
 
@@ -178,7 +179,7 @@ func TestBotMakesAnOutageSeenInTheChannel(t *testing.T) {
 		t.Fatal(err)
 	}
 	worse := bad("2")
-	worse.Pools[0].Capacity = watch.Capacity{Total: 12, Weight: 120}
+	worse.Pools[0].Capacity = lb.Capacity{Total: 12, Weight: 120}
 	thread := resolved(first)
 	thread.Course[web.Key()] = watch.Course{Capacity: worse.Pools[0].Capacity, Since: time.Now()}
 	if _, err := s.Notify(t.Context(), watch.Delivery{Alert: worse, Thread: thread}); err != nil {
@@ -327,12 +328,12 @@ func TestBotReport(t *testing.T) {
 		t.Errorf("LastReport = %v, %v, want none", last, err)
 	}
 	var r report.Report
-	var all []watch.Backend
+	var all []lb.Backend
 	for i := range 150 {
-		all = append(all, watch.Backend{ID: fmt.Sprintf("ins-%03d", i), Name: fmt.Sprintf("web-%03d", i), Status: watch.Running, Weight: 10})
+		all = append(all, lb.Backend{ID: fmt.Sprintf("ins-%03d", i), Name: fmt.Sprintf("web-%03d", i), Status: lb.Running, Weight: 10})
 	}
 	r = report.New(time.Now(), time.Second, watch.Survey{Standings: []watch.Standing{{
-		CLB: web, Capacity: watch.Capacity{Running: 150, Total: 150, Weight: 1500, Serving: 1500}, Backends: all,
+		CLB: web, Capacity: lb.Capacity{Running: 150, Total: 150, Weight: 1500, Serving: 1500}, Backends: all,
 	}}}, time.Time{}, nil)
 	start := time.Now().Add(-time.Second).Truncate(time.Second)
 	if err := s.Report(t.Context(), r); err != nil {

@@ -11,6 +11,7 @@ import (
 	"strings"
 	"time"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
 	"clbwatch/internal/watch"
 )
@@ -151,7 +152,7 @@ func testMessage(now time.Time) Message {
 	})
 }
 
-func alertLook(a watch.Alert, events []event, n map[watch.Kind]int) look {
+func alertLook(a watch.Alert, events []event, n map[lb.Kind]int) look {
 	bad := make(map[int]bool)
 	for _, e := range events {
 		for _, i := range e.pools {
@@ -165,15 +166,15 @@ func alertLook(a watch.Alert, events []event, n map[watch.Kind]int) look {
 	switch {
 	case red:
 		return look{"red_circle", "#a30200"}
-	case n[watch.LeftRunning]+n[watch.Unhealthy] > 0:
+	case n[lb.LeftRunning]+n[lb.Unhealthy] > 0:
 		return look{"large_orange_circle", "#e8912d"}
-	case n[watch.Removed]+n[watch.Unbound] > 0, len(fated(a, watch.Deleted))+len(fated(a, watch.Unmatched))+a.MoreCLBs > 0:
+	case n[lb.Removed]+n[lb.Unbound] > 0, len(fated(a, watch.Deleted))+len(fated(a, watch.Unmatched))+a.MoreCLBs > 0:
 		return look{"large_yellow_circle", "#daa038"}
 	case len(a.Blind)+a.MoreBlind > 0:
 		return look{"warning", "#daa038"}
-	case n[watch.Added]+n[watch.Bound]+n[replaced]+n[rebound]+n[cameAndWent] > 0, len(fated(a, watch.Migrated)) > 0:
+	case n[lb.Added]+n[lb.Bound]+n[replaced]+n[rebound]+n[cameAndWent] > 0, len(fated(a, watch.Migrated)) > 0:
 		return look{"large_blue_circle", "#439fe0"}
-	case n[watch.Recovered]+n[watch.Healthy]+n[wasOut]+n[wasIll]+n[wasUnbound] > 0, len(a.Sighted)+a.MoreSighted > 0:
+	case n[lb.Recovered]+n[lb.Healthy]+n[wasOut]+n[wasIll]+n[wasUnbound] > 0, len(a.Sighted)+a.MoreSighted > 0:
 		return look{"large_green_circle", "#2eb886"}
 	default:
 		return look{"eyes", "#439fe0"}
@@ -181,7 +182,7 @@ func alertLook(a watch.Alert, events []event, n map[watch.Kind]int) look {
 }
 
 // alertTitle says everything the alert is about, the worst first; with capacity, also how one load balancer stands.
-func alertTitle(a watch.Alert, events []event, counts map[watch.Kind]int, capacity bool) string {
+func alertTitle(a watch.Alert, events []event, counts map[lb.Kind]int, capacity bool) string {
 	var parts []string
 	// say adds a part that begins with a word of ours, which is capital at the beginning of the title.
 	say := func(word, rest string) {
@@ -199,7 +200,7 @@ func alertTitle(a watch.Alert, events []event, counts map[watch.Kind]int, capaci
 		parts = append(parts, changes)
 	}
 	parts = append(parts, nonEmpty([]string{fateTitle(a, watch.Deleted), fateTitle(a, watch.Unmatched)})...)
-	verbs, unread := objects(a.Blind, a.MoreBlind, func(b watch.Blind) (watch.CLB, string) { return b.CLB, b.What })
+	verbs, unread := objects(a.Blind, a.MoreBlind, func(b watch.Blind) (lb.CLB, string) { return b.CLB, b.What })
 	for i, verb := range verbs {
 		say("cannot", " "+verb+" "+unread[i])
 	}
@@ -207,11 +208,11 @@ func alertTitle(a watch.Alert, events []event, counts map[watch.Kind]int, capaci
 		parts = append(parts, changes)
 	}
 	parts = append(parts, nonEmpty([]string{fateTitle(a, watch.Migrated)})...)
-	if _, read := objects(a.Sighted, a.MoreSighted, func(s watch.Sighted) (watch.CLB, string) { return s.CLB, s.What }); len(read) > 0 {
+	if _, read := objects(a.Sighted, a.MoreSighted, func(s watch.Sighted) (lb.CLB, string) { return s.CLB, s.What }); len(read) > 0 {
 		say("readable", " again: "+strings.Join(read, ", "))
 	}
 	if b := a.Baseline; b != nil {
-		rest := " watching " + oneOrMany(b.CLBs, b.Pools, func(p watch.PoolNews) watch.CLB { return p.CLB })
+		rest := " watching " + oneOrMany(b.CLBs, b.Pools, func(p watch.PoolNews) lb.CLB { return p.CLB })
 		if len(parts) == 0 {
 			rest += fmt.Sprintf(": %d of %s running", b.Running, report.Plural(b.Backends, "backend"))
 		}
@@ -221,7 +222,7 @@ func alertTitle(a watch.Alert, events []event, counts map[watch.Kind]int, capaci
 }
 
 // oneOrMany names the load balancer if there is one, and counts them if there are more.
-func oneOrMany[T any](n int, s []T, clb func(T) watch.CLB) string {
+func oneOrMany[T any](n int, s []T, clb func(T) lb.CLB) string {
 	if n == 1 && len(s) == 1 {
 		return report.Name(clb(s[0]))
 	}
@@ -229,12 +230,12 @@ func oneOrMany[T any](n int, s []T, clb func(T) watch.CLB) string {
 }
 
 // changesTitle says what happened to backends; "" if nothing did.
-func changesTitle(a watch.Alert, events []event, n map[watch.Kind]int, capacity bool) string {
+func changesTitle(a watch.Alert, events []event, n map[lb.Kind]int, capacity bool) string {
 	_, clbs := a.Totals()
 	if clbs == 0 {
 		return ""
 	}
-	where := oneOrMany(clbs, a.Pools, func(p watch.PoolNews) watch.CLB { return p.CLB })
+	where := oneOrMany(clbs, a.Pools, func(p watch.PoolNews) lb.CLB { return p.CLB })
 	total := 0
 	for _, k := range n {
 		total += k
@@ -247,7 +248,7 @@ func changesTitle(a watch.Alert, events []event, n map[watch.Kind]int, capacity 
 		return report.BackendName(events[0].b) + " " + eventTitle(events[0], where) + after
 	}
 	var says []string
-	only := watch.Kind("") // if there is one
+	only := lb.Kind("") // if there is one
 	for _, k := range kinds {
 		if n[k] > 0 {
 			only = k
@@ -267,9 +268,9 @@ func changesTitle(a watch.Alert, events []event, n map[watch.Kind]int, capacity 
 func eventTitle(e event, where string) string {
 	s := e.word() + preposition(e.kind) + where
 	switch e.kind {
-	case watch.LeftRunning, watch.Added:
+	case lb.LeftRunning, lb.Added:
 		return s + ": " + status(e.b)
-	case watch.Unhealthy:
+	case lb.Unhealthy:
 		if e.part != nil {
 			return s + ": fails " + report.OutOf(e.part, "check")
 		}
@@ -281,7 +282,7 @@ func eventTitle(e event, where string) string {
 		return "was out for " + duration(e.at.Sub(e.out.Since)) + " on " + where + ", and is back"
 	case wasIll:
 		return "was unhealthy for " + duration(e.at.Sub(e.out.Since)) + " on " + where + ", and is healthy again"
-	case watch.Recovered, watch.Healthy:
+	case lb.Recovered, lb.Healthy:
 		if out := outFor(e); out != "" {
 			return s + " " + out
 		}
@@ -289,11 +290,11 @@ func eventTitle(e event, where string) string {
 	return s
 }
 
-func preposition(k watch.Kind) string {
+func preposition(k lb.Kind) string {
 	switch k {
-	case watch.Removed:
+	case lb.Removed:
 		return " from "
-	case watch.Added:
+	case lb.Added:
 		return " to "
 	}
 	return " on "
@@ -301,7 +302,7 @@ func preposition(k watch.Kind) string {
 
 // capacityAfter adds to a title what is left: of one load balancer how much runs, of several those where nothing does. n is
 // what the title says already.
-func capacityAfter(a watch.Alert, n map[watch.Kind]int) string {
+func capacityAfter(a watch.Alert, n map[lb.Kind]int) string {
 	if none := cmp.Or(noneRunning(a), bareTitle(a)); none != "" {
 		return none
 	}
@@ -310,7 +311,7 @@ func capacityAfter(a watch.Alert, n map[watch.Kind]int) string {
 	}
 	p := a.Pools[0]
 	ill := report.AndUnhealthy(p.Ill)
-	if p.Ill == n[watch.Unhealthy] {
+	if p.Ill == n[lb.Unhealthy] {
 		ill = ""
 	}
 	switch c := p.Counts; {
@@ -325,7 +326,7 @@ func capacityAfter(a watch.Alert, n map[watch.Kind]int) string {
 }
 
 // running says how many backends run, and how many of those are unhealthy.
-func running(c watch.Capacity) string {
+func running(c lb.Capacity) string {
 	return fmt.Sprintf("%d of %d running", c.Running, c.Total) + report.AndUnhealthy(c.Ill)
 }
 
@@ -375,7 +376,7 @@ func bareTitle(a watch.Alert) string {
 }
 
 // noneServes says which listeners or rules, of what, have no running backend.
-func noneServes(bare *watch.Part, of string, named bool) string {
+func noneServes(bare *lb.Part, of string, named bool) string {
 	if bare.N == 1 {
 		return report.Some(bare) + of + " has none running"
 	}
@@ -387,7 +388,7 @@ func noneServes(bare *watch.Part, of string, named bool) string {
 }
 
 // word is a kind where it is counted or part of a sentence.
-func word(k watch.Kind) string {
+func word(k lb.Kind) string {
 	switch k {
 	case cameAndWent:
 		return "added and removed again"
@@ -409,9 +410,9 @@ func (e event) word() string {
 			names = report.Names(p)
 		}
 		switch e.kind {
-		case watch.Unbound:
+		case lb.Unbound:
 			return "unbound from " + report.OutOf(p, report.Thing(p)) + names
-		case watch.Bound:
+		case lb.Bound:
 			return "bound to " + report.Plural(p.N, "more "+report.Thing(p)) + names
 		}
 	}
@@ -426,15 +427,15 @@ func (e event) bindings() string {
 	}
 	outOf := report.OutOf(p, report.Thing(p)) + report.Names(p)
 	switch e.kind {
-	case watch.Unhealthy:
+	case lb.Unhealthy:
 		return "fails " + report.OutOf(p, "check") + report.Names(p)
-	case watch.Removed:
+	case lb.Removed:
 		return "unbound from " + outOf
-	case watch.Unbound:
+	case lb.Unbound:
 		return "from " + outOf
-	case watch.Added:
+	case lb.Added:
 		return "bound to " + report.Some(p)
-	case watch.Bound:
+	case lb.Bound:
 		return fmt.Sprintf("to %s%s, now %d", report.Plural(p.N, "more "+report.Thing(p)), report.Names(p), p.Of)
 	}
 	if e.went == nil {
@@ -453,8 +454,8 @@ func (e event) bindings() string {
 }
 
 // alertCLBs are the load balancers the alert names, in order.
-func alertCLBs(a watch.Alert) []watch.CLB {
-	var all []watch.CLB
+func alertCLBs(a watch.Alert) []lb.CLB {
+	var all []lb.CLB
 	for _, p := range a.Pools {
 		all = append(all, p.CLB)
 	}
@@ -476,8 +477,8 @@ func alertCLBs(a watch.Alert) []watch.CLB {
 }
 
 // linkFor leads to the load balancer if there is only one, else to all of them.
-func linkFor(clbs []watch.CLB, more int) string {
-	if len(clbs) == 0 || more > 0 || slices.ContainsFunc(clbs, func(c watch.CLB) bool { return c.Key() != clbs[0].Key() }) {
+func linkFor(clbs []lb.CLB, more int) string {
+	if len(clbs) == 0 || more > 0 || slices.ContainsFunc(clbs, func(c lb.CLB) bool { return c.Key() != clbs[0].Key() }) {
 		return console
 	}
 	return consoleURL(clbs[0])
@@ -513,7 +514,7 @@ func alertContext(a watch.Alert) []string {
 }
 
 // regionsOf names at most three regions.
-func regionsOf(clbs []watch.CLB) string {
+func regionsOf(clbs []lb.CLB) string {
 	set := make(map[string]bool)
 	for _, c := range clbs {
 		if r := token(c.Region); r != "" {
@@ -668,7 +669,7 @@ func poolLine(p watch.PoolNews, course map[string]watch.Course) part {
 }
 
 // stillBare are the listeners and rules that have no running backend: those that the news left so, if nothing came since.
-func stillBare(p watch.PoolNews, c watch.Course) *watch.Part {
+func stillBare(p watch.PoolNews, c watch.Course) *lb.Part {
 	if c.Later.Added+c.Later.Bound+c.Later.Recovered > 0 {
 		return nil
 	}
@@ -677,7 +678,7 @@ func stillBare(p watch.PoolNews, c watch.Course) *watch.Part {
 
 // capacityOf says how much runs, how much of the weight does not and, in words, when it is the last one or none, of all or
 // of the listeners and rules that are bare.
-func capacityOf(c watch.Capacity, lost, all int, how string, bare *watch.Part, bad bool) []span {
+func capacityOf(c lb.Capacity, lost, all int, how string, bare *lb.Part, bad bool) []span {
 	s := running(c)
 	if lost > 0 && c.Running > 0 {
 		s += ", " + percent(lost, all) + " of weight " + how
@@ -712,13 +713,13 @@ func percent(part, all int) string {
 func heading(e event, a watch.Alert) []span {
 	rest, colon := "", ": "
 	switch e.kind {
-	case watch.LeftRunning, watch.Added:
+	case lb.LeftRunning, lb.Added:
 		rest, colon = ": "+why(e.b), ", "
-	case watch.Removed:
+	case lb.Removed:
 		if !e.b.Running() && e.b.Status != 0 {
 			rest = ", was " + e.b.Status.String()
 		}
-	case watch.Unbound, watch.Bound:
+	case lb.Unbound, lb.Bound:
 		colon = " "
 	case replaced:
 		if !e.b.Running() {
@@ -728,11 +729,11 @@ func heading(e event, a watch.Alert) []span {
 		return over("left running and recovered", "out for ", e)
 	case wasIll:
 		return over("unhealthy and healthy again", "for ", e)
-	case watch.Recovered, watch.Healthy:
+	case lb.Recovered, lb.Healthy:
 		if out := outFor(e); out != "" {
 			rest = " " + out
 		}
-		if e.kind == watch.Recovered {
+		if e.kind == lb.Recovered {
 			rest += ", was " + e.was.String()
 		}
 	}
@@ -765,12 +766,12 @@ func seen(at, after time.Time, a watch.Alert) []span {
 }
 
 // status is a backend's status in words; what is no instance has none of its own.
-func status(b watch.Backend) string {
+func status(b lb.Backend) string {
 	return cmp.Or(report.Clean(b.Type, maxType), b.Status.String())
 }
 
 // why is a backend's status in words, and what is to be expected of it.
-func why(b watch.Backend) string {
+func why(b lb.Backend) string {
 	switch b.Status {
 	case 5, 6:
 		return status(b) + ": will not come back"
@@ -832,21 +833,21 @@ func massTable(a watch.Alert, shown int) []string {
 			return poolTable(a.Pools[:shown], k)
 		}
 	}
-	return poolTable(a.Pools[:shown], watch.Recovered)
+	return poolTable(a.Pools[:shown], lb.Recovered)
 }
 
 // poolTable is a table of load balancers, with how many changes of a kind each has, if that is not "". It is narrow: phones
 // wrap what is not.
-func poolTable(pools []watch.PoolNews, k watch.Kind) []string {
+func poolTable(pools []watch.PoolNews, k lb.Kind) []string {
 	head, _, _ := strings.Cut(word(k), " ")
 	switch k {
-	case watch.Unbound, watch.Bound:
+	case lb.Unbound, lb.Bound:
 		head = string(k)
 	}
 	rows := [][]string{{"load balancer", "running", "", head}}
 	for _, p := range pools {
 		ill, count := "", ""
-		if p.Ill > 0 && k != watch.Unhealthy {
+		if p.Ill > 0 && k != lb.Unhealthy {
 			rows[0][2], ill = "ill", fmt.Sprint(p.Ill)
 		}
 		if n := p.Counts.Of(k); n != nil {

@@ -16,6 +16,7 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
 
@@ -23,8 +24,8 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 
 func at(hour, minute int) time.Time { return time.Date(2026, 11, 23, hour, minute, 36, 0, time.UTC) }
 
-func clb(label, id string) watch.CLB {
-	return watch.CLB{Region: "ap-guangzhou", ID: id, Label: label}
+func clb(label, id string) lb.CLB {
+	return lb.CLB{Region: "ap-guangzhou", ID: id, Label: label}
 }
 
 var (
@@ -32,42 +33,42 @@ var (
 	api = clb("prod-api", "lb-c4r9t0zw")
 )
 
-func left(name, ip string, s watch.Status) watch.Change {
-	return watch.Change{Kind: watch.LeftRunning, At: at(4, 53), Was: watch.Running, Backend: watch.Backend{ID: "ins-" + name, Name: name, LanIP: ip, Status: s}}
+func left(name, ip string, s lb.Status) lb.Change {
+	return lb.Change{Kind: lb.LeftRunning, At: at(4, 53), Was: lb.Running, Backend: lb.Backend{ID: "ins-" + name, Name: name, LanIP: ip, Status: s}}
 }
 
-func removed(name, ip string) watch.Change {
-	return watch.Change{Kind: watch.Removed, At: at(4, 53), Backend: watch.Backend{ID: "ins-" + name, Name: name, LanIP: ip, Status: watch.Running}}
+func removed(name, ip string) lb.Change {
+	return lb.Change{Kind: lb.Removed, At: at(4, 53), Backend: lb.Backend{ID: "ins-" + name, Name: name, LanIP: ip, Status: lb.Running}}
 }
 
-func added(name, ip string) watch.Change {
-	return watch.Change{Kind: watch.Added, At: at(4, 53), Backend: watch.Backend{ID: "ins-" + name, Name: name, LanIP: ip, Status: watch.Running}}
+func added(name, ip string) lb.Change {
+	return lb.Change{Kind: lb.Added, At: at(4, 53), Backend: lb.Backend{ID: "ins-" + name, Name: name, LanIP: ip, Status: lb.Running}}
 }
 
-func recovered(name, ip string, was watch.Status, out *watch.Out) watch.Change {
-	return watch.Change{Kind: watch.Recovered, At: at(4, 53), Was: was, Out: out, Backend: watch.Backend{ID: "ins-" + name, Name: name, LanIP: ip, Status: watch.Running}}
+func recovered(name, ip string, was lb.Status, out *lb.Out) lb.Change {
+	return lb.Change{Kind: lb.Recovered, At: at(4, 53), Was: was, Out: out, Backend: lb.Backend{ID: "ins-" + name, Name: name, LanIP: ip, Status: lb.Running}}
 }
 
 // news has so many backends running of so many, each of weight 10.
-func news(c watch.CLB, running, total int, changes ...watch.Change) watch.PoolNews {
+func news(c lb.CLB, running, total int, changes ...lb.Change) watch.PoolNews {
 	p := watch.PoolNews{CLB: c, Changes: changes}
-	before := watch.Capacity{Running: running, Total: total}
+	before := lb.Capacity{Running: running, Total: total}
 	for _, ch := range changes {
 		*p.Counts.Of(ch.Kind)++
 		switch ch.Kind {
-		case watch.LeftRunning:
+		case lb.LeftRunning:
 			before.Running++
-		case watch.Removed:
+		case lb.Removed:
 			before.Total++
 			before.Running++
-		case watch.Added:
+		case lb.Added:
 			before.Total--
 			before.Running--
-		case watch.Recovered:
+		case lb.Recovered:
 			before.Running--
 		}
 	}
-	p.Capacity = watch.Capacity{Running: running, Total: total, Weight: 10 * total, Serving: 10 * running}
+	p.Capacity = lb.Capacity{Running: running, Total: total, Weight: 10 * total, Serving: 10 * running}
 	before.Weight, before.Serving = 10*before.Total, 10*before.Running
 	p.Before, p.Out = &before, total-running
 	return p
@@ -79,10 +80,10 @@ func alert(pools ...watch.PoolNews) watch.Alert {
 
 // crowd is n load balancers with the changes of each; what is beyond 100 load balancers and 600 changes is only counted,
 // as watch bounds it.
-func crowd(n int, c watch.Counts) watch.Alert {
+func crowd(n int, c lb.Counts) watch.Alert {
 	a := alert()
 	for i := range n {
-		p := watch.PoolNews{CLB: clb(fmt.Sprintf("prod-svc-%03d", i), fmt.Sprintf("lb-%08x", 0xabc000+7919*i)), Counts: c, Capacity: watch.Capacity{Running: 34, Total: 70, Weight: 700, Serving: 340}}
+		p := watch.PoolNews{CLB: clb(fmt.Sprintf("prod-svc-%03d", i), fmt.Sprintf("lb-%08x", 0xabc000+7919*i)), Counts: c, Capacity: lb.Capacity{Running: 34, Total: 70, Weight: 700, Serving: 340}}
 		if i == 0 { // the worst comes first, as watch orders them
 			p.Running, p.Serving = 0, 0
 		}
@@ -113,7 +114,7 @@ func blind() watch.Blind {
 		Do:  "the cloud throttles the API: it usually clears by itself; if it lasts, lower CLB_RATE or ask for quota"}
 }
 
-func between(c watch.Change, after time.Time) watch.Change {
+func between(c lb.Change, after time.Time) lb.Change {
 	c.After = after
 	return c
 }
@@ -136,7 +137,7 @@ func alerts() map[string]watch.Alert {
 	))
 	hostile.Pools[0].CLB.Region = "<!here> *x*"
 
-	gap := alert(news(web, 11, 12, between(left("web-07", "10.0.3.17", 4), at(4, 38)), between(recovered("web-11", "10.0.3.121", 4, &watch.Out{Since: at(4, 20)}), at(4, 38))))
+	gap := alert(news(web, 11, 12, between(left("web-07", "10.0.3.17", 4), at(4, 38)), between(recovered("web-11", "10.0.3.121", 4, &lb.Out{Since: at(4, 20)}), at(4, 38))))
 	readable := gap
 	readable.Sighted = []watch.Sighted{{CLB: web, LastGood: at(4, 38), Since: at(4, 43), At: at(4, 53), Changes: 2}, {CLB: api, Since: at(4, 43), At: at(4, 53)}}
 
@@ -145,9 +146,9 @@ func alerts() map[string]watch.Alert {
 	everything.Pools = append([]watch.PoolNews{}, six.Pools...)
 	flap := left("web-07", "10.0.3.17", 4)
 	flap.At, flap.After = at(4, 41), at(4, 26)
-	everything.Pools[0] = news(web, 10, 12, flap, removed("web-11", "10.0.3.121"), added("web-14", "10.0.4.9"), recovered("web-07", "10.0.3.17", 4, &watch.Out{Since: at(4, 41)}))
+	everything.Pools[0] = news(web, 10, 12, flap, removed("web-11", "10.0.3.121"), added("web-14", "10.0.4.9"), recovered("web-07", "10.0.3.17", 4, &lb.Out{Since: at(4, 41)}))
 	everything.Blind = []watch.Blind{{CLB: clb("batch", "lb-77aa00bb"), Since: at(4, 43), LastGood: at(4, 38), Ticks: 3, Why: "dial tcp: i/o timeout", Do: "the API does not answer: check the function's network"}}
-	everything.Sighted = []watch.Sighted{{CLB: watch.CLB{Region: "ap-beijing", ID: "lb-5zz1"}, LastGood: at(3, 2), Since: at(3, 7), At: at(4, 53)}}
+	everything.Sighted = []watch.Sighted{{CLB: lb.CLB{Region: "ap-beijing", ID: "lb-5zz1"}, LastGood: at(3, 2), Since: at(3, 7), At: at(4, 53)}}
 	everything.Baseline = &watch.Baseline{CLBs: 1, Backends: 6, Running: 6, Pools: []watch.PoolNews{news(clb("search", "lb-1qaz2wsx"), 6, 6)}}
 
 	base := &watch.Baseline{CLBs: 40, Backends: 480, Running: 470}
@@ -166,14 +167,14 @@ func alerts() map[string]watch.Alert {
 		"one-down":          alert(news(web, 11, 12, left("web-07", "10.0.3.17", 4))),
 		"six-on-two":        six,
 		"removed":           alert(news(web, 9, 9, removed("web-07", "10.0.3.17"), removed("web-11", "10.0.3.121"))),
-		"added":             alert(news(web, 13, 14, added("web-14", "10.0.4.9"), func() watch.Change { c := added("web-15", "10.0.4.10"); c.Backend.Status = 8; return c }())),
-		"recovered":         alert(news(web, 12, 12, recovered("web-07", "10.0.3.17", 4, &watch.Out{Since: at(4, 41)}), recovered("web-11", "10.0.3.121", 9, &watch.Out{Since: at(1, 3), AtLeast: true})), news(api, 7, 8, recovered("api-02", "10.0.5.5", 5, nil))),
+		"added":             alert(news(web, 13, 14, added("web-14", "10.0.4.9"), func() lb.Change { c := added("web-15", "10.0.4.10"); c.Backend.Status = 8; return c }())),
+		"recovered":         alert(news(web, 12, 12, recovered("web-07", "10.0.3.17", 4, &lb.Out{Since: at(4, 41)}), recovered("web-11", "10.0.3.121", 9, &lb.Out{Since: at(1, 3), AtLeast: true})), news(api, 7, 8, recovered("api-02", "10.0.5.5", 5, nil))),
 		"last-one":          alert(news(web, 1, 3, left("web-07", "10.0.3.17", 4))),
 		"none-running":      alert(news(web, 0, 3, left("web-07", "10.0.3.17", 4)), news(api, 6, 8, removed("api-05", "10.0.5.8"))),
 		"emptied":           alert(news(web, 0, 0, removed("web-07", "10.0.3.17"))),
 		"two-dead":          alert(news(web, 0, 0, removed("web-07", "10.0.3.17")), news(api, 0, 2, removed("api-05", "10.0.5.8")), news(clb("search", "lb-1qaz2wsx"), 3, 3, added("s-1", "10.0.6.1"))),
-		"sixty-on-fifteen":  crowd(15, watch.Counts{LeftRunning: 2, Removed: 1, Added: 1}),
-		"thousands":         crowd(120, watch.Counts{LeftRunning: 18, Removed: 18, Added: 6}),
+		"sixty-on-fifteen":  crowd(15, lb.Counts{LeftRunning: 2, Removed: 1, Added: 1}),
+		"thousands":         crowd(120, lb.Counts{LeftRunning: 18, Removed: 18, Added: 6}),
 		"hostile-names":     hostile,
 		"blind":             {ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53), Blind: []watch.Blind{blind()}},
 		"blind-all":         blinds,
@@ -187,14 +188,14 @@ func alerts() map[string]watch.Alert {
 }
 
 // later is a change that was seen so many minutes after 04:53.
-func later(ch watch.Change, minutes int) watch.Change {
+func later(ch lb.Change, minutes int) lb.Change {
 	ch.At = ch.At.Add(time.Duration(minutes) * time.Minute)
 	return ch
 }
 
 // stories are alerts in which changes come together.
 func stories() map[string]watch.Alert {
-	away := alert(news(web, 12, 12, left("web-07", "10.0.3.17", 4), later(recovered("web-07", "10.0.3.17", 4, &watch.Out{Since: at(4, 53)}), 5)))
+	away := alert(news(web, 12, 12, left("web-07", "10.0.3.17", 4), later(recovered("web-07", "10.0.3.17", 4, &lb.Out{Since: at(4, 53)}), 5)))
 	away.To = at(4, 58)
 	other := added("web-07", "10.0.4.9")
 	other.Backend.ID = "ins-9o9ex9s1"
@@ -205,8 +206,8 @@ func stories() map[string]watch.Alert {
 	shared := left("web-07", "10.0.3.17", 6)
 	drained := left("web-11", "10.0.3.121", 4)
 	weights := alert(news(web, 9, 12, left("web-07", "10.0.3.17", 7), drained))
-	weights.Pools[0].Capacity = watch.Capacity{Running: 9, Total: 12, Weight: 100, Serving: 45}
-	weights.Pools[0].Before = &watch.Capacity{Running: 11, Total: 12, Weight: 100, Serving: 100}
+	weights.Pools[0].Capacity = lb.Capacity{Running: 9, Total: 12, Weight: 100, Serving: 45}
+	weights.Pools[0].Before = &lb.Capacity{Running: 11, Total: 12, Weight: 100, Serving: 100}
 	return map[string]watch.Alert{
 		"replaced":      alert(news(web, 11, 12, old, removed("web-11", "10.0.3.121"), other, address)),
 		"one-replaced":  alert(news(web, 12, 12, old, other)),
@@ -214,7 +215,7 @@ func stories() map[string]watch.Alert {
 		"one-behind-3":  alert(news(web, 11, 12, shared), news(api, 7, 8, shared), news(clb("prod-admin", "lb-1qaz2wsx"), 1, 2, shared)),
 		"out-and-back":  away,
 		"weights":       weights,
-		"5000-on-50":    crowd(50, watch.Counts{LeftRunning: 60, Removed: 30, Added: 10}),
+		"5000-on-50":    crowd(50, lb.Counts{LeftRunning: 60, Removed: 30, Added: 10}),
 		"eight-behind-10": func() watch.Alert {
 			a := alert()
 			for i := range 10 {
@@ -226,18 +227,18 @@ func stories() map[string]watch.Alert {
 }
 
 // shop is a load balancer that was discovered.
-var shop = watch.CLB{Region: "ap-guangzhou", ID: "lb-k7d0w2pe", Title: "prod-shop"}
+var shop = lb.CLB{Region: "ap-guangzhou", ID: "lb-k7d0w2pe", Title: "prod-shop"}
 
 // some is a change of a part of a backend's bindings or checks.
-func some(k watch.Kind, name, ip string, n, of int, names ...string) watch.Change {
+func some(k lb.Kind, name, ip string, n, of int, names ...string) lb.Change {
 	ch := added(name, ip)
-	ch.Kind, ch.Part = k, &watch.Part{N: n, Of: of, Names: names, Rules: n == 1 && strings.Contains(names[0], "→") && k != watch.Unhealthy}
+	ch.Kind, ch.Part = k, &lb.Part{N: n, Of: of, Names: names, Rules: n == 1 && strings.Contains(names[0], "→") && k != lb.Unhealthy}
 	return ch
 }
 
-func healthy(name, ip string, since time.Time) watch.Change {
+func healthy(name, ip string, since time.Time) lb.Change {
 	ch := added(name, ip)
-	ch.Kind, ch.Out = watch.Healthy, &watch.Out{Since: since}
+	ch.Kind, ch.Out = lb.Healthy, &lb.Out{Since: since}
 	return ch
 }
 
@@ -248,7 +249,7 @@ func ill(n int, p watch.PoolNews) watch.PoolNews {
 }
 
 func bare(p watch.PoolNews, n int, rules bool, names ...string) watch.PoolNews {
-	p.Bare = &watch.Part{N: n, Of: n + 1, Rules: rules, Names: names}
+	p.Bare = &lb.Part{N: n, Of: n + 1, Rules: rules, Names: names}
 	return p
 }
 
@@ -256,14 +257,14 @@ func bare(p watch.PoolNews, n int, rules bool, names ...string) watch.PoolNews {
 func applications() map[string]watch.Alert {
 	three := []string{"HTTP:80", "HTTPS:443", "TCP:22"}
 	rule := "HTTPS:443 shop.example.com/api → 8080"
-	eni := some(watch.Added, "", "10.0.9.4", 1, 1, "TCP:22")
+	eni := some(lb.Added, "", "10.0.9.4", 1, 1, "TCP:22")
 	eni.Backend.ID, eni.Backend.Type = "eni-4f0w8q1z", "ENI"
-	port := some(watch.Bound, "web-09", "10.0.3.19", 1, 3, "HTTPS:443 shop.example.com/api → 8081")
+	port := some(lb.Bound, "web-09", "10.0.3.19", 1, 3, "HTTPS:443 shop.example.com/api → 8081")
 	check := "HTTP:80 shop.example.com/ → 8080"
-	fails := func(name, ip string) watch.Change { return some(watch.Unhealthy, name, ip, 1, 2, check) }
+	fails := func(name, ip string) lb.Change { return some(lb.Unhealthy, name, ip, 1, 2, check) }
 	cured := alert(news(shop, 3, 3, fails("web-07", "10.0.3.17"), later(healthy("web-07", "10.0.3.17", at(4, 53)), 5)))
 	cured.To = at(4, 58)
-	other := some(watch.Added, "web-07", "10.0.4.9", 2, 2, "HTTP:80", "HTTPS:443")
+	other := some(lb.Added, "web-07", "10.0.4.9", 2, 2, "HTTP:80", "HTTPS:443")
 	other.Backend.ID = "ins-9o9ex9s1"
 	many := alert()
 	for i := range 70 {
@@ -271,99 +272,99 @@ func applications() map[string]watch.Alert {
 		many.Pools = append(many.Pools, ill(2, news(clb(name, fmt.Sprintf("lb-00ab%04d", i)), 9, 10, left(name+"-1", "10.0.0.1", 4), fails(name+"-2", "10.0.0.2"))))
 	}
 	return map[string]watch.Alert{
-		"unbound": alert(news(shop, 3, 3, some(watch.Unbound, "web-07", "10.0.3.17", 1, 3, "TCP:22"))),
-		"unbound-rule": alert(news(shop, 3, 3, some(watch.Unbound, "web-07", "10.0.3.17", 1, 4, rule), some(watch.Unbound, "web-08", "10.0.3.18", 1, 4, rule),
-			some(watch.Unbound, "web-09", "10.0.3.19", 2, 3, "HTTP:80", "TCP:22"))),
-		"bound":     alert(news(shop, 3, 3, some(watch.Bound, "web-07", "10.0.3.17", 1, 4, "TCP:2222"))),
-		"app-added": alert(news(shop, 5, 5, some(watch.Added, "web-14", "10.0.4.9", 3, 3, three...), some(watch.Added, "web-15", "10.0.4.10", 3, 3, three...), eni)),
-		"app-removed": alert(news(shop, 1, 1, some(watch.Removed, "web-07", "10.0.3.17", 3, 3, three...), some(watch.Removed, "web-08", "10.0.3.18", 3, 3, three...),
-			some(watch.Removed, "web-09", "10.0.3.19", 1, 1, "TCP:22"))),
-		"app-replaced": alert(news(shop, 3, 3, some(watch.Removed, "web-07", "10.0.3.17", 3, 3, three...), other)),
-		"rebound": alert(news(shop, 3, 3, some(watch.Unbound, "web-07", "10.0.3.17", 3, 3, three...), some(watch.Bound, "web-07", "10.0.3.17", 3, 3, three...),
-			some(watch.Unbound, "web-09", "10.0.3.19", 1, 3, rule), port)),
+		"unbound": alert(news(shop, 3, 3, some(lb.Unbound, "web-07", "10.0.3.17", 1, 3, "TCP:22"))),
+		"unbound-rule": alert(news(shop, 3, 3, some(lb.Unbound, "web-07", "10.0.3.17", 1, 4, rule), some(lb.Unbound, "web-08", "10.0.3.18", 1, 4, rule),
+			some(lb.Unbound, "web-09", "10.0.3.19", 2, 3, "HTTP:80", "TCP:22"))),
+		"bound":     alert(news(shop, 3, 3, some(lb.Bound, "web-07", "10.0.3.17", 1, 4, "TCP:2222"))),
+		"app-added": alert(news(shop, 5, 5, some(lb.Added, "web-14", "10.0.4.9", 3, 3, three...), some(lb.Added, "web-15", "10.0.4.10", 3, 3, three...), eni)),
+		"app-removed": alert(news(shop, 1, 1, some(lb.Removed, "web-07", "10.0.3.17", 3, 3, three...), some(lb.Removed, "web-08", "10.0.3.18", 3, 3, three...),
+			some(lb.Removed, "web-09", "10.0.3.19", 1, 1, "TCP:22"))),
+		"app-replaced": alert(news(shop, 3, 3, some(lb.Removed, "web-07", "10.0.3.17", 3, 3, three...), other)),
+		"rebound": alert(news(shop, 3, 3, some(lb.Unbound, "web-07", "10.0.3.17", 3, 3, three...), some(lb.Bound, "web-07", "10.0.3.17", 3, 3, three...),
+			some(lb.Unbound, "web-09", "10.0.3.19", 1, 3, rule), port)),
 		"bare":            alert(bare(news(shop, 2, 3, left("web-07", "10.0.3.17", 4)), 1, false, "HTTPS:443")),
 		"bare-on-two":     alert(bare(news(shop, 2, 3, left("web-07", "10.0.3.17", 4)), 4, true, "HTTPS:443 shop.example.com/", "HTTPS:443 shop.example.com/api", "TCP:22"), bare(news(api, 2, 2, removed("api-05", "10.0.5.8")), 1, false, "TCP:53")),
 		"bare-of-one":     alert(bare(news(shop, 2, 3, left("web-07", "10.0.3.17", 4)), 3, false, three...), news(api, 7, 8, left("api-02", "10.0.5.5", 4))),
 		"unhealthy":       alert(ill(1, news(shop, 3, 3, fails("web-07", "10.0.3.17")))),
-		"unhealthy-more":  alert(ill(3, news(shop, 5, 6, left("web-01", "10.0.3.11", 4), fails("web-07", "10.0.3.17"), fails("web-08", "10.0.3.18"))), ill(1, news(api, 8, 8, some(watch.Unhealthy, "api-02", "10.0.5.5", 1, 1, "TCP:80 → 8080")))),
+		"unhealthy-more":  alert(ill(3, news(shop, 5, 6, left("web-01", "10.0.3.11", 4), fails("web-07", "10.0.3.17"), fails("web-08", "10.0.3.18"))), ill(1, news(api, 8, 8, some(lb.Unhealthy, "api-02", "10.0.5.5", 1, 1, "TCP:80 → 8080")))),
 		"healthy":         alert(news(shop, 3, 3, healthy("web-07", "10.0.3.17", at(4, 41)))),
 		"healthy-not-all": alert(ill(1, news(shop, 3, 3, healthy("web-07", "10.0.3.17", at(4, 41))))),
 		"ill-and-back":    cured,
 		"ill-seventy":     many,
-		"deleted":         {ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53), CLBs: []watch.CLBNews{{CLB: shop, Fate: watch.Deleted, At: at(4, 53), Before: &watch.Capacity{Running: 3, Total: 3}}}},
-		"migrated": {ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53), CLBs: []watch.CLBNews{{CLB: web, Fate: watch.Migrated, At: at(4, 53), Is: watch.Application,
-			Before: &watch.Capacity{Running: 3, Total: 3}, Now: &watch.Capacity{Running: 3, Total: 3}}}},
+		"deleted":         {ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53), CLBs: []watch.CLBNews{{CLB: shop, Fate: watch.Deleted, At: at(4, 53), Before: &lb.Capacity{Running: 3, Total: 3}}}},
+		"migrated": {ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53), CLBs: []watch.CLBNews{{CLB: web, Fate: watch.Migrated, At: at(4, 53), Is: lb.Application,
+			Before: &lb.Capacity{Running: 3, Total: 3}, Now: &lb.Capacity{Running: 3, Total: 3}}}},
 		"fates": {ID: "1042-k3q9x-0", From: at(4, 41), To: at(4, 53), CLBs: []watch.CLBNews{
-			{CLB: shop, Fate: watch.Deleted, At: at(4, 41), Before: &watch.Capacity{Running: 2, Total: 3, Ill: 1}},
-			{CLB: watch.CLB{Region: "ap-guangzhou", ID: "lb-5zz1", Title: "prod-blog"}, Fate: watch.Deleted, At: at(4, 53)},
-			{CLB: watch.CLB{Region: "ap-guangzhou", ID: "lb-77aa00bb", Title: "old-batch"}, Fate: watch.Unmatched, At: at(4, 53), Before: &watch.Capacity{Running: 1, Total: 1}},
-			{CLB: web, Fate: watch.Migrated, At: at(4, 53), Is: watch.Application, Before: &watch.Capacity{Running: 3, Total: 3}, Now: &watch.Capacity{Running: 2, Total: 4, Ill: 1}},
+			{CLB: shop, Fate: watch.Deleted, At: at(4, 41), Before: &lb.Capacity{Running: 2, Total: 3, Ill: 1}},
+			{CLB: lb.CLB{Region: "ap-guangzhou", ID: "lb-5zz1", Title: "prod-blog"}, Fate: watch.Deleted, At: at(4, 53)},
+			{CLB: lb.CLB{Region: "ap-guangzhou", ID: "lb-77aa00bb", Title: "old-batch"}, Fate: watch.Unmatched, At: at(4, 53), Before: &lb.Capacity{Running: 1, Total: 1}},
+			{CLB: web, Fate: watch.Migrated, At: at(4, 53), Is: lb.Application, Before: &lb.Capacity{Running: 3, Total: 3}, Now: &lb.Capacity{Running: 2, Total: 4, Ill: 1}},
 		}},
 		"blind-parts": {ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53), Blind: []watch.Blind{blind(),
 			{CLB: shop, What: watch.OfHealth, Since: at(4, 43), LastGood: at(4, 38), Ticks: 3, Why: "DescribeTargetHealth: UnauthorizedOperation", Do: "grant the role clb:DescribeTargetHealth"},
 			{CLB: api, What: watch.OfHealth, Since: at(4, 43), LastGood: at(4, 38), Ticks: 3, Why: "DescribeTargetHealth: UnauthorizedOperation", Do: "grant the role clb:DescribeTargetHealth"},
-			{CLB: watch.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, What: watch.OfRegion, Since: at(4, 43), LastGood: at(4, 38), Ticks: 3, Why: "DescribeLoadBalancers: InternalError", Do: ""},
+			{CLB: lb.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, What: watch.OfRegion, Since: at(4, 43), LastGood: at(4, 38), Ticks: 3, Why: "DescribeLoadBalancers: InternalError", Do: ""},
 		}},
 		"blind-region": {ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53), Blind: []watch.Blind{
-			{CLB: watch.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, What: watch.OfRegion, Since: at(4, 43), LastGood: at(4, 38), Ticks: 3, Why: "DescribeLoadBalancers: UnauthorizedOperation", Do: "grant the role clb:DescribeLoadBalancers"},
+			{CLB: lb.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, What: watch.OfRegion, Since: at(4, 43), LastGood: at(4, 38), Ticks: 3, Why: "DescribeLoadBalancers: UnauthorizedOperation", Do: "grant the role clb:DescribeLoadBalancers"},
 		}},
 		"readable-parts": {ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53), Sighted: []watch.Sighted{
 			{CLB: shop, What: watch.OfHealth, LastGood: at(4, 38), Since: at(4, 43), At: at(4, 53)},
-			{CLB: watch.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, What: watch.OfRegion, LastGood: at(4, 38), Since: at(4, 43), At: at(4, 53)},
+			{CLB: lb.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, What: watch.OfRegion, LastGood: at(4, 38), Since: at(4, 43), At: at(4, 53)},
 		}},
 		"hostile-parts": hostileParts(),
 	}
 }
 
 func hostileParts() watch.Alert {
-	c := watch.CLB{Region: "ap-guangzhou", ID: "lb-k7d0w2pe", Title: "shop <!channel> & `x` *b*\nprod-web"}
+	c := lb.CLB{Region: "ap-guangzhou", ID: "lb-k7d0w2pe", Title: "shop <!channel> & `x` *b*\nprod-web"}
 	names := []string{"HTTPS:443 <!channel>/`x`*b* → 8080", "HTTPS:443 https://evil.example/<https://evil.example|Console>\n:fire: → 8080", "\u202e" + strings.Repeat("数", 60) + " → 80"}
 	fated := func(f watch.Fate) watch.CLBNews {
-		return watch.CLBNews{CLB: c, Fate: f, At: at(4, 53), Before: &watch.Capacity{Running: 3, Total: 3}, Now: &watch.Capacity{Running: 3, Total: 3}}
+		return watch.CLBNews{CLB: c, Fate: f, At: at(4, 53), Before: &lb.Capacity{Running: 3, Total: 3}, Now: &lb.Capacity{Running: 3, Total: 3}}
 	}
-	eni := some(watch.Added, "", "", 3, 3, names...)
+	eni := some(lb.Added, "", "", 3, 3, names...)
 	eni.Backend.Type = "<!here>\n*b*"
-	a := alert(bare(ill(1, news(c, 2, 3, some(watch.Unhealthy, "web-07", "10.0.3.17", 9, 9, names...), some(watch.Unbound, "web-08", "10.0.3.18", 1, 9, names[:1]...), eni)), 1, true, names[1]))
+	a := alert(bare(ill(1, news(c, 2, 3, some(lb.Unhealthy, "web-07", "10.0.3.17", 9, 9, names...), some(lb.Unbound, "web-08", "10.0.3.18", 1, 9, names[:1]...), eni)), 1, true, names[1]))
 	a.CLBs = []watch.CLBNews{fated(watch.Deleted), fated(watch.Unmatched), fated(watch.Migrated)}
-	a.Blind = []watch.Blind{{CLB: watch.CLB{Region: "<!here>", ID: "<!here>/*<@U1>*"}, What: watch.OfRegion, Since: at(4, 43), Ticks: 3, Why: "<!channel>"}}
+	a.Blind = []watch.Blind{{CLB: lb.CLB{Region: "<!here>", ID: "<!here>/*<@U1>*"}, What: watch.OfRegion, Since: at(4, 43), Ticks: 3, Why: "<!channel>"}}
 	return a
 }
 
 // threads are messages of one thread: its first message as it is edited, and replies.
 func threads() map[string]Message {
 	first := alerts()["one-down"]
-	capacity := func(running int) watch.Capacity {
-		return watch.Capacity{Running: running, Total: 12, Weight: 120, Serving: 10 * running}
+	capacity := func(running int) lb.Capacity {
+		return lb.Capacity{Running: running, Total: 12, Weight: 120, Serving: 10 * running}
 	}
 	thread := func(a watch.Alert, course map[string]watch.Course) watch.Thread {
 		return watch.Thread{Receipt: watch.Receipt{Channel: "C024BE91L", TS: "1.2"}, Alert: a, Course: course}
 	}
-	open := thread(first, map[string]watch.Course{web.Key(): {Capacity: capacity(5), Since: at(4, 53), Later: watch.Counts{LeftRunning: 6}}})
-	over := thread(first, map[string]watch.Course{web.Key(): {Capacity: capacity(12), Since: at(4, 53), Over: at(5, 5), Later: watch.Counts{Recovered: 1}}})
+	open := thread(first, map[string]watch.Course{web.Key(): {Capacity: capacity(5), Since: at(4, 53), Later: lb.Counts{LeftRunning: 6}}})
+	over := thread(first, map[string]watch.Course{web.Key(): {Capacity: capacity(12), Since: at(4, 53), Over: at(5, 5), Later: lb.Counts{Recovered: 1}}})
 	two := thread(alerts()["six-on-two"], map[string]watch.Course{
-		web.Key(): {Capacity: capacity(12), Since: at(4, 53), Over: at(5, 5), Later: watch.Counts{Recovered: 2}},
-		api.Key(): {Capacity: watch.Capacity{Running: 6, Total: 8, Weight: 80, Serving: 60}, Since: at(4, 53)},
+		web.Key(): {Capacity: capacity(12), Since: at(4, 53), Over: at(5, 5), Later: lb.Counts{Recovered: 2}},
+		api.Key(): {Capacity: lb.Capacity{Running: 6, Total: 8, Weight: 80, Serving: 60}, Since: at(4, 53)},
 	})
 	both := thread(alerts()["six-on-two"], map[string]watch.Course{
-		web.Key(): {Capacity: capacity(12), Since: at(4, 53), Over: at(5, 5), Later: watch.Counts{Recovered: 2}},
-		api.Key(): {Capacity: watch.Capacity{Running: 8, Total: 8, Weight: 80, Serving: 80}, Since: at(4, 53), Over: at(6, 0), Later: watch.Counts{Recovered: 1}},
+		web.Key(): {Capacity: capacity(12), Since: at(4, 53), Over: at(5, 5), Later: lb.Counts{Recovered: 2}},
+		api.Key(): {Capacity: lb.Capacity{Running: 8, Total: 8, Weight: 80, Serving: 80}, Since: at(4, 53), Over: at(6, 0), Later: lb.Counts{Recovered: 1}},
 	})
 	worse := alert(news(web, 5, 12, left("web-01", "10.0.3.11", 9), left("web-02", "10.0.3.12", 9), left("web-03", "10.0.3.13", 9), left("web-04", "10.0.3.14", 9), left("web-05", "10.0.3.15", 9), left("web-06", "10.0.3.16", 9)))
-	back := alert(news(web, 12, 12, recovered("web-07", "10.0.3.17", 4, &watch.Out{Since: at(4, 41)})))
-	last := alert(news(api, 8, 8, recovered("api-02", "10.0.5.5", 5, &watch.Out{Since: at(3, 53)})))
+	back := alert(news(web, 12, 12, recovered("web-07", "10.0.3.17", 4, &lb.Out{Since: at(4, 41)})))
+	last := alert(news(api, 8, 8, recovered("api-02", "10.0.5.5", 5, &lb.Out{Since: at(3, 53)})))
 	mention := Style{Mention: "S024BE7LH", MentionAt: 50}
 	sick := func(c watch.Course) watch.Thread {
 		return thread(applications()["unhealthy"], map[string]watch.Course{shop.Key(): c})
 	}
 	barely := func(c watch.Course) watch.Thread {
-		c.Capacity, c.Since = watch.Capacity{Running: 2, Total: 3, Weight: 30, Serving: 20}, at(4, 53)
+		c.Capacity, c.Since = lb.Capacity{Running: 2, Total: 3, Weight: 30, Serving: 20}, at(4, 53)
 		return thread(applications()["bare"], map[string]watch.Course{shop.Key(): c})
 	}
 	return map[string]Message{
-		"thread-bare":      ThreadMessage(barely(watch.Course{Later: watch.Counts{Unhealthy: 1}})),
-		"thread-served":    ThreadMessage(barely(watch.Course{Later: watch.Counts{Bound: 1}})),
-		"thread-ill":       ThreadMessage(sick(watch.Course{Capacity: watch.Capacity{Running: 3, Total: 3, Ill: 1, Weight: 30, Serving: 20}, Since: at(4, 53)})),
-		"thread-ill-over":  ThreadMessage(sick(watch.Course{Capacity: watch.Capacity{Running: 3, Total: 3, Weight: 30, Serving: 30}, Since: at(4, 53), Over: at(5, 5), Later: watch.Counts{Healthy: 1}})),
+		"thread-bare":      ThreadMessage(barely(watch.Course{Later: lb.Counts{Unhealthy: 1}})),
+		"thread-served":    ThreadMessage(barely(watch.Course{Later: lb.Counts{Bound: 1}})),
+		"thread-ill":       ThreadMessage(sick(watch.Course{Capacity: lb.Capacity{Running: 3, Total: 3, Ill: 1, Weight: 30, Serving: 20}, Since: at(4, 53)})),
+		"thread-ill-over":  ThreadMessage(sick(watch.Course{Capacity: lb.Capacity{Running: 3, Total: 3, Weight: 30, Serving: 30}, Since: at(4, 53), Over: at(5, 5), Later: lb.Counts{Healthy: 1}})),
 		"thread-open":      ThreadMessage(open),
 		"thread-resolved":  ThreadMessage(over),
 		"thread-half-over": ThreadMessage(two),
@@ -520,40 +521,40 @@ func TestLooks(t *testing.T) {
 func TestChangesComeTogether(t *testing.T) {
 	t.Parallel()
 	const ip = "10.0.3.17"
-	off := func(names ...string) watch.Change { return some(watch.Unbound, "a", ip, len(names), 3, names...) }
-	on := func(names ...string) watch.Change { return some(watch.Bound, "a", ip, len(names), 3, names...) }
-	sick := some(watch.Unhealthy, "a", ip, 1, 1, "TCP:80 → 80")
-	well := func(since time.Time) watch.Change { return healthy("a", ip, since) }
-	all := func(k watch.Kind, names ...string) watch.Change {
+	off := func(names ...string) lb.Change { return some(lb.Unbound, "a", ip, len(names), 3, names...) }
+	on := func(names ...string) lb.Change { return some(lb.Bound, "a", ip, len(names), 3, names...) }
+	sick := some(lb.Unhealthy, "a", ip, 1, 1, "TCP:80 → 80")
+	well := func(since time.Time) lb.Change { return healthy("a", ip, since) }
+	all := func(k lb.Kind, names ...string) lb.Change {
 		return some(k, "a", ip, len(names), len(names), names...)
 	}
-	back := recovered("a", ip, 4, &watch.Out{Since: at(4, 53)})
-	rules := func(k watch.Kind, names ...string) watch.Change {
+	back := recovered("a", ip, 4, &lb.Out{Since: at(4, 53)})
+	rules := func(k lb.Kind, names ...string) lb.Change {
 		ch := some(k, "a", ip, len(names), 9, names...)
 		ch.Part.Rules = true
 		return ch
 	}
 	for name, tt := range map[string]struct {
-		changes []watch.Change
+		changes []lb.Change
 		want    []string
 	}{
-		"unbound and bound at once":        {[]watch.Change{off("TCP:22"), on("TCP:23")}, []string{"bound anew: TCP:23 instead of TCP:22"}},
-		"unbound, and bound later":         {[]watch.Change{off("TCP:22"), later(on("TCP:22"), 1)}, []string{"unbound from 1 of 3 listeners (TCP:22), seen 2026-11-23 04:53 UTC", "bound to 1 more listener (TCP:22), now 3"}},
-		"unbound, then removed":            {[]watch.Change{off("TCP:22"), later(all(watch.Removed, "TCP:23", "TCP:24"), 1)}, []string{"removed: unbound from both listeners (TCP:23, TCP:24)"}},
-		"unbound while it stopped":         {[]watch.Change{left("a", ip, 4), off("TCP:22")}, []string{"left running: shut down (4)", "unbound from 1 of 3 listeners (TCP:22)"}},
-		"removed and added again":          {[]watch.Change{all(watch.Removed, "A", "B"), later(all(watch.Added, "A", "B"), 0)}, []string{"removed and back"}},
-		"back on fewer listeners":          {[]watch.Change{all(watch.Removed, "A", "B"), later(all(watch.Added, "B"), 0)}, []string{"removed and back: B instead of 2 listeners (A, B)"}},
-		"added, then started":              {[]watch.Change{func() watch.Change { c := all(watch.Added, "A"); c.Backend.Status = 8; return c }(), back}, []string{"added: running (2), bound to A"}},
-		"unhealthy, then it stopped":       {[]watch.Change{sick, left("a", ip, 4)}, []string{"left running: shut down (4)"}},
-		"out and back, and then unhealthy": {[]watch.Change{sick, left("a", ip, 4), back, sick}, []string{"unhealthy: fails its only check (TCP:80 → 80)", "left running and recovered, out for less than 1 min: 2026-11-23 04:53 UTC – 04:53 UTC"}},
-		"unhealthy twice, out in between": {[]watch.Change{sick, later(left("a", ip, 4), 1), later(back, 2), later(sick, 3), later(well(at(4, 56)), 5)}, []string{
+		"unbound and bound at once":        {[]lb.Change{off("TCP:22"), on("TCP:23")}, []string{"bound anew: TCP:23 instead of TCP:22"}},
+		"unbound, and bound later":         {[]lb.Change{off("TCP:22"), later(on("TCP:22"), 1)}, []string{"unbound from 1 of 3 listeners (TCP:22), seen 2026-11-23 04:53 UTC", "bound to 1 more listener (TCP:22), now 3"}},
+		"unbound, then removed":            {[]lb.Change{off("TCP:22"), later(all(lb.Removed, "TCP:23", "TCP:24"), 1)}, []string{"removed: unbound from both listeners (TCP:23, TCP:24)"}},
+		"unbound while it stopped":         {[]lb.Change{left("a", ip, 4), off("TCP:22")}, []string{"left running: shut down (4)", "unbound from 1 of 3 listeners (TCP:22)"}},
+		"removed and added again":          {[]lb.Change{all(lb.Removed, "A", "B"), later(all(lb.Added, "A", "B"), 0)}, []string{"removed and back"}},
+		"back on fewer listeners":          {[]lb.Change{all(lb.Removed, "A", "B"), later(all(lb.Added, "B"), 0)}, []string{"removed and back: B instead of 2 listeners (A, B)"}},
+		"added, then started":              {[]lb.Change{func() lb.Change { c := all(lb.Added, "A"); c.Backend.Status = 8; return c }(), back}, []string{"added: running (2), bound to A"}},
+		"unhealthy, then it stopped":       {[]lb.Change{sick, left("a", ip, 4)}, []string{"left running: shut down (4)"}},
+		"out and back, and then unhealthy": {[]lb.Change{sick, left("a", ip, 4), back, sick}, []string{"unhealthy: fails its only check (TCP:80 → 80)", "left running and recovered, out for less than 1 min: 2026-11-23 04:53 UTC – 04:53 UTC"}},
+		"unhealthy twice, out in between": {[]lb.Change{sick, later(left("a", ip, 4), 1), later(back, 2), later(sick, 3), later(well(at(4, 56)), 5)}, []string{
 			"left running and recovered, out for 1 min: 2026-11-23 04:54 UTC – 04:55 UTC", "unhealthy and healthy again, for 2 min: 2026-11-23 04:56 UTC – 04:58 UTC"}},
-		"two rules by another port":    {[]watch.Change{rules(watch.Unbound, "A x → 80", "A y → 80"), rules(watch.Bound, "A x → 81", "A y → 81")}, []string{"bound anew: 2 rules (A x → 81, A y → 81) instead of 2 rules (A x → 80, A y → 80)"}},
-		"unhealthy, then removed":      {[]watch.Change{sick, removed("a", ip)}, []string{"removed"}},
-		"healthy again":                {[]watch.Change{sick, well(at(4, 53))}, []string{"unhealthy and healthy again, for less than 1 min: 2026-11-23 04:53 UTC – 04:53 UTC"}},
-		"it had been unhealthy before": {[]watch.Change{sick, well(at(4, 41))}, []string{"healthy again after 12 min"}},
-		"healthy, unhealthy, healthy":  {[]watch.Change{well(at(4, 41)), sick, well(at(4, 53))}, []string{"healthy again after 12 min"}},
-		"healthy, then unhealthy":      {[]watch.Change{well(at(4, 41)), sick}, []string{"unhealthy: fails its only check (TCP:80 → 80)"}},
+		"two rules by another port":    {[]lb.Change{rules(lb.Unbound, "A x → 80", "A y → 80"), rules(lb.Bound, "A x → 81", "A y → 81")}, []string{"bound anew: 2 rules (A x → 81, A y → 81) instead of 2 rules (A x → 80, A y → 80)"}},
+		"unhealthy, then removed":      {[]lb.Change{sick, removed("a", ip)}, []string{"removed"}},
+		"healthy again":                {[]lb.Change{sick, well(at(4, 53))}, []string{"unhealthy and healthy again, for less than 1 min: 2026-11-23 04:53 UTC – 04:53 UTC"}},
+		"it had been unhealthy before": {[]lb.Change{sick, well(at(4, 41))}, []string{"healthy again after 12 min"}},
+		"healthy, unhealthy, healthy":  {[]lb.Change{well(at(4, 41)), sick, well(at(4, 53))}, []string{"healthy again after 12 min"}},
+		"healthy, then unhealthy":      {[]lb.Change{well(at(4, 41)), sick}, []string{"unhealthy: fails its only check (TCP:80 → 80)"}},
 	} {
 		a := alert(news(shop, 3, 3, tt.changes...))
 		a.To = tt.changes[len(tt.changes)-1].At
@@ -570,10 +571,10 @@ func TestChangesComeTogether(t *testing.T) {
 // TestSameMachineIsOneLine holds that a machine which is removed is told once, however it was bound to each load balancer.
 func TestSameMachineIsOneLine(t *testing.T) {
 	t.Parallel()
-	gone := func(names ...string) watch.Change {
-		return some(watch.Removed, "a", "10.0.3.17", len(names), len(names), names...)
+	gone := func(names ...string) lb.Change {
+		return some(lb.Removed, "a", "10.0.3.17", len(names), len(names), names...)
 	}
-	tell := func(one, two watch.Change) string {
+	tell := func(one, two lb.Change) string {
 		return AlertMessage(alert(news(shop, 3, 3, one), news(api, 3, 3, two)), Style{}).Plain
 	}
 	if got := tell(gone("A"), gone("A", "B")); !strings.Contains(got, "lb-c4r9t0zw  ·  3 of 3 running, 25 % of weight lost\n• a  10.0.3.17  removed") || strings.Contains(got, "unbound") {
@@ -582,7 +583,7 @@ func TestSameMachineIsOneLine(t *testing.T) {
 	if got := tell(gone("A", "B"), gone("A", "B")); strings.Count(got, "removed: unbound from both listeners (A, B)") != 1 {
 		t.Errorf("it was bound in the same way, and is told as\n%s", got)
 	}
-	off := func(name string) watch.Change { return some(watch.Unbound, "a", "10.0.3.17", 1, 3, name) }
+	off := func(name string) lb.Change { return some(lb.Unbound, "a", "10.0.3.17", 1, 3, name) }
 	if got := tell(off("A"), off("B")); strings.Count(got, "• a  10.0.3.17  unbound from 1 of 3 listeners") != 2 {
 		t.Errorf("it lost two listeners, and is told as\n%s", got)
 	}
@@ -590,10 +591,10 @@ func TestSameMachineIsOneLine(t *testing.T) {
 
 func TestTitlesOfWhatIsLeft(t *testing.T) {
 	t.Parallel()
-	off := some(watch.Unbound, "web-08", "10.0.3.18", 1, 3, "TCP:22")
+	off := some(lb.Unbound, "web-08", "10.0.3.18", 1, 3, "TCP:22")
 	cut := news(shop, 3, 3, off)
 	cut.Counts.Unbound = 9
-	sick := news(shop, 9, 9, some(watch.Unhealthy, "web-07", "10.0.3.17", 1, 1, "TCP:80 → 80"))
+	sick := news(shop, 9, 9, some(lb.Unhealthy, "web-07", "10.0.3.17", 1, 1, "TCP:80 → 80"))
 	sick.Counts.Unhealthy, sick.Ill = 70, 70
 	for want, p := range map[string]watch.PoolNews{
 		"1 removed, 1 recovered on prod-shop, 9 left, 1 unhealthy":                            ill(1, news(shop, 9, 9, removed("a", ""), recovered("b", "", 4, nil))),
@@ -624,12 +625,12 @@ func TestThreadsOfPartOfALoadBalancer(t *testing.T) {
 		c.Since = at(4, 53)
 		return ThreadMessage(watch.Thread{Alert: applications()[name], Course: map[string]watch.Course{shop.Key(): c}}).Plain
 	}
-	three, none := watch.Capacity{Running: 3, Total: 3}, watch.Capacity{Total: 3}
+	three, none := lb.Capacity{Running: 3, Total: 3}, lb.Capacity{Total: 3}
 	for _, tt := range []struct{ got, want string }{
-		{tell("unhealthy", watch.Course{Capacity: three, Over: at(5, 5), Later: watch.Counts{Healthy: 1}}), "3 of 3 running  ·  unhealthy 2026-11-23 04:53 UTC – 05:05 UTC (12 min)"},
-		{tell("unhealthy", watch.Course{Capacity: three, Over: at(5, 5), Later: watch.Counts{LeftRunning: 1, Recovered: 1}}), "3 of 3 running  ·  out 2026-11-23 04:53 UTC – 05:05 UTC (12 min)"},
-		{tell("bare", watch.Course{Capacity: none, Later: watch.Counts{LeftRunning: 2}}), "shut down (4) · now 0 of 3 running\n"},
-		{tell("bare", watch.Course{Capacity: none, Later: watch.Counts{LeftRunning: 2}}), "now 0 of 3 running  ·  none running  ·  2 later changes"},
+		{tell("unhealthy", watch.Course{Capacity: three, Over: at(5, 5), Later: lb.Counts{Healthy: 1}}), "3 of 3 running  ·  unhealthy 2026-11-23 04:53 UTC – 05:05 UTC (12 min)"},
+		{tell("unhealthy", watch.Course{Capacity: three, Over: at(5, 5), Later: lb.Counts{LeftRunning: 1, Recovered: 1}}), "3 of 3 running  ·  out 2026-11-23 04:53 UTC – 05:05 UTC (12 min)"},
+		{tell("bare", watch.Course{Capacity: none, Later: lb.Counts{LeftRunning: 2}}), "shut down (4) · now 0 of 3 running\n"},
+		{tell("bare", watch.Course{Capacity: none, Later: lb.Counts{LeftRunning: 2}}), "now 0 of 3 running  ·  none running  ·  2 later changes"},
 	} {
 		if !strings.Contains(tt.got, tt.want) {
 			t.Errorf("the thread does not say %q:\n%s", tt.want, tt.got)
@@ -693,8 +694,8 @@ func TestWhatCannotBeReadIsToldTogether(t *testing.T) {
 func TestWhatIsCutIsCounted(t *testing.T) {
 	t.Parallel()
 	cut := alert(news(web, 3, 12, left("web-07", "10.0.3.17", 4), left("web-11", "10.0.3.121", 4)))
-	cut.Pools[0].Counts = watch.Counts{LeftRunning: 9, Added: 2}
-	cut.More = watch.More{CLBs: 2, Counts: watch.Counts{Removed: 5}}
+	cut.Pools[0].Counts = lb.Counts{LeftRunning: 9, Added: 2}
+	cut.More = watch.More{CLBs: 2, Counts: lb.Counts{Removed: 5}}
 	m := AlertMessage(cut, Style{})
 	for _, want := range []string{"9 stopped running, 5 removed, 2 added on 3 load balancers", "… and 9 more changes", "… and 2 more load balancers with 5 changes"} {
 		if !bytes.Contains(posted(t, m), []byte(want)) || !strings.Contains(m.Plain, want) {
@@ -708,7 +709,7 @@ func TestWhatIsCutIsCounted(t *testing.T) {
 
 func TestTablesFitAPhone(t *testing.T) {
 	t.Parallel()
-	m, base := crowd(20, watch.Counts{LeftRunning: 3, Removed: 2, Added: 1}), alerts()["baseline-first"]
+	m, base := crowd(20, lb.Counts{LeftRunning: 3, Removed: 2, Added: 1}), alerts()["baseline-first"]
 	for i := range 16 {
 		m.Pools[i].CLB.Label = "sixteen-cells-xx"
 	}
@@ -729,13 +730,13 @@ func TestTablesFitAPhone(t *testing.T) {
 func TestConsoleLink(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		clb  watch.CLB
+		clb  lb.CLB
 		want string
 	}{
 		{web, "https://console.cloud.tencent.com/clb/detail?rid=1&id=lb-8a3k2m1q"},
-		{watch.CLB{Region: "ap-tokyo", ID: "a&b=|> c"}, "https://console.cloud.tencent.com/clb/detail?rid=25&id=a%26b%3D%7C%3E+c"},
-		{watch.CLB{Region: "mars", ID: "lb-1"}, "https://console.cloud.tencent.com/clb"},
-		{watch.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, "https://console.cloud.tencent.com/clb"},
+		{lb.CLB{Region: "ap-tokyo", ID: "a&b=|> c"}, "https://console.cloud.tencent.com/clb/detail?rid=25&id=a%26b%3D%7C%3E+c"},
+		{lb.CLB{Region: "mars", ID: "lb-1"}, "https://console.cloud.tencent.com/clb"},
+		{lb.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, "https://console.cloud.tencent.com/clb"},
 	} {
 		if got := consoleURL(tt.clb); got != tt.want {
 			t.Errorf("consoleURL(%v) = %q, want %q", tt.clb, got, tt.want)
@@ -888,41 +889,41 @@ func FuzzAlertMessage(f *testing.F) {
 			changes, pools, others = changes%16, pools%6, others%8
 			name, label, why = name[:min(len(name), 60)], label[:min(len(label), 60)], why[:min(len(why), 60)]
 		}
-		now, status := time.Unix(unix, 0), watch.Status(n)
+		now, status := time.Unix(unix, 0), lb.Status(n)
 		n = max(n, 0) // counts
-		a := watch.Alert{ID: name, From: now.Add(-time.Duration(others) * time.Minute), To: now, MoreBlind: n, MoreSighted: n, More: watch.More{CLBs: n, Counts: watch.Counts{Removed: n, Unbound: n / 2}}}
+		a := watch.Alert{ID: name, From: now.Add(-time.Duration(others) * time.Minute), To: now, MoreBlind: n, MoreSighted: n, More: watch.More{CLBs: n, Counts: lb.Counts{Removed: n, Unbound: n / 2}}}
 		b := &watch.Baseline{CLBs: n, Backends: n, Running: n}
 		for i := range int(pools) {
-			c := watch.CLB{Region: []string{"ap-guangzhou", label, name}[i%3], ID: fmt.Sprint(label, i), Label: []string{name, label, ""}[i%3], Title: []string{"", name, why}[i%3]}
-			p := watch.PoolNews{CLB: c, Capacity: watch.Capacity{Running: n, Total: n, Weight: n, Serving: n / 2}, Before: &watch.Capacity{Running: 1, Total: n, Weight: n, Serving: n}, Out: n, Counts: watch.Counts{LeftRunning: int(changes), Recovered: n / 3, Unhealthy: n / 5}}
+			c := lb.CLB{Region: []string{"ap-guangzhou", label, name}[i%3], ID: fmt.Sprint(label, i), Label: []string{name, label, ""}[i%3], Title: []string{"", name, why}[i%3]}
+			p := watch.PoolNews{CLB: c, Capacity: lb.Capacity{Running: n, Total: n, Weight: n, Serving: n / 2}, Before: &lb.Capacity{Running: 1, Total: n, Weight: n, Serving: n}, Out: n, Counts: lb.Counts{LeftRunning: int(changes), Recovered: n / 3, Unhealthy: n / 5}}
 			p.Ill = n / 2
 			if i%2 == 1 {
-				p.Bare = &watch.Part{N: n%4 + 1, Of: n, Rules: i%4 == 1, Names: []string{why, name, label}[:n%4]}
+				p.Bare = &lb.Part{N: n%4 + 1, Of: n, Rules: i%4 == 1, Names: []string{why, name, label}[:n%4]}
 			}
 			for j := range int(changes) / max(int(pools)/8, 1) {
-				ch := watch.Change{Kind: []watch.Kind{watch.LeftRunning, watch.Removed, watch.Added, watch.Recovered, watch.Unbound, watch.Bound, watch.Unhealthy, watch.Healthy}[j%8], At: now, Was: status,
-					Backend: watch.Backend{Type: []string{"", "", "ENI", why}[j%4], ID: []string{why, fmt.Sprint(why, j), fmt.Sprint(i, j)}[int(others)%3], Name: []string{name, fmt.Sprint(j, name)}[int(pools)%2], LanIP: label, WanIPs: []string{why}, Status: status}}
+				ch := lb.Change{Kind: []lb.Kind{lb.LeftRunning, lb.Removed, lb.Added, lb.Recovered, lb.Unbound, lb.Bound, lb.Unhealthy, lb.Healthy}[j%8], At: now, Was: status,
+					Backend: lb.Backend{Type: []string{"", "", "ENI", why}[j%4], ID: []string{why, fmt.Sprint(why, j), fmt.Sprint(i, j)}[int(others)%3], Name: []string{name, fmt.Sprint(j, name)}[int(pools)%2], LanIP: label, WanIPs: []string{why}, Status: status}}
 				if j%3 == 0 {
-					ch.After, ch.Out = now.Add(-time.Hour), &watch.Out{Since: now.Add(-time.Duration(n)), AtLeast: j%2 == 0}
+					ch.After, ch.Out = now.Add(-time.Hour), &lb.Out{Since: now.Add(-time.Duration(n)), AtLeast: j%2 == 0}
 				}
 				if j%5 > 0 {
-					ch.Part = &watch.Part{N: j % 5, Of: n%5 + 1, Rules: j%2 == 0, Names: []string{fmt.Sprint(name, j), why, label}[:j%4]}
+					ch.Part = &lb.Part{N: j % 5, Of: n%5 + 1, Rules: j%2 == 0, Names: []string{fmt.Sprint(name, j), why, label}[:j%4]}
 				}
 				p.Changes = append(p.Changes, ch)
 			}
 			a.Pools, b.Pools = append(a.Pools, p), append(b.Pools, p)
 		}
 		for i := range int(others) {
-			c := watch.CLB{Region: label, ID: fmt.Sprint(i, name), Label: label}
+			c := lb.CLB{Region: label, ID: fmt.Sprint(i, name), Label: label}
 			what := []string{watch.OfBackends, watch.OfHealth, watch.OfRegion}[(i+int(changes))%3]
 			if what == watch.OfRegion {
 				c.ID = c.Region + "/" + name
 			}
 			a.Blind = append(a.Blind, watch.Blind{CLB: c, What: what, Since: now, LastGood: now, Ticks: n, Why: fmt.Sprint(i%4, why), Do: name})
 			a.Sighted = append(a.Sighted, watch.Sighted{CLB: c, What: what, LastGood: now, Since: now, At: now, Changes: n})
-			c = watch.CLB{Region: label, ID: fmt.Sprint(i, why), Title: name}
-			a.CLBs = append(a.CLBs, watch.CLBNews{CLB: c, Fate: []watch.Fate{watch.Deleted, watch.Unmatched, watch.Migrated, watch.Fate(why)}[i%4], At: now, Is: watch.CLBKind(label),
-				Before: []*watch.Capacity{nil, {Total: n, Ill: n}}[i%2], Now: &watch.Capacity{Running: n, Ill: n}})
+			c = lb.CLB{Region: label, ID: fmt.Sprint(i, why), Title: name}
+			a.CLBs = append(a.CLBs, watch.CLBNews{CLB: c, Fate: []watch.Fate{watch.Deleted, watch.Unmatched, watch.Migrated, watch.Fate(why)}[i%4], At: now, Is: lb.Type(label),
+				Before: []*lb.Capacity{nil, {Total: n, Ill: n}}[i%2], Now: &lb.Capacity{Running: n, Ill: n}})
 		}
 		all := a // with a baseline
 		all.Baseline = b
@@ -948,8 +949,8 @@ func ExampleAlertMessage() {
 	m := AlertMessage(watch.Alert{
 		ID: "1042-k3q9x-0", From: at(4, 53), To: at(4, 53),
 		Pools: []watch.PoolNews{{
-			CLB: web, Counts: watch.Counts{LeftRunning: 1}, Capacity: watch.Capacity{Running: 11, Total: 12},
-			Changes: []watch.Change{left("web-07 <!channel>", "10.0.3.17", 4)},
+			CLB: web, Counts: lb.Counts{LeftRunning: 1}, Capacity: lb.Capacity{Running: 11, Total: 12},
+			Changes: []lb.Change{left("web-07 <!channel>", "10.0.3.17", 4)},
 		}},
 	}, Style{})
 	fmt.Println(m.Text)

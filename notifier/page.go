@@ -10,8 +10,8 @@ import (
 
 	"github.com/slack-go/slack"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
-	"clbwatch/internal/watch"
 )
 
 // Limits of one message. Slack's own are higher and partly unpublished.
@@ -101,7 +101,7 @@ func dateMark(t time.Time) string {
 const dateFormat = "{date_short_pretty} {time}"
 
 // named begins a line about a load balancer: its name, which leads to the console, and its id.
-func named(c watch.CLB) []span {
+func named(c lb.CLB) []span {
 	name := span{text: report.Name(c), url: consoleURL(c), bold: true}
 	id := report.Clean(c.ID, 28)
 	if id == "" || id == name.text {
@@ -310,7 +310,7 @@ func nonEmpty(s []string) []string {
 }
 
 // consoleURL is where the load balancer is found in the console.
-func consoleURL(c watch.CLB) string {
+func consoleURL(c lb.CLB) string {
 	rid := regionNumber(c.Region)
 	id := report.Clean(c.ID, 48)
 	if rid == 0 || id == "" || report.IsRegion(c) {

@@ -8,8 +8,8 @@ import (
 	"strings"
 	"time"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
-	"clbwatch/internal/watch"
 )
 
 // Bounds of a report's message.
@@ -60,7 +60,7 @@ func ReportMessage(r report.Report) Message {
 
 // reportPage begins a message of the report: what all of them have in common.
 func reportPage(r report.Report, pools []report.Pool) page {
-	clbs := make([]watch.CLB, 0, len(pools))
+	clbs := make([]lb.CLB, 0, len(pools))
 	for _, p := range pools {
 		clbs = append(clbs, p.CLB)
 	}
@@ -116,7 +116,7 @@ func notWellBlocks(w report.Way, r report.Report, pools []report.Pool, room room
 			head = report.Short(report.Name(p.CLB), maxNameCells) + ": "
 		}
 		type row struct {
-			watch.Backend
+			lb.Backend
 			why string
 		}
 		var alike []row
@@ -154,7 +154,7 @@ func notWellBlocks(w report.Way, r report.Report, pools []report.Pool, room room
 }
 
 // outSince says for how long a backend is not running, or unhealthy, in one unit; "" if that is not known.
-func outSince(b watch.Backend, r report.Report) string {
+func outSince(b lb.Backend, r report.Report) string {
 	since := cmp.Or(b.Out, b.Ill)
 	if since == nil {
 		if r.ChangesFrom.IsZero() {
@@ -207,11 +207,11 @@ func unreadBlocks(unread []report.Unread, room room) []block {
 // standBlock says how a load balancer stands that is the only one.
 func standBlock(p report.Pool) block {
 	says := named(p.CLB)
-	if p.Kind != watch.Classic {
+	if p.Kind != lb.Classic {
 		says = append(says, text("  ·  "+report.Clean(p.Kind.String(), maxType)))
 	}
 	if p.Backends > 0 {
-		says = append(says, text("  ·  "+running(watch.Capacity{Running: p.Running, Total: p.Backends, Ill: len(p.Unhealthy)})))
+		says = append(says, text("  ·  "+running(lb.Capacity{Running: p.Running, Total: p.Backends, Ill: len(p.Unhealthy)})))
 	}
 	share := p.Share()
 	if p.Backends > 0 && p.Weight > 0 {
@@ -304,7 +304,7 @@ func changedBlocks(r report.Report, pools []report.PoolChanges, room room) []blo
 	return []block{b}
 }
 
-func countChanges(c watch.Counts) string {
+func countChanges(c lb.Counts) string {
 	var says []string
 	for _, k := range kinds {
 		if n := c.Of(k); n != nil && *n > 0 {
@@ -341,12 +341,12 @@ func ReportPages(r report.Report) []Message {
 	messages := make([]Message, 0, len(lists))
 	for i, lines := range lists {
 		p := reportPage(r, pools)
-		p.look, p.title = look{"clipboard", "#dddddd"}, "Backends of "+oneOrMany(len(pools), pools, func(p report.Pool) watch.CLB { return p.CLB })
+		p.look, p.title = look{"clipboard", "#dddddd"}, "Backends of "+oneOrMany(len(pools), pools, func(p report.Pool) lb.CLB { return p.CLB })
 		if len(lists) > 1 {
 			p.title += fmt.Sprintf(", page %d of %d", i+1, len(lists))
 		}
 		columns := "name, address, weight, status"
-		if slices.ContainsFunc(pools, func(p report.Pool) bool { return p.Kind == watch.Application }) {
+		if slices.ContainsFunc(pools, func(p report.Pool) bool { return p.Kind == lb.Application }) {
 			columns = "name, address, weight, listeners of application load balancers, status"
 		}
 		p.context = append(p.context, columns)
@@ -412,7 +412,7 @@ func memberRows(p report.Pool) []string {
 	rows := make([][]string, 0, len(p.Members))
 	for _, b := range p.Members {
 		listeners := ""
-		if p.Kind == watch.Application {
+		if p.Kind == lb.Application {
 			on := make(map[string]bool)
 			for _, x := range b.Bindings {
 				on[x.Listener] = true
@@ -428,7 +428,7 @@ func memberRows(p report.Pool) []string {
 const plainRunning = "running"
 
 // state is how a backend is in a word or two: its status, unless it is unhealthy or has none of its own.
-func state(b watch.Backend) string {
+func state(b lb.Backend) string {
 	status, _, _ := strings.Cut(b.Status.String(), " (")
 	switch ill, kind := len(b.Failing) > 0, report.Clean(b.Type, maxType); {
 	case status == "unknown":

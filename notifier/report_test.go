@@ -13,24 +13,26 @@ import (
 
 	"github.com/slack-go/slack"
 
+	"clbwatch/internal/advice"
+	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
 	"clbwatch/internal/watch"
 )
 
 // member is backend j of load balancer i.
-func member(i, j int) watch.Backend {
-	return watch.Backend{ID: fmt.Sprintf("ins-%04d%04d", i, j), Name: fmt.Sprintf("svc-%02d-%02d", i, j), Status: watch.Running, Weight: 10, LanIP: fmt.Sprintf("10.0.%d.%d", i, j+9)}
+func member(i, j int) lb.Backend {
+	return lb.Backend{ID: fmt.Sprintf("ins-%04d%04d", i, j), Name: fmt.Sprintf("svc-%02d-%02d", i, j), Status: lb.Running, Weight: 10, LanIP: fmt.Sprintf("10.0.%d.%d", i, j+9)}
 }
 
 // standing is load balancer c with so many backends, of which the first do not run.
-func standing(c watch.CLB, i, total, out int) watch.Standing {
-	s := watch.Standing{CLB: c, Capacity: watch.Capacity{Total: total, Running: total - out, Weight: 10 * total, Serving: 10 * (total - out)}}
+func standing(c lb.CLB, i, total, out int) watch.Standing {
+	s := watch.Standing{CLB: c, Capacity: lb.Capacity{Total: total, Running: total - out, Weight: 10 * total, Serving: 10 * (total - out)}}
 	for j := range total {
 		b := member(i, j)
 		if j < out {
-			b.Status = []watch.Status{4, 4, 7}[j%3]
+			b.Status = []lb.Status{4, 4, 7}[j%3]
 			s.Backends = append(s.Backends, b)
-			b.Out = &watch.Out{Since: at(4, 41).Add(-time.Duration(i*j) * time.Hour)}
+			b.Out = &lb.Out{Since: at(4, 41).Add(-time.Duration(i*j) * time.Hour)}
 			s.NotRunning = append(s.NotRunning, b)
 			continue
 		}
@@ -57,8 +59,8 @@ func crew(n, backends int, out func(i int) int) []watch.Standing {
 	return all
 }
 
-func past(c watch.CLB, when time.Time, k watch.Kind, name string) watch.Past {
-	return watch.Past{At: when, CLB: c, Kind: k, ID: "ins-" + name, Name: name, Is: watch.Running}
+func past(c lb.CLB, when time.Time, k lb.Kind, name string) watch.Past {
+	return watch.Past{At: when, CLB: c, Kind: k, ID: "ins-" + name, Name: name, Is: lb.Running}
 }
 
 func surveyed(log []watch.Past, all ...watch.Standing) watch.Survey {
@@ -67,23 +69,23 @@ func surveyed(log []watch.Past, all ...watch.Standing) watch.Survey {
 
 func small() watch.Standing {
 	s := standing(web, 3, 12, 2)
-	s.NotRunning[0].Name, s.NotRunning[0].Out = "web-07", &watch.Out{Since: at(4, 41)}
-	s.NotRunning[1].Name, s.NotRunning[1].Status, s.NotRunning[1].Out = "数据库-11", 9, &watch.Out{Since: at(4, 53).Add(-72 * time.Hour), AtLeast: true}
+	s.NotRunning[0].Name, s.NotRunning[0].Out = "web-07", &lb.Out{Since: at(4, 41)}
+	s.NotRunning[1].Name, s.NotRunning[1].Status, s.NotRunning[1].Out = "数据库-11", 9, &lb.Out{Since: at(4, 53).Add(-72 * time.Hour), AtLeast: true}
 	return s
 }
 
 // application is load balancer c with so many backends bound to listeners, of which the first fail a check.
-func application(c watch.CLB, i, total, ill int) watch.Standing {
+func application(c lb.CLB, i, total, ill int) watch.Standing {
 	s := standing(c, i, total, 0)
-	s.Kind, s.Capacity.Ill, s.Serving = watch.Application, ill, s.Serving-10*ill
+	s.Kind, s.Capacity.Ill, s.Serving = lb.Application, ill, s.Serving-10*ill
 	for j := range s.Backends {
 		b := &s.Backends[j]
-		b.Bindings, b.Checked = []watch.Binding{{Listener: "HTTP:80", Rule: "shop.example.com/", Port: 8080}, {Listener: "HTTPS:443", Rule: "shop.example.com/", Port: 8080},
+		b.Bindings, b.Checked = []lb.Binding{{Listener: "HTTP:80", Rule: "shop.example.com/", Port: 8080}, {Listener: "HTTPS:443", Rule: "shop.example.com/", Port: 8080},
 			{Listener: "HTTPS:443", Rule: "shop.example.com/api", Port: 8080}}, 2
 		if j < ill {
 			b.Failing = []string{"HTTP:80 shop.example.com/ → 8080"}
 			out := *b
-			out.Ill = &watch.Out{Since: at(4, 41)}
+			out.Ill = &lb.Out{Since: at(4, 41)}
 			s.Ill = append(s.Ill, out)
 		}
 	}
@@ -93,13 +95,13 @@ func application(c watch.CLB, i, total, ill int) watch.Standing {
 }
 
 // history is what ticks found on two load balancers in the last day.
-func history(web, api watch.CLB) []watch.Past {
+func history(web, api lb.CLB) []watch.Past {
 	return []watch.Past{
-		past(web, at(22, 50).AddDate(0, 0, -1), watch.LeftRunning, "web-02"), past(web, at(23, 58).AddDate(0, 0, -1), watch.Recovered, "web-02"),
-		past(api, at(1, 10), watch.Removed, "api-03"), past(api, at(1, 12), watch.Removed, "api-04"), past(web, at(2, 30), watch.Added, "web-14"),
-		{At: at(1, 14), CLB: api, Kind: watch.Added, ID: "ins-new", Name: "api-04", Is: watch.Running},
-		past(web, at(3, 0), watch.LeftRunning, "web-03"), past(web, at(3, 1), watch.Recovered, "web-03"), past(web, at(3, 2), watch.LeftRunning, "web-03"), past(web, at(3, 4), watch.Recovered, "web-03"),
-		{At: at(4, 41), CLB: web, Kind: watch.LeftRunning, ID: small().NotRunning[0].ID, Name: "web-07", Is: 4},
+		past(web, at(22, 50).AddDate(0, 0, -1), lb.LeftRunning, "web-02"), past(web, at(23, 58).AddDate(0, 0, -1), lb.Recovered, "web-02"),
+		past(api, at(1, 10), lb.Removed, "api-03"), past(api, at(1, 12), lb.Removed, "api-04"), past(web, at(2, 30), lb.Added, "web-14"),
+		{At: at(1, 14), CLB: api, Kind: lb.Added, ID: "ins-new", Name: "api-04", Is: lb.Running},
+		past(web, at(3, 0), lb.LeftRunning, "web-03"), past(web, at(3, 1), lb.Recovered, "web-03"), past(web, at(3, 2), lb.LeftRunning, "web-03"), past(web, at(3, 4), lb.Recovered, "web-03"),
+		{At: at(4, 41), CLB: web, Kind: lb.LeftRunning, ID: small().NotRunning[0].ID, Name: "web-07", Is: 4},
 	}
 }
 
@@ -117,7 +119,7 @@ func tales() map[string]report.Report {
 	for i := range idle.Backends {
 		idle.Backends[i].Weight = 0
 	}
-	unread := watch.Standing{CLB: clb("batch", "lb-77aa00bb"), Err: watch.Advise(errors.New("LBNotFound (4000): load balancer not exist\nrequest 7f0c"), "check the id and its region in CLB_IDS")}
+	unread := watch.Standing{CLB: clb("batch", "lb-77aa00bb"), Err: advice.Add(errors.New("LBNotFound (4000): load balancer not exist\nrequest 7f0c"), "check the id and its region in CLB_IDS")}
 	slow := unread
 	slow.CLB, slow.Err = clb("search", "lb-1qaz2wsx"), errors.New("dial tcp 10.0.0.1:443: i/o timeout")
 
@@ -125,7 +127,7 @@ func tales() map[string]report.Report {
 	var rolling []watch.Past // a restart of everything, one by one
 	for i, s := range twelve[:4] {
 		for j := range s.Backends[:12] {
-			rolling = append(rolling, past(s.CLB, at(3, 2*j), watch.LeftRunning, fmt.Sprint(i, j)), past(s.CLB, at(3, 2*j+1), watch.Recovered, fmt.Sprint(i, j)))
+			rolling = append(rolling, past(s.CLB, at(3, 2*j), lb.LeftRunning, fmt.Sprint(i, j)), past(s.CLB, at(3, 2*j+1), lb.Recovered, fmt.Sprint(i, j)))
 		}
 	}
 	short := surveyed(log[6:], small(), standing(api, 1, 8, 0))
@@ -133,17 +135,17 @@ func tales() map[string]report.Report {
 
 	fresh := application(shop, 0, 3, 1)
 	fresh.Ill[0].Ill = nil
-	mixed := []watch.Standing{standing(web, 3, 12, 1), application(shop, 0, 6, 3), application(watch.CLB{Region: "ap-guangzhou", ID: "lb-5zz1", Title: "prod-blog"}, 1, 3, 0)}
+	mixed := []watch.Standing{standing(web, 3, 12, 1), application(shop, 0, 6, 3), application(lb.CLB{Region: "ap-guangzhou", ID: "lb-5zz1", Title: "prod-blog"}, 1, 3, 0)}
 	many := mixed[1]
 	many.Ill = slices.Clone(many.Ill)
-	many.Ill[1].Failing, many.Ill[1].Ill = append(many.Ill[1].Failing, "TCP:22 → 22"), &watch.Out{Since: at(1, 0).AddDate(0, 0, -1), AtLeast: true}
+	many.Ill[1].Failing, many.Ill[1].Ill = append(many.Ill[1].Failing, "TCP:22 → 22"), &lb.Out{Since: at(1, 0).AddDate(0, 0, -1), AtLeast: true}
 	mixed[1] = many
 	deaf := application(shop, 0, 3, 0)
-	deaf.HealthErr = watch.Advise(errors.New("DescribeTargetHealth: UnauthorizedOperation"), "grant the role clb:DescribeTargetHealth")
-	region := watch.Standing{CLB: watch.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, Err: watch.Advise(errors.New("DescribeLoadBalancers: UnauthorizedOperation"), "grant the role clb:DescribeLoadBalancers")}
+	deaf.HealthErr = advice.Add(errors.New("DescribeTargetHealth: UnauthorizedOperation"), "grant the role clb:DescribeTargetHealth")
+	region := watch.Standing{CLB: lb.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, Err: advice.Add(errors.New("DescribeLoadBalancers: UnauthorizedOperation"), "grant the role clb:DescribeLoadBalancers")}
 	partLog := []watch.Past{
-		past(shop, at(3, 0), watch.Unbound, "web-02"), past(shop, at(3, 0), watch.Bound, "web-02"), past(shop, at(3, 5), watch.Unhealthy, "web-03"),
-		past(shop, at(3, 9), watch.Healthy, "web-03"), past(shop, at(4, 0), watch.Unbound, "web-04"), {At: at(4, 41), CLB: shop, Kind: watch.Unhealthy, ID: fresh.Ill[0].ID, Name: fresh.Ill[0].Name, Is: watch.Running},
+		past(shop, at(3, 0), lb.Unbound, "web-02"), past(shop, at(3, 0), lb.Bound, "web-02"), past(shop, at(3, 5), lb.Unhealthy, "web-03"),
+		past(shop, at(3, 9), lb.Healthy, "web-03"), past(shop, at(4, 0), lb.Unbound, "web-04"), {At: at(4, 41), CLB: shop, Kind: lb.Unhealthy, ID: fresh.Ill[0].ID, Name: fresh.Ill[0].Name, Is: lb.Running},
 	}
 
 	return map[string]report.Report{
@@ -172,23 +174,23 @@ func tales() map[string]report.Report {
 
 func hostileReport() report.Report {
 	c := clb("prod-api <!channel> & `x` *b*", "lb-c4r9t0zw")
-	s := watch.Standing{CLB: c, Capacity: watch.Capacity{Total: 20, Running: 12, Weight: 100, Serving: 60}}
+	s := watch.Standing{CLB: c, Capacity: lb.Capacity{Total: 20, Running: 12, Weight: 100, Serving: 60}}
 	var log []watch.Past
 	for i, name := range []string{"<!channel>", "<@U123|boss>", "web\nremoved  web-01  10.0.0.1", "```code``` :fire: _i_ ~s~", "\u202egnp.exe\u2066 \u200bx\U000e0041",
 		"🔥 on fire 🧯", strings.Repeat("数据库服务器", 10), "https://evil.example/ <https://evil.example|Console>"} {
-		b := watch.Backend{ID: fmt.Sprint("ins-", i), Name: name, LanIP: "10.0.3.17 <!here>", Status: watch.Status(4 + i%2*95), Weight: 5}
-		s.NotRunning, s.Backends = append(s.NotRunning, b), append(s.Backends, b, watch.Backend{ID: name, Status: watch.Running})
-		log = append(log, past(c, at(4, i), watch.LeftRunning, name))
+		b := lb.Backend{ID: fmt.Sprint("ins-", i), Name: name, LanIP: "10.0.3.17 <!here>", Status: lb.Status(4 + i%2*95), Weight: 5}
+		s.NotRunning, s.Backends = append(s.NotRunning, b), append(s.Backends, b, lb.Backend{ID: name, Status: lb.Running})
+		log = append(log, past(c, at(4, i), lb.LeftRunning, name))
 	}
-	unread := watch.Standing{CLB: clb("<!here>", "`lb`"), Err: watch.Advise(errors.New("<!channel> \x1b[2J:fire: x"), "click <https://evil.example|here>")}
+	unread := watch.Standing{CLB: clb("<!here>", "`lb`"), Err: advice.Add(errors.New("<!channel> \x1b[2J:fire: x"), "click <https://evil.example|here>")}
 	return report.New(at(4, 53), 0, surveyed(log, s, unread), time.Time{}, errors.New("<!everyone>\n\x1b[2J *x*"))
 }
 
 func hostileApplication() report.Report {
-	c := watch.CLB{Region: "ap-guangzhou", ID: "lb-k7d0w2pe", Title: "shop <!channel> & `x` *b*\nprod-web"}
-	b := watch.Backend{ID: "ins-9", Name: "<!channel>", Type: "<!here>", Status: watch.Running, Failing: []string{"HTTP:80 <!channel> *b* \u202e\n → 80"}}
-	s := watch.Standing{CLB: c, Kind: "<!here> *b*", Capacity: watch.Capacity{Total: 1, Running: 1, Ill: 1}, Ill: []watch.Backend{b}, Backends: []watch.Backend{b}, HealthErr: errors.New("<!channel> \x1b[2J")}
-	region := watch.Standing{CLB: watch.CLB{Region: "<!here>", ID: "<!here>/*<@U1>*"}, Err: errors.New("<!channel>")}
+	c := lb.CLB{Region: "ap-guangzhou", ID: "lb-k7d0w2pe", Title: "shop <!channel> & `x` *b*\nprod-web"}
+	b := lb.Backend{ID: "ins-9", Name: "<!channel>", Type: "<!here>", Status: lb.Running, Failing: []string{"HTTP:80 <!channel> *b* \u202e\n → 80"}}
+	s := watch.Standing{CLB: c, Kind: "<!here> *b*", Capacity: lb.Capacity{Total: 1, Running: 1, Ill: 1}, Ill: []lb.Backend{b}, Backends: []lb.Backend{b}, HealthErr: errors.New("<!channel> \x1b[2J")}
+	region := watch.Standing{CLB: lb.CLB{Region: "<!here>", ID: "<!here>/*<@U1>*"}, Err: errors.New("<!channel>")}
 	return report.New(at(4, 53), 0, surveyed(nil, s, region), time.Time{}, nil)
 }
 
@@ -411,7 +413,7 @@ func TestReportSays(t *testing.T) {
 	if m := ReportMessage(report.New(at(4, 53), 0, watch.Survey{Standings: []watch.Standing{fresh}}, time.Time{}, nil)).Plain; !strings.Contains(m, "web-07     10.0.3.9\n") {
 		t.Errorf("without state it is told as new:\n%s", m)
 	}
-	fresh.NotRunning[1].Out = &watch.Out{Since: at(4, 53), AtLeast: true}
+	fresh.NotRunning[1].Out = &lb.Out{Since: at(4, 53), AtLeast: true}
 	if m := ReportMessage(report.New(at(4, 53), 0, surveyed(nil, fresh), time.Time{}, nil)).Plain; !strings.Contains(m, "10.0.3.10  for less than 1 min\n") {
 		t.Errorf("what was first seen just now:\n%s", m)
 	}
@@ -421,7 +423,7 @@ func TestWhatCannotBeReadIsGrouped(t *testing.T) {
 	t.Parallel()
 	unread := func(n int, why, do string) (all []watch.Standing) {
 		for i := range n {
-			all = append(all, watch.Standing{CLB: clb(fmt.Sprint(why, i), fmt.Sprint("lb-", i)), Err: watch.Advise(errors.New(why), do)})
+			all = append(all, watch.Standing{CLB: clb(fmt.Sprint(why, i), fmt.Sprint("lb-", i)), Err: advice.Add(errors.New(why), do)})
 		}
 		return all
 	}
@@ -432,7 +434,7 @@ func TestWhatCannotBeReadIsGrouped(t *testing.T) {
 		{tell(unread(6, "a", "x")), "• a0, a1, a2, a3, a4, a5  ·  cannot be read\na\n• What to do  x\n"},
 		{tell(unread(7, "a", "x")), "• a0, a1, a2, a3, a4, a5 and 1 more  ·  cannot be read\na\n"},
 		{tell(unread(1, "a", "x"), unread(1, "a", "y")), "• a0  lb-0  ·  cannot be read\na\n• What to do  x\n\n• a0  lb-0  ·  cannot be read\na\n• What to do  y\n"},
-		{tell(unread(1, "a", "x"), []watch.Standing{{CLB: clb("c", "lb-1"), HealthErr: watch.Advise(errors.New("a"), "x")}}),
+		{tell(unread(1, "a", "x"), []watch.Standing{{CLB: clb("c", "lb-1"), HealthErr: advice.Add(errors.New("a"), "x")}}),
 			"• a0  lb-0  ·  cannot be read\na\n• What to do  x\n\n• c  lb-1  ·  health cannot be read\na\n• What to do  x\n"},
 		{tell(unread(1, "a", "x"), unread(1, "b", "x")), "• a0  lb-0  ·  cannot be read\na\n• What to do  x\n\n• b0  lb-0  ·  cannot be read\nb\n• What to do  x\n"},
 		{tell(unread(2, "a", ""), unread(2, "b", ""), unread(2, "c", ""), unread(2, "d", ""), unread(2, "e", ""), unread(2, "f", ""), unread(1, "g", "")),
@@ -485,7 +487,7 @@ func TestChangesAreToldOneByOneOrCounted(t *testing.T) {
 	for n, want := range map[int]string{15: "• 14  removed 2026-11-23 04:14 UTC", 16: "• prod-web  16 removed"} {
 		var log []watch.Past
 		for i := range n {
-			log = append(log, past(web, at(4, i), watch.Removed, fmt.Sprint(i)))
+			log = append(log, past(web, at(4, i), lb.Removed, fmt.Sprint(i)))
 		}
 		if m := ReportMessage(report.New(at(4, 53), 0, surveyed(log, standing(web, 0, 3, 0)), time.Time{}, nil)).Plain; !strings.Contains(m, want) {
 			t.Errorf("%d changes are told without %q:\n%s", n, want, m)
@@ -500,7 +502,7 @@ func TestChangesThatAreTooManyAreCounted(t *testing.T) {
 	for i := range 40 {
 		c := clb(fmt.Sprintf("svc-%02d", i), fmt.Sprintf("lb-%02d", i))
 		all = append(all, standing(c, i, 2, 0))
-		log = append(log, past(c, at(4, i), watch.Added, "new"), past(c, at(4, i), watch.Removed, "gone"))
+		log = append(log, past(c, at(4, i), lb.Added, "new"), past(c, at(4, i), lb.Removed, "gone"))
 	}
 	m := ReportMessage(report.New(at(4, 53), 0, surveyed(log, all...), time.Time{}, nil)).Plain
 	if !strings.Contains(m, "• svc-14  1 removed, 1 added\n• … and 25 more load balancers with 50 changes") {
@@ -573,33 +575,33 @@ func FuzzReport(f *testing.F) {
 		found := watch.Survey{LogFrom: now.Add(-time.Duration(ago))}
 		pools, backends, out = pools%20, backends%30, out%20 // more takes long and tells nothing new
 		for i := range int(pools) + 1 {
-			c := watch.CLB{Region: label, ID: fmt.Sprint(why, i), Label: []string{label, ""}[i%2], Title: name}
-			s := watch.Standing{CLB: c, Capacity: watch.Capacity{Total: int(backends) + int(out), Running: int(backends), Weight: n, Serving: n / (i + 1)}}
+			c := lb.CLB{Region: label, ID: fmt.Sprint(why, i), Label: []string{label, ""}[i%2], Title: name}
+			s := watch.Standing{CLB: c, Capacity: lb.Capacity{Total: int(backends) + int(out), Running: int(backends), Weight: n, Serving: n / (i + 1)}}
 			if i%7 == 3 {
 				s.Total = n
 			}
 			if i%5 == 4 {
-				s.Err = watch.Advise(errors.New(why), fmt.Sprint(do, i%3))
+				s.Err = advice.Add(errors.New(why), fmt.Sprint(do, i%3))
 			}
 			if i%3 == 1 {
-				s.Kind, s.HealthErr = watch.CLBKind([]string{"application", do}[i%2]), errors.New(fmt.Sprint(do, i%2))
+				s.Kind, s.HealthErr = lb.Type([]string{"application", do}[i%2]), errors.New(fmt.Sprint(do, i%2))
 			}
 			if i%6 == 5 {
-				s.CLB, s.Err = watch.CLB{Region: "r", ID: "r/" + fmt.Sprint(label, i)}, errors.New(why)
+				s.CLB, s.Err = lb.CLB{Region: "r", ID: "r/" + fmt.Sprint(label, i)}, errors.New(why)
 			}
 			for j := range int(backends) {
-				b := watch.Backend{ID: fmt.Sprint(why, j), Type: []string{"", "ENI", do}[j%3], Name: name, WanIPs: []string{do}, Status: watch.Running, Weight: n, Bindings: []watch.Binding{{Listener: why}, {Listener: do}}}
+				b := lb.Backend{ID: fmt.Sprint(why, j), Type: []string{"", "ENI", do}[j%3], Name: name, WanIPs: []string{do}, Status: lb.Running, Weight: n, Bindings: []lb.Binding{{Listener: why}, {Listener: do}}}
 				if j < int(out) {
-					b.Failing, b.Checked, b.Ill = []string{fmt.Sprint(j%4, why), name, do, label}[:j%4+1], n, &watch.Out{Since: time.Unix(ago, 0)}
+					b.Failing, b.Checked, b.Ill = []string{fmt.Sprint(j%4, why), name, do, label}[:j%4+1], n, &lb.Out{Since: time.Unix(ago, 0)}
 					s.Ill = append(s.Ill, b)
 				}
 				s.Backends = append(s.Backends, b)
 			}
 			for j := range int(out) {
-				b := watch.Backend{ID: fmt.Sprint(j, why), Name: name, LanIP: do, Status: watch.Status(n + j%3), Out: &watch.Out{Since: time.Unix(ago, 0), AtLeast: j%2 == 0}}
+				b := lb.Backend{ID: fmt.Sprint(j, why), Name: name, LanIP: do, Status: lb.Status(n + j%3), Out: &lb.Out{Since: time.Unix(ago, 0), AtLeast: j%2 == 0}}
 				s.NotRunning = append(s.NotRunning, b)
 				found.Log = append(found.Log, watch.Past{At: now.Add(time.Duration(j) * time.Second), CLB: c, ID: fmt.Sprint(why, j%15), Name: name, Is: b.Status,
-					Kind: []watch.Kind{watch.LeftRunning, watch.Removed, watch.Added, watch.Recovered, watch.Unhealthy, watch.Healthy, watch.Unbound, watch.Bound, watch.Kind(do)}[j%9]})
+					Kind: []lb.Kind{lb.LeftRunning, lb.Removed, lb.Added, lb.Recovered, lb.Unhealthy, lb.Healthy, lb.Unbound, lb.Bound, lb.Kind(do)}[j%9]})
 			}
 			found.Standings = append(found.Standings, s)
 		}

@@ -303,8 +303,8 @@ func (x *exchange) verdict(now time.Time) error {
 		return fmt.Errorf("%w: %w", watch.ErrNotSent, &rateLimited{x.retryAfter(now)})
 	case x.status >= 300 && x.status < 400:
 		return fmt.Errorf("%w: SLACK_WEBHOOK_URL answers with a redirect (%d), which no Slack webhook does; copy it again", watch.ErrNotSent, x.status)
-	case x.status < 500 && advice(code) != "": // of a 5xx nothing is certain
-		return fmt.Errorf("%w: SLACK_WEBHOOK_URL: Slack says %s: %s", watch.ErrNotSent, code, advice(code))
+	case x.status < 500 && webhookAdvice(code) != "": // of a 5xx nothing is certain
+		return fmt.Errorf("%w: SLACK_WEBHOOK_URL: Slack says %s: %s", watch.ErrNotSent, code, webhookAdvice(code))
 	case x.status == http.StatusBadRequest && code != "", x.status == http.StatusRequestEntityTooLarge, x.status == http.StatusOK && contentCode(code):
 		return fmt.Errorf("%w: %s", errContent, x)
 	case x.status >= 400 && x.status < 500:
@@ -357,8 +357,8 @@ func contentCode(code string) bool {
 	return false
 }
 
-// advice is what to do about a webhook that takes no message; "" for other codes.
-func advice(code string) string {
+// webhookAdvice is what to do about a webhook that takes no message; "" for other codes.
+func webhookAdvice(code string) string {
 	switch code {
 	case "no_service", "no_service_id", "no_active_hooks":
 		return "the webhook was revoked or turned off; make a new one in the Slack app's page Incoming Webhooks and set it"

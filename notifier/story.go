@@ -6,28 +6,29 @@ import (
 	"slices"
 	"time"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
 
 // What changes amount to, beside the kinds of watch. They are told where several changes come together in one alert.
 const (
-	replaced    watch.Kind = "replaced"            // one instance removed, another added under its name or address
-	wasOut      watch.Kind = "stopped and back"    // left running and recovered
-	wasUnbound  watch.Kind = "removed and back"    // removed and added again
-	cameAndWent watch.Kind = "added, then removed" // there before the alert could be told, and gone again
-	rebound     watch.Kind = "bound anew"          // unbound and bound in one reading: by another port, say
-	wasIll      watch.Kind = "unhealthy and back"  // unhealthy and healthy again
+	replaced    lb.Kind = "replaced"            // one instance removed, another added under its name or address
+	wasOut      lb.Kind = "stopped and back"    // left running and recovered
+	wasUnbound  lb.Kind = "removed and back"    // removed and added again
+	cameAndWent lb.Kind = "added, then removed" // there before the alert could be told, and gone again
+	rebound     lb.Kind = "bound anew"          // unbound and bound in one reading: by another port, say
+	wasIll      lb.Kind = "unhealthy and back"  // unhealthy and healthy again
 )
 
 // kinds are all there are, by how much they matter.
-var kinds = []watch.Kind{
-	watch.LeftRunning, watch.Unhealthy, watch.Removed, watch.Unbound, replaced, rebound, watch.Added, watch.Bound,
-	cameAndWent, wasUnbound, wasOut, wasIll, watch.Recovered, watch.Healthy,
+var kinds = []lb.Kind{
+	lb.LeftRunning, lb.Unhealthy, lb.Removed, lb.Unbound, replaced, rebound, lb.Added, lb.Bound,
+	cameAndWent, wasUnbound, wasOut, wasIll, lb.Recovered, lb.Healthy,
 }
 
 // costs reports whether a change of the kind cost something.
-func costs(k watch.Kind) bool {
-	var c watch.Counts
+func costs(k lb.Kind) bool {
+	var c lb.Counts
 	if n := c.Of(k); n != nil {
 		*n = 1
 	}
@@ -36,16 +37,16 @@ func costs(k watch.Kind) bool {
 
 // event is what changes of one backend amount to, on all load balancers where they are the same.
 type event struct {
-	kind  watch.Kind
-	b     watch.Backend // as read last
-	was   watch.Status  // the status before, where the kind has one
-	old   watch.Backend // replaced only: whom it replaces
-	part  *watch.Part   // of what: see watch.Change; what it has now, where that came for what went
-	went  *watch.Part   // replaced, rebound and wasUnbound only: what went
-	at    time.Time     // when it was seen; of wasOut and wasIll: when it was back
-	after time.Time     // not before this; zero if that is close to at
-	out   *watch.Out    // since when it was out, or unhealthy: where that is over
-	pools []int         // on which load balancers of the alert
+	kind  lb.Kind
+	b     lb.Backend // as read last
+	was   lb.Status  // the status before, where the kind has one
+	old   lb.Backend // replaced only: whom it replaces
+	part  *lb.Part   // of what: see watch.Change; what it has now, where that came for what went
+	went  *lb.Part   // replaced, rebound and wasUnbound only: what went
+	at    time.Time  // when it was seen; of wasOut and wasIll: when it was back
+	after time.Time  // not before this; zero if that is close to at
+	out   *lb.Out    // since when it was out, or unhealthy: where that is over
+	pools []int      // on which load balancers of the alert
 }
 
 // eventsOf folds the changes of an alert, worst first. What was cut from the alert is in none.
@@ -75,10 +76,10 @@ func eventsOf(a watch.Alert) []event {
 
 // sameness is what two events of one instance, on two load balancers, have in common if they are the same.
 type sameness struct {
-	kind             watch.Kind
+	kind             lb.Kind
 	region, id, old  string
 	part             string
-	is, was          watch.Status
+	is, was          lb.Status
 	at, after, since int64
 	atLeast          bool
 }
@@ -86,7 +87,7 @@ type sameness struct {
 func (e event) sameness(region string) sameness {
 	s := sameness{kind: e.kind, region: region, id: e.b.ID, old: e.old.ID, is: e.b.Status, was: e.was, at: e.at.UnixMilli(), after: e.after.UnixMilli()}
 	switch e.kind {
-	case watch.Unbound, watch.Bound, rebound, watch.Unhealthy: // elsewhere it is a detail
+	case lb.Unbound, lb.Bound, rebound, lb.Unhealthy: // elsewhere it is a detail
 		s.part = e.bindings()
 	}
 	if e.out != nil {
@@ -98,11 +99,11 @@ func (e event) sameness(region string) sameness {
 // side is what a change is about: changes of the same side of a backend make one event.
 type side struct{ id, of string }
 
-func sideOf(ch watch.Change) side {
+func sideOf(ch lb.Change) side {
 	switch ch.Kind {
-	case watch.Unhealthy, watch.Healthy:
+	case lb.Unhealthy, lb.Healthy:
 		return side{ch.Backend.ID, "health"}
-	case watch.Unbound, watch.Bound:
+	case lb.Unbound, lb.Bound:
 		return side{ch.Backend.ID, fmt.Sprint("bindings at ", ch.At.UnixMilli())} // later ones may be others
 	}
 	return side{ch.Backend.ID, "status"}
@@ -110,22 +111,22 @@ func sideOf(ch watch.Change) side {
 
 // overtakes reports whether a change of a backend makes an earlier event of it no news any more: a backend that does not
 // run fails every check, and one that is gone has no bindings.
-func overtakes(ch watch.Change, e event) bool {
+func overtakes(ch lb.Change, e event) bool {
 	switch e.kind {
-	case watch.Unhealthy:
-		return ch.Kind == watch.LeftRunning || ch.Kind == watch.Removed
-	case watch.Unbound, watch.Bound, rebound:
-		return ch.Kind == watch.Removed
+	case lb.Unhealthy:
+		return ch.Kind == lb.LeftRunning || ch.Kind == lb.Removed
+	case lb.Unbound, lb.Bound, rebound:
+		return ch.Kind == lb.Removed
 	}
 	return false
 }
 
 // fold makes one event of all changes of a backend's status on one load balancer, one of those of its health, and one of
 // those of its bindings in each reading; in the order in which they were first seen.
-func fold(changes []watch.Change) []event {
+func fold(changes []lb.Change) []event {
 	var events []event
 	at := make(map[side]int)
-	first := make(map[side]watch.Change)
+	first := make(map[side]lb.Change)
 	for _, ch := range changes {
 		for i, e := range events {
 			if e.b.ID == ch.Backend.ID && overtakes(ch, e) {
@@ -143,34 +144,34 @@ func fold(changes []watch.Change) []event {
 	return slices.DeleteFunc(events, func(e event) bool { return e.kind == "" })
 }
 
-func newEvent(ch watch.Change) event {
+func newEvent(ch lb.Change) event {
 	return event{kind: ch.Kind, b: ch.Backend, was: ch.Was, part: ch.Part, at: ch.At, after: ch.After, out: ch.Out}
 }
 
 // then is what an event becomes by one change more; first is the first change that it is made of.
-func then(first watch.Change, e event, ch watch.Change) event {
-	absent := first.Kind == watch.Added
-	ran := first.Kind == watch.LeftRunning || first.Kind == watch.Removed && first.Backend.Running()
+func then(first lb.Change, e event, ch lb.Change) event {
+	absent := first.Kind == lb.Added
+	ran := first.Kind == lb.LeftRunning || first.Kind == lb.Removed && first.Backend.Running()
 	next := newEvent(ch)
 	switch {
-	case first.Kind == watch.Unbound && ch.Kind == watch.Bound:
+	case first.Kind == lb.Unbound && ch.Kind == lb.Bound:
 		next.kind, next.went = rebound, first.Part
-	case first.Kind == watch.Unhealthy && ch.Kind == watch.Healthy && (ch.Out == nil || !ch.Out.Since.Before(first.At)):
-		next.kind, next.out = wasIll, &watch.Out{Since: first.At}
-	case absent && ch.Kind == watch.Removed:
+	case first.Kind == lb.Unhealthy && ch.Kind == lb.Healthy && (ch.Out == nil || !ch.Out.Since.Before(first.At)):
+		next.kind, next.out = wasIll, &lb.Out{Since: first.At}
+	case absent && ch.Kind == lb.Removed:
 		next.kind = cameAndWent
 	case absent:
-		next.kind, next.at, next.after, next.part = watch.Added, first.At, first.After, e.part
-	case ch.Kind == watch.Removed:
-	case ran && ch.Backend.Running() && ch.Kind == watch.Recovered:
+		next.kind, next.at, next.after, next.part = lb.Added, first.At, first.After, e.part
+	case ch.Kind == lb.Removed:
+	case ran && ch.Backend.Running() && ch.Kind == lb.Recovered:
 		next.kind = wasOut
-		if next.out == nil || first.Kind == watch.LeftRunning {
-			next.out = &watch.Out{Since: first.At}
+		if next.out == nil || first.Kind == lb.LeftRunning {
+			next.out = &lb.Out{Since: first.At}
 		}
-	case ch.Kind == watch.Added && ch.Backend.Running():
+	case ch.Kind == lb.Added && ch.Backend.Running():
 		next.kind, next.went = wasUnbound, first.Part
-	case ch.Kind == watch.Added: // back, and not running
-		next.kind = watch.LeftRunning
+	case ch.Kind == lb.Added: // back, and not running
+		next.kind = lb.LeftRunning
 	case first.Kind == ch.Kind: // it was out again in between
 		next.out = first.Out
 	}
@@ -182,10 +183,10 @@ func then(first watch.Change, e event, ch watch.Change) event {
 
 // replace makes one event of an instance that was removed and another that took its name or its address.
 func replace(events []event) []event {
-	pair := func(key func(watch.Backend) string) {
+	pair := func(key func(lb.Backend) string) {
 		by := make(map[string][]int)
 		for i, e := range events {
-			if k := key(e.b); k != "" && (e.kind == watch.Removed || e.kind == watch.Added) {
+			if k := key(e.b); k != "" && (e.kind == lb.Removed || e.kind == lb.Added) {
 				by[k] = append(by[k], i)
 			}
 		}
@@ -195,7 +196,7 @@ func replace(events []event) []event {
 				continue
 			}
 			gone, here := two[0], two[1]
-			if events[gone].kind == watch.Added {
+			if events[gone].kind == lb.Added {
 				gone, here = here, gone
 			}
 			events[here].kind, events[here].old, events[here].went = replaced, events[gone].b, events[gone].part
@@ -203,19 +204,19 @@ func replace(events []event) []event {
 		}
 		events = slices.DeleteFunc(events, func(e event) bool { return e.kind == "" })
 	}
-	pair(func(b watch.Backend) string { return b.Name })
-	pair(func(b watch.Backend) string { return b.LanIP })
+	pair(func(b lb.Backend) string { return b.Name })
+	pair(func(b lb.Backend) string { return b.LanIP })
 	return events
 }
 
 // tally counts what an alert tells of each kind: backends where each is named, else bindings of backends.
-func tally(a watch.Alert, events []event) map[watch.Kind]int {
-	n := make(map[watch.Kind]int)
+func tally(a watch.Alert, events []event) map[lb.Kind]int {
+	n := make(map[lb.Kind]int)
 	for _, e := range events {
 		n[e.kind]++
 	}
 	// What was cut is counted in Counts only.
-	add := func(c watch.Counts) {
+	add := func(c lb.Counts) {
 		for _, k := range kinds {
 			if of := c.Of(k); of != nil {
 				n[k] += *of

@@ -6,6 +6,7 @@ import (
 	"slices"
 	"time"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
 	"clbwatch/internal/watch"
 )
@@ -13,8 +14,8 @@ import (
 // This file tells of load balancers as a whole: what became of them, what of them cannot be read, and which are new.
 
 // fated are the load balancers that one thing became of.
-func fated(a watch.Alert, f watch.Fate) []watch.CLB {
-	var all []watch.CLB
+func fated(a watch.Alert, f watch.Fate) []lb.CLB {
+	var all []lb.CLB
 	for _, n := range a.CLBs {
 		if n.Fate == f {
 			all = append(all, n.CLB)
@@ -47,8 +48,8 @@ func fateTitle(a watch.Alert, f watch.Fate) string {
 }
 
 // kindOf is a kind of load balancer in words.
-func kindOf(k watch.CLBKind) string {
-	if k == watch.Application {
+func kindOf(k lb.Type) string {
+	if k == lb.Application {
 		return "an application load balancer"
 	}
 	return "a classic load balancer"
@@ -65,9 +66,9 @@ func fate(n watch.CLBNews) (is, rest string) {
 	case watch.Unmatched:
 		return "no longer watched", ": it does not match CLB_DISCOVER any more" + rest
 	}
-	was := watch.Classic
-	if n.Is == watch.Classic {
-		was = watch.Application
+	was := lb.Classic
+	if n.Is == lb.Classic {
+		was = lb.Application
 	}
 	rest = ", it was " + was.String()
 	if n.Before != nil && n.Now != nil {
@@ -103,9 +104,9 @@ func fateBlocks(a watch.Alert, r room) []block {
 
 // objects says what some news of reading is about: for each kind of it what is done, "read" or "list", and with what. What
 // there is no room to name, more, is counted with the first kind.
-func objects[T any](all []T, more int, of func(T) (watch.CLB, string)) (verbs, objects []string) {
+func objects[T any](all []T, more int, of func(T) (lb.CLB, string)) (verbs, objects []string) {
 	for _, what := range []string{watch.OfBackends, watch.OfHealth, watch.OfRegion} {
-		var clbs []watch.CLB
+		var clbs []lb.CLB
 		for _, x := range all {
 			if c, is := of(x); is == what {
 				clbs = append(clbs, c)

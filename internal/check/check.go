@@ -9,13 +9,13 @@ import (
 	"io"
 	"strings"
 
-	"clbwatch/internal/watch"
+	"clbwatch/internal/advice"
 )
 
 // Probe looks at one thing that clbwatch needs.
 type Probe struct {
 	Name string
-	// Run returns what was found, in a few words. Its error may come with advice (watch.Advise).
+	// Run returns what was found, in a few words. Its error may come with advice (package advice).
 	Run func(ctx context.Context) (string, error)
 	// Optional: clbwatch does its job without it.
 	Optional bool
@@ -41,7 +41,7 @@ func Run(ctx context.Context, w io.Writer, probes []Probe, asJSON bool) (well bo
 		found, err := p.Run(ctx)
 		r := Result{Name: p.Name, OK: err == nil, Found: found, Optional: p.Optional}
 		if err != nil {
-			r.Found, r.Wrong, r.Do = "", err.Error(), watch.Advice(err)
+			r.Found, r.Wrong, r.Do = "", err.Error(), advice.Of(err)
 			well = well && p.Optional
 		}
 		results = append(results, r)

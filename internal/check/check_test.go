@@ -9,15 +9,15 @@ import (
 	"strings"
 	"testing"
 
+	"clbwatch/internal/advice"
 	"clbwatch/internal/check"
-	"clbwatch/internal/watch"
 )
 
 func ExampleRun() {
 	probes := []check.Probe{
 		{Name: "settings", Run: func(context.Context) (string, error) { return "2 load balancers", nil }},
 		{Name: "reading", Run: func(context.Context) (string, error) {
-			return "", watch.Advise(errors.New("code 4104\nand more\x1b[2J"), "see whether the keys are right")
+			return "", advice.Add(errors.New("code 4104\nand more\x1b[2J"), "see whether the keys are right")
 		}},
 		{Name: "API 3.0", Optional: true, Run: func(context.Context) (string, error) { return "", errors.New("not granted") }},
 	}

@@ -10,7 +10,8 @@ import (
 	"strconv"
 	"strings"
 
-	"clbwatch/internal/watch"
+	"clbwatch/internal/advice"
+	"clbwatch/internal/lb"
 )
 
 // answer is the body of DescribeLoadBalancerBackends, or of DescribeLoadBalancers. What must be there is a pointer, so
@@ -85,7 +86,7 @@ func decodeV2(body []byte) (*answer, error) {
 	case a.Code != nil:
 		return nil, &Error{int(*a.Code), text(a.CodeDesc), text(a.Message)}
 	case a.Response != nil:
-		return nil, watch.Advise(
+		return nil, advice.Add(
 			fmt.Errorf("the answer is one of API 3.0: %.100q %.200q", a.Response.Error.Code, a.Response.Error.Message),
 			"see whether CLB_ENDPOINT is right for API 2.0")
 	}
@@ -94,7 +95,7 @@ func decodeV2(body []byte) (*answer, error) {
 
 // pool gathers the pages of one reading.
 type pool struct {
-	backends []watch.Backend
+	backends []lb.Backend
 	ids      map[string]bool
 	total    int
 	pages    int
@@ -151,17 +152,17 @@ func (p *pool) add(next page) error {
 
 func (p *pool) whole() bool { return len(p.backends) == p.total }
 
-func (r row) backend() (watch.Backend, error) {
+func (r row) backend() (lb.Backend, error) {
 	if r.UnInstanceID == "" || len(r.UnInstanceID) > 100 {
-		return watch.Backend{}, fmt.Errorf("unInstanceId is missing or not plausible: %.60q", r.UnInstanceID)
+		return lb.Backend{}, fmt.Errorf("unInstanceId is missing or not plausible: %.60q", r.UnInstanceID)
 	}
 	if r.InstanceStatus == nil {
-		return watch.Backend{}, fmt.Errorf("%s has no instanceStatus", r.UnInstanceID)
+		return lb.Backend{}, fmt.Errorf("%s has no instanceStatus", r.UnInstanceID)
 	}
-	return watch.Backend{
+	return lb.Backend{
 		ID:     r.UnInstanceID,
 		Name:   text(r.InstanceName),
-		Status: watch.Status(*r.InstanceStatus),
+		Status: lb.Status(*r.InstanceStatus),
 		Weight: weightOf(r.Weight),
 		LanIP:  text(r.LanIP),
 		WanIPs: texts(r.WanIPSet),

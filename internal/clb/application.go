@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"clbwatch/internal/watch"
+	"clbwatch/internal/lb"
 )
 
 // An application load balancer's answer is a tree: listeners, the rules of those that have some, and what is bound to
@@ -23,7 +23,7 @@ var describeTargets = action{"clb", "2018-03-17", "DescribeTargets"}
 
 // bound is one binding as an answer has it.
 type bound struct {
-	watch.Binding
+	lb.Binding
 	instance, eni, kind, name string
 	lan, wan                  []string
 }
@@ -49,13 +49,13 @@ func (b bound) id() (string, error) {
 }
 
 // backends folds bindings into backends. states are those of the instances among them.
-func backends(all []bound, states map[string]watch.Status) ([]watch.Backend, error) {
+func backends(all []bound, states map[string]lb.Status) ([]lb.Backend, error) {
 	if len(all) > maxTargets {
 		return nil, fmt.Errorf("more than %d bindings: not a plausible answer", maxTargets)
 	}
 	at := make(map[string]int)
-	var out []watch.Backend
-	seen := make(map[string]map[watch.Binding]bool)
+	var out []lb.Backend
+	seen := make(map[string]map[lb.Binding]bool)
 	for _, b := range all {
 		id, err := b.id()
 		if err == nil && len(id) > 100 {
@@ -67,8 +67,8 @@ func backends(all []bound, states map[string]watch.Status) ([]watch.Backend, err
 		i, ok := at[id]
 		if !ok {
 			i = len(out)
-			at[id], seen[id] = i, make(map[watch.Binding]bool)
-			back := watch.Backend{ID: id, Type: b.kind, Name: b.name, Status: watch.Running, WanIPs: b.wan}
+			at[id], seen[id] = i, make(map[lb.Binding]bool)
+			back := lb.Backend{ID: id, Type: b.kind, Name: b.name, Status: lb.Running, WanIPs: b.wan}
 			if len(b.lan) > 0 {
 				back.LanIP = b.lan[0]
 			}
@@ -90,9 +90,9 @@ func backends(all []bound, states map[string]watch.Status) ([]watch.Backend, err
 		out[i].Weight += b.Weight
 	}
 	for i := range out {
-		watch.SortBindings(out[i].Bindings)
+		lb.SortBindings(out[i].Bindings)
 	}
-	watch.SortBackends(out)
+	lb.SortBackends(out)
 	return out, nil
 }
 
@@ -169,7 +169,7 @@ func decodeTargets(body []byte) (all []bound, err error) {
 		if l.Protocol == "" || l.Port == nil {
 			return nil, errors.New("a listener has no Protocol or no Port")
 		}
-		on := watch.Binding{Listener: listenerName(l.Protocol, *l.Port)}
+		on := lb.Binding{Listener: listenerName(l.Protocol, *l.Port)}
 		add := func(targets []targetV3) error {
 			for _, t := range targets {
 				if t.Port == nil || t.Type == "" {
@@ -234,7 +234,7 @@ func decodeForward(data json.RawMessage) (all []bound, err error) {
 		if protocol == "" || l.Port == nil {
 			return nil, errors.New("a listener has no protocol or no loadBalancerPort")
 		}
-		on := watch.Binding{Listener: listenerName(protocol, *l.Port)}
+		on := lb.Binding{Listener: listenerName(protocol, *l.Port)}
 		add := func(backends []backendV2) error {
 			for _, b := range backends {
 				if b.Port == nil {
@@ -285,8 +285,8 @@ func instancesIn(body []byte, key string) []string {
 }
 
 // readApplication reads an application load balancer: what is bound to it, and the status of the instances among that.
-func (c *Client) readApplication(ctx context.Context, by API, lb watch.CLB, m memory) (watch.Reading, error) {
-	next := memory{api: by, kind: watch.Application, region: m.region}
+func (c *Client) readApplication(ctx context.Context, by API, balancer lb.CLB, m memory) (lb.Reading, error) {
+	next := memory{api: by, kind: lb.Application, region: m.region}
 	known := "" // the sum of an answer that need not be decoded
 	if m.api == by {
 		known = m.sum
@@ -298,7 +298,7 @@ func (c *Client) readApplication(ctx context.Context, by API, lb watch.CLB, m me
 	defer func() { c.free(answer) }()
 	var err error
 	if by == V3 {
-		err = c.callV3(ctx, lb.Region, describeTargets, map[string]any{"LoadBalancerId": lb.ID}, func(body []byte) (err error) {
+		err = c.callV3(ctx, balancer.Region, describeTargets, map[string]any{"LoadBalancerId": balancer.ID}, func(body []byte) (err error) {
 			if next.sum, err = sumV3(body); err != nil {
 				return err
 			}
@@ -311,7 +311,7 @@ func (c *Client) readApplication(ctx context.Context, by API, lb watch.CLB, m me
 		})
 	} else {
 		var p page
-		p, err = c.call(ctx, request{"DescribeForwardLBBackends", lb.Region, map[string]string{"loadBalancerId": lb.ID}}, known)
+		p, err = c.call(ctx, request{"DescribeForwardLBBackends", balancer.Region, map[string]string{"loadBalancerId": balancer.ID}}, known)
 		answer, next.sum, ids = p.body, p.sum, instancesIn(p.body, "unInstanceId")
 		decode = func() (err error) {
 			if p.answer == nil {
@@ -324,24 +324,24 @@ func (c *Client) readApplication(ctx context.Context, by API, lb watch.CLB, m me
 		}
 	}
 	if err != nil {
-		return watch.Reading{}, err
+		return lb.Reading{}, err
 	}
-	states, err := c.parts().instances.get(ctx, cmp.Or(m.region, lb.Region), ids)
+	states, err := c.parts().instances.get(ctx, cmp.Or(m.region, balancer.Region), ids)
 	if err != nil {
-		return watch.Reading{}, fmt.Errorf("ask CVM for the status of the instances: %w", err)
+		return lb.Reading{}, fmt.Errorf("ask CVM for the status of the instances: %w", err)
 	}
 	next.states = sumStates(states)
-	health, r := c.readHealth(ctx, by, lb, m, &next)
+	health, r := c.readHealth(ctx, by, balancer, m, &next)
 	if r.Unchanged {
 		return r, nil
 	}
 	if all == nil {
 		if err := decode(); err != nil {
-			return watch.Reading{}, err
+			return lb.Reading{}, err
 		}
 	}
 	if r.Backends, err = backends(all, states); err != nil {
-		return watch.Reading{}, err
+		return lb.Reading{}, err
 	}
 	health.apply(r.Backends)
 	return r, nil

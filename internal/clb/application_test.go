@@ -7,11 +7,12 @@ import (
 	"strings"
 	"testing"
 
+	"clbwatch/internal/advice"
+	"clbwatch/internal/lb"
 	"clbwatch/internal/sandbox"
-	"clbwatch/internal/watch"
 )
 
-var app = watch.CLB{Region: "ap-guangzhou", ID: "lb-app"}
+var app = lb.CLB{Region: "ap-guangzhou", ID: "lb-app"}
 
 // withApplication adds an application load balancer with instances, network interfaces and an address elsewhere.
 func withApplication(t *testing.T) *twins {
@@ -28,7 +29,7 @@ func withApplication(t *testing.T) *twins {
 	return w
 }
 
-func (w *twins) readApp(api API, known watch.Digest) watch.Reading {
+func (w *twins) readApp(api API, known lb.Digest) lb.Reading {
 	w.t.Helper()
 	r, err := w.client(api).Read(w.t.Context(), app, known)
 	if err != nil {
@@ -41,7 +42,7 @@ func TestBothAPIsReadTheSameApplication(t *testing.T) {
 	t.Parallel()
 	w := withApplication(t)
 	two, three := w.readApp(V2, ""), w.readApp(V3, "")
-	if len(two.Backends) != 7 || !reflect.DeepEqual(two.Backends, three.Backends) || two.Kind != watch.Application || three.Kind != watch.Application {
+	if len(two.Backends) != 7 || !reflect.DeepEqual(two.Backends, three.Backends) || two.Kind != lb.Application || three.Kind != lb.Application {
 		t.Fatalf("by 2.0 %+v\nby 3.0 %+v\nwant the same 7", two.Backends, three.Backends)
 	}
 	var ids []string
@@ -52,18 +53,18 @@ func TestBothAPIsReadTheSameApplication(t *testing.T) {
 		t.Errorf("read %s, want %s", got, want)
 	}
 	b := two.Backends[6]
-	want := []watch.Binding{{Listener: "HTTPS:443", Rule: "a.com/", Port: 8080, Weight: 30}, {Listener: "HTTPS:443", Rule: "a.com/api", Port: 8080, Weight: 30},
+	want := []lb.Binding{{Listener: "HTTPS:443", Rule: "a.com/", Port: 8080, Weight: 30}, {Listener: "HTTPS:443", Rule: "a.com/api", Port: 8080, Weight: 30},
 		{Listener: "TCP:22", Port: 2222, Weight: 30}, {Listener: "UDP:53", Port: 8080, Weight: 30}}
 	if !reflect.DeepEqual(b.Bindings, want) || b.Weight != 120 || b.Name != "web-3" || b.LanIP != "10.0.0.3" {
 		t.Errorf("read %+v, want bindings %+v", b, want)
 	}
-	for api, known := range map[API]watch.Digest{V2: two.Digest, V3: three.Digest} {
+	for api, known := range map[API]lb.Digest{V2: two.Digest, V3: three.Digest} {
 		if r := w.readApp(api, known); !r.Unchanged || r.Digest != known {
 			t.Errorf("read again by %s: %+v, want it unchanged", api, r)
 		}
 	}
 	w.SetStatus("ins-0", 9) // the answer about the load balancer is the same: only CVM's is another
-	for api, known := range map[API]watch.Digest{V2: two.Digest, V3: three.Digest} {
+	for api, known := range map[API]lb.Digest{V2: two.Digest, V3: three.Digest} {
 		if r := w.readApp(api, known); r.Unchanged || r.Backends[3].Status != 9 {
 			t.Errorf("by %s after an instance stopped: %+v", api, r)
 		}
@@ -76,7 +77,7 @@ func TestApplicationsOfAnotherRegion(t *testing.T) {
 	w.SetTargetRegion(app.Region, app.ID, "ap-shanghai")
 	for _, api := range []API{V2, V3} {
 		r := w.readApp(api, "")
-		if r.Backends[3].Status != watch.Running {
+		if r.Backends[3].Status != lb.Running {
 			t.Errorf("by %s: %+v, want the status from the region that the instances are in", api, r.Backends[3])
 		}
 		if again := w.readApp(api, r.Digest); !again.Unchanged {
@@ -113,7 +114,7 @@ func TestApplicationFaults(t *testing.T) {
 		if f.Plausible() { // an instance that is missing once is asked for again
 			w = withApplication(t)
 			w.FailV3On(sandbox.DescribeInstancesStatus, f, 1)
-			if r := w.readApp(V3, ""); r.Backends[3].Status != watch.Running {
+			if r := w.readApp(V3, ""); r.Backends[3].Status != lb.Running {
 				t.Errorf("%s once: %+v", f, r.Backends[3])
 			}
 		}
@@ -144,7 +145,7 @@ func TestNullIsNone(t *testing.T) {
 		w.FailV3On(action, sandbox.V3NullSet(), -1)
 		c := w.client(V3)
 		c.Health = true
-		r, err := c.Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
+		r, err := c.Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
 		if err != nil || !r.Health || r.HealthErr != nil || r.Backends[0].Checked != 0 {
 			t.Errorf("null for %s: %+v, %v, want that nothing is checked", action, r, err)
 		}
@@ -158,7 +159,7 @@ func TestKindThatChanged(t *testing.T) {
 		classic := w.read(api, "")
 		w.SetApplication("ap-guangzhou", "lb-1")
 		r := w.read(api, classic.Digest)
-		if r.Kind != watch.Application || len(r.Backends) != 3 || len(r.Backends[0].Bindings) == 0 {
+		if r.Kind != lb.Application || len(r.Backends) != 3 || len(r.Backends[0].Bindings) == 0 {
 			t.Errorf("by %s after an upgrade: %+v, want an application load balancer with the same 3", api, r)
 		}
 	}
@@ -167,7 +168,7 @@ func TestKindThatChanged(t *testing.T) {
 func TestInstancesThatSpoilACall(t *testing.T) {
 	t.Parallel()
 	w := withApplication(t)
-	other := watch.CLB{Region: app.Region, ID: "lb-bad"}
+	other := lb.CLB{Region: app.Region, ID: "lb-bad"}
 	w.SetApplication(other.Region, other.ID)
 	w.Bind(other.Region, other.ID, sandbox.Instance{ID: "ins-bad!", LanIP: "10.0.0.1", Status: 2})
 	c := w.client(V3)
@@ -188,31 +189,31 @@ func TestHealthIsTheSameByBothAPIs(t *testing.T) {
 	w.SetHealth("ap-guangzhou", "lb-1", "ins-0", "HTTP:81", "Dead")
 	w.SetHealth(app.Region, app.ID, "ins-2", "HTTPS:443 a.com/api", "Dead")
 	w.SetHealth(app.Region, app.ID, "ins-2", "TCP:22", "Unknown")
-	for _, lb := range []watch.CLB{{Region: "ap-guangzhou", ID: "lb-1"}, app} {
-		var last []watch.Backend
+	for _, testCLB := range []lb.CLB{{Region: "ap-guangzhou", ID: "lb-1"}, app} {
+		var last []lb.Backend
 		for _, api := range []API{V2, V3} {
 			c := w.client(api)
 			c.Health = true
-			r, err := c.Read(t.Context(), lb, "")
+			r, err := c.Read(t.Context(), testCLB, "")
 			if err != nil || r.HealthErr != nil || !r.Health {
-				t.Fatalf("Read of %s by %s with health: %+v, %v", lb.ID, api, r, err)
+				t.Fatalf("Read of %s by %s with health: %+v, %v", testCLB.ID, api, r, err)
 			}
 			if last != nil && !reflect.DeepEqual(last, r.Backends) {
-				t.Errorf("%s by 2.0 %+v\nby 3.0 %+v\nwant the same", lb.ID, last, r.Backends)
+				t.Errorf("%s by 2.0 %+v\nby 3.0 %+v\nwant the same", testCLB.ID, last, r.Backends)
 			}
 			last = r.Backends
 			c = w.client(api)
 			c.Health = true
-			if again, err := c.Read(t.Context(), lb, r.Digest); err != nil || !again.Unchanged || !again.Health {
-				t.Errorf("%s by %s again: %+v, %v, want it unchanged", lb.ID, api, again, err)
+			if again, err := c.Read(t.Context(), testCLB, r.Digest); err != nil || !again.Unchanged || !again.Health {
+				t.Errorf("%s by %s again: %+v, %v, want it unchanged", testCLB.ID, api, again, err)
 			}
-			if again, err := w.client(api).Read(t.Context(), lb, r.Digest); err != nil || again.Unchanged || again.Health {
-				t.Errorf("%s by %s without health: %+v, %v, want it new, and without", lb.ID, api, again, err)
+			if again, err := w.client(api).Read(t.Context(), testCLB, r.Digest); err != nil || again.Unchanged || again.Health {
+				t.Errorf("%s by %s without health: %+v, %v, want it new, and without", testCLB.ID, api, again, err)
 			}
 		}
 		b := last[0]
 		want := []string{"HTTP:81 → 8081"}
-		if lb == app {
+		if testCLB == app {
 			b, want = last[5], []string{"HTTPS:443 a.com/api → 8080"}
 			if !reflect.DeepEqual(b.Unclear, []string{"TCP:22 → 2222"}) || b.Serving() != 60 {
 				t.Errorf("%+v serves %d, want TCP:22 undecided, and three of four bindings of 20", b, b.Serving())
@@ -231,7 +232,7 @@ func TestHealthThatFailsHoldsNothingUp(t *testing.T) {
 	c.Health = true
 	w.FailV3On(sandbox.DescribeTargetHealth, sandbox.V3Code("UnauthorizedOperation", "no "+w.cr.SecretKey), -1)
 	r, err := c.Read(t.Context(), app, "")
-	if err != nil || len(r.Backends) != 7 || r.Health || r.HealthErr == nil || !strings.Contains(watch.Advice(r.HealthErr), "clb:DescribeTargetHealth") ||
+	if err != nil || len(r.Backends) != 7 || r.Health || r.HealthErr == nil || !strings.Contains(advice.Of(r.HealthErr), "clb:DescribeTargetHealth") ||
 		strings.Contains(r.HealthErr.Error(), w.cr.SecretKey) {
 		t.Errorf("Read = %+v, %v, want the backends, and why their health is not known, without the key", r, err)
 	}
@@ -276,9 +277,9 @@ func TestLookUpThatFails(t *testing.T) {
 	t.Parallel()
 	w := newTwins(t)
 	w.FailV3On(sandbox.DescribeLoadBalancers, sandbox.V3Code("UnauthorizedOperation", "no"), -1)
-	_, err := w.client(V3).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
-	if err == nil || errors.Is(err, watch.ErrNotFound) || !strings.Contains(watch.Advice(err), "clb:DescribeLoadBalancers") {
-		t.Errorf("Read where the kind cannot be looked up: %v, advice %q, want what to grant", err, watch.Advice(err))
+	_, err := w.client(V3).Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
+	if err == nil || errors.Is(err, lb.ErrNotFound) || !strings.Contains(advice.Of(err), "clb:DescribeLoadBalancers") {
+		t.Errorf("Read where the kind cannot be looked up: %v, advice %q, want what to grant", err, advice.Of(err))
 	}
 }
 
@@ -297,9 +298,9 @@ func FuzzDecoders(f *testing.F) {
 			if err != nil {
 				continue
 			}
-			states := make(map[string]watch.Status)
+			states := make(map[string]lb.Status)
 			for _, b := range all {
-				states[b.instance] = watch.Running
+				states[b.instance] = lb.Running
 			}
 			bs, err := backends(all, states)
 			for _, b := range bs {
@@ -330,7 +331,7 @@ func FuzzRecall(f *testing.F) {
 	f.Add("v2::::a::")
 	f.Add("v3:2944:a")
 	f.Fuzz(func(t *testing.T, s string) {
-		if m := recall(watch.Digest(s)); m != (memory{}) && string(m.digest()) != s {
+		if m := recall(lb.Digest(s)); m != (memory{}) && string(m.digest()) != s {
 			t.Errorf("%q is recalled as %+v", s, m)
 		}
 	})

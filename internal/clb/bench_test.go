@@ -7,7 +7,7 @@ import (
 	"testing"
 	"time"
 
-	"clbwatch/internal/watch"
+	"clbwatch/internal/lb"
 )
 
 // BenchmarkDecode decodes an answer about 100 backends, which is done only where its bytes are new.
@@ -48,7 +48,7 @@ func BenchmarkSign(b *testing.B) {
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if c.form(backendsOf(watch.CLB{Region: "ap-guangzhou", ID: "lb-8a3k2m1q"}, 0)) == "" {
+		if c.form(backendsOf(lb.CLB{Region: "ap-guangzhou", ID: "lb-8a3k2m1q"}, 0)) == "" {
 			b.Fatal("no form")
 		}
 	}

@@ -25,6 +25,8 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"clbwatch/internal/advice"
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
 
@@ -86,7 +88,7 @@ type parts struct {
 	turn      *turn // from 2.0 to 3.0
 	crowd     *crowd
 	balancers *questions[Balancer]
-	instances *questions[watch.Status]
+	instances *questions[lb.Status]
 }
 
 func (c *Client) parts() *parts {
@@ -109,59 +111,59 @@ func aboutIDs(err error) bool {
 
 // Read reads one load balancer, as what it was known to be or, at first sight, as what the list of load balancers says
 // that it is. While the answers are the same bytes as last time, none is decoded.
-func (c *Client) Read(ctx context.Context, lb watch.CLB, known watch.Digest) (watch.Reading, error) {
+func (c *Client) Read(ctx context.Context, balancer lb.CLB, known lb.Digest) (lb.Reading, error) {
 	c.parts().crowd.enter()
 	defer c.parts().crowd.leave()
 	m := recall(known)
 	if m.api == "" {
-		r, err := c.readAnew(ctx, lb)
+		r, err := c.readAnew(ctx, balancer)
 		return r, c.redact(err)
 	}
-	r, err := c.readAs(ctx, lb, m)
+	r, err := c.readAs(ctx, balancer, m)
 	if contradicts(err) { // it may have been upgraded, or deleted
-		is, err2 := c.lookUp(ctx, lb)
+		is, err2 := c.lookUp(ctx, balancer)
 		switch {
-		case errors.Is(err2, watch.ErrNotFound):
+		case errors.Is(err2, lb.ErrNotFound):
 			err = absent{err}
 		case err2 == nil && is.Kind != m.kind:
-			r, err = c.readAs(ctx, lb, memory{kind: is.Kind, region: is.TargetRegion})
+			r, err = c.readAs(ctx, balancer, memory{kind: is.Kind, region: is.TargetRegion})
 		}
 	}
 	return r, c.redact(err)
 }
 
 // readAnew reads a load balancer of which nothing is known.
-func (c *Client) readAnew(ctx context.Context, lb watch.CLB) (watch.Reading, error) {
-	is, err := c.lookUp(ctx, lb)
+func (c *Client) readAnew(ctx context.Context, balancer lb.CLB) (lb.Reading, error) {
+	is, err := c.lookUp(ctx, balancer)
 	if err != nil {
-		return watch.Reading{}, err
+		return lb.Reading{}, err
 	}
-	return c.readAs(ctx, lb, memory{kind: is.Kind, region: is.TargetRegion})
+	return c.readAs(ctx, balancer, memory{kind: is.Kind, region: is.TargetRegion})
 }
 
 // lookUp asks what a load balancer is.
-func (c *Client) lookUp(ctx context.Context, lb watch.CLB) (Balancer, error) {
-	found, err := c.parts().balancers.get(ctx, lb.Region, []string{lb.ID})
+func (c *Client) lookUp(ctx context.Context, balancer lb.CLB) (Balancer, error) {
+	found, err := c.parts().balancers.get(ctx, balancer.Region, []string{balancer.ID})
 	if err != nil {
 		return Balancer{}, fmt.Errorf("look up its kind: %w", err)
 	}
-	is, ok := found[lb.ID]
+	is, ok := found[balancer.ID]
 	if !ok {
-		return Balancer{}, absent{watch.Advise(errors.New("there is no such load balancer in the region"), codes[5000].do)}
+		return Balancer{}, absent{advice.Add(errors.New("there is no such load balancer in the region"), codes[5000].do)}
 	}
 	return is, nil
 }
 
 // readAs reads a load balancer as what is known of it.
-func (c *Client) readAs(ctx context.Context, lb watch.CLB, m memory) (r watch.Reading, err error) {
+func (c *Client) readAs(ctx context.Context, balancer lb.CLB, m memory) (r lb.Reading, err error) {
 	err = c.either(ctx, m.api == V3 && m.week == week(c.Now()), func(by API) (err error) {
 		switch {
-		case m.kind == watch.Application:
-			r, err = c.readApplication(ctx, by, lb, m)
+		case m.kind == lb.Application:
+			r, err = c.readApplication(ctx, by, balancer, m)
 		case by == V3:
-			r, err = c.readClassicV3(ctx, lb, m)
+			r, err = c.readClassicV3(ctx, balancer, m)
 		default:
-			r, err = c.readClassicV2(ctx, lb, m)
+			r, err = c.readClassicV2(ctx, balancer, m)
 		}
 		return err
 	})
@@ -169,22 +171,22 @@ func (c *Client) readAs(ctx context.Context, lb watch.CLB, m memory) (r watch.Re
 }
 
 // readClassicV2 reads a classic load balancer by API 2.0.
-func (c *Client) readClassicV2(ctx context.Context, lb watch.CLB, m memory) (watch.Reading, error) {
+func (c *Client) readClassicV2(ctx context.Context, balancer lb.CLB, m memory) (lb.Reading, error) {
 	known := ""
 	if m.api == V2 {
 		known = m.sum
 	}
-	got, err := c.readWhole(ctx, lb, known)
+	got, err := c.readWhole(ctx, balancer, known)
 	if err != nil {
-		return watch.Reading{}, err
+		return lb.Reading{}, err
 	}
-	health, r := c.readHealth(ctx, V2, lb, m, &memory{api: V2, sum: got.sum})
+	health, r := c.readHealth(ctx, V2, balancer, m, &memory{api: V2, sum: got.sum})
 	if r.Unchanged {
 		return r, nil
 	}
 	if got.unchanged { // only its health is new
-		if got, err = c.readWhole(ctx, lb, ""); err != nil {
-			return watch.Reading{}, err
+		if got, err = c.readWhole(ctx, balancer, ""); err != nil {
+			return lb.Reading{}, err
 		}
 	}
 	health.apply(got.backends)
@@ -194,24 +196,24 @@ func (c *Client) readClassicV2(ctx context.Context, lb watch.CLB, m memory) (wat
 
 // paged is what readWhole reads.
 type paged struct {
-	backends  []watch.Backend // nil if unchanged
-	sum       string          // over each page, joined by "."
+	backends  []lb.Backend // nil if unchanged
+	sum       string       // over each page, joined by "."
 	unchanged bool
 }
 
 // readWhole reads by API 2.0, page by page, until the pages fit together. If backends come and go between two pages, one
 // may be missed without any page looking wrong: what has several pages and is new must be read alike twice in a row.
-func (c *Client) readWhole(ctx context.Context, lb watch.CLB, known string) (paged, error) {
-	r, err := c.readOnce(ctx, lb, known)
+func (c *Client) readWhole(ctx context.Context, balancer lb.CLB, known string) (paged, error) {
+	r, err := c.readOnce(ctx, balancer, known)
 	if errors.Is(err, errShifted) {
-		r, err = c.readOnce(ctx, lb, "")
+		r, err = c.readOnce(ctx, balancer, "")
 	}
 	for range maxRereads {
 		if err != nil || r.unchanged || !strings.Contains(r.sum, ".") {
 			return r, err
 		}
 		var again paged
-		if again, err = c.readOnce(ctx, lb, r.sum); again.unchanged {
+		if again, err = c.readOnce(ctx, balancer, r.sum); again.unchanged {
 			return r, err
 		}
 		r = again
@@ -236,14 +238,14 @@ func (c *Client) redact(err error) error {
 	if text == err.Error() {
 		return err
 	}
-	clean := watch.Advise(errors.New(text), watch.Advice(err))
-	if errors.Is(err, watch.ErrNotFound) {
+	clean := advice.Add(errors.New(text), advice.Of(err))
+	if errors.Is(err, lb.ErrNotFound) {
 		return absent{clean}
 	}
 	return clean
 }
 
-func (c *Client) readOnce(ctx context.Context, lb watch.CLB, known string) (paged, error) {
+func (c *Client) readOnce(ctx context.Context, balancer lb.CLB, known string) (paged, error) {
 	knownSums := strings.Split(known, ".")
 	unchanged := known != ""
 	var pool pool
@@ -256,7 +258,7 @@ func (c *Client) readOnce(ctx context.Context, lb watch.CLB, known string) (page
 		if unchanged && n < len(knownSums) {
 			expect = knownSums[n]
 		}
-		p, err := c.call(ctx, backendsOf(lb, n*pageSize), expect)
+		p, err := c.call(ctx, backendsOf(balancer, n*pageSize), expect)
 		if err != nil {
 			return paged{}, err
 		}
@@ -276,7 +278,7 @@ func (c *Client) readOnce(ctx context.Context, lb watch.CLB, known string) (page
 		}
 		same = nil
 		if pool.whole() {
-			watch.SortBackends(pool.backends)
+			lb.SortBackends(pool.backends)
 			return paged{backends: pool.backends, sum: strings.Join(sums, ".")}, nil
 		}
 	}
@@ -338,7 +340,7 @@ func (c *Client) await(ctx context.Context, what string) error {
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
-	return watch.Advise(fmt.Errorf("no time left for its turn at CLB_RATE calls a second: %w", err), watch.DoTime)
+	return advice.Add(fmt.Errorf("no time left for its turn at CLB_RATE calls a second: %w", err), watch.DoTime)
 }
 
 // attempt sends one signed request and returns the body of a 200 answer.
@@ -358,11 +360,11 @@ func (c *Client) attempt(ctx context.Context, q request) (page, error) {
 	body, err := c.readBody(resp.Body, maxBody)
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests:
-		return page{}, transient{watch.Advise(fmt.Errorf("the API answers %d: too many calls", resp.StatusCode), doSlower)}
+		return page{}, transient{advice.Add(fmt.Errorf("the API answers %d: too many calls", resp.StatusCode), doSlower)}
 	case resp.StatusCode >= 500:
-		return page{}, transient{watch.Advise(fmt.Errorf("the API answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)), doWait)}
+		return page{}, transient{advice.Add(fmt.Errorf("the API answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode)), doWait)}
 	case resp.StatusCode != http.StatusOK:
-		return page{}, watch.Advise(fmt.Errorf("the API answers %d, expected 200", resp.StatusCode), "see whether CLB_ENDPOINT is right")
+		return page{}, advice.Add(fmt.Errorf("the API answers %d, expected 200", resp.StatusCode), "see whether CLB_ENDPOINT is right")
 	case err != nil:
 		return page{}, err
 	}
@@ -414,9 +416,9 @@ type request struct {
 	params         map[string]string // the action's own
 }
 
-func backendsOf(lb watch.CLB, offset int) request {
-	return request{"DescribeLoadBalancerBackends", lb.Region, map[string]string{
-		"loadBalancerId": lb.ID, "offset": strconv.Itoa(offset), "limit": strconv.Itoa(pageSize)}}
+func backendsOf(balancer lb.CLB, offset int) request {
+	return request{"DescribeLoadBalancerBackends", balancer.Region, map[string]string{
+		"loadBalancerId": balancer.ID, "offset": strconv.Itoa(offset), "limit": strconv.Itoa(pageSize)}}
 }
 
 // form is the body of a signed request.
@@ -453,7 +455,7 @@ func (c *Client) unreached(err error) error {
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	err = watch.Advise(fmt.Errorf("call the API: %w", err), reach(c.Endpoint, "CLB_ENDPOINT"))
+	err = advice.Add(fmt.Errorf("call the API: %w", err), reach(c.Endpoint, "CLB_ENDPOINT"))
 	if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" { // a name that is not there is one too
 		err = unreachable{err}
 	}

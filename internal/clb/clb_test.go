@@ -22,7 +22,8 @@ import (
 
 	"golang.org/x/time/rate"
 
-	"clbwatch/internal/watch"
+	"clbwatch/internal/advice"
+	"clbwatch/internal/lb"
 )
 
 func TestSignAgainstPublishedVectors(t *testing.T) {
@@ -140,7 +141,7 @@ func body(total int, rows ...string) string {
 	return fmt.Sprintf(`{"code":0,"message":"","codeDesc":"Success","totalCount":%d,"backendSet":[%s]}`, total, strings.Join(rows, ","))
 }
 
-var lb = watch.CLB{Region: "ap-guangzhou", ID: "lb-byhpduqt"}
+var testCLB = lb.CLB{Region: "ap-guangzhou", ID: "lb-byhpduqt"}
 
 // document is the sample answer of DescribeLoadBalancerBackends, https://cloud.tencent.com/document/api/214/1259.
 const document = `{"code":0,"message":"","codeDesc":"Success","totalCount":1,"backendSet":[
@@ -150,8 +151,8 @@ const document = `{"code":0,"message":"","codeDesc":"Success","totalCount":1,"ba
 func TestReadDocumentSample(t *testing.T) {
 	t.Parallel()
 	c := &cloud{answer: always(200, document)}
-	r, err := c.client(t).Read(t.Context(), lb, "")
-	want := []watch.Backend{{ID: "ins-9o9ex9s0", Name: "test_k8s_1", Status: 4, Weight: 44, LanIP: "10.104.222.152", WanIPs: []string{"193.112.93.144"}}}
+	r, err := c.client(t).Read(t.Context(), testCLB, "")
+	want := []lb.Backend{{ID: "ins-9o9ex9s0", Name: "test_k8s_1", Status: 4, Weight: 44, LanIP: "10.104.222.152", WanIPs: []string{"193.112.93.144"}}}
 	if err != nil || !reflect.DeepEqual(r.Backends, want) || r.Unchanged {
 		t.Errorf("Read = %+v, %v, want %+v", r, err, want)
 	}
@@ -170,7 +171,7 @@ func TestReadPagesUntilTheTotal(t *testing.T) {
 	t.Parallel()
 	for _, total := range []int{0, 1, 99, 100, 101, 250, 1000} {
 		c := &cloud{answer: pages(total)}
-		r, err := c.client(t).Read(t.Context(), lb, "")
+		r, err := c.client(t).Read(t.Context(), testCLB, "")
 		wantCalls := max(1, (total+99)/100)
 		if wantCalls > 1 {
 			wantCalls *= 2 // several pages must be read alike twice
@@ -186,11 +187,11 @@ func TestReadUnchanged(t *testing.T) {
 	for _, total := range []int{0, 20, 250} {
 		c := &cloud{answer: pages(total)}
 		client := c.client(t)
-		r, err := client.Read(t.Context(), lb, "")
+		r, err := client.Read(t.Context(), testCLB, "")
 		if err != nil {
 			t.Fatal(err)
 		}
-		again, err := client.Read(t.Context(), lb, r.Digest)
+		again, err := client.Read(t.Context(), testCLB, r.Digest)
 		if err != nil || !again.Unchanged || again.Digest != r.Digest || again.Backends != nil {
 			t.Errorf("%d backends, the same bytes: %+v, %v, want unchanged", total, again, err)
 		}
@@ -199,7 +200,7 @@ func TestReadUnchanged(t *testing.T) {
 				continue
 			}
 			c.answer = pages(other)
-			again, err = client.Read(t.Context(), lb, r.Digest)
+			again, err = client.Read(t.Context(), testCLB, r.Digest)
 			if err != nil || again.Unchanged || len(again.Backends) != other {
 				t.Errorf("%d backends, then %d: %d, unchanged %v, %v", total, other, len(again.Backends), again.Unchanged, err)
 			}
@@ -211,12 +212,12 @@ func TestReadLastPageChanged(t *testing.T) {
 	t.Parallel()
 	c := &cloud{answer: pages(250)}
 	client := c.client(t)
-	r, _ := client.Read(t.Context(), lb, "")
+	r, _ := client.Read(t.Context(), testCLB, "")
 	c.answer = func(n int, form url.Values) (int, string) {
 		status, b := pages(250)(n, form)
 		return status, strings.Replace(b, `"ins-0249","instanceName":"web"`, `"ins-0249","instanceName":"new"`, 1)
 	}
-	again, err := client.Read(t.Context(), lb, r.Digest)
+	again, err := client.Read(t.Context(), testCLB, r.Digest)
 	if err != nil || len(again.Backends) != 250 || again.Backends[249].Name != "new" || again.Backends[0].Name != "web" {
 		t.Errorf("Read = %d backends, %v, want all 250 with the last one changed", len(again.Backends), err)
 	}
@@ -227,26 +228,26 @@ func TestReadTakesWhatIsLegal(t *testing.T) {
 	const id = `"unInstanceId":"ins-1"`
 	tests := []struct {
 		name, body string
-		want       watch.Backend
+		want       lb.Backend
 	}{
-		{"code as a string", strings.Replace(body(1, `{`+id+`,"instanceStatus":2,"weight":10}`), `"code":0`, `"code":"0"`, 1), watch.Backend{Status: 2, Weight: 10}},
-		{"status and weight as strings", body(1, `{`+id+`,"instanceStatus":"4","weight":"7"}`), watch.Backend{Status: 4, Weight: 7}},
-		{"status without a meaning", body(1, `{`+id+`,"instanceStatus":99,"weight":0}`), watch.Backend{Status: 99}},
-		{"status 0", body(1, `{`+id+`,"instanceStatus":0,"weight":0}`), watch.Backend{}},
-		{"no weight", body(1, `{`+id+`,"instanceStatus":2}`), watch.Backend{Status: 2, Weight: 10}},
-		{"addresses null", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"lanIp":null,"wanIpSet":null}`), watch.Backend{Status: 2, Weight: 1}},
-		{"addresses empty", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"lanIp":"","wanIpSet":[]}`), watch.Backend{Status: 2, Weight: 1}},
+		{"code as a string", strings.Replace(body(1, `{`+id+`,"instanceStatus":2,"weight":10}`), `"code":0`, `"code":"0"`, 1), lb.Backend{Status: 2, Weight: 10}},
+		{"status and weight as strings", body(1, `{`+id+`,"instanceStatus":"4","weight":"7"}`), lb.Backend{Status: 4, Weight: 7}},
+		{"status without a meaning", body(1, `{`+id+`,"instanceStatus":99,"weight":0}`), lb.Backend{Status: 99}},
+		{"status 0", body(1, `{`+id+`,"instanceStatus":0,"weight":0}`), lb.Backend{}},
+		{"no weight", body(1, `{`+id+`,"instanceStatus":2}`), lb.Backend{Status: 2, Weight: 10}},
+		{"addresses null", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"lanIp":null,"wanIpSet":null}`), lb.Backend{Status: 2, Weight: 1}},
+		{"addresses empty", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"lanIp":"","wanIpSet":[]}`), lb.Backend{Status: 2, Weight: 1}},
 		{"addresses out of order", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"wanIpSet":["2.2.2.2","1.1.1.1"]}`),
-			watch.Backend{Status: 2, Weight: 1, WanIPs: []string{"1.1.1.1", "2.2.2.2"}}},
-		{"weight of another type", body(1, `{`+id+`,"instanceStatus":2,"weight":""}`), watch.Backend{Status: 2, Weight: 10}},
-		{"weight null", body(1, `{`+id+`,"instanceStatus":2,"weight":null}`), watch.Backend{Status: 2, Weight: 10}},
+			lb.Backend{Status: 2, Weight: 1, WanIPs: []string{"1.1.1.1", "2.2.2.2"}}},
+		{"weight of another type", body(1, `{`+id+`,"instanceStatus":2,"weight":""}`), lb.Backend{Status: 2, Weight: 10}},
+		{"weight null", body(1, `{`+id+`,"instanceStatus":2,"weight":null}`), lb.Backend{Status: 2, Weight: 10}},
 		{"other types where nothing depends on it", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"instanceName":false,"lanIp":7,"wanIpSet":{}}`),
-			watch.Backend{Status: 2, Weight: 1}},
+			lb.Backend{Status: 2, Weight: 1}},
 	}
 	for _, tt := range tests {
 		c := &cloud{answer: always(200, tt.body)}
 		tt.want.ID = "ins-1"
-		r, err := c.client(t).Read(t.Context(), lb, "")
+		r, err := c.client(t).Read(t.Context(), testCLB, "")
 		if err != nil || len(r.Backends) != 1 || !reflect.DeepEqual(r.Backends[0], tt.want) {
 			t.Errorf("%s: Read = %+v, %v, want %+v", tt.name, r.Backends, err, tt.want)
 		}
@@ -330,9 +331,9 @@ func TestReadRefuses(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			c := &cloud{answer: tt.answer}
-			r, err := c.client(t).Read(t.Context(), lb, "")
-			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(watch.Advice(err), tt.advice) {
-				t.Errorf("Read = %+v, %v, advice %q; want an error with %q, advice with %q", r, err, watch.Advice(err), tt.want, tt.advice)
+			r, err := c.client(t).Read(t.Context(), testCLB, "")
+			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(advice.Of(err), tt.advice) {
+				t.Errorf("Read = %+v, %v, advice %q; want an error with %q, advice with %q", r, err, advice.Of(err), tt.want, tt.advice)
 			}
 			if len(c.seen()) != tt.attempts {
 				t.Errorf("%d calls, want %d", len(c.seen()), tt.attempts)
@@ -363,7 +364,7 @@ func TestReadTriesAgain(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			c := &cloud{answer: answer}
-			if _, err := c.client(t).Read(t.Context(), lb, ""); err != nil {
+			if _, err := c.client(t).Read(t.Context(), testCLB, ""); err != nil {
 				t.Fatalf("Read: %v", err)
 			}
 			var nonces, signatures []string
@@ -404,15 +405,15 @@ func TestReadIsNotTornBetweenPages(t *testing.T) {
 		}
 		return 200, body(150, rows...)
 	}}
-	r, err := c.client(t).Read(t.Context(), lb, "")
-	if err != nil || len(r.Backends) != 150 || !slices.ContainsFunc(r.Backends, func(b watch.Backend) bool { return b.ID == "ins-0100" }) {
+	r, err := c.client(t).Read(t.Context(), testCLB, "")
+	if err != nil || len(r.Backends) != 150 || !slices.ContainsFunc(r.Backends, func(b lb.Backend) bool { return b.ID == "ins-0100" }) {
 		t.Errorf("Read = %d backends, %v, want 150 with ins-0100, which never left", len(r.Backends), err)
 	}
 	c.answer = func(n int, f url.Values) (int, string) { // never the same twice
 		s, b := pages(150)(n, f)
 		return s, strings.Replace(b, `"web"`, fmt.Sprintf(`"web%d"`, n), 1)
 	}
-	if _, err := c.client(t).Read(t.Context(), lb, ""); err == nil || !strings.Contains(err.Error(), "do not fit together") {
+	if _, err := c.client(t).Read(t.Context(), testCLB, ""); err == nil || !strings.Contains(err.Error(), "do not fit together") {
 		t.Errorf("Read of what never settles = %v, want an error", err)
 	}
 }
@@ -420,7 +421,7 @@ func TestReadIsNotTornBetweenPages(t *testing.T) {
 func TestReadPausesLongerEachTime(t *testing.T) {
 	t.Parallel()
 	c := &cloud{answer: always(503, "")}
-	_, _ = c.client(t).Read(t.Context(), lb, "")
+	_, _ = c.client(t).Read(t.Context(), testCLB, "")
 	if want := []time.Duration{200 * time.Millisecond, 600 * time.Millisecond}; !slices.Equal(c.pauses, want) {
 		t.Errorf("paused %v, want %v", c.pauses, want)
 	}
@@ -434,7 +435,7 @@ func TestReadBoundsWhatItKeeps(t *testing.T) {
 		ips = append(ips, `"`+long+`"`)
 	}
 	c := &cloud{answer: always(200, body(1, `{"unInstanceId":"ins-1","instanceStatus":2,"weight":1,"instanceName":"`+long+`","lanIp":"`+long+`","wanIpSet":[`+strings.Join(ips, ",")+`]}`))}
-	r, err := c.client(t).Read(t.Context(), lb, "")
+	r, err := c.client(t).Read(t.Context(), testCLB, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -456,7 +457,7 @@ func TestEachAttemptHasItsOwnTimeLimit(t *testing.T) {
 		limits = append(limits, time.Until(d))
 		return nil, errors.New("hung up")
 	})}
-	_, err := client.Read(t.Context(), lb, classicV2)
+	_, err := client.Read(t.Context(), testCLB, classicV2)
 	if len(limits) != 3 || slices.Max(limits) > 6*time.Second || strings.Contains(fmt.Sprint(err), "http://") {
 		t.Errorf("attempts limited to %v, and %v; want three of 5 s, and no URL", limits, err)
 	}
@@ -482,7 +483,7 @@ func TestReadersKeepTheRate(t *testing.T) {
 		var wg sync.WaitGroup
 		for range 50 {
 			wg.Go(func() {
-				if _, err := client.Read(t.Context(), lb, classicV2); err != nil {
+				if _, err := client.Read(t.Context(), testCLB, classicV2); err != nil {
 					t.Error(err)
 				}
 			})
@@ -511,7 +512,7 @@ func TestEachRegionHasARateOfItsOwn(t *testing.T) {
 		start := time.Now()
 		for range 3 {
 			for _, region := range []string{"ap-guangzhou", "ap-shanghai", "ap-beijing"} {
-				if _, err := client.Read(t.Context(), watch.CLB{Region: region, ID: "lb-1"}, classicV2); err != nil {
+				if _, err := client.Read(t.Context(), lb.CLB{Region: region, ID: "lb-1"}, classicV2); err != nil {
 					t.Error(err)
 				}
 			}
@@ -534,15 +535,15 @@ func TestReadGivesUpAtTheDeadline(t *testing.T) {
 	t.Cleanup(func() { close(hanging) })
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
 	defer cancel()
-	if _, err := client.Read(ctx, lb, classicV2); !errors.Is(err, context.DeadlineExceeded) {
+	if _, err := client.Read(ctx, testCLB, classicV2); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Read of a hanging API = %v, want the deadline", err)
 	}
 	client = (&cloud{answer: always(200, body(0))}).client(t)
 	client.Rate = rate.Every(time.Hour)
-	if _, err := client.Read(t.Context(), lb, classicV2); err != nil { // the one turn there is
+	if _, err := client.Read(t.Context(), testCLB, classicV2); err != nil { // the one turn there is
 		t.Fatal(err)
 	}
-	if _, err := client.Read(ctx, lb, classicV2); err == nil || !strings.Contains(watch.Advice(err), "CLB_RATE") {
+	if _, err := client.Read(ctx, testCLB, classicV2); err == nil || !strings.Contains(advice.Of(err), "CLB_RATE") {
 		t.Errorf("Read without a turn = %v, want an error with advice about CLB_RATE", err)
 	}
 }

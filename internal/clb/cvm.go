@@ -12,7 +12,7 @@ import (
 	"slices"
 	"strings"
 
-	"clbwatch/internal/watch"
+	"clbwatch/internal/lb"
 )
 
 // The status of an application load balancer's instances is CVM's to say.
@@ -26,22 +26,22 @@ var describeInstances = action{"cvm", "2017-03-12", "DescribeInstancesStatus"}
 
 // Statuses that API 2.0 has no number for.
 const (
-	returned     watch.Status = 5
-	unknownState watch.Status = 99
+	returned     lb.Status = 5
+	unknownState lb.Status = 99
 )
 
 // instanceStates are the states of CVM as the statuses that API 2.0 gives the same instances, so that a backend leaves the
 // running status under the same conditions on both kinds of load balancers. Source: InstanceStatus, InstanceState.
-var instanceStates = map[string]watch.Status{
-	"LAUNCH_FAILED": 1, "RUNNING": watch.Running, "PENDING": 3, "STOPPED": 4, "SHUTDOWN": returned, "TERMINATING": 6,
+var instanceStates = map[string]lb.Status{
+	"LAUNCH_FAILED": 1, "RUNNING": lb.Running, "PENDING": 3, "STOPPED": 4, "SHUTDOWN": returned, "TERMINATING": 6,
 	"REBOOTING": 7, "STARTING": 8, "STOPPING": 9,
 	"ENTER_SERVICE_LIVE_MIGRATE": 21, "SERVICE_LIVE_MIGRATE": 21, "EXIT_SERVICE_LIVE_MIGRATE": 21,
-	"ENTER_RESCUE_MODE": watch.Rescue, "RESCUE_MODE": watch.Rescue, "EXIT_RESCUE_MODE": watch.Rescue,
+	"ENTER_RESCUE_MODE": lb.Rescue, "RESCUE_MODE": lb.Rescue, "EXIT_RESCUE_MODE": lb.Rescue,
 }
 
 // statuses asks for the status of at most maxInstances instances. One that CVM does not know, and that is bound all the
 // same, was returned: but only if it is missing from two answers.
-func (c *Client) statuses(ctx context.Context, region string, ids []string) (map[string]watch.Status, error) {
+func (c *Client) statuses(ctx context.Context, region string, ids []string) (map[string]lb.Status, error) {
 	found, err := c.describeInstances(ctx, region, ids)
 	if err != nil {
 		return nil, err
@@ -62,7 +62,7 @@ func (c *Client) statuses(ctx context.Context, region string, ids []string) (map
 	return found, nil
 }
 
-func (c *Client) describeInstances(ctx context.Context, region string, ids []string) (found map[string]watch.Status, err error) {
+func (c *Client) describeInstances(ctx context.Context, region string, ids []string) (found map[string]lb.Status, err error) {
 	params := map[string]any{"InstanceIds": ids, "Limit": maxInstances}
 	err = c.callV3(ctx, region, describeInstances, params, func(body []byte) error {
 		found, err = decodeStates(body, ids)
@@ -72,7 +72,7 @@ func (c *Client) describeInstances(ctx context.Context, region string, ids []str
 }
 
 // decodeStates reads an answer. It counts if it is whole by its own total, and about what was asked for.
-func decodeStates(body []byte, asked []string) (map[string]watch.Status, error) {
+func decodeStates(body []byte, asked []string) (map[string]lb.Status, error) {
 	var a struct {
 		Response *struct {
 			TotalCount        *number
@@ -92,7 +92,7 @@ func decodeStates(body []byte, asked []string) (map[string]watch.Status, error) 
 	if len(set) != int(*a.Response.TotalCount) {
 		return nil, transient{fmt.Errorf("the answer has %d instances and says that they are %d", len(set), *a.Response.TotalCount)}
 	}
-	found := make(map[string]watch.Status, len(set))
+	found := make(map[string]lb.Status, len(set))
 	for _, s := range set {
 		if !slices.Contains(asked, s.InstanceID) {
 			return nil, fmt.Errorf("the answer is about %.60q, which was not asked for", s.InstanceID)
@@ -113,7 +113,7 @@ func decodeStates(body []byte, asked []string) (map[string]watch.Status, error) 
 }
 
 // sumStates stands for the statuses of some instances.
-func sumStates(states map[string]watch.Status) string {
+func sumStates(states map[string]lb.Status) string {
 	h := sha256.New()
 	for _, id := range slices.Sorted(maps.Keys(states)) {
 		_, _ = fmt.Fprintf(h, "%s=%d\n", id, states[id]) // never fails

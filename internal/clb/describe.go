@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"time"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
 
@@ -19,7 +20,7 @@ import (
 // Balancer is what is known of a load balancer itself.
 type Balancer struct {
 	Name         string // untrusted text
-	Kind         watch.CLBKind
+	Kind         lb.Type
 	TargetRegion string            // where its instances are, if elsewhere; "" by API 2.0, which does not say
 	Tags         map[string]string // untrusted text; nil by API 2.0, which does not say
 }
@@ -73,7 +74,7 @@ func (c *Client) kinds(ctx context.Context, region string, ids []string) (all ma
 		f, err := c.list(ctx, by, region, ids, 0)
 		all, apps = f.all, nil
 		for id, b := range f.all {
-			if by == V2 && b.Kind == watch.Application {
+			if by == V2 && b.Kind == lb.Application {
 				apps = append(apps, id)
 			}
 		}
@@ -229,7 +230,7 @@ func (f *found) add(id string, name json.RawMessage, forward *number, is Balance
 	}
 	is.Name = text(name)
 	if *forward == 1 {
-		is.Kind = watch.Application
+		is.Kind = lb.Application
 	}
 	f.ids = append(f.ids, id)
 	f.all[id] = is

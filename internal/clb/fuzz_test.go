@@ -9,9 +9,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/time/rate"
+	"clbwatch/internal/lb"
 
-	"clbwatch/internal/watch"
+	"golang.org/x/time/rate"
 )
 
 // FuzzAnswers gives a whole Client, of either API, the same answer to all that it asks. It holds that the Client ends soon,
@@ -73,8 +73,8 @@ func FuzzAnswers(f *testing.F) {
 			return false
 		}
 		for _, by := range []API{V2, V3, Auto} {
-			for _, known := range []watch.Digest{"", "v2::::::", "v3::::::", "v2:application:::::", "v3:application:::::"} {
-				r, err := client(by).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, known)
+			for _, known := range []lb.Digest{"", "v2::::::", "v3::::::", "v2:application:::::", "v3:application:::::"} {
+				r, err := client(by).Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, known)
 				if !look("Read", err) || r.Unchanged {
 					continue
 				}
@@ -95,11 +95,11 @@ func FuzzAnswers(f *testing.F) {
 			}
 			list, err := client(by).List(t.Context(), "ap-guangzhou")
 			seen := make(map[string]bool)
-			for _, lb := range list {
-				if !plausibleID(lb.ID) || seen[lb.ID] || len(lb.Name) > maxText {
-					t.Errorf("%q lists %+v", answer, lb)
+			for _, testCLB := range list {
+				if !plausibleID(testCLB.ID) || seen[testCLB.ID] || len(testCLB.Name) > maxText {
+					t.Errorf("%q lists %+v", answer, testCLB)
 				}
-				seen[lb.ID] = true
+				seen[testCLB.ID] = true
 			}
 			look("List", err)
 			if by != Auto {

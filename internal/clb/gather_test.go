@@ -7,8 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/sandbox"
-	"clbwatch/internal/watch"
 )
 
 // TestReadersShareTheirQuestions reads application load balancers at once: what kind they are and how their instances do
@@ -19,13 +19,13 @@ func TestReadersShareTheirQuestions(t *testing.T) {
 		w := newTwins(t)
 		const n = 30
 		for i := range n {
-			lb := fmt.Sprint("lb-", i)
-			w.SetApplication("ap-guangzhou", lb)
+			testCLB := fmt.Sprint("lb-", i)
+			w.SetApplication("ap-guangzhou", testCLB)
 			for j := range 10 {
-				w.Bind("ap-guangzhou", lb, sandbox.Instance{ID: fmt.Sprintf("ins-%d", (7*i+j)%170), LanIP: "10.0.0.1", Status: 2, Weight: 10})
+				w.Bind("ap-guangzhou", testCLB, sandbox.Instance{ID: fmt.Sprintf("ins-%d", (7*i+j)%170), LanIP: "10.0.0.1", Status: 2, Weight: 10})
 			}
 		}
-		known := make([]watch.Digest, n)
+		known := make([]lb.Digest, n)
 		for round, kinds := range []int{2, 0} { // 30 load balancers, 20 in a call; then it is known
 			c := w.client(api)
 			c.Sleep = sleepOf(t)
@@ -33,8 +33,8 @@ func TestReadersShareTheirQuestions(t *testing.T) {
 			var wg sync.WaitGroup
 			for i := range n {
 				wg.Go(func() {
-					r, err := c.Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: fmt.Sprint("lb-", i)}, known[i])
-					if err != nil || r.Unchanged != (round == 1) || r.Kind != watch.Application && !r.Unchanged {
+					r, err := c.Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: fmt.Sprint("lb-", i)}, known[i])
+					if err != nil || r.Unchanged != (round == 1) || r.Kind != lb.Application && !r.Unchanged {
 						t.Errorf("by %s: %+v, %v", api, r, err)
 					}
 					known[i] = r.Digest

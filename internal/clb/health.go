@@ -10,7 +10,7 @@ import (
 	"slices"
 	"strings"
 
-	"clbwatch/internal/watch"
+	"clbwatch/internal/lb"
 )
 
 // Health is read where it is asked for: of an application load balancer by API 3.0, in one call; of a classic one by API
@@ -33,7 +33,7 @@ const (
 // probe is the health check of one port of one backend.
 type probe struct {
 	ip, instance string // one of them may be ""
-	on           watch.Binding
+	on           lb.Binding
 	verdict      verdict
 }
 
@@ -52,8 +52,8 @@ func (ps probes) sum() string {
 }
 
 // apply gives backends their health. What is told of a backend that is not bound is nobody's.
-func (ps probes) apply(bs []watch.Backend) {
-	by := make(map[string]*watch.Backend)
+func (ps probes) apply(bs []lb.Backend) {
+	by := make(map[string]*lb.Backend)
 	for i := range bs {
 		if b := &bs[i]; b.LanIP != "" {
 			by[b.LanIP] = b
@@ -89,19 +89,19 @@ func (ps probes) apply(bs []watch.Backend) {
 
 // readHealth reads the health of a load balancer's backends, if it is to be read, and begins the Reading. next is what
 // will be known after it.
-func (c *Client) readHealth(ctx context.Context, by API, lb watch.CLB, m memory, next *memory) (ps probes, r watch.Reading) {
+func (c *Client) readHealth(ctx context.Context, by API, balancer lb.CLB, m memory, next *memory) (ps probes, r lb.Reading) {
 	r.Kind = next.kind
 	if c.API == Auto && by == V3 {
 		next.week = week(c.Now())
 	}
 	if c.Health {
 		switch {
-		case next.kind == watch.Application:
-			ps, r.HealthErr = c.targetHealth(ctx, lb)
+		case next.kind == lb.Application:
+			ps, r.HealthErr = c.targetHealth(ctx, balancer)
 		case by == V3:
-			ps, r.HealthErr = c.classicHealthV3(ctx, lb)
+			ps, r.HealthErr = c.classicHealthV3(ctx, balancer)
 		default:
-			ps, r.HealthErr = c.classicHealthV2(ctx, lb)
+			ps, r.HealthErr = c.classicHealthV2(ctx, balancer)
 		}
 		r.HealthErr = c.redact(r.HealthErr)
 		if r.Health = r.HealthErr == nil; r.Health {
@@ -117,9 +117,9 @@ func (c *Client) readHealth(ctx context.Context, by API, lb watch.CLB, m memory,
 }
 
 // targetHealth reads the health of an application load balancer.
-func (c *Client) targetHealth(ctx context.Context, lb watch.CLB) (ps probes, err error) {
-	err = c.callV3(ctx, lb.Region, describeTargetHealth, map[string]any{"LoadBalancerIds": []string{lb.ID}}, func(body []byte) (err error) {
-		ps, err = decodeTargetHealth(body, lb.ID)
+func (c *Client) targetHealth(ctx context.Context, balancer lb.CLB) (ps probes, err error) {
+	err = c.callV3(ctx, balancer.Region, describeTargetHealth, map[string]any{"LoadBalancerIds": []string{balancer.ID}}, func(body []byte) (err error) {
+		ps, err = decodeTargetHealth(body, balancer.ID)
 		return err
 	})
 	return ps, err
@@ -156,7 +156,7 @@ func decodeTargetHealth(body []byte, id string) (ps probes, err error) {
 		if l.Protocol == "" || l.Port == nil {
 			return nil, errors.New("a listener has no Protocol or no Port")
 		}
-		on := watch.Binding{Listener: listenerName(l.Protocol, *l.Port)}
+		on := lb.Binding{Listener: listenerName(l.Protocol, *l.Port)}
 		for _, rule := range l.Rules {
 			on.Rule = text(rule.Domain) + text(rule.URL)
 			for _, t := range rule.Targets {
@@ -179,9 +179,9 @@ func decodeTargetHealth(body []byte, id string) (ps probes, err error) {
 }
 
 // classicHealthV3 reads the health of a classic load balancer, listener by listener.
-func (c *Client) classicHealthV3(ctx context.Context, lb watch.CLB) (all probes, err error) {
+func (c *Client) classicHealthV3(ctx context.Context, balancer lb.CLB) (all probes, err error) {
 	var listeners []string
-	err = c.callV3(ctx, lb.Region, describeClassicListeners, map[string]any{"LoadBalancerId": lb.ID}, func(body []byte) error {
+	err = c.callV3(ctx, balancer.Region, describeClassicListeners, map[string]any{"LoadBalancerId": balancer.ID}, func(body []byte) error {
 		listeners, err = decodeListeners(body)
 		return err
 	})
@@ -190,7 +190,7 @@ func (c *Client) classicHealthV3(ctx context.Context, lb watch.CLB) (all probes,
 	}
 	for _, id := range listeners {
 		var ps probes
-		err := c.callV3(ctx, lb.Region, describeClassicHealth, map[string]any{"LoadBalancerId": lb.ID, "ListenerId": id}, func(body []byte) (err error) {
+		err := c.callV3(ctx, balancer.Region, describeClassicHealth, map[string]any{"LoadBalancerId": balancer.ID, "ListenerId": id}, func(body []byte) (err error) {
 			ps, err = decodeClassicHealth(body)
 			return err
 		})
@@ -259,8 +259,8 @@ func decodeClassicHealth(body []byte) (ps probes, err error) {
 
 // classicHealthV2 reads the health of a classic load balancer by API 2.0: DescribeLBHealthStatus,
 // https://cloud.tencent.com/document/api/214/1326.
-func (c *Client) classicHealthV2(ctx context.Context, lb watch.CLB) (ps probes, err error) {
-	p, err := c.call(ctx, request{"DescribeLBHealthStatus", lb.Region, map[string]string{"loadBalancerId": lb.ID}}, "")
+func (c *Client) classicHealthV2(ctx context.Context, balancer lb.CLB) (ps probes, err error) {
+	p, err := c.call(ctx, request{"DescribeLBHealthStatus", balancer.Region, map[string]string{"loadBalancerId": balancer.ID}}, "")
 	if err != nil {
 		return nil, err
 	}
@@ -287,7 +287,7 @@ func classicProbe(ip, protocol string, listener, port, status *number) (probe, e
 	if ip == "" || protocol == "" || listener == nil || port == nil || status == nil {
 		return probe{}, errors.New("a health check has no IP, protocol, port or status")
 	}
-	p := probe{ip: ip, on: watch.Binding{Listener: listenerName(protocol, *listener), Port: portOf(port)}, verdict: passes}
+	p := probe{ip: ip, on: lb.Binding{Listener: listenerName(protocol, *listener), Port: portOf(port)}, verdict: passes}
 	switch {
 	case *status == 0:
 		p.verdict = fails

@@ -6,39 +6,39 @@ import (
 	"strings"
 	"time"
 
-	"clbwatch/internal/watch"
+	"clbwatch/internal/lb"
 )
 
 // memory is what a Client knows of a load balancer from the last reading: its digest, which the state keeps, says it.
 type memory struct {
-	api    API           // by which it was read: V2 or V3; "" if nothing is known
-	kind   watch.CLBKind // what it is
-	week   string        // of Auto by V3: in another one, 2.0 is tried again
-	region string        // of an application load balancer's instances, where that is another than its own
-	sum    string        // over the answer, or over each of its pages, joined by "."
-	states string        // over the states of an application load balancer's instances
-	health string        // over the health of its backends; "" if that was not read
+	api    API     // by which it was read: V2 or V3; "" if nothing is known
+	kind   lb.Type // what it is
+	week   string  // of Auto by V3: in another one, 2.0 is tried again
+	region string  // of an application load balancer's instances, where that is another than its own
+	sum    string  // over the answer, or over each of its pages, joined by "."
+	states string  // over the states of an application load balancer's instances
+	health string  // over the health of its backends; "" if that was not read
 }
 
 // digest is the memory as text. Seven fields, so that a digest of another form is known for one.
-func (m memory) digest() watch.Digest {
-	return watch.Digest(strings.Join([]string{string(m.api), string(m.kind), m.week, m.region, m.sum, m.states, m.health}, ":"))
+func (m memory) digest() lb.Digest {
+	return lb.Digest(strings.Join([]string{string(m.api), string(m.kind), m.week, m.region, m.sum, m.states, m.health}, ":"))
 }
 
 // recall reads a digest; what it cannot read is nothing known.
-func recall(d watch.Digest) (m memory) {
+func recall(d lb.Digest) (m memory) {
 	f := strings.Split(string(d), ":")
 	if len(f) != 7 {
 		return memory{}
 	}
-	return memory{API(f[0]), watch.CLBKind(f[1]), f[2], f[3], f[4], f[5], f[6]}
+	return memory{API(f[0]), lb.Type(f[1]), f[2], f[3], f[4], f[5], f[6]}
 }
 
 // Pages is how many calls a reading of backends took.
-func Pages(r watch.Reading) int { return strings.Count(recall(r.Digest).sum, ".") + 1 }
+func Pages(r lb.Reading) int { return strings.Count(recall(r.Digest).sum, ".") + 1 }
 
 // ReadBy is the version of the API that a reading is of: "2.0" or "3.0".
-func ReadBy(r watch.Reading) string {
+func ReadBy(r lb.Reading) string {
 	if recall(r.Digest).api == V3 {
 		return "3.0"
 	}
@@ -51,7 +51,7 @@ func week(now time.Time) string { return fmt.Sprint(now.Unix() / (7 * 24 * 3600)
 type absent struct{ error }
 
 func (a absent) Unwrap() error        { return a.error }
-func (a absent) Is(target error) bool { return target == watch.ErrNotFound }
+func (a absent) Is(target error) bool { return target == lb.ErrNotFound }
 
 // contradicts reports whether an error says that the load balancer is not of the kind it was known to be, or not there.
 func contradicts(err error) bool {

@@ -11,7 +11,8 @@ import (
 	"testing"
 	"time"
 
-	"clbwatch/internal/watch"
+	"clbwatch/internal/advice"
+	"clbwatch/internal/lb"
 )
 
 // The tests in this file were each written for a deliberate fault that no other test saw.
@@ -19,13 +20,13 @@ import (
 // TestWhatNoRepeatMendsIsNotRepeated covers the codes that TestReadRefuses does not.
 func TestWhatNoRepeatMendsIsNotRepeated(t *testing.T) {
 	t.Parallel()
-	for code, advice := range map[int]string{
+	for code, want := range map[int]string{
 		4103: "clb:DescribeLoadBalancerBackends", 4106: "keys are right", 4110: "clb:DescribeLoadBalancerBackends", 4600: "https://",
 	} {
 		c := &cloud{answer: always(200, `{"code":`+strconv.Itoa(code)+`,"message":""}`)}
-		_, err := c.client(t).Read(t.Context(), lb, "")
-		if err == nil || !strings.Contains(watch.Advice(err), advice) || len(c.seen()) != 1 {
-			t.Errorf("code %d: %v after %d calls, advice %q; want one call and advice with %q", code, err, len(c.seen()), watch.Advice(err), advice)
+		_, err := c.client(t).Read(t.Context(), testCLB, "")
+		if err == nil || !strings.Contains(advice.Of(err), want) || len(c.seen()) != 1 {
+			t.Errorf("code %d: %v after %d calls, advice %q; want one call and advice with %q", code, err, len(c.seen()), advice.Of(err), want)
 		}
 	}
 }
@@ -35,7 +36,7 @@ func TestChangeOnTheLastPageCostsNoThirdReading(t *testing.T) {
 	t.Parallel()
 	c := &cloud{answer: pages(250)}
 	client := c.client(t)
-	r, err := client.Read(t.Context(), lb, "")
+	r, err := client.Read(t.Context(), testCLB, "")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -44,7 +45,7 @@ func TestChangeOnTheLastPageCostsNoThirdReading(t *testing.T) {
 		status, b := pages(250)(n, form)
 		return status, strings.Replace(b, `"ins-0249","instanceName":"web"`, `"ins-0249","instanceName":"new"`, 1)
 	}
-	if _, err := client.Read(t.Context(), lb, r.Digest); err != nil || len(c.seen())-before != 6 {
+	if _, err := client.Read(t.Context(), testCLB, r.Digest); err != nil || len(c.seen())-before != 6 {
 		t.Errorf("Read = %v in %d calls, want 6: three pages, and once more to be sure", err, len(c.seen())-before)
 	}
 }
@@ -54,13 +55,13 @@ func TestOutageUntilTheDeadlineIsNotUnchanged(t *testing.T) {
 	t.Parallel()
 	c := &cloud{answer: pages(1)}
 	client := c.client(t)
-	r, err := client.Read(t.Context(), lb, "")
+	r, err := client.Read(t.Context(), testCLB, "")
 	if err != nil {
 		t.Fatal(err)
 	}
 	c.answer = always(503, "")
 	client.Sleep = func(context.Context, time.Duration) error { return context.DeadlineExceeded }
-	again, err := client.Read(t.Context(), lb, r.Digest)
+	again, err := client.Read(t.Context(), testCLB, r.Digest)
 	if err == nil || !strings.Contains(err.Error(), "503") {
 		t.Errorf("Read = %+v, %v, want an error with 503", again, err)
 	}
@@ -91,7 +92,7 @@ func TestDescribeTellsWhatIsKnown(t *testing.T) {
 		return 200, fmt.Sprintf(`{"code":0,"totalCount":%d,"loadBalancerSet":[%s]}`, len(rows), strings.Join(rows, ","))
 	}}
 	got, err := c.client(t).Describe(t.Context(), V2, "ap-guangzhou", ids)
-	if err != nil || len(got) != 40 || got[ids[0]].Name != "of lb-0000" || got[ids[0]].Kind != watch.Classic || got[ids[40]].Kind != watch.Application {
+	if err != nil || len(got) != 40 || got[ids[0]].Name != "of lb-0000" || got[ids[0]].Kind != lb.Classic || got[ids[40]].Kind != lb.Application {
 		t.Errorf("Describe = %d load balancers, the first %+v, the last %+v, %v; want 40, classic and application", len(got), got[ids[0]], got[ids[40]], err)
 	}
 	for body, want := range map[string]string{
@@ -137,7 +138,7 @@ func TestSkewIsHowFarOurClockIsAhead(t *testing.T) {
 		t.Errorf("Date noon: Skew = %v, %v, want an error", got, err)
 	}
 	client = answering(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
-	if got, err := client.Skew(t.Context()); err == nil || !strings.Contains(watch.Advice(err), "CLB_ENDPOINT") {
-		t.Errorf("no answer: Skew = %v, %v, advice %q, want an error that names CLB_ENDPOINT", got, err, watch.Advice(err))
+	if got, err := client.Skew(t.Context()); err == nil || !strings.Contains(advice.Of(err), "CLB_ENDPOINT") {
+		t.Errorf("no answer: Skew = %v, %v, advice %q, want an error that names CLB_ENDPOINT", got, err, advice.Of(err))
 	}
 }

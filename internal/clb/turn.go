@@ -7,7 +7,7 @@ import (
 	"sync"
 	"time"
 
-	"clbwatch/internal/watch"
+	"clbwatch/internal/advice"
 )
 
 // API is which version of the API is asked.
@@ -89,7 +89,7 @@ func (c *Client) either(ctx context.Context, by3 bool, do func(API) error) error
 		return err
 	}
 	if err3 := do(V3); err3 != nil {
-		return watch.Advise(fmt.Errorf("%w; and by API 2.0: %w", err3, err), watch.Advice(err3))
+		return advice.Add(fmt.Errorf("%w; and by API 2.0: %w", err3, err), advice.Of(err3))
 	}
 	return nil
 }

@@ -18,7 +18,8 @@ import (
 	sdkhttp "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/http"
 	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/profile"
 
-	"clbwatch/internal/watch"
+	"clbwatch/internal/advice"
+	"clbwatch/internal/lb"
 )
 
 // maxBodyV3 bounds an answer of API 3.0, in bytes: 10,000 backends take 3 MB.
@@ -32,13 +33,13 @@ type action struct{ service, version, name string }
 var describeClassic = action{"clb", "2018-03-17", "DescribeClassicalLBTargets"}
 
 // readClassicV3 reads a classic load balancer by API 3.0.
-func (c *Client) readClassicV3(ctx context.Context, lb watch.CLB, m memory) (r watch.Reading, err error) {
+func (c *Client) readClassicV3(ctx context.Context, balancer lb.CLB, m memory) (r lb.Reading, err error) {
 	next := memory{api: V3}
-	var backends []watch.Backend
+	var backends []lb.Backend
 	var answer []byte
 	defer func() { c.free(answer) }()
 	var decode func() error
-	err = c.callV3(ctx, lb.Region, describeClassic, map[string]any{"LoadBalancerId": lb.ID}, func(body []byte) (err error) {
+	err = c.callV3(ctx, balancer.Region, describeClassic, map[string]any{"LoadBalancerId": balancer.ID}, func(body []byte) (err error) {
 		answer = body
 		if next.sum, err = sumV3(body); err != nil {
 			return err
@@ -52,13 +53,13 @@ func (c *Client) readClassicV3(ctx context.Context, lb watch.CLB, m memory) (r w
 	if err != nil {
 		return r, err
 	}
-	health, r := c.readHealth(ctx, V3, lb, m, &next)
+	health, r := c.readHealth(ctx, V3, balancer, m, &next)
 	if r.Unchanged {
 		return r, nil
 	}
 	if backends == nil { // only its health is new, or the week
 		if err := decode(); err != nil {
-			return watch.Reading{}, err
+			return lb.Reading{}, err
 		}
 	}
 	health.apply(backends)
@@ -97,7 +98,7 @@ type target struct {
 }
 
 // decodeClassic reads an answer. Targets may be null, which says that there are none, but must be there.
-func decodeClassic(body []byte) ([]watch.Backend, error) {
+func decodeClassic(body []byte) ([]lb.Backend, error) {
 	var a struct {
 		Response *struct{ Targets json.RawMessage }
 	}
@@ -114,7 +115,7 @@ func decodeClassic(body []byte) ([]watch.Backend, error) {
 	if len(targets) > maxPages*pageSize {
 		return nil, fmt.Errorf("more than %d backends: not a plausible answer", maxPages*pageSize)
 	}
-	backends := make([]watch.Backend, 0, len(targets))
+	backends := make([]lb.Backend, 0, len(targets))
 	ids := make(map[string]bool, len(targets))
 	for i, t := range targets {
 		b, err := t.backend()
@@ -127,22 +128,22 @@ func decodeClassic(body []byte) ([]watch.Backend, error) {
 		ids[b.ID] = true
 		backends = append(backends, b)
 	}
-	watch.SortBackends(backends)
+	lb.SortBackends(backends)
 	return backends, nil
 }
 
 // backend is the same that API 2.0 gives for the instance.
-func (t target) backend() (watch.Backend, error) {
+func (t target) backend() (lb.Backend, error) {
 	if t.InstanceID == "" || len(t.InstanceID) > 100 {
-		return watch.Backend{}, fmt.Errorf("InstanceId is missing or not plausible: %.60q", t.InstanceID)
+		return lb.Backend{}, fmt.Errorf("InstanceId is missing or not plausible: %.60q", t.InstanceID)
 	}
 	if t.RunFlag == nil {
-		return watch.Backend{}, fmt.Errorf("%s has no RunFlag", t.InstanceID)
+		return lb.Backend{}, fmt.Errorf("%s has no RunFlag", t.InstanceID)
 	}
-	b := watch.Backend{
+	b := lb.Backend{
 		ID:     t.InstanceID,
 		Name:   text(t.InstanceName),
-		Status: watch.Status(*t.RunFlag),
+		Status: lb.Status(*t.RunFlag),
 		Weight: weightOf(t.Weight),
 		WanIPs: texts(t.PublicIPAddresses),
 	}
@@ -244,9 +245,9 @@ func (c *Client) refusedV3(a action, endpoint *url.URL, err error) error {
 	var sdk *sdkerrors.TencentCloudSDKError
 	if !errors.As(err, &sdk) || strings.HasPrefix(sdk.Code, "ClientError") {
 		if sdk != nil && strings.Contains(sdk.Code, "Parse") {
-			return transient{watch.Advise(errors.New("API 3.0 answers with what is not its JSON"), reach(endpoint, "CLB_V3_ENDPOINT"))}
+			return transient{advice.Add(errors.New("API 3.0 answers with what is not its JSON"), reach(endpoint, "CLB_V3_ENDPOINT"))}
 		}
-		return transient{watch.Advise(fmt.Errorf("call API 3.0: %w", err), reach(endpoint, "CLB_V3_ENDPOINT"))}
+		return transient{advice.Add(fmt.Errorf("call API 3.0: %w", err), reach(endpoint, "CLB_V3_ENDPOINT"))}
 	}
 	r := &refusal{code: sdk.Code, message: sdk.Message, request: sdk.RequestId}
 	switch {

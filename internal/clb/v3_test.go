@@ -15,8 +15,9 @@ import (
 
 	"golang.org/x/time/rate"
 
+	"clbwatch/internal/advice"
+	"clbwatch/internal/lb"
 	"clbwatch/internal/sandbox"
-	"clbwatch/internal/watch"
 )
 
 // twins is a cloud with both APIs, and a client of it; each client lives for one tick.
@@ -65,9 +66,9 @@ var (
 	classicV3 = memory{api: V3, sum: "-"}.digest()
 )
 
-func (w *twins) read(api API, known watch.Digest) watch.Reading {
+func (w *twins) read(api API, known lb.Digest) lb.Reading {
 	w.t.Helper()
-	r, err := w.client(api).Read(w.t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, known)
+	r, err := w.client(api).Read(w.t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, known)
 	if err != nil {
 		w.t.Fatalf("Read by %s: %v", api, err)
 	}
@@ -102,7 +103,7 @@ func TestReadV3Refuses(t *testing.T) {
 	for _, f := range sandbox.V3Faults() {
 		w := newTwins(t)
 		w.FailV3(f, -1)
-		r, err := w.client(V3).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV3)
+		r, err := w.client(V3).Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV3)
 		if f.String() == sandbox.V3Empty().String() {
 			if err != nil || len(r.Backends) != 0 { // a perfect lie: watch asks twice
 				t.Errorf("%s: %+v, %v", f, r, err)
@@ -135,15 +136,15 @@ func TestReadV3TriesAgain(t *testing.T) {
 	} {
 		w := newTwins(t)
 		w.FailV3(tt.fault, 1)
-		_, err := w.client(V3).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV3)
+		_, err := w.client(V3).Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV3)
 		if (err == nil) != tt.again || w.CallsV3() != map[bool]int{true: 2, false: 1}[tt.again] {
 			t.Errorf("%s: %v after %d calls, want another attempt: %v", tt.fault, err, w.CallsV3(), tt.again)
 		}
 		w = newTwins(t)
 		w.FailV3(tt.fault, -1)
-		_, err = w.client(V3).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV3)
-		if err == nil || watch.Advice(err) == "" && !strings.Contains(tt.fault.String(), "half") || tt.again && w.CallsV3() != attempts {
-			t.Errorf("%s without end: %v, advice %q, after %d calls", tt.fault, err, watch.Advice(err), w.CallsV3())
+		_, err = w.client(V3).Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV3)
+		if err == nil || advice.Of(err) == "" && !strings.Contains(tt.fault.String(), "half") || tt.again && w.CallsV3() != attempts {
+			t.Errorf("%s without end: %v, advice %q, after %d calls", tt.fault, err, advice.Of(err), w.CallsV3())
 		}
 	}
 }
@@ -151,20 +152,20 @@ func TestReadV3TriesAgain(t *testing.T) {
 func TestReadV3OfALoadBalancerThatIsNotThere(t *testing.T) {
 	t.Parallel()
 	w := newTwins(t)
-	for _, known := range []watch.Digest{"", classicV2, classicV3} {
+	for _, known := range []lb.Digest{"", classicV2, classicV3} {
 		for _, api := range []API{V2, V3, Auto} {
-			r, err := w.client(api).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-none"}, known)
-			if !errors.Is(err, watch.ErrNotFound) || !strings.Contains(watch.Advice(err), "CLB_IDS") {
-				t.Errorf("Read by %s, knowing %q = %+v, %v, advice %q, want that it is not there and what to do", api, known, r, err, watch.Advice(err))
+			r, err := w.client(api).Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-none"}, known)
+			if !errors.Is(err, lb.ErrNotFound) || !strings.Contains(advice.Of(err), "CLB_IDS") {
+				t.Errorf("Read by %s, knowing %q = %+v, %v, advice %q, want that it is not there and what to do", api, known, r, err, advice.Of(err))
 			}
 		}
 	}
 }
 
 // sweep reads n load balancers at once, as a tick does, and returns their digests.
-func (w *twins) sweep(n int, known []watch.Digest) (digests []watch.Digest, errs []error) {
+func (w *twins) sweep(n int, known []lb.Digest) (digests []lb.Digest, errs []error) {
 	c := w.client(Auto)
-	digests, errs = make([]watch.Digest, n), make([]error, n)
+	digests, errs = make([]lb.Digest, n), make([]error, n)
 	var wg sync.WaitGroup
 	for i := range n {
 		wg.Go(func() {
@@ -172,7 +173,7 @@ func (w *twins) sweep(n int, known []watch.Digest) (digests []watch.Digest, errs
 			if known != nil {
 				d = known[i]
 			}
-			r, err := c.Read(w.t.Context(), watch.CLB{Region: "ap-guangzhou", ID: fmt.Sprint("lb-", i)}, d)
+			r, err := c.Read(w.t.Context(), lb.CLB{Region: "ap-guangzhou", ID: fmt.Sprint("lb-", i)}, d)
 			digests[i], errs[i] = r.Digest, err
 		})
 	}
@@ -202,7 +203,7 @@ func TestAutoTurnsAtThePriceOfOneCall(t *testing.T) {
 		t.Errorf("a tick later: %d more calls of 2.0, want none: it is remembered", w.Calls()-n-1)
 	}
 	for i, d := range three { // as if they were of another week: the SDK signs by the real clock
-		three[i] = watch.Digest(strings.Replace(string(d), ":"+week(w.now)+":", ":1:", 1))
+		three[i] = lb.Digest(strings.Replace(string(d), ":"+week(w.now)+":", ":1:", 1))
 	}
 	if _, errs = w.sweep(n, three); errors.Join(errs...) != nil || w.Calls() != n+2 {
 		t.Errorf("a week later: %v, %d more calls of 2.0, want one: it is tried again", errors.Join(errs...), w.Calls()-n-1)
@@ -224,7 +225,7 @@ func TestAutoTurnsInTheMiddleOfASweep(t *testing.T) {
 		if closes {
 			w.Fail("", closedFault, -1)
 		}
-		r, err := c.Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: fmt.Sprint("lb-", i)}, classicV2)
+		r, err := c.Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: fmt.Sprint("lb-", i)}, classicV2)
 		if err != nil || strings.HasPrefix(string(r.Digest), "v3:") != closes {
 			t.Errorf("load balancer %d: %+v, %v, want it read by 3.0: %v", i, r, err, closes)
 		}
@@ -252,7 +253,7 @@ func TestAutoDoesNotTurnForLess(t *testing.T) {
 	for _, f := range []sandbox.Fault{sandbox.FaultStatus(502), sandbox.FaultReset(), sandbox.FaultCode(4104, "x", "x"), sandbox.FaultNoSet()} {
 		w := newTwins(t)
 		w.Fail("", f, -1)
-		r, err := w.client(Auto).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV2)
+		r, err := w.client(Auto).Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV2)
 		if err == nil || w.CallsV3() > 0 {
 			t.Errorf("%s: %+v, %v, %d calls of 3.0, want an error and none", f, r, err, w.CallsV3())
 		}
@@ -264,10 +265,10 @@ func TestAutoSaysBothWhenBothRefuse(t *testing.T) {
 	w := newTwins(t)
 	w.Fail("", closedFault, -1)
 	w.FailV3(sandbox.V3Code("UnauthorizedOperation", "no"), -1)
-	_, err := w.client(Auto).Read(t.Context(), watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV2)
+	_, err := w.client(Auto).Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV2)
 	if err == nil || !strings.Contains(err.Error(), "4300") || !strings.Contains(err.Error(), "UnauthorizedOperation") ||
-		!strings.Contains(watch.Advice(err), "clb:DescribeClassicalLBTargets") {
-		t.Errorf("Read: %v, advice %q, want both reasons, and what to grant", err, watch.Advice(err))
+		!strings.Contains(advice.Of(err), "clb:DescribeClassicalLBTargets") {
+		t.Errorf("Read: %v, advice %q, want both reasons, and what to grant", err, advice.Of(err))
 	}
 }
 
@@ -280,7 +281,7 @@ func TestAutoReaderThatWaitsGivesUpWithItsContext(t *testing.T) {
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer gone()
-	wg.Go(func() { _, _ = c.Read(hanging, watch.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV2) })
+	wg.Go(func() { _, _ = c.Read(hanging, lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV2) })
 	for w.Calls() == 0 { // until it is on its way
 		if t.Context().Err() != nil {
 			t.Fatal("it never came")
@@ -288,7 +289,7 @@ func TestAutoReaderThatWaitsGivesUpWithItsContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := c.Read(ctx, watch.CLB{Region: "ap-guangzhou", ID: "lb-2"}, classicV2); !errors.Is(err, context.Canceled) {
+	if _, err := c.Read(ctx, lb.CLB{Region: "ap-guangzhou", ID: "lb-2"}, classicV2); !errors.Is(err, context.Canceled) {
 		t.Errorf("Read: %v, want the context's error", err)
 	}
 }
@@ -305,7 +306,7 @@ func TestDescribeV3TellsWhatIsKnown(t *testing.T) {
 	}
 	w.SetApplication("ap-guangzhou", ids[40])
 	got, err := w.client(V3).Describe(t.Context(), V3, "ap-guangzhou", ids)
-	if err != nil || len(got) != 40 || got[ids[0]].Name != "of lb-0000" || got[ids[0]].Kind != watch.Classic || got[ids[40]].Kind != watch.Application {
+	if err != nil || len(got) != 40 || got[ids[0]].Name != "of lb-0000" || got[ids[0]].Kind != lb.Classic || got[ids[40]].Kind != lb.Application {
 		t.Errorf("Describe by V3 = %d load balancers, the first %+v, the last %+v, %v; want 40, classic and application", len(got), got[ids[0]], got[ids[40]], err)
 	}
 	w.FailV3(sandbox.V3Edit("no set", "LoadBalancerSet", "X"), -1)

@@ -21,6 +21,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
 
@@ -41,7 +42,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
 
 // Config is the settings of one invocation.
 type Config struct {
-	CLBs       []watch.CLB   // sorted by key, each once
+	CLBs       []lb.CLB      // sorted by key, each once
 	Discover   []watch.Scope // each once
 	Shard      watch.Shard
 	Health     bool
@@ -283,12 +284,12 @@ var (
 )
 
 // parseCLBs reads "[region/]lb-id[=label]", separated by commas or spaces.
-func parseCLBs(s, region string) ([]watch.CLB, []error) {
+func parseCLBs(s, region string) ([]lb.CLB, []error) {
 	words := strings.FieldsFunc(s, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 	if len(words) == 0 {
 		return nil, []error{errors.New("is not set, and neither is CLB_DISCOVER; expected [region/]lb-id[=label], separated by commas; see README, Settings")}
 	}
-	var clbs []watch.CLB
+	var clbs []lb.CLB
 	var errs []error
 	seen := make(map[string]bool)
 	for _, word := range words {
@@ -303,12 +304,12 @@ func parseCLBs(s, region string) ([]watch.CLB, []error) {
 		seen[c.Key()] = true
 		clbs = append(clbs, c)
 	}
-	slices.SortFunc(clbs, func(a, b watch.CLB) int { return cmp.Compare(a.Key(), b.Key()) })
+	slices.SortFunc(clbs, func(a, b lb.CLB) int { return cmp.Compare(a.Key(), b.Key()) })
 	return clbs, errs
 }
 
-func parseCLB(word, region string) (watch.CLB, error) {
-	c := watch.CLB{Region: region, ID: word}
+func parseCLB(word, region string) (lb.CLB, error) {
+	c := lb.CLB{Region: region, ID: word}
 	c.ID, c.Label, _ = strings.Cut(c.ID, "=")
 	if r, id, ok := strings.Cut(c.ID, "/"); ok {
 		c.Region, c.ID = r, id

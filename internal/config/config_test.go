@@ -12,6 +12,7 @@ import (
 	"strings"
 	"testing"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
 
@@ -94,14 +95,14 @@ func TestParseCLBs(t *testing.T) {
 	gz, sh := "ap-guangzhou", "ap-shanghai"
 	tests := []struct {
 		ids  string
-		want []watch.CLB
+		want []lb.CLB
 		err  string
 	}{
-		{"lb-byhpduqt", []watch.CLB{{Region: gz, ID: "lb-byhpduqt"}}, ""},
-		{"lb-byhpduqt=web", []watch.CLB{{Region: gz, ID: "lb-byhpduqt", Label: "web"}}, ""},
-		{"lb-byhpduqt=生产", []watch.CLB{{Region: gz, ID: "lb-byhpduqt", Label: "生产"}}, ""},
-		{"lb-byhpduqt=a/b", []watch.CLB{{Region: gz, ID: "lb-byhpduqt", Label: "a/b"}}, ""},
-		{"lb-zzzz1111, ap-shanghai/lb-aaaa1111=x\n lb-aaaa1111,,", []watch.CLB{
+		{"lb-byhpduqt", []lb.CLB{{Region: gz, ID: "lb-byhpduqt"}}, ""},
+		{"lb-byhpduqt=web", []lb.CLB{{Region: gz, ID: "lb-byhpduqt", Label: "web"}}, ""},
+		{"lb-byhpduqt=生产", []lb.CLB{{Region: gz, ID: "lb-byhpduqt", Label: "生产"}}, ""},
+		{"lb-byhpduqt=a/b", []lb.CLB{{Region: gz, ID: "lb-byhpduqt", Label: "a/b"}}, ""},
+		{"lb-zzzz1111, ap-shanghai/lb-aaaa1111=x\n lb-aaaa1111,,", []lb.CLB{
 			{Region: gz, ID: "lb-aaaa1111"}, {Region: gz, ID: "lb-zzzz1111"}, {Region: sh, ID: "lb-aaaa1111", Label: "x"},
 		}, ""},
 		{"gz/lb-byhpduqt", nil, "expected one like ap-guangzhou"},

@@ -67,9 +67,9 @@ func FuzzParse(f *testing.F) {
 				t.Errorf("%s is taken: %+v", what, v)
 			}
 		}
-		for i, lb := range c.CLBs {
-			check(i == 0 || c.CLBs[i-1].Key() < lb.Key(), "an id twice or out of order", c.CLBs)
-			check(idForm.MatchString(lb.ID) && regionForm.MatchString(lb.Region) && len(lb.Label) <= 4*48, "a load balancer", lb)
+		for i, found := range c.CLBs {
+			check(i == 0 || c.CLBs[i-1].Key() < found.Key(), "an id twice or out of order", c.CLBs)
+			check(idForm.MatchString(found.ID) && regionForm.MatchString(found.Region) && len(found.Label) <= 4*48, "a load balancer", found)
 		}
 		for i, s := range c.Discover {
 			_, bad := path.Match(s.Glob, "x")

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"time"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
 
@@ -20,9 +21,9 @@ func moment(t time.Time) Span            { return Span{At: t} }
 
 // PoolChanges are what changed on one load balancer.
 type PoolChanges struct {
-	CLB      watch.CLB
-	Counts   watch.Counts // of all that ticks found: a backend that came and went counts twice
-	Backends []Change     // in the order of their first changes
+	CLB      lb.CLB
+	Counts   lb.Counts // of all that ticks found: a backend that came and went counts twice
+	Backends []Change  // in the order of their first changes
 }
 
 // Change is what happened to one backend in the time of the report, folded to what a person wants to know.
@@ -65,7 +66,7 @@ func (r Report) Changed() []PoolChanges {
 	return out
 }
 
-func counts(all []watch.Past) (n watch.Counts) {
+func counts(all []watch.Past) (n lb.Counts) {
 	for _, c := range all {
 		if of := n.Of(c.Kind); of != nil {
 			*of++
@@ -77,22 +78,22 @@ func counts(all []watch.Past) (n watch.Counts) {
 // step is a part of what happened to a backend: one change, or any number of times that it was out, or unhealthy, and came
 // back.
 type step struct {
-	kind     watch.Kind // LeftRunning, Unhealthy: out since from, until to; Recovered, Healthy: seen to come back only
-	times    int        // out
-	from, to time.Time  // to is zero while it is out; only that is set if it is one change
-	is       watch.Status
+	kind     lb.Kind   // LeftRunning, Unhealthy: out since from, until to; Recovered, Healthy: seen to come back only
+	times    int       // out
+	from, to time.Time // to is zero while it is out; only that is set if it is one change
+	is       lb.Status
 }
 
 // rebound is a step that is both Unbound and Bound.
-const rebound watch.Kind = "bound anew"
+const rebound lb.Kind = "bound anew"
 
 // outages are the kinds of change that last: what a sentence calls them and their end, and the kind of that.
-var outages = map[watch.Kind]struct {
+var outages = map[lb.Kind]struct {
 	is, back string
-	end      watch.Kind
+	end      lb.Kind
 }{
-	watch.LeftRunning: {"out", "back", watch.Recovered},
-	watch.Unhealthy:   {"unhealthy", "healthy again", watch.Healthy},
+	lb.LeftRunning: {"out", "back", lb.Recovered},
+	lb.Unhealthy:   {"unhealthy", "healthy again", lb.Healthy},
 }
 
 // history is all that happened to one backend.
@@ -112,7 +113,7 @@ func fold(all []watch.Past, p Pool) []Change {
 			h = &history{id: c.ID}
 			byID[c.ID], order = h, append(order, h)
 		}
-		h.name = BackendName(watch.Backend{ID: c.ID, Name: c.Name})
+		h.name = BackendName(lb.Backend{ID: c.ID, Name: c.Name})
 		h.add(c)
 	}
 	order = replace(order)
@@ -121,20 +122,20 @@ func fold(all []watch.Past, p Pool) []Change {
 		same[h.name]++
 	}
 	type outage struct {
-		kind watch.Kind
+		kind lb.Kind
 		id   string
 	}
 	now := make(map[outage]bool)
 	for _, b := range p.NotRunning {
-		now[outage{watch.LeftRunning, b.ID}] = true
+		now[outage{lb.LeftRunning, b.ID}] = true
 	}
 	for _, b := range p.Unhealthy {
-		now[outage{watch.Unhealthy, b.ID}] = true
+		now[outage{lb.Unhealthy, b.ID}] = true
 	}
 	changes := make([]Change, 0, len(order))
 	for _, h := range order {
 		last := h.steps[len(h.steps)-1].kind
-		known := p.Err == "" && (last != watch.Unhealthy || p.HealthErr == "")
+		known := p.Err == "" && (last != lb.Unhealthy || p.HealthErr == "")
 		c := Change{Backend: h.name, Says: h.says(!known || now[outage{last, h.id}])}
 		if id := Clean(h.id, maxName); same[h.name] > 1 && !h.replaced {
 			c.Backend += " " + id
@@ -156,7 +157,7 @@ func (h *history) add(c watch.Past) {
 		case last.times > 0 && c.Kind == outages[last.kind].end:
 			last.to = c.At
 			return
-		case last.kind == watch.Unbound && c.Kind == watch.Bound && last.to.Equal(c.At):
+		case last.kind == lb.Unbound && c.Kind == lb.Bound && last.to.Equal(c.At):
 			last.kind = rebound
 			return
 		}
@@ -170,7 +171,7 @@ func (h *history) add(c watch.Past) {
 
 // only is the one thing that happened, if that is that it was added or removed.
 func (h *history) only() (step, bool) {
-	if len(h.steps) != 1 || h.steps[0].kind != watch.Added && h.steps[0].kind != watch.Removed {
+	if len(h.steps) != 1 || h.steps[0].kind != lb.Added && h.steps[0].kind != lb.Removed {
 		return step{}, false
 	}
 	return h.steps[0], true
@@ -223,7 +224,7 @@ func (h *history) says(out bool) []Span {
 			says = append(says, words(", "))
 		}
 		again := ""
-		if i > 0 && s.kind == watch.Added {
+		if i > 0 && s.kind == lb.Added {
 			again = "again "
 		}
 		last := i == len(steps)-1
@@ -243,13 +244,13 @@ func (h *history) says(out bool) []Span {
 			default:
 				says = append(says, words("%s %s", is, times), say(s.from))
 			}
-		case s.kind == watch.Recovered:
+		case s.kind == lb.Recovered:
 			says = append(says, words("running since "), say(s.to))
-		case s.kind == watch.Healthy:
+		case s.kind == lb.Healthy:
 			says = append(says, words("healthy since "), say(s.to))
-		case s.kind == watch.Added:
+		case s.kind == lb.Added:
 			says = append(says, words("added %s", again), say(s.to))
-			if s.is != watch.Running && s.is != 0 {
+			if s.is != lb.Running && s.is != 0 {
 				says = append(says, words(" %s", s.is))
 			}
 		default:

@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
 
@@ -25,12 +26,12 @@ func told(r Report) []string {
 func TestChangesAreFoldedByBackend(t *testing.T) {
 	t.Parallel()
 	const (
-		left, back, come, gone = watch.LeftRunning, watch.Recovered, watch.Added, watch.Removed
-		ill, well, off, on     = watch.Unhealthy, watch.Healthy, watch.Unbound, watch.Bound
+		left, back, come, gone = lb.LeftRunning, lb.Recovered, lb.Added, lb.Removed
+		ill, well, off, on     = lb.Unhealthy, lb.Healthy, lb.Unbound, lb.Bound
 	)
 	type event struct {
 		minute int // of hour 4
-		kind   watch.Kind
+		kind   lb.Kind
 		id     string
 	}
 	for name, tt := range map[string]struct {
@@ -70,13 +71,13 @@ func TestChangesAreFoldedByBackend(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := watch.Standing{CLB: web, Capacity: watch.Capacity{Total: 9, Running: 9 - len(tt.out)}}
+			s := watch.Standing{CLB: web, Capacity: lb.Capacity{Total: 9, Running: 9 - len(tt.out)}}
 			for _, id := range tt.out {
 				if sick, ok := strings.CutPrefix(id, "ill "); ok {
-					s.Ill = append(s.Ill, watch.Backend{ID: "ins-" + sick, Status: watch.Running})
+					s.Ill = append(s.Ill, lb.Backend{ID: "ins-" + sick, Status: lb.Running})
 					continue
 				}
-				s.NotRunning = append(s.NotRunning, watch.Backend{ID: "ins-" + id, Status: 4})
+				s.NotRunning = append(s.NotRunning, lb.Backend{ID: "ins-" + id, Status: 4})
 			}
 			found := watch.Survey{Standings: []watch.Standing{s}, LogFrom: at(0, 0).AddDate(0, 0, -9)}
 			for _, e := range tt.log {
@@ -95,8 +96,8 @@ func TestChangesAreFoldedByBackend(t *testing.T) {
 
 func TestWhatIsNotKnownGoesOn(t *testing.T) {
 	t.Parallel()
-	log := []watch.Past{past(web, at(4, 10), watch.Unhealthy, "a"), past(web, at(4, 11), watch.LeftRunning, "b")}
-	s := watch.Standing{CLB: web, Capacity: watch.Capacity{Total: 9, Running: 9}, HealthErr: errors.New("timeout")}
+	log := []watch.Past{past(web, at(4, 10), lb.Unhealthy, "a"), past(web, at(4, 11), lb.LeftRunning, "b")}
+	s := watch.Standing{CLB: web, Capacity: lb.Capacity{Total: 9, Running: 9}, HealthErr: errors.New("timeout")}
 	want := []string{"Changed in the last 24 h", "prod-web: a unhealthy since 04:10", "prod-web: b out 04:11"}
 	if got := told(New(at(4, 53), 0, watch.Survey{Standings: []watch.Standing{s}, Log: log, LogFrom: at(0, 0).AddDate(0, 0, -9)}, time.Time{}, nil)); !reflect.DeepEqual(got, want) {
 		t.Errorf("got:\n%s\nwant:\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
@@ -105,21 +106,21 @@ func TestWhatIsNotKnownGoesOn(t *testing.T) {
 
 func TestSameNameOfTwoBackends(t *testing.T) {
 	t.Parallel()
-	named := func(minute int, k watch.Kind, id string) watch.Past {
-		return watch.Past{At: at(3, minute), CLB: web, Kind: k, ID: id, Name: "未命名", Is: watch.Running}
+	named := func(minute int, k lb.Kind, id string) watch.Past {
+		return watch.Past{At: at(3, minute), CLB: web, Kind: k, ID: id, Name: "未命名", Is: lb.Running}
 	}
 	for name, tt := range map[string]struct {
 		log  []watch.Past
 		want []string
 	}{
-		"one went, another came":        {[]watch.Past{named(10, watch.Removed, "1"), named(12, watch.Added, "2")}, []string{"未命名 replaced 03:12"}},
-		"the new one came first":        {[]watch.Past{named(10, watch.Added, "2"), named(12, watch.Removed, "1")}, []string{"未命名 replaced 03:12"}},
-		"one by one":                    {[]watch.Past{named(1, watch.Removed, "1"), named(2, watch.Added, "2"), named(3, watch.Removed, "3"), named(4, watch.Added, "4")}, []string{"未命名 replaced 03:02", "未命名 replaced 03:04"}},
-		"one of them is new besides":    {[]watch.Past{named(1, watch.Removed, "1"), named(1, watch.Added, "2"), named(1, watch.Added, "3")}, []string{"未命名 replaced 03:01", "未命名 3 added 03:01"}},
-		"long after":                    {[]watch.Past{named(0, watch.Removed, "1"), named(61, watch.Added, "2")}, []string{"未命名 1 removed 03:00", "未命名 2 added 04:01"}},
-		"the one that came went again":  {[]watch.Past{named(1, watch.Removed, "1"), named(2, watch.Added, "2"), named(3, watch.Removed, "2")}, []string{"未命名 1 removed 03:01", "未命名 2 added 03:02, removed 03:03"}},
-		"both were out: not replaced":   {[]watch.Past{named(1, watch.LeftRunning, "1"), named(2, watch.Recovered, "2")}, []string{"未命名 1 out 03:01", "未命名 2 running since 03:02"}},
-		"both went, and one came again": {[]watch.Past{named(1, watch.Removed, "1"), named(1, watch.Removed, "2"), named(2, watch.Added, "3")}, []string{"未命名 replaced 03:02", "未命名 2 removed 03:01"}},
+		"one went, another came":        {[]watch.Past{named(10, lb.Removed, "1"), named(12, lb.Added, "2")}, []string{"未命名 replaced 03:12"}},
+		"the new one came first":        {[]watch.Past{named(10, lb.Added, "2"), named(12, lb.Removed, "1")}, []string{"未命名 replaced 03:12"}},
+		"one by one":                    {[]watch.Past{named(1, lb.Removed, "1"), named(2, lb.Added, "2"), named(3, lb.Removed, "3"), named(4, lb.Added, "4")}, []string{"未命名 replaced 03:02", "未命名 replaced 03:04"}},
+		"one of them is new besides":    {[]watch.Past{named(1, lb.Removed, "1"), named(1, lb.Added, "2"), named(1, lb.Added, "3")}, []string{"未命名 replaced 03:01", "未命名 3 added 03:01"}},
+		"long after":                    {[]watch.Past{named(0, lb.Removed, "1"), named(61, lb.Added, "2")}, []string{"未命名 1 removed 03:00", "未命名 2 added 04:01"}},
+		"the one that came went again":  {[]watch.Past{named(1, lb.Removed, "1"), named(2, lb.Added, "2"), named(3, lb.Removed, "2")}, []string{"未命名 1 removed 03:01", "未命名 2 added 03:02, removed 03:03"}},
+		"both were out: not replaced":   {[]watch.Past{named(1, lb.LeftRunning, "1"), named(2, lb.Recovered, "2")}, []string{"未命名 1 out 03:01", "未命名 2 running since 03:02"}},
+		"both went, and one came again": {[]watch.Past{named(1, lb.Removed, "1"), named(1, lb.Removed, "2"), named(2, lb.Added, "3")}, []string{"未命名 replaced 03:02", "未命名 2 removed 03:01"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -159,9 +160,9 @@ func TestWhichChangesAreToldOf(t *testing.T) {
 			found := watch.Survey{Standings: []watch.Standing{{CLB: web}}, LogFrom: tt.logFrom}
 			if !tt.logFrom.IsZero() {
 				found.Log = []watch.Past{
-					past(web, at(4, 0).AddDate(0, 0, -1), watch.Added, "a"), past(web, at(5, 0).AddDate(0, 0, -1), watch.Added, "b"),
-					past(api, at(4, 30), watch.Added, "of a load balancer that is not watched any more"), past(web, at(4, 30), watch.Added, "c"),
-					past(api, at(4, 34), watch.Removed, "x"),
+					past(web, at(4, 0).AddDate(0, 0, -1), lb.Added, "a"), past(web, at(5, 0).AddDate(0, 0, -1), lb.Added, "b"),
+					past(api, at(4, 30), lb.Added, "of a load balancer that is not watched any more"), past(web, at(4, 30), lb.Added, "c"),
+					past(api, at(4, 34), lb.Removed, "x"),
 				}
 			}
 			if got := told(New(at(4, 53), 0, found, tt.last, tt.err)); !reflect.DeepEqual(got, tt.want) {
@@ -175,9 +176,9 @@ func TestDaysAreSaidWhereTheyAreOther(t *testing.T) {
 	t.Parallel()
 	day := func(n, hour int) time.Time { return at(hour, 0).AddDate(0, 0, n) }
 	found := watch.Survey{Standings: []watch.Standing{{CLB: web, Err: errors.New("timeout")}}, LogFrom: day(-99, 0), Log: []watch.Past{
-		past(web, day(-31, 4), watch.Added, "a"), past(web, day(-2, 23), watch.LeftRunning, "b"), past(web, day(-1, 10), watch.Recovered, "b"),
-		past(web, day(-1, 10), watch.LeftRunning, "c"), past(web, day(0, 0), watch.Recovered, "c"), past(web, day(0, 1), watch.LeftRunning, "d"),
-		past(web, day(0, 2), watch.Removed, "e"), past(web, day(0, 3), watch.Added, "e"),
+		past(web, day(-31, 4), lb.Added, "a"), past(web, day(-2, 23), lb.LeftRunning, "b"), past(web, day(-1, 10), lb.Recovered, "b"),
+		past(web, day(-1, 10), lb.LeftRunning, "c"), past(web, day(0, 0), lb.Recovered, "c"), past(web, day(0, 1), lb.LeftRunning, "d"),
+		past(web, day(0, 2), lb.Removed, "e"), past(web, day(0, 3), lb.Added, "e"),
 	}}
 	want := []string{"Changed since the last report, Oct 23 03:00", "prod-web: a added Oct 23 04:00", "prod-web: b out Nov 21 23:00 – 10:00, back",
 		"prod-web: c out Nov 22 10:00 – 00:00, back", "prod-web: d out since 01:00", "prod-web: e removed 02:00, added again 03:00"}
@@ -196,17 +197,17 @@ func TestDaysAreSaidWhereTheyAreOther(t *testing.T) {
 
 func TestChangesAreCounted(t *testing.T) {
 	t.Parallel()
-	log := []watch.Past{past(api, at(4, 0), watch.LeftRunning, "x")}
-	for i, k := range []watch.Kind{watch.LeftRunning, watch.Recovered, watch.LeftRunning, watch.Removed, watch.Added, watch.Added, watch.Added,
-		watch.Unhealthy, watch.Healthy, watch.Unbound, watch.Bound, "a kind of another version"} {
+	log := []watch.Past{past(api, at(4, 0), lb.LeftRunning, "x")}
+	for i, k := range []lb.Kind{lb.LeftRunning, lb.Recovered, lb.LeftRunning, lb.Removed, lb.Added, lb.Added, lb.Added,
+		lb.Unhealthy, lb.Healthy, lb.Unbound, lb.Bound, "a kind of another version"} {
 		log = append(log, past(web, at(4, i), k, "a"))
 	}
-	r := New(at(4, 53), 0, watch.Survey{Standings: []watch.Standing{{CLB: api, Capacity: watch.Capacity{Running: 1, Total: 1}}, {CLB: web}}, Log: log, LogFrom: at(1, 0)}, at(2, 0), nil)
+	r := New(at(4, 53), 0, watch.Survey{Standings: []watch.Standing{{CLB: api, Capacity: lb.Capacity{Running: 1, Total: 1}}, {CLB: web}}, Log: log, LogFrom: at(1, 0)}, at(2, 0), nil)
 	got := r.Changed()
 	if len(got) != 2 || got[0].CLB != web || got[1].CLB != api {
 		t.Fatalf("changes on %v, want those of prod-web, which has no backends, before lb-c4r9t0zw, which is well", got)
 	}
-	if want := (watch.Counts{LeftRunning: 2, Recovered: 1, Removed: 1, Added: 3, Unhealthy: 1, Healthy: 1, Unbound: 1, Bound: 1}); got[0].Counts != want {
+	if want := (lb.Counts{LeftRunning: 2, Recovered: 1, Removed: 1, Added: 3, Unhealthy: 1, Healthy: 1, Unbound: 1, Bound: 1}); got[0].Counts != want {
 		t.Errorf("counts = %+v, want %+v", got[0].Counts, want)
 	}
 }

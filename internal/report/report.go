@@ -10,6 +10,8 @@ import (
 	"strings"
 	"time"
 
+	"clbwatch/internal/advice"
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
 
@@ -29,29 +31,29 @@ type Report struct {
 
 // Pool is one load balancer in a Report.
 type Pool struct {
-	CLB        watch.CLB       `json:"loadBalancer"`
-	Kind       watch.CLBKind   `json:"kind,omitempty"`        // "application"; none if it is classic
-	Backends   int             `json:"backends"`              // how many are bound
-	Running    int             `json:"running"`               // how many of those run
-	Weight     int             `json:"weight"`                // the sum of all weights; weight 0 is drained and counts nothing
-	Serving    int             `json:"servingWeight"`         // of that, the weight of those that serve
-	NotRunning []watch.Backend `json:"notRunning,omitempty"`  // by id; Out is nil where the state does not know since when
-	Unhealthy  []watch.Backend `json:"unhealthy,omitempty"`   // running, and failing health checks; by id, Ill is as Out
-	HealthErr  string          `json:"healthError,omitempty"` // why their health could not be read; the rest holds. Untrusted text
-	Err        string          `json:"error,omitempty"`       // why it could not be read; the counts are 0 then. Untrusted text
-	Do         string          `json:"do,omitempty"`          // what a person can do about Err or HealthErr
+	CLB        lb.CLB       `json:"loadBalancer"`
+	Kind       lb.Type      `json:"kind,omitempty"`        // "application"; none if it is classic
+	Backends   int          `json:"backends"`              // how many are bound
+	Running    int          `json:"running"`               // how many of those run
+	Weight     int          `json:"weight"`                // the sum of all weights; weight 0 is drained and counts nothing
+	Serving    int          `json:"servingWeight"`         // of that, the weight of those that serve
+	NotRunning []lb.Backend `json:"notRunning,omitempty"`  // by id; Out is nil where the state does not know since when
+	Unhealthy  []lb.Backend `json:"unhealthy,omitempty"`   // running, and failing health checks; by id, Ill is as Out
+	HealthErr  string       `json:"healthError,omitempty"` // why their health could not be read; the rest holds. Untrusted text
+	Err        string       `json:"error,omitempty"`       // why it could not be read; the counts are 0 then. Untrusted text
+	Do         string       `json:"do,omitempty"`          // what a person can do about Err or HealthErr
 
 	// Members are the first of the backends: those not running, those unhealthy, then the others by name. They are for lists
 	// that people read, and not in the JSON: a function's answer would become too long.
-	Members []watch.Backend `json:"-"`
+	Members []lb.Backend `json:"-"`
 }
 
 // Unread is what could not be read.
 type Unread struct {
-	CLB  watch.CLB `json:"of"`
-	What string    `json:"-"` // as in watch.Blind
-	Err  string    `json:"error"`
-	Do   string    `json:"do,omitempty"`
+	CLB  lb.CLB `json:"of"`
+	What string `json:"-"` // as in watch.Blind
+	Err  string `json:"error"`
+	Do   string `json:"do,omitempty"`
 }
 
 // recently is what a report looks back on where no report is known before it.
@@ -64,7 +66,7 @@ func New(at time.Time, took time.Duration, found watch.Survey, last time.Time, i
 	watched := make(map[string]bool, len(found.Standings))
 	for _, s := range found.Standings {
 		if IsRegion(s.CLB) && s.Err != nil {
-			r.Unlisted = append(r.Unlisted, Unread{s.CLB, watch.OfRegion, s.Err.Error(), watch.Advice(s.Err)})
+			r.Unlisted = append(r.Unlisted, Unread{s.CLB, watch.OfRegion, s.Err.Error(), advice.Of(s.Err)})
 			continue
 		}
 		watched[s.CLB.Key()] = true
@@ -72,9 +74,9 @@ func New(at time.Time, took time.Duration, found watch.Survey, last time.Time, i
 			NotRunning: s.NotRunning, Unhealthy: s.Ill, Members: members(s)}
 		switch {
 		case s.Err != nil:
-			p.Err, p.Do = s.Err.Error(), watch.Advice(s.Err)
+			p.Err, p.Do = s.Err.Error(), advice.Of(s.Err)
 		case s.HealthErr != nil:
-			p.HealthErr, p.Do = s.HealthErr.Error(), watch.Advice(s.HealthErr)
+			p.HealthErr, p.Do = s.HealthErr.Error(), advice.Of(s.HealthErr)
 		}
 		r.Pools = append(r.Pools, p)
 	}
@@ -100,7 +102,7 @@ func New(at time.Time, took time.Duration, found watch.Survey, last time.Time, i
 }
 
 // members are the backends to be listed.
-func members(s watch.Standing) []watch.Backend {
+func members(s watch.Standing) []lb.Backend {
 	all := slices.Concat(s.NotRunning, s.Ill)
 	first := len(all)
 	for _, b := range s.Backends {
@@ -108,14 +110,14 @@ func members(s watch.Standing) []watch.Backend {
 			all = append(all, b)
 		}
 	}
-	slices.SortStableFunc(all[first:], func(a, b watch.Backend) int {
+	slices.SortStableFunc(all[first:], func(a, b lb.Backend) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.ID, b.ID))
 	})
 	return all
 }
 
 // IsRegion reports whether c is no load balancer, but what CLB_DISCOVER says of a region.
-func IsRegion(c watch.CLB) bool {
+func IsRegion(c lb.CLB) bool {
 	return c.Region != "" && (c.ID == c.Region || strings.HasPrefix(c.ID, c.Region+"/"))
 }
 
@@ -143,17 +145,17 @@ func (r Report) since() time.Time {
 
 // Way is a way in which backends are not well.
 type Way struct {
-	Name string                     // in words
-	Of   func(Pool) []watch.Backend // those that are so
-	Why  func(watch.Backend) string // in words
-	Long bool                       // Why takes more than a phone's line
+	Name string                  // in words
+	Of   func(Pool) []lb.Backend // those that are so
+	Why  func(lb.Backend) string // in words
+	Long bool                    // Why takes more than a phone's line
 }
 
 // Ways are all there are, the worst first.
 func Ways() []Way {
 	return []Way{
-		{"not running", func(p Pool) []watch.Backend { return p.NotRunning }, func(b watch.Backend) string { return b.Status.String() }, false},
-		{"unhealthy", func(p Pool) []watch.Backend { return p.Unhealthy }, Fails, true},
+		{"not running", func(p Pool) []lb.Backend { return p.NotRunning }, func(b lb.Backend) string { return b.Status.String() }, false},
+		{"unhealthy", func(p Pool) []lb.Backend { return p.Unhealthy }, Fails, true},
 	}
 }
 

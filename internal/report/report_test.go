@@ -8,15 +8,16 @@ import (
 	"testing"
 	"time"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
 
 func TestSummary(t *testing.T) {
 	t.Parallel()
-	shop, unread := Pool{CLB: watch.CLB{ID: "lb-1", Label: "shop"}}, Pool{Err: "timeout"}
+	shop, unread := Pool{CLB: lb.CLB{ID: "lb-1", Label: "shop"}}, Pool{Err: "timeout"}
 	whole, dead := Pool{CLB: web, Backends: 12, Running: 10}, Pool{CLB: api, Backends: 3}
-	ill := Pool{CLB: watch.CLB{ID: "lb-ill"}, Backends: 3, Running: 3, Unhealthy: make([]watch.Backend, 2)}
-	deaf := Pool{CLB: watch.CLB{ID: "lb-deaf"}, Backends: 2, Running: 2, HealthErr: "timeout"}
+	ill := Pool{CLB: lb.CLB{ID: "lb-ill"}, Backends: 3, Running: 3, Unhealthy: make([]lb.Backend, 2)}
+	deaf := Pool{CLB: lb.CLB{ID: "lb-deaf"}, Backends: 2, Running: 2, HealthErr: "timeout"}
 	for _, tt := range []struct {
 		pools []Pool
 		want  string
@@ -43,7 +44,7 @@ func TestSummary(t *testing.T) {
 		}
 	}
 	region := func(id string) Unread {
-		return Unread{CLB: watch.CLB{Region: "ap-guangzhou", ID: id}, What: watch.OfRegion, Err: "timeout"}
+		return Unread{CLB: lb.CLB{Region: "ap-guangzhou", ID: id}, What: watch.OfRegion, Err: "timeout"}
 	}
 	for _, tt := range []struct {
 		report Report
@@ -82,8 +83,8 @@ func TestHowBadItIs(t *testing.T) {
 		"some run, and all drained":  {Pool{Backends: 2, Running: 1}, Partial, "drained"},
 		"what runs is drained":       {Pool{Backends: 2, Running: 1, Weight: 10}, Down, "░░░░░░░░░░   0 %"},
 		"no backends":                {Pool{}, Partial, "no backends"},
-		"one is unhealthy":           {Pool{Backends: 12, Running: 12, Weight: 120, Serving: 110, Unhealthy: make([]watch.Backend, 1)}, Partial, "█████████░  91 %"},
-		"half are unhealthy":         {Pool{Backends: 2, Running: 2, Weight: 20, Serving: 10, Unhealthy: make([]watch.Backend, 1)}, Down, "█████░░░░░  50 %"},
+		"one is unhealthy":           {Pool{Backends: 12, Running: 12, Weight: 120, Serving: 110, Unhealthy: make([]lb.Backend, 1)}, Partial, "█████████░  91 %"},
+		"half are unhealthy":         {Pool{Backends: 2, Running: 2, Weight: 20, Serving: 10, Unhealthy: make([]lb.Backend, 1)}, Down, "█████░░░░░  50 %"},
 		"health cannot be read":      {Pool{Backends: 2, Running: 2, Weight: 20, Serving: 20, HealthErr: "timeout"}, Unknown, "██████████ 100 %"},
 		"nor is it well":             {Pool{Backends: 2, Weight: 20, HealthErr: "timeout"}, Down, "░░░░░░░░░░   0 %"},
 		"it cannot be read":          {Pool{Err: "timeout"}, Unknown, "cannot be read"},
@@ -114,12 +115,12 @@ func TestHowBadItIs(t *testing.T) {
 func TestWorstFirst(t *testing.T) {
 	t.Parallel()
 	pool := func(label string, running, weight, serving int) Pool {
-		return Pool{CLB: watch.CLB{Label: label}, Backends: 10, Running: running, Weight: weight, Serving: serving}
+		return Pool{CLB: lb.CLB{Label: label}, Backends: 10, Running: running, Weight: weight, Serving: serving}
 	}
 	sick := pool("2 drained ill", 10, 0, 0)
-	sick.Unhealthy = make([]watch.Backend, 2)
+	sick.Unhealthy = make([]lb.Backend, 2)
 	sicker := pool("3 drained ill", 10, 0, 0)
-	sicker.Unhealthy = make([]watch.Backend, 3)
+	sicker.Unhealthy = make([]lb.Backend, 3)
 	unread := pool("unread", 0, 0, 0)
 	unread.Err = "timeout"
 	r := Report{Pools: []Pool{
@@ -141,16 +142,16 @@ func TestWorstFirst(t *testing.T) {
 
 func TestMembers(t *testing.T) {
 	t.Parallel()
-	running := func(id, name string) watch.Backend { return watch.Backend{ID: id, Name: name, Status: watch.Running} }
-	out := []watch.Backend{{ID: "2", Name: "z", Status: 4, Out: &watch.Out{Since: at(4, 41)}}, {ID: "9", Name: "beyond what is listed", Status: 4}}
+	running := func(id, name string) lb.Backend { return lb.Backend{ID: id, Name: name, Status: lb.Running} }
+	out := []lb.Backend{{ID: "2", Name: "z", Status: 4, Out: &lb.Out{Since: at(4, 41)}}, {ID: "9", Name: "beyond what is listed", Status: 4}}
 	sick := running("7", "y")
 	sick.Failing = []string{"TCP:80 → 80"}
-	s := watch.Standing{CLB: web, NotRunning: out, Ill: []watch.Backend{sick}, Backends: []watch.Backend{running("1", "c"), {ID: "2", Name: "z", Status: 4}, running("3", ""), running("4", "a"), running("6", "a"), running("5", "a"), sick}}
+	s := watch.Standing{CLB: web, NotRunning: out, Ill: []lb.Backend{sick}, Backends: []lb.Backend{running("1", "c"), {ID: "2", Name: "z", Status: 4}, running("3", ""), running("4", "a"), running("6", "a"), running("5", "a"), sick}}
 	r := New(at(4, 53).Add(999*time.Millisecond), 1234567*time.Microsecond, watch.Survey{Standings: []watch.Standing{s}}, time.Time{}, nil)
 	if !r.At.Equal(at(4, 53)) || r.Took != 1.235 {
 		t.Errorf("at %v, took %v, want whole seconds, and milliseconds", r.At, r.Took)
 	}
-	want := []watch.Backend{out[0], out[1], sick, running("3", ""), running("4", "a"), running("5", "a"), running("6", "a"), running("1", "c")}
+	want := []lb.Backend{out[0], out[1], sick, running("3", ""), running("4", "a"), running("5", "a"), running("6", "a"), running("1", "c")}
 	if got := r.Pools[0].Members; !reflect.DeepEqual(got, want) {
 		t.Errorf("Members = %+v, want those not running and those unhealthy as they were found, then the others by name: %+v", got, want)
 	}

@@ -9,7 +9,7 @@ import (
 	"strings"
 	"time"
 
-	"clbwatch/internal/watch"
+	"clbwatch/internal/lb"
 )
 
 // maxWhy is how many characters of an error, or of what to do about it, are shown.
@@ -94,7 +94,7 @@ func (t *text) pools(pools []Pool) {
 	if len(pools) == 0 {
 		return
 	}
-	kinds := slices.ContainsFunc(pools, func(p Pool) bool { return p.Kind != watch.Classic })
+	kinds := slices.ContainsFunc(pools, func(p Pool) bool { return p.Kind != lb.Classic })
 	rows := [][]string{{"LOAD BALANCER", "ID", "REGION", "", "RUNNING", "", fmt.Sprintf("%-16s", "WEIGHT SERVING")}}
 	for _, p := range pools {
 		ill := ""
@@ -146,7 +146,7 @@ func (t *text) notWell(w Way, pools []Pool, r Report) {
 }
 
 // of writes what there is to tell about a load balancer.
-func (t *text) of(c watch.CLB, rows [][]string) {
+func (t *text) of(c lb.CLB, rows [][]string) {
 	t.line(nil, Name(c))
 	for _, l := range Columns(rows, 5) {
 		t.line(nil, l)
@@ -154,7 +154,7 @@ func (t *text) of(c watch.CLB, rows [][]string) {
 }
 
 // outSince says since when a backend is not running, or unhealthy; "" if that is not known.
-func (r Report) outSince(b watch.Backend) string {
+func (r Report) outSince(b lb.Backend) string {
 	out := cmp.Or(b.Out, b.Ill)
 	switch {
 	case out == nil && r.ChangesFrom.IsZero():

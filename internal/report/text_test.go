@@ -14,6 +14,8 @@ import (
 	"unicode"
 	"unicode/utf8"
 
+	"clbwatch/internal/advice"
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
 
@@ -22,38 +24,38 @@ var update = flag.Bool("update", false, "rewrite the golden files")
 func at(hour, minute int) time.Time { return time.Date(2026, 11, 23, hour, minute, 36, 0, time.UTC) }
 
 var (
-	web = watch.CLB{Region: "ap-guangzhou", ID: "lb-8a3k2m1q", Label: "prod-web"}
-	api = watch.CLB{Region: "ap-beijing", ID: "lb-c4r9t0zw"}
-	old = watch.CLB{Region: "ap-beijing", ID: "lb-gone", Label: "old"}
+	web = lb.CLB{Region: "ap-guangzhou", ID: "lb-8a3k2m1q", Label: "prod-web"}
+	api = lb.CLB{Region: "ap-beijing", ID: "lb-c4r9t0zw"}
+	old = lb.CLB{Region: "ap-beijing", ID: "lb-gone", Label: "old"}
 )
 
-func past(c watch.CLB, when time.Time, k watch.Kind, name string) watch.Past {
-	return watch.Past{At: when, CLB: c, Kind: k, ID: "ins-" + name, Name: name, Is: watch.Running}
+func past(c lb.CLB, when time.Time, k lb.Kind, name string) watch.Past {
+	return watch.Past{At: when, CLB: c, Kind: k, ID: "ins-" + name, Name: name, Is: lb.Running}
 }
 
 func sample() Report {
 	found := watch.Survey{
 		Standings: []watch.Standing{
-			{CLB: web, Capacity: watch.Capacity{Total: 12, Running: 10, Weight: 120, Serving: 100}, NotRunning: []watch.Backend{
-				{ID: "ins-9o9ex9s0", Name: "web-07", Status: 4, LanIP: "10.0.3.17", Out: &watch.Out{Since: at(4, 41)}},
-				{ID: "ins-9o9ex9s1", Name: "网页服务器-11", Status: 9, LanIP: "10.0.3.121", Out: &watch.Out{Since: at(4, 53).Add(-72 * time.Hour), AtLeast: true}},
+			{CLB: web, Capacity: lb.Capacity{Total: 12, Running: 10, Weight: 120, Serving: 100}, NotRunning: []lb.Backend{
+				{ID: "ins-9o9ex9s0", Name: "web-07", Status: 4, LanIP: "10.0.3.17", Out: &lb.Out{Since: at(4, 41)}},
+				{ID: "ins-9o9ex9s1", Name: "网页服务器-11", Status: 9, LanIP: "10.0.3.121", Out: &lb.Out{Since: at(4, 53).Add(-72 * time.Hour), AtLeast: true}},
 			}},
-			{CLB: api, Capacity: watch.Capacity{Total: 3, Running: 1, Weight: 30, Serving: 10}, NotRunning: []watch.Backend{
+			{CLB: api, Capacity: lb.Capacity{Total: 3, Running: 1, Weight: 30, Serving: 10}, NotRunning: []lb.Backend{
 				{ID: "ins-1", Name: "bad\x1b[2J\nprod-web  all fine \u202egnp", Status: 99, WanIPs: []string{"203.0.113.9"}},
-				{ID: "ins-2", Status: 7, Out: &watch.Out{Since: at(4, 53).AddDate(-1, 0, 0)}},
+				{ID: "ins-2", Status: 7, Out: &lb.Out{Since: at(4, 53).AddDate(-1, 0, 0)}},
 			}},
-			{CLB: old, Err: watch.Advise(errors.New("LBNotFound: no such\nload balancer"), "check the id and its region in CLB_IDS")},
-			{CLB: watch.CLB{Region: "ap-beijing", ID: "lb-spare", Label: "备用"}},
-			{CLB: watch.CLB{Region: "ap-beijing", ID: "lb-idle", Label: "drained"}, Capacity: watch.Capacity{Total: 2, Running: 2}},
+			{CLB: old, Err: advice.Add(errors.New("LBNotFound: no such\nload balancer"), "check the id and its region in CLB_IDS")},
+			{CLB: lb.CLB{Region: "ap-beijing", ID: "lb-spare", Label: "备用"}},
+			{CLB: lb.CLB{Region: "ap-beijing", ID: "lb-idle", Label: "drained"}, Capacity: lb.Capacity{Total: 2, Running: 2}},
 		},
 		Log: []watch.Past{
-			past(web, at(4, 10).AddDate(0, 0, -1), watch.Removed, "too-old"),
-			past(web, at(23, 50).AddDate(0, 0, -1), watch.LeftRunning, "网页服务器-02"),
-			past(web, at(0, 5), watch.Recovered, "网页服务器-02"),
-			past(api, at(3, 0), watch.Added, "api-14"),
-			past(watch.CLB{Region: "ap-beijing", ID: "lb-forgotten"}, at(3, 0), watch.Removed, "x"),
-			{At: at(4, 41), CLB: web, Kind: watch.LeftRunning, ID: "ins-9o9ex9s0", Name: "web-07", Is: 4},
-			past(old, at(4, 42), watch.Removed, "\x1b]0;x\x07old-1\n"),
+			past(web, at(4, 10).AddDate(0, 0, -1), lb.Removed, "too-old"),
+			past(web, at(23, 50).AddDate(0, 0, -1), lb.LeftRunning, "网页服务器-02"),
+			past(web, at(0, 5), lb.Recovered, "网页服务器-02"),
+			past(api, at(3, 0), lb.Added, "api-14"),
+			past(lb.CLB{Region: "ap-beijing", ID: "lb-forgotten"}, at(3, 0), lb.Removed, "x"),
+			{At: at(4, 41), CLB: web, Kind: lb.LeftRunning, ID: "ins-9o9ex9s0", Name: "web-07", Is: 4},
+			past(old, at(4, 42), lb.Removed, "\x1b]0;x\x07old-1\n"),
 		},
 		LogFrom: at(0, 0).AddDate(0, -1, 0),
 	}
@@ -62,27 +64,27 @@ func sample() Report {
 
 // applications is a report of application load balancers, which were discovered, and of what of them cannot be read.
 func applications() Report {
-	shop := watch.CLB{Region: "ap-guangzhou", ID: "lb-k7d0w2pe", Title: "prod-shop"}
-	both := []watch.Binding{{Listener: "HTTP:80", Rule: "shop.example.com/", Port: 8080}, {Listener: "TCP:22", Port: 22}}
-	ill := []watch.Backend{
-		{ID: "ins-1", Name: "web-07", Status: watch.Running, LanIP: "10.0.3.17", Bindings: both, Checked: 2, Failing: []string{"HTTP:80 shop.example.com/ → 8080"}, Ill: &watch.Out{Since: at(4, 41)}},
-		{ID: "ins-2", Name: "web-08", Status: watch.Running, LanIP: "10.0.3.18", Bindings: both, Checked: 1, Failing: []string{"HTTP:80 <b>\x1b[2J\n → 8080", "TCP:22 → 22"}},
+	shop := lb.CLB{Region: "ap-guangzhou", ID: "lb-k7d0w2pe", Title: "prod-shop"}
+	both := []lb.Binding{{Listener: "HTTP:80", Rule: "shop.example.com/", Port: 8080}, {Listener: "TCP:22", Port: 22}}
+	ill := []lb.Backend{
+		{ID: "ins-1", Name: "web-07", Status: lb.Running, LanIP: "10.0.3.17", Bindings: both, Checked: 2, Failing: []string{"HTTP:80 shop.example.com/ → 8080"}, Ill: &lb.Out{Since: at(4, 41)}},
+		{ID: "ins-2", Name: "web-08", Status: lb.Running, LanIP: "10.0.3.18", Bindings: both, Checked: 1, Failing: []string{"HTTP:80 <b>\x1b[2J\n → 8080", "TCP:22 → 22"}},
 	}
 	found := watch.Survey{LogFrom: at(0, 0), Standings: []watch.Standing{
-		{CLB: shop, Kind: watch.Application, Capacity: watch.Capacity{Running: 3, Total: 4, Ill: 2, Weight: 40, Serving: 20}, Ill: ill,
-			NotRunning: []watch.Backend{{ID: "ins-3", Name: "web-09", Status: 4, LanIP: "10.0.3.19", Bindings: both, Out: &watch.Out{Since: at(4, 0)}}}},
-		{CLB: web, Capacity: watch.Capacity{Running: 12, Total: 12, Weight: 120, Serving: 120}},
-		{CLB: watch.CLB{Region: "ap-guangzhou", ID: "lb-5zz1", Title: "prod-blog"}, Kind: watch.Application, Capacity: watch.Capacity{Running: 1, Total: 1, Weight: 10, Serving: 10},
-			HealthErr: watch.Advise(errors.New("UnauthorizedOperation"), "grant the role clb:DescribeTargetHealth")},
-		{CLB: watch.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, Err: errors.New("InternalError")},
-	}, Log: []watch.Past{past(shop, at(3, 0), watch.Unbound, "web-04"), {At: at(4, 41), CLB: shop, Kind: watch.Unhealthy, ID: "ins-1", Name: "web-07", Is: watch.Running}}}
+		{CLB: shop, Kind: lb.Application, Capacity: lb.Capacity{Running: 3, Total: 4, Ill: 2, Weight: 40, Serving: 20}, Ill: ill,
+			NotRunning: []lb.Backend{{ID: "ins-3", Name: "web-09", Status: 4, LanIP: "10.0.3.19", Bindings: both, Out: &lb.Out{Since: at(4, 0)}}}},
+		{CLB: web, Capacity: lb.Capacity{Running: 12, Total: 12, Weight: 120, Serving: 120}},
+		{CLB: lb.CLB{Region: "ap-guangzhou", ID: "lb-5zz1", Title: "prod-blog"}, Kind: lb.Application, Capacity: lb.Capacity{Running: 1, Total: 1, Weight: 10, Serving: 10},
+			HealthErr: advice.Add(errors.New("UnauthorizedOperation"), "grant the role clb:DescribeTargetHealth")},
+		{CLB: lb.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, Err: errors.New("InternalError")},
+	}, Log: []watch.Past{past(shop, at(3, 0), lb.Unbound, "web-04"), {At: at(4, 41), CLB: shop, Kind: lb.Unhealthy, ID: "ins-1", Name: "web-07", Is: lb.Running}}}
 	return New(at(4, 53), 300*time.Millisecond, found, time.Time{}, nil)
 }
 
 func TestWriteText(t *testing.T) {
 	t.Parallel()
-	well := watch.Survey{Standings: []watch.Standing{{CLB: web, Capacity: watch.Capacity{Total: 1, Running: 1, Weight: 10, Serving: 10}}}}
-	fresh := watch.Survey{Standings: []watch.Standing{{CLB: web, Capacity: watch.Capacity{Total: 1, Weight: 10}, NotRunning: []watch.Backend{{ID: "ins-1", Name: "web-01", Status: 4}}}}}
+	well := watch.Survey{Standings: []watch.Standing{{CLB: web, Capacity: lb.Capacity{Total: 1, Running: 1, Weight: 10, Serving: 10}}}}
+	fresh := watch.Survey{Standings: []watch.Standing{{CLB: web, Capacity: lb.Capacity{Total: 1, Weight: 10}, NotRunning: []lb.Backend{{ID: "ins-1", Name: "web-01", Status: 4}}}}}
 	watched := well
 	watched.LogFrom = at(4, 0)
 	for name, r := range map[string]Report{
@@ -190,11 +192,11 @@ func TestClean(t *testing.T) {
 
 func TestParts(t *testing.T) {
 	t.Parallel()
-	part := func(n, of int, rules bool, names ...string) *watch.Part {
-		return &watch.Part{N: n, Of: of, Rules: rules, Names: names}
+	part := func(n, of int, rules bool, names ...string) *lb.Part {
+		return &lb.Part{N: n, Of: of, Rules: rules, Names: names}
 	}
 	for _, tt := range []struct {
-		part        *watch.Part
+		part        *lb.Part
 		outOf, some string
 	}{
 		{part(1, 3, false, "TCP:22"), "1 of 3 listeners (TCP:22)", "TCP:22"},
@@ -210,7 +212,7 @@ func TestParts(t *testing.T) {
 			t.Errorf("%+v is %q, and %q, want %q, and %q", tt.part, outOf, some, tt.outOf, tt.some)
 		}
 	}
-	for want, b := range map[string]watch.Backend{
+	for want, b := range map[string]lb.Backend{
 		"fails its only check (TCP:80 → 80)": {Checked: 1, Failing: []string{"TCP:80 → 80"}},
 		"fails 1 of 2 checks (TCP:80 → 80)":  {Checked: 2, Failing: []string{"TCP:80 → 80"}},
 		"fails all 4 checks (a, b, c, …)":    {Failing: []string{"a", "b", "c", "d"}},
@@ -223,7 +225,7 @@ func TestParts(t *testing.T) {
 
 func TestNames(t *testing.T) {
 	t.Parallel()
-	for want, c := range map[string]watch.CLB{
+	for want, c := range map[string]lb.CLB{
 		"shop": {ID: "lb-1", Label: "shop", Title: "prod-shop"}, "prod-shop": {ID: "lb-1", Title: "prod\n-shop\u202e"}, "lb-1": {ID: "lb-1", Title: "\u200b"}, "(no id)": {},
 	} {
 		if want = strings.Replace(want, "prod-", "prod -", 1); Name(c) != want {
@@ -231,11 +233,11 @@ func TestNames(t *testing.T) {
 		}
 	}
 	for id, want := range map[string]bool{"ap-guangzhou": true, "ap-guangzhou/prod-*": true, "ap-guangzhou/tag:a=b": true, "lb-1": false, "ap-guangzhou-2": false, "": false} {
-		if got := IsRegion(watch.CLB{Region: "ap-guangzhou", ID: id}); got != want {
+		if got := IsRegion(lb.CLB{Region: "ap-guangzhou", ID: id}); got != want {
 			t.Errorf("IsRegion(%q) = %v, want %v", id, got, want)
 		}
 	}
-	if IsRegion(watch.CLB{}) {
+	if IsRegion(lb.CLB{}) {
 		t.Error("what has no region and no id is taken for a region")
 	}
 }
@@ -253,16 +255,16 @@ func FuzzWriteText(f *testing.F) {
 	f.Add("prod-web", "web-07", "LBNotFound", "check CLB_IDS", 3, int64(0))
 	f.Add("\x1b]0;x\x07", "a\nb", "\u202e\xff", "\u2028", -1, int64(-1))
 	f.Fuzz(func(t *testing.T, label, name, err, do string, n int, when int64) {
-		c := watch.CLB{ID: name, Region: label, Label: label}
+		c := lb.CLB{ID: name, Region: label, Label: label}
 		found := watch.Survey{LogFrom: at(4, 53).Add(time.Duration(when)), Standings: []watch.Standing{
-			{CLB: c, Capacity: watch.Capacity{Total: n, Weight: n, Serving: n / 3}, NotRunning: []watch.Backend{{ID: err, Name: name, LanIP: do, Status: watch.Status(n)}}},
-			{CLB: watch.CLB{ID: label}, Err: watch.Advise(errors.New(err+"x"), do)},
-			{CLB: watch.CLB{ID: err, Title: label}, Kind: watch.CLBKind(do), HealthErr: errors.New(do),
-				Ill: []watch.Backend{{ID: name, Type: label, Status: watch.Running, Checked: n, Failing: []string{name, do}, Ill: &watch.Out{Since: at(4, 41)}}}},
-			{CLB: watch.CLB{ID: "r/" + name, Region: "r"}, Err: watch.Advise(errors.New(err), do)},
+			{CLB: c, Capacity: lb.Capacity{Total: n, Weight: n, Serving: n / 3}, NotRunning: []lb.Backend{{ID: err, Name: name, LanIP: do, Status: lb.Status(n)}}},
+			{CLB: lb.CLB{ID: label}, Err: advice.Add(errors.New(err+"x"), do)},
+			{CLB: lb.CLB{ID: err, Title: label}, Kind: lb.Type(do), HealthErr: errors.New(do),
+				Ill: []lb.Backend{{ID: name, Type: label, Status: lb.Running, Checked: n, Failing: []string{name, do}, Ill: &lb.Out{Since: at(4, 41)}}}},
+			{CLB: lb.CLB{ID: "r/" + name, Region: "r"}, Err: advice.Add(errors.New(err), do)},
 		}}
-		for i, k := range []watch.Kind{watch.Added, watch.LeftRunning, watch.Recovered, watch.Removed, watch.Unbound, watch.Bound, watch.Unhealthy, watch.Healthy, watch.Kind(do)} {
-			found.Log = append(found.Log, watch.Past{At: found.LogFrom.Add(time.Duration(i)), CLB: c, Kind: k, ID: err, Name: name, Is: watch.Status(n)})
+		for i, k := range []lb.Kind{lb.Added, lb.LeftRunning, lb.Recovered, lb.Removed, lb.Unbound, lb.Bound, lb.Unhealthy, lb.Healthy, lb.Kind(do)} {
+			found.Log = append(found.Log, watch.Past{At: found.LogFrom.Add(time.Duration(i)), CLB: c, Kind: k, ID: err, Name: name, Is: lb.Status(n)})
 		}
 		r := New(at(4, 53), 0, found, time.Time{}, errors.New(do))
 		var plain, color strings.Builder

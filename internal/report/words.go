@@ -9,6 +9,7 @@ import (
 
 	"golang.org/x/text/width"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
 
@@ -19,7 +20,7 @@ const maxName = 48
 const maxColumn = 32
 
 // Name is what people call the load balancer, Clean.
-func Name(c watch.CLB) string {
+func Name(c lb.CLB) string {
 	return cmp.Or(Clean(c.Label, maxName), Clean(c.Title, maxName), Clean(c.ID, maxName), "(no id)")
 }
 
@@ -33,7 +34,7 @@ func AndUnhealthy(n int) string {
 
 // Objects are what could not be read, or can be again, as part of a sentence: n load balancers, or what of them, as
 // watch.Blind has it. It is for the first of them if there is one.
-func Objects(what string, first watch.CLB, n int) string {
+func Objects(what string, first lb.CLB, n int) string {
 	of := Name(first)
 	switch {
 	case what == watch.OfRegion && n > 1:
@@ -59,20 +60,20 @@ func Verb(what string) string {
 }
 
 // Happened is a kind of change where it is counted or part of a sentence: "2 left running" would be read as "2 still run".
-func Happened(k watch.Kind) string {
+func Happened(k lb.Kind) string {
 	switch k {
-	case watch.LeftRunning:
+	case lb.LeftRunning:
 		return "stopped running"
-	case watch.Unbound:
+	case lb.Unbound:
 		return "partly unbound"
-	case watch.Bound:
+	case lb.Bound:
 		return "bound to more listeners"
 	}
 	return string(k)
 }
 
 // Thing is what a Part of a backend's bindings counts.
-func Thing(p *watch.Part) string {
+func Thing(p *lb.Part) string {
 	if p.Rules {
 		return "rule"
 	}
@@ -80,7 +81,7 @@ func Thing(p *watch.Part) string {
 }
 
 // OutOf says how many things a Part is, and of how many, such as "1 of 3 listeners" or "both listeners".
-func OutOf(p *watch.Part, thing string) string {
+func OutOf(p *lb.Part, thing string) string {
 	switch all := Plural(p.Of, thing); {
 	case p.N < p.Of:
 		return fmt.Sprintf("%d of %s", p.N, all)
@@ -94,7 +95,7 @@ func OutOf(p *watch.Part, thing string) string {
 }
 
 // Names are those that a Part names, in brackets after a space, Clean; "" if it names none.
-func Names(p *watch.Part) string {
+func Names(p *lb.Part) string {
 	names := names(p)
 	if len(names) == 0 {
 		return ""
@@ -106,14 +107,14 @@ func Names(p *watch.Part) string {
 }
 
 // Some is a Part where it does not matter of how many: the name if it is one, as "HTTPS:443", else "2 rules (…, …)".
-func Some(p *watch.Part) string {
+func Some(p *lb.Part) string {
 	if names := names(p); p.N == 1 && len(names) == 1 {
 		return names[0]
 	}
 	return Plural(p.N, Thing(p)) + Names(p)
 }
 
-func names(p *watch.Part) []string {
+func names(p *lb.Part) []string {
 	var all []string
 	for _, n := range p.Names {
 		all = append(all, cmp.Or(Short(Clean(n, 2*maxName), maxName), "?")) // the port is at the end
@@ -122,19 +123,19 @@ func names(p *watch.Part) []string {
 }
 
 // Fails says which health checks a backend fails.
-func Fails(b watch.Backend) string {
+func Fails(b lb.Backend) string {
 	const named = 3
-	p := &watch.Part{N: len(b.Failing), Of: max(b.Checked, len(b.Failing)), Names: b.Failing[:min(len(b.Failing), named)]}
+	p := &lb.Part{N: len(b.Failing), Of: max(b.Checked, len(b.Failing)), Names: b.Failing[:min(len(b.Failing), named)]}
 	return "fails " + OutOf(p, "check") + Names(p)
 }
 
 // BackendName is the backend's name or, where that shows nothing, its id, Clean.
-func BackendName(b watch.Backend) string {
+func BackendName(b lb.Backend) string {
 	return cmp.Or(Clean(b.Name, maxName), Clean(b.ID, maxName), "(no name)")
 }
 
 // Address is where the backend is reached in its network, or from outside, Clean; "" if neither is known.
-func Address(b watch.Backend) string {
+func Address(b lb.Backend) string {
 	if a := Clean(b.LanIP, maxName); a != "" || len(b.WanIPs) == 0 {
 		return a
 	}

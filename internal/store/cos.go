@@ -19,9 +19,9 @@ import (
 	"strings"
 	"time"
 
-	"github.com/tencentyun/cos-go-sdk-v5"
+	"clbwatch/internal/advice"
 
-	"clbwatch/internal/watch"
+	"github.com/tencentyun/cos-go-sdk-v5"
 )
 
 // COSConfig names a place in a COS bucket, and how to reach it.
@@ -316,7 +316,7 @@ func (b cosBucket) suits(ctx context.Context) error {
 		return b.failed(ctx, "ask for the versioning of", "", err)
 	}
 	if v.Status != "" {
-		return watch.Advise(fmt.Errorf("bucket %s has versioning %s: a head could be overwritten unnoticed", b.cfg.Bucket, v.Status),
+		return advice.Add(fmt.Errorf("bucket %s has versioning %s: a head could be overwritten unnoticed", b.cfg.Bucket, v.Status),
 			"use a bucket that never had versioning")
 	}
 	return nil
@@ -343,7 +343,7 @@ func (b cosBucket) failed(ctx context.Context, did, key string, err error) error
 	if strings.Contains(err.Error(), "x-cos-hash-crc64ecma") { // the SDK's text has all headers of the answer in it
 		err = errors.New("the checksum of what was stored is missing or wrong")
 	}
-	return watch.Advise(fmt.Errorf("%s %s: %w", did, where, err),
+	return advice.Add(fmt.Errorf("%s %s: %w", did, where, err),
 		"see whether "+b.cfg.Endpoint.Hostname()+" can be reached from here: DNS, firewall, proxy, region and endpoint in STATE_URL")
 }
 
@@ -357,13 +357,13 @@ func (b cosBucket) refused(what string, a *cos.ErrorResponse) error {
 	case status == http.StatusConflict && a.Code == "FileAlreadyExists":
 		return fmt.Errorf("%w: %w", errExists, err)
 	case a.Code == "NoSuchBucket":
-		return watch.Advise(err, "see whether bucket and region in STATE_URL are right")
+		return advice.Add(err, "see whether bucket and region in STATE_URL are right")
 	case a.Code == "RequestTimeTooSkewed":
-		return watch.Advise(err, "set this machine's clock")
+		return advice.Add(err, "set this machine's clock")
 	case a.Code == "InvalidAccessKeyId", a.Code == "SignatureDoesNotMatch", a.Code == "ExpiredToken", a.Code == "InvalidToken":
-		return watch.Advise(err, "see whether the keys are right and enabled, on SCF whether the function has its execution role")
+		return advice.Add(err, "see whether the keys are right and enabled, on SCF whether the function has its execution role")
 	case status == http.StatusForbidden:
-		return watch.Advise(err, "see whether the execution role has the COS policy for this bucket and prefix (README, Deploy)")
+		return advice.Add(err, "see whether the execution role has the COS policy for this bucket and prefix (README, Deploy)")
 	}
 	return err
 }

@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"clbwatch/internal/advice"
 	"clbwatch/internal/sandbox"
 	"clbwatch/internal/watch"
 )
@@ -252,8 +253,8 @@ func TestCOSErrorsSayWhatToDoAndNoSecret(t *testing.T) {
 		bucket, open, _ := started(t)
 		bucket.Fail("", sandbox.COSAnswers(403, code), -1)
 		_, err := open(t.TempDir()).Load(t.Context())
-		if err == nil || !strings.Contains(watch.Advice(err), want) || !strings.Contains(err.Error(), "sandbox-1250000000/watch/head") {
-			t.Errorf("%s: %v, advice %q; want the place, and advice about %q", code, err, watch.Advice(err), want)
+		if err == nil || !strings.Contains(advice.Of(err), want) || !strings.Contains(err.Error(), "sandbox-1250000000/watch/head") {
+			t.Errorf("%s: %v, advice %q; want the place, and advice about %q", code, err, advice.Of(err), want)
 		}
 		for _, secret := range []string{"AKIDtest", "hunter2", "q-signature"} {
 			if strings.Contains(err.Error(), secret) {

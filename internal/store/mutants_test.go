@@ -13,6 +13,7 @@ import (
 	"testing/iotest"
 	"time"
 
+	"clbwatch/internal/advice"
 	"clbwatch/internal/watch"
 )
 
@@ -161,8 +162,8 @@ func TestCOSIsReachedByHTTPSAtTheBucketsOwnAddress(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if _, err := s.Load(t.Context()); err == nil || !strings.Contains(watch.Advice(err), "COS policy") {
-		t.Errorf("Load = %v, advice %q, want an error with advice on the policy", err, watch.Advice(err))
+	if _, err := s.Load(t.Context()); err == nil || !strings.Contains(advice.Of(err), "COS policy") {
+		t.Errorf("Load = %v, advice %q, want an error with advice on the policy", err, advice.Of(err))
 	}
 	if want := "https://ops-1250000000.cos.ap-guangzhou.myqcloud.com"; got != want {
 		t.Errorf("asked %s, want %s", got, want)
@@ -282,7 +283,7 @@ func TestCOSBucketWithVersioningIsRefused(t *testing.T) {
 			}
 			return b.RoundTrip(r)
 		}), plain)
-		if h, err := s.Load(t.Context()); err == nil || !strings.Contains(watch.Advice(err), "never had versioning") {
+		if h, err := s.Load(t.Context()); err == nil || !strings.Contains(advice.Of(err), "never had versioning") {
 			t.Errorf("versioning %s: Load = %+v, %v, want it refused before anything is stored", status, h, err)
 		}
 	}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
+	"clbwatch/internal/advice"
 	"clbwatch/internal/watch"
 )
 
@@ -60,13 +61,13 @@ func (t *snapshotText) read(p []byte) (int, error) {
 		return n, nil
 	}
 	if !errors.Is(err, io.EOF) {
-		return n, watch.Advise(fmt.Errorf("snapshot %s: %w", t.key, err), startOver)
+		return n, advice.Add(fmt.Errorf("snapshot %s: %w", t.key, err), startOver)
 	}
 	if _, err := io.Copy(io.Discard, t.stored); err != nil {
 		return n, fmt.Errorf("snapshot %s: %w", t.key, err)
 	}
 	if hex.EncodeToString(t.sum.Sum(nil)) != t.want {
-		return n, watch.Advise(fmt.Errorf("snapshot %s: its content is not what its name says", t.key), startOver)
+		return n, advice.Add(fmt.Errorf("snapshot %s: its content is not what its name says", t.key), startOver)
 	}
 	return n, io.EOF
 }

@@ -18,6 +18,7 @@ import (
 	"strings"
 	"time"
 
+	"clbwatch/internal/advice"
 	"clbwatch/internal/watch"
 )
 
@@ -135,7 +136,7 @@ func (s *Store) mustBeNew(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	return watch.Advise(fmt.Errorf("%s says that there was state, but no head is found: it was deleted, or the listing is stale",
+	return advice.Add(fmt.Errorf("%s says that there was state, but no head is found: it was deleted, or the listing is stale",
 		initKey), startOver)
 }
 
@@ -190,7 +191,7 @@ func (s *Store) head(ctx context.Context, n int64) (*watch.Head, error) {
 	}
 	h, err := watch.DecodeHead(n, b)
 	if err != nil {
-		return nil, watch.Advise(fmt.Errorf("%s: %w", headKey(n), err), startOver)
+		return nil, advice.Add(fmt.Errorf("%s: %w", headKey(n), err), startOver)
 	}
 	return h, nil
 }
@@ -279,8 +280,8 @@ func (s *Store) Check(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("read back: %w", err)
 	case second == nil || string(content) != "first":
-		return watch.Advise(errors.Join(errors.New("a second write under the same key is not refused"), unsuited),
-			cmp.Or(watch.Advice(unsuited), "two runs at once could overwrite each other's state here; use another place"))
+		return advice.Add(errors.Join(errors.New("a second write under the same key is not refused"), unsuited),
+			cmp.Or(advice.Of(unsuited), "two runs at once could overwrite each other's state here; use another place"))
 	case !errors.Is(second, errExists):
 		return fmt.Errorf("write again: %w", second)
 	case unsuited != nil:
@@ -311,7 +312,7 @@ func headNumber(key string) (int64, error) {
 	digits, ok := strings.CutSuffix(strings.TrimPrefix(key, headPrefix), ".json")
 	inverted, err := strconv.ParseUint(digits, 10, 63)
 	if !ok || err != nil || headKey(math.MaxInt64-int64(inverted)) != key {
-		return 0, watch.Advise(fmt.Errorf("%q is not the name of a head", key), "see whether something else writes here, and remove it")
+		return 0, advice.Add(fmt.Errorf("%q is not the name of a head", key), "see whether something else writes here, and remove it")
 	}
 	return math.MaxInt64 - int64(inverted), nil
 }

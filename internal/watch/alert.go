@@ -4,131 +4,19 @@ import (
 	"cmp"
 	"slices"
 	"time"
+
+	"clbwatch/internal/lb"
 )
-
-// Kind says what happened to a backend. The words are those of logs, docs and messages.
-type Kind string
-
-// What is told of a backend, and nothing else (README, What is told).
-const (
-	Added       Kind = "added"
-	Removed     Kind = "removed"
-	LeftRunning Kind = "left running"
-	Recovered   Kind = "recovered"
-	Unbound     Kind = "unbound"       // from some of the listeners and rules it was bound to
-	Bound       Kind = "bound"         // to more of them
-	Unhealthy   Kind = "unhealthy"     // it runs and fails health checks that it passed
-	Healthy     Kind = "healthy again" // it passes them all
-)
-
-// Change is one thing that happened to one backend.
-type Change struct {
-	Kind    Kind      `json:"kind"`
-	Backend Backend   `json:"backend"`        // as read now; as last seen, if removed
-	Was     Status    `json:"was,omitempty"`  // the status before; LeftRunning and Recovered only
-	At      time.Time `json:"at"`             // when the reading that shows it began
-	After   time.Time `json:"after,omitzero"` // the last reading without it, where that is long before At (gap): it happened between the two
-	Out     *Out      `json:"out,omitempty"`  // Recovered and Healthy only: since when it had not been running, or healthy
-	Part    *Part     `json:"part,omitempty"` // which of its bindings were added or removed, on an application load balancer; of Unhealthy: which checks it fails now, the new ones among them
-}
-
-// Counts says how many changes of each kind there are.
-type Counts struct {
-	LeftRunning int `json:"leftRunning,omitempty"`
-	Unhealthy   int `json:"unhealthy,omitempty"`
-	Removed     int `json:"removed,omitempty"`
-	Unbound     int `json:"unbound,omitempty"`
-	Added       int `json:"added,omitempty"`
-	Bound       int `json:"bound,omitempty"`
-	Recovered   int `json:"recovered,omitempty"`
-	Healthy     int `json:"healthy,omitempty"`
-}
-
-// Of is the count of one kind, to be read or changed; nil if there is no such kind.
-func (c *Counts) Of(k Kind) *int {
-	switch k {
-	case LeftRunning:
-		return &c.LeftRunning
-	case Unhealthy:
-		return &c.Unhealthy
-	case Removed:
-		return &c.Removed
-	case Unbound:
-		return &c.Unbound
-	case Added:
-		return &c.Added
-	case Bound:
-		return &c.Bound
-	case Recovered:
-		return &c.Recovered
-	case Healthy:
-		return &c.Healthy
-	}
-	return nil
-}
-
-// Total is the number of changes of all kinds.
-func (c Counts) Total() (n int) {
-	for k := range rank {
-		n += *c.Of(k)
-	}
-	return n
-}
-
-// Bad is the number of changes that cost something.
-func (c Counts) Bad() int { return c.LeftRunning + c.Unhealthy + c.Removed + c.Unbound }
-
-// Plus adds two counts.
-func (c Counts) Plus(d Counts) Counts {
-	for k := range rank {
-		*c.Of(k) += *d.Of(k)
-	}
-	return c
-}
-
-func count(changes []Change) (c Counts) {
-	for _, ch := range changes {
-		*c.Of(ch.Kind)++
-	}
-	return c
-}
-
-// Capacity is how much of a load balancer there is, and how much of it serves.
-type Capacity struct {
-	Running int `json:"running"`           // backends running
-	Total   int `json:"total"`             // backends bound
-	Ill     int `json:"ill,omitempty"`     // of those running, how many fail a health check
-	Weight  int `json:"weight,omitempty"`  // the sum of their weights: weight 0 is drained and counts nothing
-	Serving int `json:"serving,omitempty"` // of that, the weight of those that serve
-}
-
-func capacity(bs []Backend) (c Capacity) {
-	for _, b := range bs {
-		c.Total++
-		c.Weight += b.Weight
-		c.Serving += b.Serving()
-		if b.Running() {
-			c.Running++
-		}
-		if b.Running() && len(b.Failing) > 0 {
-			c.Ill++
-		}
-	}
-	return c
-}
-
-// Lost is the share of weight that does not serve: lost of all. Both are 0 where every weight is 0.
-func (c Capacity) Lost() (lost, all int) { return c.Weight - c.Serving, c.Weight }
 
 // PoolNews is what an alert tells about the backends of one load balancer.
 type PoolNews struct {
-	CLB      CLB       `json:"clb"`
-	Counts   Counts    `json:"counts"` // exact, also where Changes had to be cut
-	Capacity           // after the changes
-	Before   *Capacity `json:"before,omitempty"`  // before them; nil if it is not known
-	Bare     *Part     `json:"bare,omitempty"`    // listeners and rules that lost their last running backend by the changes; nil if none did
-	Out      int       `json:"out,omitempty"`     // backends out of service after the changes that are part of an incident: not those found so at first sight
-	Changes  []Change  `json:"changes,omitempty"` // in the order they were seen; of one reading: the worst first
+	CLB         lb.CLB       `json:"clb"`
+	Counts      lb.Counts    `json:"counts"` // exact, also where Changes had to be cut
+	lb.Capacity              // after the changes
+	Before      *lb.Capacity `json:"before,omitempty"`  // before them; nil if it is not known
+	Bare        *lb.Part     `json:"bare,omitempty"`    // listeners and rules that lost their last running backend by the changes; nil if none did
+	Out         int          `json:"out,omitempty"`     // backends out of service after the changes that are part of an incident: not those found so at first sight
+	Changes     []lb.Change  `json:"changes,omitempty"` // in the order they were seen; of one reading: the worst first
 }
 
 // Open reports whether the changes leave an incident open: something that ran does not, or nothing runs.
@@ -153,7 +41,7 @@ func (p PoolNews) Fell(percent int) bool {
 	case p.Bare != nil:
 		return true
 	}
-	var before Capacity // not known: whatever is lost was lost by these changes
+	var before lb.Capacity // not known: whatever is lost was lost by these changes
 	if p.Before != nil {
 		before = *p.Before
 	}
@@ -177,7 +65,7 @@ const (
 
 // Blind tells of a load balancer that could not be read.
 type Blind struct {
-	CLB      CLB       `json:"clb"`
+	CLB      lb.CLB    `json:"clb"`
 	What     string    `json:"what,omitempty"`    // OfBackends, OfHealth or OfRegion
 	Since    time.Time `json:"since"`             // the first tick that could not read it
 	LastGood time.Time `json:"lastGood,omitzero"` // the last reading known to be good; zero if there was none
@@ -192,7 +80,7 @@ func (b Blind) key() string { return blindKey(b.CLB, b.What) }
 
 func (s Sighted) key() string { return blindKey(s.CLB, s.What) }
 
-func blindKey(c CLB, what string) string {
+func blindKey(c lb.CLB, what string) string {
 	if what == OfBackends {
 		return c.Key()
 	}
@@ -201,7 +89,7 @@ func blindKey(c CLB, what string) string {
 
 // Sighted tells of a load balancer that is readable again after a Blind notice.
 type Sighted struct {
-	CLB      CLB       `json:"clb"`
+	CLB      lb.CLB    `json:"clb"`
 	What     string    `json:"what,omitempty"`    // as in Blind
 	LastGood time.Time `json:"lastGood,omitzero"` // the last good reading before the gap; zero if there was none
 	Since    time.Time `json:"since"`             // the first tick that could not read it
@@ -241,12 +129,12 @@ const (
 
 // CLBNews tells what became of a load balancer itself. Its backends are then not told as removed or added.
 type CLBNews struct {
-	CLB    CLB       `json:"clb"`
-	Fate   Fate      `json:"fate"`
-	At     time.Time `json:"at"`               // when it was seen
-	Is     CLBKind   `json:"is,omitempty"`     // Migrated only: what it is now
-	Before *Capacity `json:"before,omitempty"` // as it was read last; nil if it never was
-	Now    *Capacity `json:"now,omitempty"`    // Migrated only: as it is now
+	CLB    lb.CLB       `json:"clb"`
+	Fate   Fate         `json:"fate"`
+	At     time.Time    `json:"at"`               // when it was seen
+	Is     lb.Type      `json:"is,omitempty"`     // Migrated only: what it is now
+	Before *lb.Capacity `json:"before,omitempty"` // as it was read last; nil if it never was
+	Now    *lb.Capacity `json:"now,omitempty"`    // Migrated only: as it is now
 }
 
 // Alert is one message owed to people: the news of one tick, or of several that could not be told one by one.
@@ -271,8 +159,8 @@ type Alert struct {
 
 // More counts what an Alert has no room to name.
 type More struct {
-	CLBs   int    `json:"clbs"` // in alerts that were joined, one may be counted in each
-	Counts Counts `json:"counts"`
+	CLBs   int       `json:"clbs"` // in alerts that were joined, one may be counted in each
+	Counts lb.Counts `json:"counts"`
 }
 
 // Bounds of one alert in the stored head: it stays below 1 MB, with the longest names there can be.
@@ -305,7 +193,7 @@ func (a Alert) about() string {
 }
 
 // Totals returns how many changes the alert tells of, and on how many load balancers.
-func (a Alert) Totals() (c Counts, clbs int) {
+func (a Alert) Totals() (c lb.Counts, clbs int) {
 	c, clbs = a.More.Counts, a.More.CLBs+len(a.Pools)
 	for _, p := range a.Pools {
 		c = c.Plus(p.Counts)

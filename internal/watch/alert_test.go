@@ -8,13 +8,15 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"clbwatch/internal/lb"
 )
 
 func ExampleDiff() {
 	at := time.Date(2026, 11, 23, 4, 53, 0, 0, time.UTC)
-	old := []Backend{{ID: "ins-a", Status: Running}, {ID: "ins-b", Status: Running}}
-	now := []Backend{{ID: "ins-a", Status: 4}, {ID: "ins-c", Status: Running}}
-	_, changes := Diff(old, now, at, time.Time{})
+	old := []lb.Backend{{ID: "ins-a", Status: lb.Running}, {ID: "ins-b", Status: lb.Running}}
+	now := []lb.Backend{{ID: "ins-a", Status: 4}, {ID: "ins-c", Status: lb.Running}}
+	_, changes := lb.Diff(old, now, at, time.Time{})
 	for _, c := range changes {
 		fmt.Println(c.Backend.ID, c.Kind, c.Backend.Status)
 	}
@@ -29,22 +31,22 @@ func FuzzDiff(f *testing.F) {
 	f.Add([]byte{1, 2, 3}, []byte{2, 4})
 	f.Add([]byte{}, []byte{2})
 	f.Fuzz(func(t *testing.T, a, b []byte) {
-		pool := func(bytes []byte) []Backend {
-			byID := map[string]Backend{}
+		pool := func(bytes []byte) []lb.Backend {
+			byID := map[string]lb.Backend{}
 			for _, x := range bytes {
 				id := fmt.Sprintf("ins-%d", x/4%16)
-				byID[id] = Backend{ID: id, Status: Status(1 + x%4)}
+				byID[id] = lb.Backend{ID: id, Status: lb.Status(1 + x%4)}
 			}
-			var p []Backend
+			var p []lb.Backend
 			for _, be := range byID {
 				p = append(p, be)
 			}
-			SortBackends(p)
+			lb.SortBackends(p)
 			return p
 		}
 		at := time.Unix(1795409616, 0).UTC()
 		old, now := pool(a), pool(b)
-		next, changes := Diff(old, now, at, time.Time{})
+		next, changes := lb.Diff(old, now, at, time.Time{})
 		running := map[string]bool{}
 		for _, be := range old {
 			running[be.ID] = be.Running()
@@ -53,16 +55,16 @@ func FuzzDiff(f *testing.F) {
 			was, there := running[c.Backend.ID]
 			ok := false
 			switch c.Kind {
-			case Added:
+			case lb.Added:
 				ok = !there
 				running[c.Backend.ID] = c.Backend.Running()
-			case Removed:
+			case lb.Removed:
 				ok = there
 				delete(running, c.Backend.ID)
-			case LeftRunning:
+			case lb.LeftRunning:
 				ok = there && was
 				running[c.Backend.ID] = false
-			case Recovered:
+			case lb.Recovered:
 				ok = there && !was
 				running[c.Backend.ID] = true
 			}
@@ -89,11 +91,11 @@ func TestAlertIsBounded(t *testing.T) {
 	name := strings.Repeat("界", 85)
 	var a Alert
 	for i := range 3000 {
-		p := PoolNews{CLB: CLB{Region: "ap-guangzhou", ID: fmt.Sprintf("lb-%d", i), Label: name[:48*3]}, Capacity: Capacity{Total: 100}}
+		p := PoolNews{CLB: lb.CLB{Region: "ap-guangzhou", ID: fmt.Sprintf("lb-%d", i), Label: name[:48*3]}, Capacity: lb.Capacity{Total: 100}}
 		for j := range 5 + i%20 {
-			p.Changes = append(p.Changes, Change{Kind: LeftRunning, Backend: Backend{ID: fmt.Sprint("ins-", j), Name: name, LanIP: name}})
+			p.Changes = append(p.Changes, lb.Change{Kind: lb.LeftRunning, Backend: lb.Backend{ID: fmt.Sprint("ins-", j), Name: name, LanIP: name}})
 		}
-		p.Counts = count(p.Changes)
+		p.Counts = lb.Count(p.Changes)
 		a.Pools = append(a.Pools, p)
 		a.Blind = append(a.Blind, Blind{CLB: p.CLB, Why: strings.Repeat("y", maxWhy), Do: strings.Repeat("d", 200)})
 		a.Sighted = append(a.Sighted, Sighted{CLB: p.CLB})
@@ -117,16 +119,16 @@ func TestAlertIsBounded(t *testing.T) {
 
 func TestMergeTellsOfBoth(t *testing.T) {
 	t.Parallel()
-	lb := CLB{Region: "r", ID: "lb-1"}
-	change := func(k Kind, id string) Change { return Change{Kind: k, Backend: Backend{ID: id}} }
+	testCLB := lb.CLB{Region: "r", ID: "lb-1"}
+	change := func(k lb.Kind, id string) lb.Change { return lb.Change{Kind: k, Backend: lb.Backend{ID: id}} }
 	older := Alert{ID: "1", From: time.Unix(1, 0), To: time.Unix(1, 0), Baseline: &Baseline{CLBs: 1, Backends: 2, Running: 2},
-		Pools: []PoolNews{{CLB: lb, Counts: Counts{LeftRunning: 1}, Capacity: Capacity{Running: 1, Total: 2}, Changes: []Change{change(LeftRunning, "a")}}}}
-	newer := Alert{ID: "2", From: time.Unix(2, 0), To: time.Unix(2, 0), Blind: []Blind{{CLB: lb}}, Baseline: &Baseline{CLBs: 1, Backends: 3, Running: 1},
-		Pools: []PoolNews{{CLB: lb, Counts: Counts{Recovered: 1}, Capacity: Capacity{Running: 2, Total: 2}, Changes: []Change{change(Recovered, "a")}}}}
+		Pools: []PoolNews{{CLB: testCLB, Counts: lb.Counts{LeftRunning: 1}, Capacity: lb.Capacity{Running: 1, Total: 2}, Changes: []lb.Change{change(lb.LeftRunning, "a")}}}}
+	newer := Alert{ID: "2", From: time.Unix(2, 0), To: time.Unix(2, 0), Blind: []Blind{{CLB: testCLB}}, Baseline: &Baseline{CLBs: 1, Backends: 3, Running: 1},
+		Pools: []PoolNews{{CLB: testCLB, Counts: lb.Counts{Recovered: 1}, Capacity: lb.Capacity{Running: 2, Total: 2}, Changes: []lb.Change{change(lb.Recovered, "a")}}}}
 	got := merge(older, newer)
 	want := Alert{ID: "2", From: time.Unix(1, 0), To: time.Unix(2, 0), Blind: newer.Blind, Baseline: &Baseline{CLBs: 2, Backends: 5, Running: 3},
-		Pools: []PoolNews{{CLB: lb, Counts: Counts{LeftRunning: 1, Recovered: 1}, Capacity: Capacity{Running: 2, Total: 2},
-			Changes: []Change{change(LeftRunning, "a"), change(Recovered, "a")}}}}
+		Pools: []PoolNews{{CLB: testCLB, Counts: lb.Counts{LeftRunning: 1, Recovered: 1}, Capacity: lb.Capacity{Running: 2, Total: 2},
+			Changes: []lb.Change{change(lb.LeftRunning, "a"), change(lb.Recovered, "a")}}}}
 	if !reflect.DeepEqual(got, want) {
 		t.Errorf("merge = %+v\nwant %+v", got, want)
 	}
@@ -138,7 +140,7 @@ func TestOutboxIsBounded(t *testing.T) {
 	for i := range 100 {
 		// Every run is killed after it took the lease: nothing is known of any alert.
 		h = h.successor(fmt.Sprint("w", i), time.Unix(int64(i), 0))
-		h.owe(Alert{Pools: []PoolNews{{CLB: CLB{ID: "lb-1"}, Counts: Counts{Added: 1}, Changes: []Change{{Kind: Added}}}}})
+		h.owe(Alert{Pools: []PoolNews{{CLB: lb.CLB{ID: "lb-1"}, Counts: lb.Counts{Added: 1}, Changes: []lb.Change{{Kind: lb.Added}}}}})
 		h.claim(time.Unix(int64(i), 0))
 	}
 	total := 0
@@ -235,14 +237,14 @@ func TestSnapshotWithLongLines(t *testing.T) {
 }
 
 // poolNews is news of one load balancer, with so many running of so many.
-func poolNews(id string, before, running, total int, c Counts) PoolNews {
-	return PoolNews{CLB: CLB{Region: "r", ID: id}, Counts: c, Out: total - running, Before: &Capacity{Running: before, Total: total, Weight: 10 * total, Serving: 10 * before},
-		Capacity: Capacity{Running: running, Total: total, Weight: 10 * total, Serving: 10 * running}}
+func poolNews(id string, before, running, total int, c lb.Counts) PoolNews {
+	return PoolNews{CLB: lb.CLB{Region: "r", ID: id}, Counts: c, Out: total - running, Before: &lb.Capacity{Running: before, Total: total, Weight: 10 * total, Serving: 10 * before},
+		Capacity: lb.Capacity{Running: running, Total: total, Weight: 10 * total, Serving: 10 * running}}
 }
 
 func TestMergeKeepsWhatWasBeforeItAll(t *testing.T) {
 	t.Parallel()
-	got := mergePools([]PoolNews{poolNews("lb-1", 4, 3, 4, Counts{LeftRunning: 1})}, []PoolNews{poolNews("lb-1", 3, 2, 4, Counts{LeftRunning: 1})})
+	got := mergePools([]PoolNews{poolNews("lb-1", 4, 3, 4, lb.Counts{LeftRunning: 1})}, []PoolNews{poolNews("lb-1", 3, 2, 4, lb.Counts{LeftRunning: 1})})
 	if !got[0].Fell(50) || got[0].Before.Running != 4 || got[0].Running != 2 {
 		t.Errorf("4 of 4, then 3, then 2: %+v, want a fall from 4 to 2", got[0])
 	}
@@ -250,7 +252,7 @@ func TestMergeKeepsWhatWasBeforeItAll(t *testing.T) {
 
 func TestTheLargerShareOfWeightLostIsWorse(t *testing.T) {
 	t.Parallel()
-	much, many := poolNews("lb-much", 2, 1, 2, Counts{LeftRunning: 1}), poolNews("lb-many", 100, 90, 100, Counts{LeftRunning: 10})
+	much, many := poolNews("lb-much", 2, 1, 2, lb.Counts{LeftRunning: 1}), poolNews("lb-many", 100, 90, 100, lb.Counts{LeftRunning: 10})
 	if worse(much, many) >= 0 || worse(many, much) <= 0 {
 		t.Error("half of the weight lost is not worse than a tenth")
 	}
@@ -260,7 +262,7 @@ func TestThreadsAreBoundedTheNewestStay(t *testing.T) {
 	t.Parallel()
 	var threads Threads
 	for i := range maxThreads + 5 {
-		a := Alert{Thread: fmt.Sprintf("t%03d", i), To: time.Unix(int64(i), 0), Pools: []PoolNews{poolNews(fmt.Sprint("lb-", i), 2, 1, 2, Counts{LeftRunning: 1})}}
+		a := Alert{Thread: fmt.Sprintf("t%03d", i), To: time.Unix(int64(i), 0), Pools: []PoolNews{poolNews(fmt.Sprint("lb-", i), 2, 1, 2, lb.Counts{LeftRunning: 1})}}
 		threads = threads.after(a, Receipt{TS: fmt.Sprint(i)})
 	}
 	if _, oldest := threads["t004"]; len(threads) != maxThreads || oldest {
@@ -270,9 +272,9 @@ func TestThreadsAreBoundedTheNewestStay(t *testing.T) {
 
 func TestAThreadCountsWhatCameLater(t *testing.T) {
 	t.Parallel()
-	threads := Threads(nil).after(Alert{Thread: "t", Pools: []PoolNews{poolNews("lb-1", 4, 3, 4, Counts{LeftRunning: 1})}}, Receipt{TS: "1"})
-	threads = threads.after(Alert{Thread: "t", Reply: true, Pools: []PoolNews{poolNews("lb-1", 3, 1, 4, Counts{LeftRunning: 2})}}, Receipt{TS: "1"})
-	if c := threads["t"].Course["r/lb-1"]; c.Later != (Counts{LeftRunning: 2}) || c.Running != 1 {
+	threads := Threads(nil).after(Alert{Thread: "t", Pools: []PoolNews{poolNews("lb-1", 4, 3, 4, lb.Counts{LeftRunning: 1})}}, Receipt{TS: "1"})
+	threads = threads.after(Alert{Thread: "t", Reply: true, Pools: []PoolNews{poolNews("lb-1", 3, 1, 4, lb.Counts{LeftRunning: 2})}}, Receipt{TS: "1"})
+	if c := threads["t"].Course["r/lb-1"]; c.Later != (lb.Counts{LeftRunning: 2}) || c.Running != 1 {
 		t.Errorf("the course is %+v, want two later changes and one running", c)
 	}
 }
@@ -280,7 +282,7 @@ func TestAThreadCountsWhatCameLater(t *testing.T) {
 func TestAnAlertOfTheVersionBeforeOpensNoThread(t *testing.T) {
 	t.Parallel()
 	// It has no name that later news could be sent to.
-	if got := Threads(nil).after(Alert{Pools: []PoolNews{poolNews("lb-1", 4, 3, 4, Counts{LeftRunning: 1})}}, Receipt{TS: "1"}); got != nil {
+	if got := Threads(nil).after(Alert{Pools: []PoolNews{poolNews("lb-1", 4, 3, 4, lb.Counts{LeftRunning: 1})}}, Receipt{TS: "1"}); got != nil {
 		t.Errorf("threads %+v, want none", got)
 	}
 	h := (&Head{Schema: 1, N: 5, Writer: "w"}).successor("x", time.Unix(9, 0))
@@ -296,7 +298,7 @@ func TestACrowdedOutboxKeepsEverythingInOrder(t *testing.T) {
 	for i := range 3 * maxOutbox {
 		h = h.successor(fmt.Sprint("w", i), time.Unix(int64(i), 0))
 		id := fmt.Sprint("lb-", i%7)
-		h.owe(Alert{Pools: []PoolNews{poolNews(id, 4, 3, 4, Counts{LeftRunning: 1})}}) // an incident that stays open
+		h.owe(Alert{Pools: []PoolNews{poolNews(id, 4, 3, 4, lb.Counts{LeftRunning: 1})}}) // an incident that stays open
 		told["r/"+id]++
 		h.claim(time.Unix(int64(i), 0)) // by a run that is killed
 	}

@@ -8,17 +8,18 @@ import (
 	"testing"
 	"time"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 	"clbwatch/internal/watchtest"
 )
 
 // bound is a running backend of an application load balancer with these bindings, each "LISTENER[ RULE] PORT".
-func bound(id string, bindings ...string) watch.Backend {
-	b := backend(id, watch.Running)
+func bound(id string, bindings ...string) lb.Backend {
+	b := backend(id, lb.Running)
 	b.Weight = 0
 	for _, on := range bindings {
 		f := strings.Fields(on)
-		binding := watch.Binding{Listener: f[0], Weight: 10}
+		binding := lb.Binding{Listener: f[0], Weight: 10}
 		if len(f) == 3 {
 			binding.Rule = f[1]
 		}
@@ -26,7 +27,7 @@ func bound(id string, bindings ...string) watch.Backend {
 		b.Bindings = append(b.Bindings, binding)
 		b.Weight += 10
 	}
-	watch.SortBindings(b.Bindings)
+	lb.SortBindings(b.Bindings)
 	return b
 }
 
@@ -36,31 +37,31 @@ func TestBindingsAreToldPerInstance(t *testing.T) {
 	rules := []string{"HTTPS:443 a.com/ 8080", "HTTPS:443 a.com/api 8080", "TCP:22 22"}
 	tests := []struct {
 		name        string
-		before, now []watch.Backend
+		before, now []lb.Backend
 		want        string
 	}{
-		{"bound everywhere", nil, []watch.Backend{bound("ins-7", three...)}, "ins-7 added 3/3 HTTP:80+HTTPS:443+TCP:22"},
-		{"unbound everywhere", []watch.Backend{bound("ins-7", three...)}, nil, "ins-7 removed 3/3 HTTP:80+HTTPS:443+TCP:22"},
-		{"unbound from one listener", []watch.Backend{bound("ins-7", three...)}, []watch.Backend{bound("ins-7", three[1:]...)}, "ins-7 unbound 1/3 TCP:22"},
-		{"bound to two more", []watch.Backend{bound("ins-7", three[:1]...)}, []watch.Backend{bound("ins-7", three...)}, "ins-7 bound 2/3 HTTP:80+HTTPS:443"},
-		{"unbound from one rule of a listener", []watch.Backend{bound("ins-7", rules...)}, []watch.Backend{bound("ins-7", rules[1:]...)},
+		{"bound everywhere", nil, []lb.Backend{bound("ins-7", three...)}, "ins-7 added 3/3 HTTP:80+HTTPS:443+TCP:22"},
+		{"unbound everywhere", []lb.Backend{bound("ins-7", three...)}, nil, "ins-7 removed 3/3 HTTP:80+HTTPS:443+TCP:22"},
+		{"unbound from one listener", []lb.Backend{bound("ins-7", three...)}, []lb.Backend{bound("ins-7", three[1:]...)}, "ins-7 unbound 1/3 TCP:22"},
+		{"bound to two more", []lb.Backend{bound("ins-7", three[:1]...)}, []lb.Backend{bound("ins-7", three...)}, "ins-7 bound 2/3 HTTP:80+HTTPS:443"},
+		{"unbound from one rule of a listener", []lb.Backend{bound("ins-7", rules...)}, []lb.Backend{bound("ins-7", rules[1:]...)},
 			"ins-7 unbound 1/3 rules HTTPS:443 a.com/ → 8080"},
-		{"unbound from all rules of a listener", []watch.Backend{bound("ins-7", rules...)}, []watch.Backend{bound("ins-7", rules[2:]...)}, "ins-7 unbound 1/2 HTTPS:443"},
-		{"another port", []watch.Backend{bound("ins-7", "TCP:22 22")}, []watch.Backend{bound("ins-7", "TCP:22 2222")}, "ins-7 unbound 1/1 rules TCP:22 → 22, ins-7 bound 1/1 rules TCP:22 → 2222"},
-		{"another weight is no news", []watch.Backend{bound("ins-7", three...)}, func() []watch.Backend {
+		{"unbound from all rules of a listener", []lb.Backend{bound("ins-7", rules...)}, []lb.Backend{bound("ins-7", rules[2:]...)}, "ins-7 unbound 1/2 HTTPS:443"},
+		{"another port", []lb.Backend{bound("ins-7", "TCP:22 22")}, []lb.Backend{bound("ins-7", "TCP:22 2222")}, "ins-7 unbound 1/1 rules TCP:22 → 22, ins-7 bound 1/1 rules TCP:22 → 2222"},
+		{"another weight is no news", []lb.Backend{bound("ins-7", three...)}, func() []lb.Backend {
 			b := bound("ins-7", three...)
 			b.Bindings[0].Weight, b.Weight = 90, 110
-			return []watch.Backend{b}
+			return []lb.Backend{b}
 		}(), ""},
-		{"stopped and unbound from one", []watch.Backend{bound("ins-7", three...)}, func() []watch.Backend {
+		{"stopped and unbound from one", []lb.Backend{bound("ins-7", three...)}, func() []lb.Backend {
 			b := bound("ins-7", three[1:]...)
 			b.Status = 4
-			return []watch.Backend{b}
+			return []lb.Backend{b}
 		}(), "ins-7 left running, ins-7 unbound 1/3 TCP:22"},
 	}
 	for _, tt := range tests {
 		w := watchtest.New()
-		w.SetKind(web, watch.Application)
+		w.SetKind(web, lb.Application)
 		w.Set(web, append(tt.before, bound("ins-1", "TCP:1 1"))...)
 		tick(t, w, web)
 		w.Set(web, append(tt.now, bound("ins-1", "TCP:1 1"))...)
@@ -76,7 +77,7 @@ func TestBindingsAreToldPerInstance(t *testing.T) {
 func TestAListenerThatLosesItsLastBackendIsToldAsSuch(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
-	w.SetKind(web, watch.Application)
+	w.SetKind(web, lb.Application)
 	w.Set(web, bound("ins-1", "TCP:22 22", "TCP:80 80"), bound("ins-2", "TCP:80 80"), bound("ins-3", "TCP:80 80"))
 	tick(t, w, web)
 	w.Set(web, bound("ins-1", "TCP:80 80"), bound("ins-2", "TCP:80 80"), bound("ins-3", "TCP:80 80"))
@@ -98,20 +99,20 @@ func TestPartIsBounded(t *testing.T) {
 	for i := range 2000 {
 		many = append(many, fmt.Sprintf("HTTP:80 example.com/%s%d 80", strings.Repeat("é", 100), i))
 	}
-	_, changes := watch.Diff(nil, []watch.Backend{bound("ins-1", many...)}, watchtest.New().Now(), watchtest.New().Now())
+	_, changes := lb.Diff(nil, []lb.Backend{bound("ins-1", many...)}, watchtest.New().Now(), watchtest.New().Now())
 	p := changes[0].Part
 	if len(changes[0].Backend.Bindings) > 0 || len(p.Names) > 3 || len(p.Names[0]) > 110 || p.N != 1 || p.Of != 1 {
 		t.Errorf("a change of a backend with 2000 bindings has %d of them, and %+v", len(changes[0].Backend.Bindings), p)
 	}
-	_, changes = watch.Diff([]watch.Backend{bound("ins-1", many...)}, []watch.Backend{bound("ins-1", many[:10]...)}, watchtest.New().Now(), watchtest.New().Now())
+	_, changes = lb.Diff([]lb.Backend{bound("ins-1", many...)}, []lb.Backend{bound("ins-1", many[:10]...)}, watchtest.New().Now(), watchtest.New().Now())
 	if p := changes[0].Part; len(p.Names) != 3 || len(p.Names[0]) > 110 || p.N != 1990 || p.Of != 2000 || !p.Rules {
 		t.Errorf("unbound from 1990 rules: %+v", p)
 	}
 }
 
 // ill is a running backend with so many checks, some of which fail.
-func ill(id string, checked int, failing ...string) watch.Backend {
-	b := backend(id, watch.Running)
+func ill(id string, checked int, failing ...string) lb.Backend {
+	b := backend(id, lb.Running)
 	b.Checked, b.Failing = checked, failing
 	return b
 }
@@ -124,18 +125,18 @@ func TestHealth(t *testing.T) {
 	unclear.Unclear = []string{"TCP:80 → 80"}
 	tests := []struct {
 		name  string
-		steps []watch.Backend // of ins-1, one each tick after the baseline
+		steps []lb.Backend // of ins-1, one each tick after the baseline
 		want  string
 	}{
-		{"fails and recovers", []watch.Backend{ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2)},
+		{"fails and recovers", []lb.Backend{ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2)},
 			"ins-1 unhealthy 1/2 TCP:80 → 80 | ins-1 healthy again"},
-		{"fails one more", []watch.Backend{ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2, "TCP:80 → 80", "TCP:81 → 81"), ill("ins-1", 2, "TCP:81 → 81")},
+		{"fails one more", []lb.Backend{ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2, "TCP:80 → 80", "TCP:81 → 81"), ill("ins-1", 2, "TCP:81 → 81")},
 			"ins-1 unhealthy 1/2 TCP:80 → 80 | ins-1 unhealthy 2/2 TCP:80 → 80+TCP:81 → 81"},
-		{"stops: it fails everything, which goes without saying", []watch.Backend{stopped, ill("ins-1", 2)}, "ins-1 left running | ins-1 recovered"},
-		{"runs again and needs a moment", []watch.Backend{stopped, ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2)}, "ins-1 left running | ins-1 recovered"},
-		{"runs again and goes on failing", []watch.Backend{stopped, ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2)},
+		{"stops: it fails everything, which goes without saying", []lb.Backend{stopped, ill("ins-1", 2)}, "ins-1 left running | ins-1 recovered"},
+		{"runs again and needs a moment", []lb.Backend{stopped, ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2)}, "ins-1 left running | ins-1 recovered"},
+		{"runs again and goes on failing", []lb.Backend{stopped, ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2, "TCP:80 → 80"), ill("ins-1", 2)},
 			"ins-1 left running | ins-1 recovered | ins-1 unhealthy 1/2 TCP:80 → 80 | ins-1 healthy again"},
-		{"not decided is as before", []watch.Backend{unclear, ill("ins-1", 2, "TCP:80 → 80"), unclear, ill("ins-1", 2)},
+		{"not decided is as before", []lb.Backend{unclear, ill("ins-1", 2, "TCP:80 → 80"), unclear, ill("ins-1", 2)},
 			"ins-1 unhealthy 1/2 TCP:80 → 80 | ins-1 healthy again"},
 	}
 	for _, tt := range tests {
@@ -183,7 +184,7 @@ func TestHealthThatCannotBeReadIsAsItWas(t *testing.T) {
 	tick(t, w, web)
 	w.Fail(fail("health", errors.New("health is away")))
 	for i := range 4 {
-		b := backend("ins-3", watch.Running) // it comes and goes meanwhile, which is told
+		b := backend("ins-3", lb.Running) // it comes and goes meanwhile, which is told
 		w.Set(web, ill("ins-1", 1, "TCP:80 → 80"), ill("ins-2", 1, "TCP:80 → 80"), b)
 		if i == 3 {
 			w.Set(web, ill("ins-1", 1, "TCP:80 → 80"), ill("ins-2", 1))
@@ -228,7 +229,7 @@ func TestMigrationIsToldOnceAsWhatItIs(t *testing.T) {
 	w := watchtest.New()
 	w.Set(web, up("ins-1", "ins-2", "ins-3")...)
 	tick(t, w, web)
-	w.SetKind(web, watch.Application)
+	w.SetKind(web, lb.Application)
 	stopped := bound("ins-2", "TCP:80 80")
 	stopped.Status = 4
 	w.Set(web, bound("ins-1", "TCP:80 80", "TCP:81 81"), stopped) // ins-3 was left behind
@@ -238,7 +239,7 @@ func TestMigrationIsToldOnceAsWhatItIs(t *testing.T) {
 		t.Errorf("told %q, want %q", got, want)
 	}
 	n := w.Told()[1].CLBs[0]
-	if n.Is != watch.Application || n.Before.Total != 3 || n.Now.Total != 2 || n.Now.Running != 1 {
+	if n.Is != lb.Application || n.Before.Total != 3 || n.Now.Total != 2 || n.Now.Running != 1 {
 		t.Errorf("told %+v, want 3 backends before and 2 now, 1 of them running", n)
 	}
 	w.Set(web, bound("ins-1", "TCP:80 80", "TCP:81 81"), bound("ins-2", "TCP:80 80"))
@@ -321,7 +322,7 @@ func TestABareListenerIsToldAlsoWhereSlackWasAway(t *testing.T) {
 	t.Parallel()
 	for _, back := range []bool{false, true} {
 		w := watchtest.New()
-		w.SetKind(web, watch.Application)
+		w.SetKind(web, lb.Application)
 		w.Set(web, bound("ins-1", "TCP:22 22", "TCP:80 80"), bound("ins-2", "TCP:80 80"), bound("ins-3", "TCP:80 80"))
 		tick(t, w, web)
 		w.Fail(fail("notify", watch.ErrNotSent))

@@ -11,6 +11,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"clbwatch/internal/advice"
+	"clbwatch/internal/lb"
 )
 
 // delta is what a sweep changes about a head.
@@ -23,7 +26,7 @@ type delta struct {
 	found        map[string]int   // of which load balancer, by key
 	blind        map[string]Blind // load balancers that cannot be read
 	blindChanged bool
-	clbs         []CLB                // those that were read, or tried
+	clbs         []lb.CLB             // those that were read, or tried
 	listed       map[string]time.Time // when each Scope was listed last
 	listedNow    bool                 // one was by this sweep
 	untold       []string             // see Head.Untold
@@ -153,7 +156,7 @@ func (w *Watcher) bury(old *snapshotReader, gone []CLBNews, next string, d *delt
 			if err != nil {
 				return nil, err
 			}
-			was := capacity(before)
+			was := lb.CapacityOf(before)
 			news.Before = &was
 		}
 		d.alert.CLBs, gone = append(d.alert.CLBs, news), gone[1:]
@@ -164,7 +167,7 @@ func (w *Watcher) bury(old *snapshotReader, gone []CLBNews, next string, d *delt
 // follow returns the record that follows line, nil at first sight, by a reading, and notes what is news about it.
 func (w *Watcher) follow(b base, seen *sweep, i int, line []byte, d *delta) ([]byte, error) {
 	clb, o, known := seen.clbs[i], seen.seen[i], b.known.CLBs[seen.clbs[i].Key()]
-	var now []Backend
+	var now []lb.Backend
 	var err error
 	if o.changed {
 		now, err = seen.reading(o)
@@ -175,40 +178,40 @@ func (w *Watcher) follow(b base, seen *sweep, i int, line []byte, d *delta) ([]b
 	if err != nil {
 		return nil, err
 	}
-	news := PoolNews{CLB: clb, Capacity: capacity(now)}
+	news := PoolNews{CLB: clb, Capacity: lb.CapacityOf(now)}
 	if line == nil {
 		d.alert.Baseline = d.alert.Baseline.plus(news)
-		return json.Marshal(record{clb.Key(), baseline(now, seen.at)})
+		return json.Marshal(record{clb.Key(), lb.Baseline(now, seen.at)})
 	}
 	before, err := decodeRecord(line)
 	if err != nil {
 		return nil, err
 	}
-	was := capacity(before)
+	was := lb.CapacityOf(before)
 	switch {
 	case o.healthErr != nil:
-		keepHealth(before, now, true)
+		lb.KeepHealth(before, now, true)
 	case !o.health:
-		withoutHealth(before)
+		lb.WithoutHealth(before)
 	case !known.Health:
-		assumeHealth(before, now, seen.at)
+		lb.AssumeHealth(before, now, seen.at)
 	default:
-		keepHealth(before, now, false)
+		lb.KeepHealth(before, now, false)
 	}
-	news.Capacity, news.Bare = capacity(now), bare(before, now)
-	now, news.Changes = Diff(before, now, seen.at, w.lastGood(b, clb, seen.at))
+	news.Capacity, news.Bare = lb.CapacityOf(now), lb.Bare(before, now)
+	now, news.Changes = lb.Diff(before, now, seen.at, w.lastGood(b, clb, seen.at))
 	if o.kind != known.Kind {
 		// What is bound may differ in form now: that is the migration, and no removal. What stopped running did so all the same.
-		news.Changes = slices.DeleteFunc(news.Changes, func(c Change) bool { return c.Kind == Added || c.Kind == Removed })
+		news.Changes = slices.DeleteFunc(news.Changes, func(c lb.Change) bool { return c.Kind == lb.Added || c.Kind == lb.Removed })
 		news.Bare = nil
 		is := news.Capacity
 		d.alert.CLBs = append(d.alert.CLBs, CLBNews{CLB: clb, Fate: Migrated, At: seen.at, Is: o.kind, Before: &was, Now: &is})
 	}
-	if o.healthErr == nil && slices.ContainsFunc(now, func(b Backend) bool { return b.Running() && len(b.Failing) > 0 && b.Ill == nil }) {
+	if o.healthErr == nil && slices.ContainsFunc(now, func(b lb.Backend) bool { return b.Running() && len(b.Failing) > 0 && b.Ill == nil }) {
 		d.untold = append(d.untold, clb.Key())
 	}
-	news.Before, news.Out = &was, incident(now)
-	if news.Counts = count(news.Changes); news.Counts.Total() > 0 {
+	news.Before, news.Out = &was, lb.OutAnew(now)
+	if news.Counts = lb.Count(news.Changes); news.Counts.Total() > 0 {
 		d.changes += news.Counts.Total()
 		d.found[clb.Key()] = news.Counts.Total()
 		d.alert.Pools = append(d.alert.Pools, news)
@@ -237,7 +240,7 @@ func (w *Watcher) index(known map[string]entry, seen *sweep) index {
 }
 
 // lastGood is the last reading that is known of, if it is long ago, else zero.
-func (w *Watcher) lastGood(b base, clb CLB, at time.Time) time.Time {
+func (w *Watcher) lastGood(b base, clb lb.CLB, at time.Time) time.Time {
 	last := b.head.ObservedAt
 	if blind, ok := b.head.Blind[clb.Key()]; ok {
 		last = blind.LastGood
@@ -272,7 +275,7 @@ func (w *Watcher) blind(b base, seen *sweep, d *delta) {
 	}
 	if w.Shard.first() { // each shard lists every region: one tells
 		for _, s := range w.Discover {
-			w.blindTo(old, Blind{CLB: CLB{Region: s.Region, ID: s.String()}, What: OfRegion, LastGood: seen.listed[s.String()]},
+			w.blindTo(old, Blind{CLB: lb.CLB{Region: s.Region, ID: s.String()}, What: OfRegion, LastGood: seen.listed[s.String()]},
 				seen.unlisted[s.String()], seen.at, d)
 		}
 	}
@@ -313,7 +316,7 @@ func explain(err error) (why, do string) {
 	if len(why) > maxWhy {
 		why = strings.ToValidUTF8(why[:maxWhy], "") + "…"
 	}
-	return why, Advice(err)
+	return why, advice.Of(err)
 }
 
 func writeLine(w io.Writer, v any) error {

@@ -10,6 +10,9 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"clbwatch/internal/advice"
+	"clbwatch/internal/lb"
 )
 
 const (
@@ -63,7 +66,7 @@ type Finder interface {
 
 // roster is which load balancers a tick is about.
 type roster struct {
-	clbs     []CLB                // sorted by key
+	clbs     []lb.CLB             // sorted by key
 	scope    map[string]string    // of those that were discovered, by key: the Scope that did
 	listed   map[string]time.Time // when each scope was listed last
 	gone     []CLBNews            // discovered once, and not to be watched any more
@@ -81,7 +84,7 @@ func (w *Watcher) find(ctx context.Context, b base, at time.Time, maxAge time.Du
 		}
 		taken[c.Key()] = true
 	}
-	add := func(s Scope, c CLB) {
+	add := func(s Scope, c lb.CLB) {
 		if !taken[c.Key()] && w.Shard.Owns(c.Key()) {
 			taken[c.Key()] = true
 			r.clbs, r.scope[c.Key()] = append(r.clbs, c), s.String()
@@ -117,7 +120,7 @@ func (w *Watcher) find(ctx context.Context, b base, at time.Time, maxAge time.Du
 		if list, ok := lists[s.Region]; ok {
 			for _, l := range list {
 				if s.matches(l) {
-					add(s, CLB{Region: s.Region, ID: l.ID, Title: l.Name})
+					add(s, lb.CLB{Region: s.Region, ID: l.ID, Title: l.Name})
 				}
 			}
 			continue
@@ -129,12 +132,12 @@ func (w *Watcher) find(ctx context.Context, b base, at time.Time, maxAge time.Du
 		}
 	}
 	w.missing(ctx, b, &r, lists, taken, at)
-	slices.SortFunc(r.clbs, func(a, b CLB) int { return cmp.Compare(a.Key(), b.Key()) })
+	slices.SortFunc(r.clbs, func(a, b lb.CLB) int { return cmp.Compare(a.Key(), b.Key()) })
 	return r
 }
 
 // Watched says which load balancers there are to watch now, by key, and why a Scope could not be listed, by its text.
-func (w *Watcher) Watched(ctx context.Context) (clbs []CLB, unlisted map[string]error) {
+func (w *Watcher) Watched(ctx context.Context) (clbs []lb.CLB, unlisted map[string]error) {
 	r := w.find(ctx, base{}, w.Now(), 0)
 	return r.clbs, r.unlisted
 }
@@ -145,14 +148,14 @@ func (w *Watcher) list(ctx context.Context, region string) ([]Listed, error) {
 		return nil, fmt.Errorf("list the load balancers of %s: %w", region, err)
 	}
 	if len(list) > maxFound {
-		return nil, Advise(fmt.Errorf("%s has %d load balancers, more than %d", region, len(list), maxFound), "say in CLB_IDS which to watch")
+		return nil, advice.Add(fmt.Errorf("%s has %d load balancers, more than %d", region, len(list), maxFound), "say in CLB_IDS which to watch")
 	}
 	return list, nil
 }
 
-func named(key string, e entry) CLB {
+func named(key string, e entry) lb.CLB {
 	region, id, _ := strings.Cut(key, "/")
-	return CLB{Region: region, ID: id, Title: e.Name}
+	return lb.CLB{Region: region, ID: id, Title: e.Name}
 }
 
 // missing looks for those that were discovered once and are in no list any more: deleted, if the cloud says so when it is
@@ -167,7 +170,7 @@ func (w *Watcher) missing(ctx context.Context, b base, r *roster, lists map[stri
 			present[region+"/"+l.ID] = true
 		}
 	}
-	var doubtful []CLB
+	var doubtful []lb.CLB
 	in := make(map[string]string)
 	for _, s := range w.Discover {
 		in[s.String()] = s.Region
@@ -184,7 +187,7 @@ func (w *Watcher) missing(ctx context.Context, b base, r *roster, lists map[stri
 		}
 		doubtful = append(doubtful, named(key, e))
 	}
-	for _, c := range w.deleted(ctx, doubtful, func(c CLB) {
+	for _, c := range w.deleted(ctx, doubtful, func(c lb.CLB) {
 		r.clbs, r.scope[c.Key()] = append(r.clbs, c), b.known.CLBs[c.Key()].In
 	}) {
 		r.gone = append(r.gone, CLBNews{CLB: c, Fate: Deleted, At: at})
@@ -192,7 +195,7 @@ func (w *Watcher) missing(ctx context.Context, b base, r *roster, lists map[stri
 }
 
 // deleted returns those of some load balancers that are not there any more; keep is called for the others.
-func (w *Watcher) deleted(ctx context.Context, doubtful []CLB, keep func(CLB)) (gone []CLB) {
+func (w *Watcher) deleted(ctx context.Context, doubtful []lb.CLB, keep func(lb.CLB)) (gone []lb.CLB) {
 	byRegion := make(map[string][]string)
 	for _, c := range doubtful {
 		byRegion[c.Region] = append(byRegion[c.Region], c.ID)
@@ -215,21 +218,21 @@ func (w *Watcher) deleted(ctx context.Context, doubtful []CLB, keep func(CLB)) (
 
 // strike takes load balancers out of a sweep that were discovered, and that reading found to be deleted.
 func (w *Watcher) strike(ctx context.Context, s *sweep) {
-	var doubtful []CLB
+	var doubtful []lb.CLB
 	for i, o := range s.seen {
-		if errors.Is(o.err, ErrNotFound) && s.roster.scope[s.clbs[i].Key()] != "" {
+		if errors.Is(o.err, lb.ErrNotFound) && s.roster.scope[s.clbs[i].Key()] != "" {
 			doubtful = append(doubtful, s.clbs[i])
 		}
 	}
 	struck := make(map[string]bool)
-	for _, c := range w.deleted(ctx, doubtful, func(CLB) {}) {
+	for _, c := range w.deleted(ctx, doubtful, func(lb.CLB) {}) {
 		struck[c.Key()] = true
 		s.gone = append(s.gone, CLBNews{CLB: c, Fate: Deleted, At: s.at})
 	}
 	if len(struck) == 0 {
 		return
 	}
-	var clbs []CLB
+	var clbs []lb.CLB
 	var seen []observation
 	for i, c := range s.clbs {
 		if !struck[c.Key()] {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 	"clbwatch/internal/watchtest"
 )
@@ -119,7 +120,7 @@ func TestDeletedBetweenTwoListsIsNotTakenForUnreadable(t *testing.T) {
 		w.Set(api, up("ins-2")...)
 		discovers(t, w, 1, guangzhou)
 		if exists { // the reading is wrong, and the list knows better
-			w.Fail(fail("read", fmt.Errorf("code 5000: %w", watch.ErrNotFound)))
+			w.Fail(fail("read", fmt.Errorf("code 5000: %w", lb.ErrNotFound)))
 			if _, err := discover(t, w, guangzhou); err == nil {
 				t.Error("nothing could be read, and the tick says nothing")
 			}

@@ -11,14 +11,15 @@ import (
 	"testing/iotest"
 	"time"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 	"clbwatch/internal/watchtest"
 )
 
 // readFunc is a source of one's own.
-type readFunc func(context.Context, watch.CLB, watch.Digest) (watch.Reading, error)
+type readFunc func(context.Context, lb.CLB, lb.Digest) (lb.Reading, error)
 
-func (f readFunc) Read(ctx context.Context, c watch.CLB, known watch.Digest) (watch.Reading, error) {
+func (f readFunc) Read(ctx context.Context, c lb.CLB, known lb.Digest) (lb.Reading, error) {
 	return f(ctx, c, known)
 }
 
@@ -137,8 +138,8 @@ func TestEmptyPoolIsConfirmedAgainstTheStateItIsTold(t *testing.T) {
 	w := watchtest.New()
 	w.Set(web, up("ins-a", "ins-b")...)
 	slow := w.Watcher(web)
-	slow.Source = readFunc(func(context.Context, watch.CLB, watch.Digest) (watch.Reading, error) {
-		return watch.Reading{Digest: "empty"}, nil
+	slow.Source = readFunc(func(context.Context, lb.CLB, lb.Digest) (lb.Reading, error) {
+		return lb.Reading{Digest: "empty"}, nil
 	})
 	slow.Spool = func() (watch.Spool, error) { // after the slow run has loaded, and before it commits
 		tick(t, w, web)
@@ -186,11 +187,11 @@ func TestNoLoadBalancerIsStarved(t *testing.T) {
 		inner := v.Source
 		var mu sync.Mutex
 		n := 0
-		v.Source = readFunc(func(ctx context.Context, c watch.CLB, known watch.Digest) (watch.Reading, error) {
+		v.Source = readFunc(func(ctx context.Context, c lb.CLB, known lb.Digest) (lb.Reading, error) {
 			mu.Lock()
 			defer mu.Unlock()
 			if n++; n > 80 {
-				return watch.Reading{}, errors.New("no time left")
+				return lb.Reading{}, errors.New("no time left")
 			}
 			seen[c.Key()] = true
 			return inner.Read(ctx, c, known)
@@ -207,18 +208,18 @@ func TestNoLoadBalancerIsStarved(t *testing.T) {
 func TestDigestThatChangesAloneIsStoredInTime(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
-	digest := watch.Digest("one")
+	digest := lb.Digest("one")
 	var ops []string
 	do := func() string {
 		w.Advance(time.Minute)
 		ops = nil
 		w.Fail(func(op, _ string) (bool, error) { ops = append(ops, op); return true, nil })
 		v := w.Watcher(web)
-		v.Source = readFunc(func(_ context.Context, _ watch.CLB, known watch.Digest) (watch.Reading, error) {
+		v.Source = readFunc(func(_ context.Context, _ lb.CLB, known lb.Digest) (lb.Reading, error) {
 			if known == digest {
-				return watch.Reading{Digest: known, Unchanged: true}, nil
+				return lb.Reading{Digest: known, Unchanged: true}, nil
 			}
-			return watch.Reading{Digest: digest, Backends: up("ins-a")}, nil
+			return lb.Reading{Digest: digest, Backends: up("ins-a")}, nil
 		})
 		if _, err := v.Tick(deadline(t, w)); err != nil {
 			t.Fatal(err)
@@ -282,9 +283,9 @@ func TestSurveyLeavesTimeToTell(t *testing.T) {
 	w := watchtest.New()
 	v := w.Watcher(web)
 	v.Now = time.Now
-	v.Source = readFunc(func(ctx context.Context, _ watch.CLB, _ watch.Digest) (watch.Reading, error) {
+	v.Source = readFunc(func(ctx context.Context, _ lb.CLB, _ lb.Digest) (lb.Reading, error) {
 		<-ctx.Done()
-		return watch.Reading{}, ctx.Err()
+		return lb.Reading{}, ctx.Err()
 	})
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 	defer cancel()
@@ -298,11 +299,11 @@ func TestSurveyConfirmsAnEmptyPool(t *testing.T) {
 	w := watchtest.New()
 	v := w.Watcher(web)
 	reads := 0
-	v.Source = readFunc(func(context.Context, watch.CLB, watch.Digest) (watch.Reading, error) {
+	v.Source = readFunc(func(context.Context, lb.CLB, lb.Digest) (lb.Reading, error) {
 		if reads++; reads == 1 {
-			return watch.Reading{}, nil
+			return lb.Reading{}, nil
 		}
-		return watch.Reading{Backends: up("ins-a")}, nil
+		return lb.Reading{Backends: up("ins-a")}, nil
 	})
 	if got, err := v.Survey(t.Context()); err != nil || got.Standings[0].Total != 1 {
 		t.Errorf("Survey = %+v, %v, want what the second reading says", got, err)
@@ -357,7 +358,7 @@ func TestDeadlines(t *testing.T) {
 func reserves(ctx context.Context, t *testing.T, v *watch.Watcher, end time.Time) (read, send time.Duration) {
 	t.Helper()
 	inner := v.Source
-	v.Source = readFunc(func(ctx context.Context, c watch.CLB, known watch.Digest) (watch.Reading, error) {
+	v.Source = readFunc(func(ctx context.Context, c lb.CLB, known lb.Digest) (lb.Reading, error) {
 		d, _ := ctx.Deadline()
 		read = end.Sub(d)
 		return inner.Read(ctx, c, known)
@@ -463,9 +464,9 @@ func (foreign) OpenSnapshot(context.Context, watch.Blob) (io.ReadCloser, error) 
 }
 
 // sourceFunc is a source in a function.
-type sourceFunc func(watch.CLB, watch.Digest) (watch.Reading, error)
+type sourceFunc func(lb.CLB, lb.Digest) (lb.Reading, error)
 
-func (f sourceFunc) Read(_ context.Context, c watch.CLB, known watch.Digest) (watch.Reading, error) {
+func (f sourceFunc) Read(_ context.Context, c lb.CLB, known lb.Digest) (lb.Reading, error) {
 	return f(c, known)
 }
 
@@ -477,8 +478,8 @@ func TestADigestToRememberIsStoredAtOnce(t *testing.T) {
 		tick(t, w, web)
 		w.Advance(time.Minute)
 		v := w.Watcher(web)
-		v.Source = sourceFunc(func(watch.CLB, watch.Digest) (watch.Reading, error) {
-			return watch.Reading{Backends: up("ins-a"), Digest: "learned", Remember: remember}, nil
+		v.Source = sourceFunc(func(lb.CLB, lb.Digest) (lb.Reading, error) {
+			return lb.Reading{Backends: up("ins-a"), Digest: "learned", Remember: remember}, nil
 		})
 		if sum, err := v.Tick(deadline(t, w)); err != nil || sum.Changes != 0 {
 			t.Fatal(sum, err)

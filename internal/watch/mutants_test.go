@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 	"clbwatch/internal/watchtest"
 )
@@ -358,9 +359,9 @@ func TestAnswerThatDiffersInNothingIsNotStoredEachTick(t *testing.T) {
 	do := func() int64 {
 		w.Advance(time.Minute)
 		v := w.Watcher(web)
-		v.Source = readFunc(func(context.Context, watch.CLB, watch.Digest) (watch.Reading, error) {
+		v.Source = readFunc(func(context.Context, lb.CLB, lb.Digest) (lb.Reading, error) {
 			n++
-			return watch.Reading{Digest: watch.Digest(fmt.Sprint("digest ", n)), Backends: up("ins-a")}, nil
+			return lb.Reading{Digest: lb.Digest(fmt.Sprint("digest ", n)), Backends: up("ins-a")}, nil
 		})
 		if _, err := v.Tick(deadline(t, w)); err != nil {
 			t.Fatal(err)

@@ -9,6 +9,8 @@ import (
 	"math"
 	"slices"
 	"time"
+
+	"clbwatch/internal/advice"
 )
 
 // Shard is one of several parts that load balancers are divided into, where one function does not get through them all in
@@ -113,7 +115,7 @@ func (w *Watcher) trace(ctx context.Context, own *Head, to int) (former, error) 
 		}
 		if len(absent) > 0 {
 			if to == nowhere {
-				return f, Advise(fmt.Errorf("the state of %d shards is not whole: %d of them have not run yet", of, len(absent)),
+				return f, advice.Add(fmt.Errorf("the state of %d shards is not whole: %d of them have not run yet", of, len(absent)),
 					"it is once each of them has run")
 			}
 			for _, i := range absent {
@@ -158,7 +160,7 @@ func (w *Watcher) bring(ctx context.Context, f former, own *Head) error {
 	now := w.Now().UTC().Truncate(time.Millisecond)
 	for i, h := range f.heads {
 		if h != nil && h.leased(now) {
-			return Advise(fmt.Errorf("shard %d/%d is still at work with the state, until %s", i+1, f.of, h.Lease.Until.Format(time.TimeOnly)),
+			return advice.Add(fmt.Errorf("shard %d/%d is still at work with the state, until %s", i+1, f.of, h.Lease.Until.Format(time.TimeOnly)),
 				"it goes on by itself once the former timers are closed")
 		}
 		if h == nil || h.Moved != mine {

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"clbwatch/internal/advice"
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 	"clbwatch/internal/watchtest"
 )
@@ -141,7 +143,7 @@ func TestWhatIsOwedGoesOverOnce(t *testing.T) {
 	w.Fail(fail("notify", watch.ErrNotSent))
 	for i := range 12 {
 		b := backend(fmt.Sprintf("ins-%04d-a", i), 4)
-		w.Set(keys[i], b, backend(fmt.Sprintf("ins-%04d-b", i), watch.Running))
+		w.Set(keys[i], b, backend(fmt.Sprintf("ins-%04d-b", i), lb.Running))
 	}
 	shards(t, w, 2, keys...)
 	shards(t, w, 3, keys...)
@@ -192,7 +194,7 @@ func TestThreadsGoOverToOneEditor(t *testing.T) {
 	keys := fleet(w, 6)
 	shards(t, w, 1, keys...)
 	for i, key := range keys { // each an incident of its own
-		w.Set(key, backend(fmt.Sprintf("ins-%04d-a", i), 4), backend(fmt.Sprintf("ins-%04d-b", i), watch.Running))
+		w.Set(key, backend(fmt.Sprintf("ins-%04d-a", i), 4), backend(fmt.Sprintf("ins-%04d-b", i), lb.Running))
 		shards(t, w, 1, keys...)
 	}
 	shards(t, w, 3, keys...)
@@ -262,7 +264,7 @@ func TestFormerShardAtWorkIsWaitedFor(t *testing.T) {
 	w.Fail(fail("notify", watchtest.ErrDied)) // it holds the lease, and may have told it
 	_, _ = shard(t, w, 1, 1, keys...)
 	w.Fail(nil)
-	if _, err := shard(t, w, 1, 2, keys...); err == nil || !strings.Contains(err.Error(), "still at work") || watch.Advice(err) == "" {
+	if _, err := shard(t, w, 1, 2, keys...); err == nil || !strings.Contains(err.Error(), "still at work") || advice.Of(err) == "" {
 		t.Errorf("a new shard during the former one's lease: %v, want an error that says what to do", err)
 	}
 	w.Advance(time.Minute)
@@ -313,7 +315,7 @@ func TestShardThatNeverRanIsBroughtAlong(t *testing.T) {
 	}
 	w.Set(keys[3], up("ins-0003-a")...)
 	found, err := w.Watcher(keys...).Survey(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "the state of 4 shards is not whole: 3 of them have not run yet") || watch.Advice(err) == "" || len(found.Standings) != 8 {
+	if err == nil || !strings.Contains(err.Error(), "the state of 4 shards is not whole: 3 of them have not run yet") || advice.Of(err) == "" || len(found.Standings) != 8 {
 		t.Errorf("a report while three of four have not run = %d load balancers, %v, want all of them, and an error that says what is missing", len(found.Standings), err)
 	}
 	if h := w.HeadOf(watch.Shard{N: 2, Of: 4}); h != nil {
@@ -440,7 +442,7 @@ func TestSurveyOfAllShards(t *testing.T) {
 	keys := fleet(w, 10)
 	shards(t, w, 4, keys...)
 	for i, key := range keys {
-		w.Set(key, backend(fmt.Sprintf("ins-%04d-a", i), 4), backend(fmt.Sprintf("ins-%04d-b", i), watch.Running))
+		w.Set(key, backend(fmt.Sprintf("ins-%04d-a", i), 4), backend(fmt.Sprintf("ins-%04d-b", i), lb.Running))
 	}
 	shards(t, w, 4, keys...)
 	shards(t, w, 2, keys...) // each takes its own part of the log along

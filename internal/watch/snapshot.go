@@ -8,6 +8,8 @@ import (
 	"errors"
 	"fmt"
 	"io"
+
+	"clbwatch/internal/lb"
 )
 
 // A snapshot is text: JSON Lines, sorted by key. The first line is the index, each other one a load balancer:
@@ -25,12 +27,12 @@ type index struct {
 
 // entry is what a tick must know of a load balancer before it reads it.
 type entry struct {
-	Digest   Digest  `json:"digest"` // "" if it was never read
-	Backends int     `json:"backends"`
-	Kind     CLBKind `json:"kind,omitempty"`
-	Health   bool    `json:"health,omitempty"` // the backends' health was read at least once
-	In       string  `json:"in,omitempty"`     // the Scope that discovered it; "" if the settings name it
-	Name     string  `json:"name,omitempty"`   // of what was discovered; untrusted text
+	Digest   lb.Digest `json:"digest"` // "" if it was never read
+	Backends int       `json:"backends"`
+	Kind     lb.Type   `json:"kind,omitempty"`
+	Health   bool      `json:"health,omitempty"` // the backends' health was read at least once
+	In       string    `json:"in,omitempty"`     // the Scope that discovered it; "" if the settings name it
+	Name     string    `json:"name,omitempty"`   // of what was discovered; untrusted text
 }
 
 // known reports whether there is a record of it.
@@ -38,8 +40,8 @@ func (e entry) known() bool { return e.Digest != "" }
 
 // record is every other line of a snapshot.
 type record struct {
-	Key      string    `json:"key"`
-	Backends []Backend `json:"backends"`
+	Key      string       `json:"key"`
+	Backends []lb.Backend `json:"backends"`
 }
 
 // maxLine bounds a line of a snapshot, in bytes: an index of 10,000 load balancers takes less than 1 MB.
@@ -173,7 +175,7 @@ func noEOF(err error) error {
 	return err
 }
 
-func decodeRecord(line []byte) ([]Backend, error) {
+func decodeRecord(line []byte) ([]lb.Backend, error) {
 	var rec record
 	if err := json.Unmarshal(line, &rec); err != nil {
 		return nil, fmt.Errorf("snapshot is damaged: %w", err)

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"time"
+
+	"clbwatch/internal/lb"
 )
 
 // Survey is how everything stands now, and what the state knows of how it came to that.
@@ -17,14 +19,14 @@ type Survey struct {
 // Standing is how one load balancer stands now. Where a region could not be searched for load balancers, it is a Standing
 // too: CLB.ID is then what CLB_DISCOVER says of it, such as "ap-guangzhou/prod-*", and Err says why.
 type Standing struct {
-	CLB  CLB
-	Kind CLBKind
-	Capacity
-	NotRunning []Backend // by ID, with Out where the state knows it
-	Ill        []Backend // running, and failing health checks; by ID, with Ill where the state knows it
-	Backends   []Backend // the first of all, by ID, without Out; at most maxListed of one, and none where there are many load balancers
-	HealthErr  error     // why the health of its backends could not be read, where it should have been
-	Err        error     // why it could not be read; all else is zero then
+	CLB  lb.CLB
+	Kind lb.Type
+	lb.Capacity
+	NotRunning []lb.Backend // by ID, with Out where the state knows it
+	Ill        []lb.Backend // running, and failing health checks; by ID, with Ill where the state knows it
+	Backends   []lb.Backend // the first of all, by ID, without Out; at most maxListed of one, and none where there are many load balancers
+	HealthErr  error        // why the health of its backends could not be read, where it should have been
+	Err        error        // why it could not be read; all else is zero then
 }
 
 // Bounds of a survey: it must not hold a million backends to show a few hundred.
@@ -75,7 +77,7 @@ func (w *Watcher) Survey(ctx context.Context) (Survey, error) {
 	err := w.recall(recallCtx, &found)
 	for _, s := range w.Discover {
 		if err := r.unlisted[s.String()]; err != nil {
-			found.Standings = append(found.Standings, Standing{CLB: CLB{Region: s.Region, ID: s.String()}, Err: err})
+			found.Standings = append(found.Standings, Standing{CLB: lb.CLB{Region: s.Region, ID: s.String()}, Err: err})
 		}
 	}
 	return found, err
@@ -100,7 +102,7 @@ func (w *Watcher) stand(ctx context.Context, which []int, out []Standing) {
 				out[i].Ill = append(out[i].Ill, *b)
 			}
 		}
-		out[i].Capacity = capacity(r.Backends)
+		out[i].Capacity = lb.CapacityOf(r.Backends)
 		if len(out) <= maxListedCLBs {
 			out[i].Backends = r.Backends[:min(len(r.Backends), maxListed)]
 		}
@@ -153,7 +155,7 @@ func (w *Watcher) recallShard(ctx context.Context, head *Head, store Store, foun
 		if err != nil {
 			return err
 		}
-		was := make(map[string]Backend, len(before))
+		was := make(map[string]lb.Backend, len(before))
 		for _, b := range before {
 			was[b.ID] = b
 		}

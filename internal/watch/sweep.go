@@ -9,6 +9,9 @@ import (
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"clbwatch/internal/advice"
+	"clbwatch/internal/lb"
 )
 
 const (
@@ -31,15 +34,15 @@ type sweep struct {
 
 // observation is what one tick saw of one load balancer.
 type observation struct {
-	err       error   // why it could not be read; all else is zero then
-	healthErr error   // why its backends' health could not be
-	health    bool    // their health was read
-	kind      CLBKind // of the load balancer, if changed
-	digest    Digest  // of the answer
-	backends  int     // how many it has, if changed
-	changed   bool    // not the answer that the snapshot was made from: the reading is in the spool
-	remember  bool    // its digest must be stored with this tick
-	off, len  int64   // where
+	err       error     // why it could not be read; all else is zero then
+	healthErr error     // why its backends' health could not be
+	health    bool      // their health was read
+	kind      lb.Type   // of the load balancer, if changed
+	digest    lb.Digest // of the answer
+	backends  int       // how many it has, if changed
+	changed   bool      // not the answer that the snapshot was made from: the reading is in the spool
+	remember  bool      // its digest must be stored with this tick
+	off, len  int64     // where
 
 	confirmed bool // it reads as empty, and did so twice
 }
@@ -89,7 +92,7 @@ func (w *Watcher) observe(ctx context.Context, b base) *sweep {
 }
 
 func unconfirmed(err error) error {
-	return Advise(fmt.Errorf("it reads as empty, and there was no time to confirm it: %w", err), DoTime)
+	return advice.Add(fmt.Errorf("it reads as empty, and there was no time to confirm it: %w", err), DoTime)
 }
 
 // each calls f for every i of which, several at once.
@@ -110,7 +113,7 @@ func each(which []int, f func(i int)) {
 	wg.Wait()
 }
 
-func (w *Watcher) read(ctx context.Context, s *sweep, i int, known Digest) observation {
+func (w *Watcher) read(ctx context.Context, s *sweep, i int, known lb.Digest) observation {
 	if ctx.Err() != nil {
 		return observation{err: errNotReached}
 	}
@@ -129,10 +132,10 @@ func (w *Watcher) read(ctx context.Context, s *sweep, i int, known Digest) obser
 	return o
 }
 
-var errNotReached = Advise(errors.New("not reached before the deadline of this run"), DoTime)
+var errNotReached = advice.Add(errors.New("not reached before the deadline of this run"), DoTime)
 
 // keep puts a reading into the spool.
-func (w *Watcher) keep(s *sweep, bs []Backend) (off, n int64, err error) {
+func (w *Watcher) keep(s *sweep, bs []lb.Backend) (off, n int64, err error) {
 	b, err := json.Marshal(bs)
 	if err != nil {
 		return 0, 0, fmt.Errorf("keep reading: %w", err)
@@ -154,12 +157,12 @@ func (w *Watcher) keep(s *sweep, bs []Backend) (off, n int64, err error) {
 }
 
 // reading brings a changed reading back from the spool.
-func (s *sweep) reading(o observation) ([]Backend, error) {
+func (s *sweep) reading(o observation) ([]lb.Backend, error) {
 	b := make([]byte, o.len)
 	if _, err := s.spool.ReadAt(b, o.off); err != nil {
 		return nil, fmt.Errorf("read back a reading: %w", err)
 	}
-	var bs []Backend
+	var bs []lb.Backend
 	if err := json.Unmarshal(b, &bs); err != nil {
 		return nil, fmt.Errorf("read back a reading: %w", err)
 	}

@@ -4,6 +4,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"clbwatch/internal/lb"
 )
 
 // Thread is a message that people have and that tells of incidents still open: later news of them belongs to it, until
@@ -16,10 +18,10 @@ type Thread struct {
 
 // Course is how the incident of one load balancer went on after it was told first.
 type Course struct {
-	Capacity           // as it was told last
-	Since    time.Time `json:"since"`          // when the incident was first seen
-	Over     time.Time `json:"over,omitzero"`  // when every backend ran again; zero while it is open
-	Later    Counts    `json:"later,omitzero"` // what was told after the first message
+	lb.Capacity           // as it was told last
+	Since       time.Time `json:"since"`          // when the incident was first seen
+	Over        time.Time `json:"over,omitzero"`  // when every backend ran again; zero while it is open
+	Later       lb.Counts `json:"later,omitzero"` // what was told after the first message
 }
 
 // Open reports whether any of its incidents is open.
@@ -117,7 +119,7 @@ func (ts Threads) after(a Alert, r Receipt) Threads {
 }
 
 // of returns the threads without load balancers that are not watched any more.
-func (ts Threads) of(clbs []CLB) Threads {
+func (ts Threads) of(clbs []lb.CLB) Threads {
 	watched := make(map[string]bool, len(clbs))
 	for _, c := range clbs {
 		watched[c.Key()] = true
@@ -150,11 +152,11 @@ func (a Alert) shares(b Alert) bool {
 // Past is one change that was found, kept for reports.
 type Past struct {
 	At   time.Time `json:"at"`
-	CLB  CLB       `json:"clb"`
-	Kind Kind      `json:"kind"`
+	CLB  lb.CLB    `json:"clb"`
+	Kind lb.Kind   `json:"kind"`
 	ID   string    `json:"id"`             // the backend's
 	Name string    `json:"name,omitempty"` // untrusted text
-	Is   Status    `json:"is,omitempty"`   // its status then
+	Is   lb.Status `json:"is,omitempty"`   // its status then
 }
 
 // remember adds the changes to the log, and drops the oldest beyond its bound.

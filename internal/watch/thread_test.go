@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 	"clbwatch/internal/watchtest"
 )
@@ -34,7 +35,7 @@ func threads(w *watchtest.World) string {
 func TestThreads(t *testing.T) {
 	t.Parallel()
 	type step = func(*watchtest.World)
-	set := func(key string, bs ...watch.Backend) step {
+	set := func(key string, bs ...lb.Backend) step {
 		return func(w *watchtest.World) { w.Set(key, bs...) }
 	}
 	down, fine := backend("ins-a", 4), backend("ins-a", 2)
@@ -246,8 +247,8 @@ func TestALoadBalancerThatIsNotWatchedAnyMoreHasNoThread(t *testing.T) {
 
 func TestAHeadOfTheVersionBeforeGoesOn(t *testing.T) {
 	t.Parallel()
-	old := watch.Head{Schema: 1, N: 5, Writer: "w", Outbox: []watch.Alert{{ID: "5-w", Pools: []watch.PoolNews{{CLB: watch.CLB{Region: "r", ID: "lb-1"},
-		Counts: watch.Counts{LeftRunning: 1}, Capacity: watch.Capacity{Running: 1, Total: 2}}}}}}
+	old := watch.Head{Schema: 1, N: 5, Writer: "w", Outbox: []watch.Alert{{ID: "5-w", Pools: []watch.PoolNews{{CLB: lb.CLB{Region: "r", ID: "lb-1"},
+		Counts: lb.Counts{LeftRunning: 1}, Capacity: lb.Capacity{Running: 1, Total: 2}}}}}}
 	b, err := old.Encode()
 	if err != nil {
 		t.Fatal(err)
@@ -293,26 +294,26 @@ func TestTheLogIsBoundedAndSaysSinceWhen(t *testing.T) {
 
 func TestFell(t *testing.T) {
 	t.Parallel()
-	cap := func(running, total, serving, weight int) watch.Capacity {
-		return watch.Capacity{Running: running, Total: total, Serving: serving, Weight: weight}
+	cap := func(running, total, serving, weight int) lb.Capacity {
+		return lb.Capacity{Running: running, Total: total, Serving: serving, Weight: weight}
 	}
 	for _, tt := range []struct {
 		name        string
-		before, now watch.Capacity
-		counts      watch.Counts
+		before, now lb.Capacity
+		counts      lb.Counts
 		want        bool // at 50 percent
 	}{
-		{"half is out", cap(4, 4, 40, 40), cap(2, 4, 20, 40), watch.Counts{LeftRunning: 2}, true},
-		{"less than half is out", cap(4, 4, 40, 40), cap(3, 4, 30, 40), watch.Counts{LeftRunning: 1}, false},
-		{"half was out before", cap(2, 4, 20, 40), cap(1, 4, 10, 40), watch.Counts{LeftRunning: 1}, false},
-		{"half was out, now all", cap(2, 4, 20, 40), cap(0, 4, 0, 40), watch.Counts{LeftRunning: 2}, true},
-		{"none ran before", cap(0, 4, 0, 40), cap(0, 3, 0, 30), watch.Counts{Removed: 1}, false},
-		{"half is removed", cap(4, 4, 40, 40), cap(2, 2, 20, 20), watch.Counts{Removed: 2}, true},
-		{"all are removed", cap(4, 4, 40, 40), cap(0, 0, 0, 0), watch.Counts{Removed: 4}, true},
-		{"all are replaced", cap(4, 4, 40, 40), cap(4, 4, 40, 40), watch.Counts{Removed: 4, Added: 4}, false},
-		{"as many are added and do not run yet", cap(4, 4, 40, 40), cap(4, 8, 40, 80), watch.Counts{Added: 4}, false},
-		{"what is drained counts nothing", cap(4, 4, 10, 10), cap(1, 4, 10, 10), watch.Counts{LeftRunning: 3}, false},
-		{"all weights are 0", cap(4, 4, 0, 0), cap(1, 4, 0, 0), watch.Counts{LeftRunning: 3}, false},
+		{"half is out", cap(4, 4, 40, 40), cap(2, 4, 20, 40), lb.Counts{LeftRunning: 2}, true},
+		{"less than half is out", cap(4, 4, 40, 40), cap(3, 4, 30, 40), lb.Counts{LeftRunning: 1}, false},
+		{"half was out before", cap(2, 4, 20, 40), cap(1, 4, 10, 40), lb.Counts{LeftRunning: 1}, false},
+		{"half was out, now all", cap(2, 4, 20, 40), cap(0, 4, 0, 40), lb.Counts{LeftRunning: 2}, true},
+		{"none ran before", cap(0, 4, 0, 40), cap(0, 3, 0, 30), lb.Counts{Removed: 1}, false},
+		{"half is removed", cap(4, 4, 40, 40), cap(2, 2, 20, 20), lb.Counts{Removed: 2}, true},
+		{"all are removed", cap(4, 4, 40, 40), cap(0, 0, 0, 0), lb.Counts{Removed: 4}, true},
+		{"all are replaced", cap(4, 4, 40, 40), cap(4, 4, 40, 40), lb.Counts{Removed: 4, Added: 4}, false},
+		{"as many are added and do not run yet", cap(4, 4, 40, 40), cap(4, 8, 40, 80), lb.Counts{Added: 4}, false},
+		{"what is drained counts nothing", cap(4, 4, 10, 10), cap(1, 4, 10, 10), lb.Counts{LeftRunning: 3}, false},
+		{"all weights are 0", cap(4, 4, 0, 0), cap(1, 4, 0, 0), lb.Counts{LeftRunning: 3}, false},
 	} {
 		p := watch.PoolNews{Capacity: tt.now, Before: &tt.before, Counts: tt.counts}
 		if got := p.Fell(50); got != tt.want {

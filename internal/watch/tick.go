@@ -7,6 +7,8 @@ import (
 	"maps"
 	"slices"
 	"time"
+
+	"clbwatch/internal/lb"
 )
 
 const (
@@ -32,9 +34,9 @@ const (
 
 // Watcher watches load balancers. All fields must be set, unless they say otherwise.
 type Watcher struct {
-	CLBs       []CLB   // sorted by Key, each once
-	Discover   []Scope // more load balancers to be found; each once
-	Shard      Shard   // which of them are this run's
+	CLBs       []lb.CLB // sorted by Key, each once
+	Discover   []Scope  // more load balancers to be found; each once
+	Shard      Shard    // which of them are this run's
 	Source     Source
 	Finder     Finder                     // nil if nothing is to be discovered
 	Stores     func(Shard) (Store, error) // the state of any shard, of however many: where it is left when their number changes; nil if there are no others

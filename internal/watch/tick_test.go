@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"clbwatch/internal/advice"
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 	"clbwatch/internal/watchtest"
 )
@@ -18,13 +20,13 @@ const (
 	api = "ap-guangzhou/lb-c4r9t0zw"
 )
 
-func backend(id string, status watch.Status) watch.Backend {
-	return watch.Backend{ID: id, Name: strings.TrimPrefix(id, "ins-"), Status: status, Weight: 10, LanIP: "10.0.3.17"}
+func backend(id string, status lb.Status) lb.Backend {
+	return lb.Backend{ID: id, Name: strings.TrimPrefix(id, "ins-"), Status: status, Weight: 10, LanIP: "10.0.3.17"}
 }
 
-func up(ids ...string) (pool []watch.Backend) {
+func up(ids ...string) (pool []lb.Backend) {
 	for _, id := range ids {
-		pool = append(pool, backend(id, watch.Running))
+		pool = append(pool, backend(id, lb.Running))
 	}
 	return pool
 }
@@ -76,7 +78,7 @@ func news(w *watchtest.World) string {
 }
 
 // part is what a change is about, such as " 1/3 TCP:22".
-func part(p *watch.Part) string {
+func part(p *lb.Part) string {
 	if p == nil {
 		return ""
 	}
@@ -106,7 +108,7 @@ func TestTick(t *testing.T) {
 			"baseline 1/2/2 | ins-a left running"},
 		{"unknown status is not running", steps(pool(backend("ins-a", 99), backend("ins-b", 2))), "baseline 1/2/2 | ins-a left running"},
 		{"weight, name and addresses are not news",
-			steps(pool(watch.Backend{ID: "ins-a", Name: "x", Status: 2, Weight: 0, LanIP: "1.2.3.4", WanIPs: []string{"5.6.7.8"}}, backend("ins-b", 2))),
+			steps(pool(lb.Backend{ID: "ins-a", Name: "x", Status: 2, Weight: 0, LanIP: "1.2.3.4", WanIPs: []string{"5.6.7.8"}}, backend("ins-b", 2))),
 			"baseline 1/2/2"},
 		{"really emptied", steps(pool()), "baseline 1/2/2 | ins-a removed, ins-b removed"},
 		{"replaced", steps(pool(up("ins-b", "ins-c")...)), "baseline 1/2/2 | ins-a removed, ins-c added"},
@@ -135,7 +137,7 @@ func TestTick(t *testing.T) {
 
 func steps(s ...func(*watchtest.World)) []func(*watchtest.World) { return s }
 func nothing(*watchtest.World)                                   {}
-func pool(bs ...watch.Backend) func(*watchtest.World) {
+func pool(bs ...lb.Backend) func(*watchtest.World) {
 	return func(w *watchtest.World) { w.Set(web, bs...) }
 }
 
@@ -153,10 +155,10 @@ func TestTickOfRecovery(t *testing.T) {
 	w.Set(web, up("ins-a", "ins-b")...)
 	tick(t, w, web)
 	changes := w.Told()[2].Pools[0].Changes
-	if a := changes[0]; a.Kind != watch.Recovered || a.Was != 4 || !a.Out.Since.Equal(down) || a.At.Sub(a.Out.Since) != 12*time.Minute || a.Out.AtLeast {
+	if a := changes[0]; a.Kind != lb.Recovered || a.Was != 4 || !a.Out.Since.Equal(down) || a.At.Sub(a.Out.Since) != 12*time.Minute || a.Out.AtLeast {
 		t.Errorf("ins-a: %+v out %+v, want recovered from 4 after 12 min since %v", a, a.Out, down)
 	}
-	if b := changes[1]; b.Kind != watch.Recovered || !b.Out.AtLeast {
+	if b := changes[1]; b.Kind != lb.Recovered || !b.Out.AtLeast {
 		t.Errorf("ins-b: %+v out %+v, want recovered after at least the time since the baseline", b, b.Out)
 	}
 }
@@ -268,7 +270,7 @@ func TestTickThatCannotRead(t *testing.T) {
 	good := w.Head().ObservedAt
 	w.Fail(func(op, key string) (bool, error) {
 		if op == "read" && key == web {
-			return false, watch.Advise(errors.New("code 6000"), "wait")
+			return false, advice.Add(errors.New("code 6000"), "wait")
 		}
 		return true, nil
 	})
@@ -362,7 +364,7 @@ func TestTickJoinsWhatCouldNotBeTold(t *testing.T) {
 		return true, nil
 	})
 	for i := range 20 {
-		w.Set(web, backend("ins-a", watch.Status(2+2*(1-i%2))), backend("ins-b", 2))
+		w.Set(web, backend("ins-a", lb.Status(2+2*(1-i%2))), backend("ins-b", 2))
 		if sum := tick(t, w, web); sum.Pending != 1 || sum.Unsent == nil {
 			t.Fatalf("%+v, want one alert owed, and why", sum)
 		}
@@ -377,7 +379,7 @@ func TestTickJoinsWhatCouldNotBeTold(t *testing.T) {
 		t.Errorf("it tells of %+v, want all 20 changes", c)
 	}
 	for i, c := range told[1].Pools[0].Changes {
-		if want := []watch.Kind{watch.LeftRunning, watch.Recovered}[i%2]; c.Kind != want {
+		if want := []lb.Kind{lb.LeftRunning, lb.Recovered}[i%2]; c.Kind != want {
 			t.Fatalf("change %d is %s, want %s: news of one backend stays in order", i, c.Kind, want)
 		}
 	}
@@ -448,7 +450,7 @@ func TestCrash(t *testing.T) {
 					hit = op
 					return mode.apply, mode.err
 				})
-				for _, step := range [][]watch.Backend{
+				for _, step := range [][]lb.Backend{
 					{backend("ins-a", 4), backend("ins-b", 2)}, {backend("ins-a", 4)}, up("ins-a"), up("ins-a", "ins-d"),
 				} {
 					w.Set(web, step...)

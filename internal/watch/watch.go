@@ -7,28 +7,16 @@ import (
 	"context"
 	"errors"
 	"io"
+
+	"clbwatch/internal/lb"
 )
-
-// Digest stands for the exact bytes of a verified answer. Its form is the Source's own; "" matches nothing.
-type Digest string
-
-// Reading is a whole and verified answer about one load balancer.
-type Reading struct {
-	Kind      CLBKind   // what the load balancer is
-	Backends  []Backend // by ID, without Out and Ill; nil if Unchanged. Empty is an answer too: no backend is bound
-	Digest    Digest    // of this answer
-	Unchanged bool      // the same bytes as the known digest
-	Remember  bool      // the Source learned something that the digest carries: it is to be stored with this tick
-	Health    bool      // the backends' health was read too
-	HealthErr error     // why it was not, where it should have been: then it is as it was
-}
 
 // Source reads load balancers.
 type Source interface {
 	// Read reads one load balancer, whole: a partial, foreign or failed answer is an error, never a short Reading.
 	// known is the digest of the last verified answer, or "". Read is called from several goroutines at once and
-	// gives up when ctx ends. An error may come with advice (Advise).
-	Read(ctx context.Context, clb CLB, known Digest) (Reading, error)
+	// gives up when ctx ends. An error may come with advice (package advice).
+	Read(ctx context.Context, clb lb.CLB, known lb.Digest) (lb.Reading, error)
 }
 
 // Receipt is what the notifier needs to know of a message later, to edit it or to answer in its thread.
@@ -58,8 +46,6 @@ var (
 	ErrConflict = errors.New("another run committed first")
 	// ErrRefused: this message will never be taken, in no form. It is dropped, loudly, so that later ones get through.
 	ErrRefused = errors.New("message refused for good")
-	// ErrNotFound: a Source says that there is no such load balancer.
-	ErrNotFound = errors.New("there is no such load balancer")
 	// ErrNotSent: people certainly do not have the message. It stays owed and may be joined with later news.
 	ErrNotSent = errors.New("message not sent")
 )
@@ -95,23 +81,3 @@ type Spool interface {
 
 // DoTime is what to do where a run has too little time.
 const DoTime = "raise the function's timeout and the timer's interval, or CLB_RATE if the account may call more often"
-
-// Advise adds to an error what a person can do about it; Advice finds it again.
-func Advise(err error, do string) error { return advised{err, do} }
-
-// Advice returns what a person can do about an error, or "": what a method Do of it, or of an error it wraps, says.
-func Advice(err error) string {
-	var a interface{ Do() string }
-	if errors.As(err, &a) {
-		return a.Do()
-	}
-	return ""
-}
-
-type advised struct {
-	error
-	do string
-}
-
-func (a advised) Do() string    { return a.do }
-func (a advised) Unwrap() error { return a.error }

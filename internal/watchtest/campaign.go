@@ -12,6 +12,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
 
@@ -26,11 +27,11 @@ type Campaign struct {
 
 	*rapid.T
 	world *World
-	pools map[string]map[string]watch.Backend // the cloud as it is
-	past  map[string][]watch.Status           // what each backend, "key/id", was in turn; 0 is absent
-	maybe map[string]bool                     // alerts whose delivery or mark went wrong: they may be told twice
-	gone  map[string]bool                     // load balancers that were deleted
-	of    int                                 // shards
+	pools map[string]map[string]lb.Backend // the cloud as it is
+	past  map[string][]lb.Status           // what each backend, "key/id", was in turn; 0 is absent
+	maybe map[string]bool                  // alerts whose delivery or mark went wrong: they may be told twice
+	gone  map[string]bool                  // load balancers that were deleted
+	of    int                              // shards
 	tally *Tally
 }
 
@@ -57,7 +58,7 @@ const (
 
 var (
 	campaignKeys     = []string{campaignAPI, campaignWeb, campaignFar}
-	campaignBindings = []watch.Binding{ // one for each listener, so that what is told of listeners tells of bindings
+	campaignBindings = []lb.Binding{ // one for each listener, so that what is told of listeners tells of bindings
 		{Listener: "HTTPS:443", Rule: "a.com/", Port: 8080, Weight: 10}, {Listener: "TCP:22", Port: 22, Weight: 10}, {Listener: "TCP:80", Port: 80, Weight: 10},
 	}
 )
@@ -65,7 +66,7 @@ var (
 // Run lives through the history, and fails t where people were told what is not so, or not told what is.
 func (c Campaign) Run(t *rapid.T, tally *Tally) {
 	c.T, c.tally, c.world, c.of = t, tally, New(), 1
-	c.pools, c.past, c.maybe, c.gone = map[string]map[string]watch.Backend{}, map[string][]watch.Status{}, map[string]bool{}, map[string]bool{}
+	c.pools, c.past, c.maybe, c.gone = map[string]map[string]lb.Backend{}, map[string][]lb.Status{}, map[string]bool{}, map[string]bool{}
 	if c.Finds {
 		c.world.Thread()
 	}
@@ -74,14 +75,14 @@ func (c Campaign) Run(t *rapid.T, tally *Tally) {
 	}
 	c.world.Health(c.Lively)
 	if c.Lively {
-		c.world.SetKind(campaignAPI, watch.Application)
+		c.world.SetKind(campaignAPI, lb.Application)
 	}
 	for _, key := range campaignKeys {
-		c.pools[key] = map[string]watch.Backend{}
+		c.pools[key] = map[string]lb.Backend{}
 		for _, id := range []string{"ins-a", "ins-b"} {
-			c.set(key, c.backend(key, id, watch.Running, len(campaignBindings)))
+			c.set(key, c.backend(key, id, lb.Running, len(campaignBindings)))
 		}
-		c.set(key, watch.Backend{ID: "ins-c"}) // absent
+		c.set(key, lb.Backend{ID: "ins-c"}) // absent
 	}
 	c.tick(0) // the baseline
 	steps := map[string]func(*rapid.T){
@@ -140,8 +141,8 @@ func shards(of int) (all []watch.Shard) {
 }
 
 // backend is one of a load balancer, on so many listeners.
-func (c *Campaign) backend(key, id string, status watch.Status, on int) watch.Backend {
-	b := watch.Backend{ID: id, Name: "prod-" + strings.TrimPrefix(id, "ins-"), Status: status, Weight: 10, LanIP: "10.0.0.1"}
+func (c *Campaign) backend(key, id string, status lb.Status, on int) lb.Backend {
+	b := lb.Backend{ID: id, Name: "prod-" + strings.TrimPrefix(id, "ins-"), Status: status, Weight: 10, LanIP: "10.0.0.1"}
 	if c.Lively && key == campaignAPI {
 		b.Bindings = slices.Clone(campaignBindings[:on])
 		b.Weight = 10 * on
@@ -153,7 +154,7 @@ func (c *Campaign) backend(key, id string, status watch.Status, on int) watch.Ba
 }
 
 // set makes this of a backend; with the status 0 it is absent.
-func (c *Campaign) set(key string, b watch.Backend) {
+func (c *Campaign) set(key string, b lb.Backend) {
 	delete(c.pools[key], b.ID)
 	if b.Status != 0 {
 		c.pools[key][b.ID] = b
@@ -172,7 +173,7 @@ func (c *Campaign) change() { c.draw()() }
 func (c *Campaign) draw() func() {
 	key := rapid.SampledFrom(campaignKeys).Draw(c.T, "key")
 	id := rapid.SampledFrom([]string{"ins-a", "ins-b", "ins-c"}).Draw(c.T, "id")
-	status := rapid.SampledFrom([]watch.Status{0, 2, 2, 4, 9}).Draw(c.T, "status")
+	status := rapid.SampledFrom([]lb.Status{0, 2, 2, 4, 9}).Draw(c.T, "status")
 	b := c.backend(key, id, status, rapid.IntRange(1, len(campaignBindings)).Draw(c.T, "listeners"))
 	if b.Checked > 0 && rapid.Bool().Draw(c.T, "fails checks") {
 		b.Failing = []string{"TCP:80 → 80"}
@@ -189,7 +190,7 @@ func (c *Campaign) draw() func() {
 // delete deletes the load balancer that is far.
 func (c *Campaign) delete() {
 	c.gone[campaignFar] = true
-	c.pools[campaignFar] = map[string]watch.Backend{}
+	c.pools[campaignFar] = map[string]lb.Backend{}
 	c.world.Delete(campaignFar)
 }
 
@@ -346,7 +347,7 @@ type belief struct {
 }
 
 // truth is what there is to know of a backend.
-func truth(b watch.Backend) belief {
+func truth(b lb.Backend) belief {
 	var on []string
 	for _, b := range b.Bindings {
 		on = append(on, b.Listener)
@@ -359,7 +360,7 @@ func (c *Campaign) check(end bool) {
 	believed := map[string]belief{}
 	for _, key := range campaignKeys {
 		for _, id := range []string{"ins-a", "ins-b"} {
-			believed[key+"/"+id] = truth(c.backend(key, id, watch.Running, len(campaignBindings)))
+			believed[key+"/"+id] = truth(c.backend(key, id, lb.Running, len(campaignBindings)))
 		}
 	}
 	told := map[string]int{} // how far in its past people are, of each backend
@@ -413,24 +414,24 @@ func (c *Campaign) check(end bool) {
 }
 
 // follow is one step of what people believe. A step from where they are not was lost, doubled or out of order.
-func (c *Campaign) follow(was belief, of string, ch watch.Change) (is belief) {
+func (c *Campaign) follow(was belief, of string, ch lb.Change) (is belief) {
 	on := strings.Fields(was.on)
 	is = was
 	possible := was.there
 	switch ch.Kind {
-	case watch.Added:
+	case lb.Added:
 		possible, is, on = !was.there, belief{there: true, running: ch.Backend.Running()}, nil
-	case watch.Removed:
+	case lb.Removed:
 		is, on, ch.Part = belief{}, nil, nil
-	case watch.LeftRunning:
+	case lb.LeftRunning:
 		possible, is.running, is.ill = was.running, false, false
-	case watch.Recovered:
+	case lb.Recovered:
 		possible, is.running, is.ill = was.there && !was.running, true, false
-	case watch.Unhealthy:
+	case lb.Unhealthy:
 		possible, is.ill, ch.Part = was.running, true, nil
-	case watch.Healthy:
+	case lb.Healthy:
 		possible, is.ill = was.ill, false
-	case watch.Bound, watch.Unbound:
+	case lb.Bound, lb.Unbound:
 	default:
 		c.Fatalf("told of %s that it is %q", of, ch.Kind)
 	}
@@ -438,7 +439,7 @@ func (c *Campaign) follow(was belief, of string, ch watch.Change) (is belief) {
 		for _, name := range ch.Part.Names { // a listener, or one of its bindings
 			listener, _, _ := strings.Cut(name, " ")
 			at := slices.Index(on, listener)
-			if (at < 0) != (ch.Kind != watch.Unbound) {
+			if (at < 0) != (ch.Kind != lb.Unbound) {
 				c.Fatalf("told of %s: %s %s, while people believe %+v", of, ch.Kind, listener, was)
 			}
 			if at < 0 {
@@ -457,12 +458,12 @@ func (c *Campaign) follow(was belief, of string, ch watch.Change) (is belief) {
 }
 
 // happened looks for what is told in what became of the backend since what was told last, and returns how far that goes.
-func (c *Campaign) happened(of string, last int, ch watch.Change) int {
+func (c *Campaign) happened(of string, last int, ch lb.Change) int {
 	status := ch.Backend.Status
 	switch ch.Kind {
-	case watch.Removed:
+	case lb.Removed:
 		status = 0
-	case watch.Added, watch.LeftRunning, watch.Recovered:
+	case lb.Added, lb.LeftRunning, lb.Recovered:
 	default:
 		return last // it may be told beside another change, or have had the status for long
 	}

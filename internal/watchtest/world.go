@@ -17,6 +17,7 @@ import (
 	"sync"
 	"time"
 
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
 
@@ -46,8 +47,8 @@ type World struct {
 	faults  sync.Mutex // one call of fault at a time, without mu: it may change the world
 	mu      sync.Mutex
 	now     time.Time
-	pools   map[string][]watch.Backend
-	kinds   map[string]watch.CLBKind
+	pools   map[string][]lb.Backend
+	kinds   map[string]lb.Type
 	names   map[string]watch.Listed
 	health  bool
 	states  map[watch.Shard]*state
@@ -65,7 +66,7 @@ type World struct {
 func New() *World {
 	return &World{
 		now:   time.Date(2126, 11, 23, 4, 53, 0, 0, time.UTC),
-		pools: map[string][]watch.Backend{}, kinds: map[string]watch.CLBKind{}, names: map[string]watch.Listed{},
+		pools: map[string][]lb.Backend{}, kinds: map[string]lb.Type{}, names: map[string]watch.Listed{},
 		states: map[watch.Shard]*state{}, snaps: map[string][]byte{},
 	}
 }
@@ -89,10 +90,10 @@ func (w *World) state(s watch.Shard) *state {
 // Watcher returns a watcher of these load balancers ("region/id") in the world: a new process with no memory.
 func (w *World) Watcher(keys ...string) *watch.Watcher {
 	r := &run{World: w}
-	var clbs []watch.CLB
+	var clbs []lb.CLB
 	for _, key := range slices.Sorted(slices.Values(keys)) {
 		region, id, _ := strings.Cut(key, "/")
-		clbs = append(clbs, watch.CLB{Region: region, ID: id})
+		clbs = append(clbs, lb.CLB{Region: region, ID: id})
 	}
 	return &watch.Watcher{
 		CLBs: clbs, Source: (*source)(r), Finder: (*source)(r), Store: must(r.store(watch.Shard{})), Notifier: (*slack)(r), BlindAfter: 3,
@@ -138,16 +139,16 @@ func (w *World) Fail(f Fault) {
 }
 
 // Set makes this the pool of a load balancer.
-func (w *World) Set(key string, pool ...watch.Backend) {
+func (w *World) Set(key string, pool ...lb.Backend) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	pool = slices.Clone(pool)
-	watch.SortBackends(pool)
+	lb.SortBackends(pool)
 	w.pools[key] = pool
 }
 
 // SetKind makes a load balancer one of this kind.
-func (w *World) SetKind(key string, kind watch.CLBKind) {
+func (w *World) SetKind(key string, kind lb.Type) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
 	w.kinds[key] = kind
@@ -303,13 +304,13 @@ func (r *run) isDead() bool {
 
 type source run
 
-func (s *source) Read(_ context.Context, c watch.CLB, known watch.Digest) (out watch.Reading, err error) {
+func (s *source) Read(_ context.Context, c lb.CLB, known lb.Digest) (out lb.Reading, err error) {
 	r := (*run)(s)
 	err = r.do("read", c.Key(), func() error {
 		r.reads++
 		pool, ok := r.pools[c.Key()]
 		if !ok {
-			return fmt.Errorf("%w: %s", watch.ErrNotFound, c.Key())
+			return fmt.Errorf("%w: %s", lb.ErrNotFound, c.Key())
 		}
 		kind, health := r.kinds[c.Key()], r.health
 		pool = slices.Clone(pool)
@@ -323,14 +324,14 @@ func (s *source) Read(_ context.Context, c watch.CLB, known watch.Digest) (out w
 			return err
 		}
 		sum := sha256.Sum256(b)
-		out = watch.Reading{Kind: kind, Backends: pool, Digest: watch.Digest(hex.EncodeToString(sum[:])), Health: health}
+		out = lb.Reading{Kind: kind, Backends: pool, Digest: lb.Digest(hex.EncodeToString(sum[:])), Health: health}
 		if out.Digest == known {
-			out = watch.Reading{Kind: kind, Digest: known, Unchanged: true, Health: health}
+			out = lb.Reading{Kind: kind, Digest: known, Unchanged: true, Health: health}
 		}
 		return nil
 	})
 	if errors.Is(err, ErrEmpty) {
-		out, err = watch.Reading{Kind: out.Kind, Digest: "empty", Health: out.Health}, nil
+		out, err = lb.Reading{Kind: out.Kind, Digest: "empty", Health: out.Health}, nil
 	}
 	if err != nil || !out.Health {
 		return out, err

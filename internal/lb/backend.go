@@ -1,4 +1,4 @@
-package watch
+package lb
 
 import (
 	"cmp"
@@ -21,17 +21,17 @@ func (c CLB) Key() string { return c.Region + "/" + c.ID }
 // Name is what people call the load balancer: its label, else its name in the cloud, else its id.
 func (c CLB) Name() string { return cmp.Or(c.Label, c.Title, c.ID) }
 
-// CLBKind is the kind of a load balancer. It may change: a classic one can be upgraded, and keeps its id.
-type CLBKind string
+// Type is the kind of a load balancer. It may change: a classic one can be upgraded, and keeps its id.
+type Type string
 
 // Kinds of load balancers. The zero value is classic, as in state from before there were others.
 const (
-	Classic     CLBKind = ""            // backends are bound to the load balancer as a whole
-	Application CLBKind = "application" // backends are bound to listeners and their rules
+	Classic     Type = ""            // backends are bound to the load balancer as a whole
+	Application Type = "application" // backends are bound to listeners and their rules
 )
 
 // String is the kind in a word.
-func (k CLBKind) String() string { return cmp.Or(string(k), "classic") }
+func (k Type) String() string { return cmp.Or(string(k), "classic") }
 
 // Status is the number the cloud gives an instance (instanceStatus of API 2.0,
 // https://cloud.tencent.com/document/api/214/1259). Numbers without a published meaning are legal.

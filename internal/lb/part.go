@@ -1,4 +1,4 @@
-package watch
+package lb
 
 import (
 	"slices"
@@ -87,9 +87,9 @@ func without(a, b []Binding) (only []Binding) {
 	return only
 }
 
-// bare says which rules, or listeners that have none, were served by a running backend before and are by none now; nil
+// Bare says which rules, or listeners that have none, were served by a running backend before and are by none now; nil
 // if there are none.
-func bare(before, now []Backend) *Part {
+func Bare(before, now []Backend) *Part {
 	rules := false
 	served := func(bs []Backend) map[string]bool {
 		m := make(map[string]bool)

@@ -1,4 +1,4 @@
-package watch
+package lb
 
 import (
 	"cmp"
@@ -59,7 +59,7 @@ func Diff(old, now []Backend, at, after time.Time) (next []Backend, changes []Ch
 	for ; i < len(old); i++ {
 		tell(Removed, old[i], partOf(old[i].Bindings, old[i].Bindings, false))
 	}
-	slices.SortStableFunc(changes, func(a, b Change) int { return cmp.Compare(rank[a.Kind], rank[b.Kind]) })
+	slices.SortStableFunc(changes, func(a, b Change) int { return cmp.Compare(Rank[a.Kind], Rank[b.Kind]) })
 	return next, changes
 }
 
@@ -82,11 +82,11 @@ func diffHealth(was Backend, b *Backend, at time.Time, tell func(Kind, Backend, 
 	}
 }
 
-// rank orders changes by how much they matter.
-var rank = map[Kind]int{LeftRunning: 0, Unhealthy: 1, Removed: 2, Unbound: 3, Added: 4, Bound: 5, Recovered: 6, Healthy: 7}
+// Rank orders changes by how much they matter.
+var Rank = map[Kind]int{LeftRunning: 0, Unhealthy: 1, Removed: 2, Unbound: 3, Added: 4, Bound: 5, Recovered: 6, Healthy: 7}
 
-// baseline is the first reading of a load balancer: nothing in it is news, and what is out was out before.
-func baseline(now []Backend, at time.Time) []Backend {
+// Baseline is the first reading of a load balancer: nothing in it is news, and what is out was out before.
+func Baseline(now []Backend, at time.Time) []Backend {
 	next := slices.Clone(now)
 	for i := range next {
 		b := &next[i]
@@ -108,9 +108,9 @@ func baselineHealth(bs []Backend, at time.Time) {
 	}
 }
 
-// keepHealth gives backends, both sorted by ID, the health they had where a reading could not tell it: of all of them, or
+// KeepHealth gives backends, both sorted by ID, the health they had where a reading could not tell it: of all of them, or
 // of checks that are not decided.
-func keepHealth(old, now []Backend, all bool) {
+func KeepHealth(old, now []Backend, all bool) {
 	for i := range now {
 		b := &now[i]
 		at, ok := slices.BinarySearchFunc(old, b.ID, func(o Backend, id string) int { return cmp.Compare(o.ID, id) })
@@ -130,8 +130,8 @@ func keepHealth(old, now []Backend, all bool) {
 	}
 }
 
-// assumeHealth gives backends, both sorted by ID, the first health that was ever read, as if they had had it before.
-func assumeHealth(old, now []Backend, at time.Time) {
+// AssumeHealth gives backends, both sorted by ID, the first health that was ever read, as if they had had it before.
+func AssumeHealth(old, now []Backend, at time.Time) {
 	for i := range old {
 		j, ok := slices.BinarySearchFunc(now, old[i].ID, func(n Backend, id string) int { return cmp.Compare(n.ID, id) })
 		if ok && old[i].Running() && now[j].Running() {
@@ -141,15 +141,15 @@ func assumeHealth(old, now []Backend, at time.Time) {
 	baselineHealth(old, at)
 }
 
-// withoutHealth forgets health: it is not read any more.
-func withoutHealth(bs []Backend) {
+// WithoutHealth forgets health: it is not read any more.
+func WithoutHealth(bs []Backend) {
 	for i := range bs {
 		bs[i].Checked, bs[i].Failing, bs[i].Ill = 0, nil, nil
 	}
 }
 
-// incident counts the backends that are out of service and were not at first sight.
-func incident(bs []Backend) (n int) {
+// OutAnew counts the backends that are out of service and were not at first sight.
+func OutAnew(bs []Backend) (n int) {
 	for _, b := range bs {
 		if b.Out != nil && !b.Out.AtLeast || b.Ill != nil && !b.Ill.AtLeast {
 			n++

@@ -93,7 +93,7 @@ func ThreadMessage(t watch.Thread) Message {
 			continue
 		}
 		open = append(open, c)
-		if c.Running == 0 || much(c.Lost()) {
+		if c.Running == 0 || much(c.NotServing()) {
 			p.look = look{"red_circle", "#a30200"}
 		}
 	}
@@ -660,7 +660,7 @@ func poolLine(p watch.PoolNews, course map[string]watch.Course) part {
 		return line(append(says, text(running(c.Capacity)+"  ·  "+was+" "), date(c.Since), text(" – "), clock(c.Over),
 			text(" ("+duration(c.Over.Sub(c.Since))+")"))...)
 	}
-	lost, all := c.Lost()
+	lost, all := c.NotServing()
 	says = append(append(says, text("now ")), capacityOf(c.Capacity, lost, all, "out", stillBare(p, c), true)...)
 	if n := c.Later.Total(); n > 0 {
 		says = append(says, text("  ·  "+report.Plural(n, "later change")+" in the thread"))

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -58,6 +59,16 @@ func (s Status) String() string {
 		word = "unknown"
 	}
 	return fmt.Sprintf("%s (%d)", word, int(s))
+}
+
+// Transient reports whether the status passes by itself: restarting, starting, resetting password, creating image,
+// setting bandwidth, upgrading, hot migrating.
+func (s Status) Transient() bool {
+	switch s {
+	case 7, 8, 10, 12, 13, 19, 21:
+		return true
+	}
+	return false
 }
 
 // Backend is one instance bound to a load balancer, as a verified reading or the snapshot has it. Of an application load
@@ -130,9 +141,16 @@ func (b Backend) Serving() int {
 type Out struct {
 	Since   time.Time `json:"since"`             // when it was first read so
 	AtLeast bool      `json:"atLeast,omitempty"` // it was so when first seen: it may be out for longer
+	New     bool      `json:"new,omitempty"`     // it was added so and has not run yet: no capacity is lost with it
 }
 
 // SortBackends puts backends into the one order used everywhere: by ID.
 func SortBackends(bs []Backend) {
 	slices.SortFunc(bs, func(a, b Backend) int { return cmp.Compare(a.ID, b.ID) })
+}
+
+// ParseKey is the load balancer with this Key, without names.
+func ParseKey(key string) CLB {
+	region, id, _ := strings.Cut(key, "/")
+	return CLB{Region: region, ID: id}
 }

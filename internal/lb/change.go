@@ -25,6 +25,8 @@ type Change struct {
 	At      time.Time `json:"at"`             // when the reading that shows it began
 	After   time.Time `json:"after,omitzero"` // the last reading without it, where that is long before At (gap): it happened between the two
 	Out     *Out      `json:"out,omitempty"`  // Recovered and Healthy only: since when it had not been running, or healthy
+	Lost    int       `json:"-"`              // the weight that the backend takes away while it is out of service; 0 if it is not
+	Ill     bool      `json:"-"`              // it ran and failed a health check before
 	Part    *Part     `json:"part,omitempty"` // which of its bindings were added or removed, on an application load balancer; of Unhealthy: which checks it fails now, the new ones among them
 }
 
@@ -82,6 +84,7 @@ func (c Counts) Plus(d Counts) Counts {
 	return c
 }
 
+// Count counts changes by their kind.
 func Count(changes []Change) (c Counts) {
 	for _, ch := range changes {
 		*c.Of(ch.Kind)++

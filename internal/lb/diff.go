@@ -13,15 +13,21 @@ func Diff(old, now []Backend, at, after time.Time) (next []Backend, changes []Ch
 	next = slices.Clone(now)
 	tell := func(k Kind, b Backend, p *Part) *Change {
 		// What a change is about is in its Part: a backend may have thousands of bindings.
+		ch := Change{Kind: k, Part: p, At: at, After: after, Lost: b.Weight - b.Serving()}
 		b.Bindings, b.Failing, b.Checked, b.Ill = nil, nil, 0, nil
-		changes = append(changes, Change{Kind: k, Backend: b, Part: p, At: at, After: after})
+		ch.Backend = b
+		changes = append(changes, ch)
 		return &changes[len(changes)-1]
+	}
+	gone := func(b Backend) {
+		ch := tell(Removed, b, partOf(b.Bindings, b.Bindings, false))
+		ch.Lost, ch.Ill = 0, b.Ill != nil
 	}
 	i := 0
 	for j := range next {
 		b := &next[j]
 		for i < len(old) && old[i].ID < b.ID {
-			tell(Removed, old[i], partOf(old[i].Bindings, old[i].Bindings, false))
+			gone(old[i])
 			i++
 		}
 		b.Unclear = nil
@@ -29,16 +35,20 @@ func Diff(old, now []Backend, at, after time.Time) (next []Backend, changes []Ch
 			b.Out, b.Failing = &Out{Since: at}, nil
 		}
 		if i == len(old) || old[i].ID != b.ID {
+			if b.Out != nil {
+				b.Out.New = true
+			}
 			tell(Added, *b, partOf(b.Bindings, b.Bindings, false))
 			continue // if it fails its checks too, that is told if it still does next time: it needs a moment to pass them
 		}
 		was := old[i]
 		i++
+		first := len(changes)
 		if len(was.Bindings) > 0 && len(b.Bindings) > 0 { // else the kind of the load balancer changed
-			gone, came := without(was.Bindings, b.Bindings), without(b.Bindings, was.Bindings)
-			exactly := len(gone) > 0 && len(came) > 0 // it may be the port alone that is another
-			if len(gone) > 0 {
-				tell(Unbound, *b, partOf(gone, was.Bindings, exactly))
+			went, came := without(was.Bindings, b.Bindings), without(b.Bindings, was.Bindings)
+			exactly := len(went) > 0 && len(came) > 0 // it may be the port alone that is another
+			if len(went) > 0 {
+				tell(Unbound, *b, partOf(went, was.Bindings, exactly))
 			}
 			if len(came) > 0 {
 				tell(Bound, *b, partOf(came, b.Bindings, exactly))
@@ -55,9 +65,12 @@ func Diff(old, now []Backend, at, after time.Time) (next []Backend, changes []Ch
 		case b.Running():
 			diffHealth(was, b, at, tell)
 		}
+		for n := first; n < len(changes); n++ {
+			changes[n].Ill = was.Ill != nil
+		}
 	}
 	for ; i < len(old); i++ {
-		tell(Removed, old[i], partOf(old[i].Bindings, old[i].Bindings, false))
+		gone(old[i])
 	}
 	slices.SortStableFunc(changes, func(a, b Change) int { return cmp.Compare(Rank[a.Kind], Rank[b.Kind]) })
 	return next, changes

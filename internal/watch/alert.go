@@ -48,7 +48,7 @@ func (p PoolNews) Fell(percent int) bool {
 	if p.Running == 0 {
 		return p.Before == nil || before.Running > 0
 	}
-	return atLeast(percent, p.Lost) && !atLeast(percent, before.Lost)
+	return atLeast(percent, p.Lost) && !atLeast(percent, before.NotServing)
 }
 
 func atLeast(percent int, share func() (lost, all int)) bool {

@@ -1,0 +1,235 @@
+// Package incident holds the rules of notification: which changes make an incident, how bad it is, which incidents share
+// a message, what of it is due, and what an answer of Slack's means for what comes next. It is pure: it knows neither the
+// network nor the clock nor a word of any message, and refuses to lose or to repeat a change.
+package incident
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"clbwatch/internal/lb"
+)
+
+// State is everything that notification knows: what is open, what Slack shows of it, and what is not reported yet.
+type State struct {
+	Last     int64              `json:"last,omitempty"`     // number of the newest incident
+	At       time.Time          `json:"at,omitzero"`        // when the observation began that was judged last
+	Roots    []*Root            `json:"roots,omitempty"`    // oldest first
+	Unread   map[string]Unread  `json:"unread,omitempty"`   // cannot be read, and not reported yet; by Unread.key
+	Reasons  []Reason           `json:"reasons,omitempty"`  // why things cannot be read; at most maxReasons
+	Channels map[Route]*Channel `json:"channels,omitempty"` // what is known of each channel in use
+}
+
+// Root is one message in the channel, with the incidents it covers and the record of its delivery.
+type Root struct {
+	Incidents []*Incident `json:"incidents"`          // in the order they began; never empty
+	Tag       string      `json:"tag"`                // tells its posts from those of any other root of the same number
+	Made      time.Time   `json:"made"`               // observation that made it
+	Rev       int         `json:"rev"`                // of what it says; the first is 1
+	News      int         `json:"news"`               // the newest revision that is news: others only change the root's text
+	NewsAt    time.Time   `json:"newsAt"`             // observation that brought it
+	PaceFrom  int         `json:"paceFrom,omitempty"` // Delivery.Counted when all was stable last: the pace starts over there
+	Beyond    int         `json:"beyond,omitzero"`    // changes of machines that had no room; see maxCrowd
+	Marks     [marks]Mark `json:"marks"`              // by Mark's constants
+	Delivery  Delivery    `json:"delivery"`
+}
+
+// Incident is what happens on one load balancer, from its first change until it is closed; or that something cannot be
+// read; or a notice.
+type Incident struct {
+	ID    string    `json:"id"`          // such as "12", or "12-2" in the second shard; unique
+	Key   string    `json:"k"`           // of the load balancer; of a list, what CLB_DISCOVER says of the region
+	About About     `json:"a,omitempty"` // what it is about
+	Label string    `json:"l,omitempty"` // what people call the load balancer
+	Title string    `json:"n,omitempty"` // its name in the cloud; untrusted text
+	Began time.Time `json:"t"`           // observation of its first change
+
+	// Of backends.
+	Before   lb.Capacity `json:"before,omitzero"`    // when it began
+	Now      lb.Capacity `json:"now,omitzero"`       // as last read
+	Worst    lb.Capacity `json:"worst,omitzero"`     // when the fewest ran
+	Removed  int         `json:"removed,omitempty"`  // weight unbound since it began, or was stable last
+	Added    int         `json:"added,omitempty"`    // weight bound since then
+	Bare     *lb.Part    `json:"bare,omitempty"`     // listeners or rules that nothing serves because backends are out
+	Emptied  []string    `json:"emptied,omitempty"`  // listeners or rules whose last backend was unbound; at most maxEmptied
+	Counts   lb.Counts   `json:"counts,omitzero"`    // changes, exactly
+	Machines []Machine   `json:"machines,omitempty"` // what its changes amount to, in the order they were first seen
+	Crowd    Crowd       `json:"crowd,omitempty"`    // machines that have no room in Machines
+	WasOut   bool        `json:"wasOut,omitempty"`   // something was out of service
+	Baseline *Baseline   `json:"baseline,omitempty"` // of a notice that watching begins
+
+	// Of reading.
+	Why      int       `json:"w,omitempty"` // which of State.Reasons, from 1
+	LastGood time.Time `json:"g,omitzero"`  // the last reading known to be good; zero if there was none
+	Readable bool      `json:"r,omitempty"` // it can be read, for the time being
+	Times    int       `json:"x,omitempty"` // how often it became unreadable again
+
+	// Of levels.
+	Level Level        `json:"level,omitempty"`
+	Risen [2]bool      `json:"risen,omitzero"`  // a rise to degraded, to down was news: the next is not, until the level was left long enough
+	Left  [2]time.Time `json:"left,omitzero"`   // since when it has not been at the level; zero while it is
+	Alone bool         `json:"alone,omitempty"` // what was lost was lost by removals alone
+
+	// Of time. See State.Judge.
+	Changed time.Time `json:"c,omitzero"`       // observation of its last change; zero: Began
+	Calm    time.Time `json:"calm,omitzero"`    // unchanged since, not counting the time it could not be read; zero: Changed
+	Paused  time.Time `json:"paused,omitzero"`  // unreadable since; zero while it can be read
+	Stable  bool      `json:"stable,omitempty"` // unchanged for long enough
+	Closed  time.Time `json:"closed,omitzero"`
+	End     End       `json:"end,omitempty"`  // how it was closed
+	Rev     int       `json:"rev,omitempty"`  // the root's revision that brought its last news
+	Loud    int       `json:"loud,omitempty"` // the revision that must be in the channel: it joined a root, or changed after being stable; 0 if none
+}
+
+// About is what an incident is about.
+type About string
+
+// What incidents are about. Those from Watching on are notices: news that needs nobody.
+const (
+	Backends  About = ""        // the backends of a load balancer
+	Reading   About = "reading" // a load balancer that cannot be read
+	Health    About = "health"  // a load balancer whose health cannot be read; its status can
+	Listing   About = "list"    // a search that cannot be made
+	Watching  About = "watching"
+	Deleted   About = "deleted"
+	Unmatched About = "unmatched" // it is not what CLB_DISCOVER asks for any more
+	Upgraded  About = "upgraded"  // from a classic load balancer to an application one
+	Nothing   About = "nothing"   // a search that finds nothing
+)
+
+// Notice reports whether it is news that needs nobody: closed from the start.
+func (a About) Notice() bool {
+	switch a {
+	case Watching, Deleted, Unmatched, Upgraded, Nothing:
+		return true
+	}
+	return false
+}
+
+// Blind reports whether it is about something that cannot be read.
+func (a About) Blind() bool { return a == Reading || a == Health || a == Listing }
+
+// End is how an incident was closed.
+type End string
+
+// How incidents are closed. The zero value is open.
+const (
+	EndResolved  End = "resolved"  // something was out, and at least as much serves and runs as before
+	EndOver      End = "over"      // nothing is out any more, but the capacity is not what it was, or nothing ever was out
+	EndAbandoned End = "abandoned" // something is still out, and nobody does anything about it
+	EndDeleted   End = "deleted"   // the load balancer was deleted
+	EndDropped   End = "dropped"   // it is not watched any more
+	EndNotice    End = "notice"    // a notice is closed from the start
+)
+
+// Baseline is what a notice says of load balancers that were read for the first time.
+type Baseline struct {
+	CLBs     int        `json:"clbs"`     // how many
+	Backends int        `json:"backends"` // how many they have
+	Running  int        `json:"running"`  // how many of those run
+	Worst    []Standing `json:"worst"`    // the first few, worst first; at most maxBaseline
+}
+
+// Standing is how one load balancer stands.
+type Standing struct {
+	CLB lb.CLB      `json:"clb"`
+	Now lb.Capacity `json:"now"`
+}
+
+// Unread is something that cannot be read. It is not reported until it has lasted for some ticks.
+type Unread struct {
+	Key      string    `json:"k"`
+	About    About     `json:"a"`           // Reading, Health or Listing
+	Since    time.Time `json:"t"`           // the first observation that lacked it
+	LastGood time.Time `json:"g,omitzero"`  // the last reading known to be good; zero if there was none
+	Ticks    int       `json:"n,omitempty"` // observations without it
+	Why      int       `json:"w,omitempty"` // which of State.Reasons, from 1
+
+	Reason Reason `json:"-"` // in an Observation: why
+}
+
+func (u Unread) key() string { return blindKey(u.Key, u.About) }
+
+func blindKey(key string, a About) string { return key + " " + string(a) }
+
+// Reason is why something cannot be read, and what a person can do about it. Untrusted text of at most maxWhy bytes each.
+type Reason struct {
+	Why string `json:"why"`
+	Do  string `json:"do,omitempty"`
+}
+
+// Bounds of the state, so that a head stays below 4 MB whatever happens.
+const (
+	maxRoots    = 50     // open roots of a channel: beyond it new incidents join the newest that may take them
+	maxReasons  = 20     // the last one is then "other reasons"
+	maxWhy      = 300    // bytes
+	maxMachines = 600    // of one root; see maxInHead
+	maxInHead   = 2000   // machines with details in one head
+	maxCrowd    = 20_000 // machines without, in one head: beyond it changes are only counted
+	maxEmptied  = 50
+	maxBaseline = 15
+	maxNotices  = 50 // of one observation, of each kind but Watching
+)
+
+// CLB is the load balancer, as far as the incident knows its names.
+func (i *Incident) CLB() lb.CLB {
+	c := lb.ParseKey(i.Key)
+	c.Label, c.Title = i.Label, i.Title
+	return c
+}
+
+// Open reports whether the incident goes on.
+func (i *Incident) Open() bool { return i.End == "" }
+
+// LastChange is when the last of its changes was observed.
+func (i *Incident) LastChange() time.Time {
+	if i.Changed.IsZero() {
+		return i.Began
+	}
+	return i.Changed
+}
+
+// Open reports whether any of its incidents goes on.
+func (r *Root) Open() bool { return slices.ContainsFunc(r.Incidents, (*Incident).Open) }
+
+// Notice reports whether the root covers notices.
+func (r *Root) Notice() bool { return r.Incidents[0].About.Notice() }
+
+// ID is the number that people know the root by: that of its first incident.
+func (r *Root) ID() string { return r.Incidents[0].ID }
+
+// Began is when its first incident began.
+func (r *Root) Began() time.Time { return r.Incidents[0].Began }
+
+// Level is how bad it is now where it is worst.
+func (r *Root) Level() (worst Level) {
+	for _, i := range r.Incidents {
+		if i.Open() {
+			worst = max(worst, i.Level)
+		}
+	}
+	return worst
+}
+
+// Resolved reports whether the root may turn green and be struck through: every one of its incidents is resolved, or was
+// about reading and can be read again.
+func (r *Root) Resolved() bool {
+	return !slices.ContainsFunc(r.Incidents, func(i *Incident) bool { return i.End != EndResolved })
+}
+
+// Worst orders incidents by how bad they are, the worst first: level, share of weight lost, machines out, then name.
+func Worst(a, b *Incident) int {
+	share := func(i *Incident) int {
+		lost, total := i.Lost()
+		return lost * 1000 / max(total, 1)
+	}
+	open := func(i *Incident) int {
+		if i.Open() {
+			return 1
+		}
+		return 0
+	}
+	return cmp.Or(cmp.Compare(open(b), open(a)), cmp.Compare(b.Level, a.Level), cmp.Compare(share(b), share(a)),
+		cmp.Compare(b.Now.Out, a.Now.Out), cmp.Compare(a.Key, b.Key))
+}

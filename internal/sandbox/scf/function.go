@@ -5,21 +5,17 @@ package scf
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
-	"math"
 	"math/rand/v2"
 	"net"
 	"net/rpc"
-	"os"
 	"os/exec"
 	"slices"
 	"strconv"
 	"strings"
-	"sync"
 	"time"
 
 	"clbwatch/internal/sandbox"
@@ -89,17 +85,6 @@ func WithSetting(key, value string) Option {
 // WithEnvAtStart also puts the user's settings into the environment of the process. Which of the two ways the platform
 // takes is not documented; by default they come with each invocation only, as credentials do.
 func WithEnvAtStart() Option { return func(h *how) { h.envAtStart = true } }
-
-// Error is how the platform reports that an invocation failed.
-type Error struct {
-	Status     int // 433 the time limit was reached, 439 the process exited; 0 for an error of the function's own
-	Type       string
-	Message    string
-	Stack      []string // "path:line label", after a panic
-	ShouldExit bool     // after a panic
-}
-
-func (e *Error) Error() string { return e.Type + ": " + e.Message }
 
 // Start runs the built function and waits until it answers. env are the user's settings; beside the built-in variables
 // the process finds nothing in its environment (see WithEnvAtStart), and credentials never. The process ends with ctx.
@@ -226,117 +211,6 @@ func (f *Function) connect(ctx context.Context, port int) (*rpc.Client, error) {
 	}
 }
 
-// The messages of the protocol, by the field names of scf-go-lib's package messages: gob goes by those.
-type (
-	timestamp struct {
-		Seconds, Nanos int64
-	}
-	invokeRequest struct {
-		Payload                                                []byte
-		RequestId, TraceId                                     string
-		Deadline                                               timestamp
-		InvokedFunctionUnique                                  string
-		Namespace, FunctionName, FunctionVersion               string
-		MemoryLimitInMb, TimeLimitInMs                         int32
-		Environment                                            string
-		TencentcloudRegion, TencentcloudAppID, TencentcloudUin string
-	}
-	stackFrame struct {
-		Path  string
-		Line  int32
-		Label string
-	}
-	invokeError struct {
-		Message, Type string
-		StackTrace    []*stackFrame
-		ShouldExit    bool
-	}
-	invokeResponse struct {
-		Payload []byte
-		Error   *invokeError
-	}
-)
-
-// Invoke runs the function once. ferr is a failure of the invocation, as the platform would report it; err means that
-// there was no outcome: the instance was gone before, or ctx ended, which leaves the function running. At the time limit,
-// and a little grace, the instance is killed. Invocations may overlap, which the platform itself never does to one instance.
-func (f *Function) Invoke(ctx context.Context, event []byte, opts ...Option) (payload []byte, ferr *Error, err error) {
-	h := f.how
-	for _, o := range opts {
-		o(&h)
-	}
-	if f.Gone() {
-		return nil, nil, errors.New("invoke: the instance is gone")
-	}
-	deadline := time.Now().Add(h.timeout)
-	req := invokeRequest{
-		Payload:         event,
-		RequestId:       requestID(),
-		Deadline:        timestamp{deadline.Unix(), int64(deadline.Nanosecond())},
-		Namespace:       "default",
-		FunctionName:    functionName,
-		FunctionVersion: "$LATEST",
-		MemoryLimitInMb: int32(h.memoryMB),
-		TimeLimitInMs:   int32(h.timeout.Milliseconds()),
-		Environment:     environment(f.env, h),
-
-		TencentcloudRegion: Region, TencentcloudAppID: appID, TencentcloudUin: uin,
-	}
-	var resp invokeResponse
-	call := f.client.Go("Function.Invoke", &req, &resp, make(chan *rpc.Call, 1))
-	limit := time.NewTimer(h.timeout + h.grace)
-	defer limit.Stop()
-	select {
-	case <-call.Done:
-	case <-limit.C:
-		_ = f.Close()
-		return nil, &Error{Status: 433, Type: "TimeLimitReached", Message: fmt.Sprintf("task timed out after %v", h.timeout)}, nil
-	case <-ctx.Done():
-		return nil, nil, fmt.Errorf("invoke: %w", ctx.Err())
-	}
-	if call.Error != nil {
-		var remote rpc.ServerError
-		if errors.As(call.Error, &remote) {
-			return nil, nil, fmt.Errorf("invoke: %w", call.Error)
-		}
-		return nil, &Error{Status: 439, Type: "UserProcessExit", Message: "user process exit when running"}, nil
-	}
-	if e := resp.Error; e != nil {
-		ferr = &Error{Type: e.Type, Message: e.Message, ShouldExit: e.ShouldExit}
-		for _, s := range e.StackTrace {
-			ferr.Stack = append(ferr.Stack, fmt.Sprintf("%s:%d %s", s.Path, s.Line, s.Label))
-		}
-		return nil, ferr, nil
-	}
-	return resp.Payload, nil, nil
-}
-
-// environment is what comes with an invocation: the settings, and the role's credential of this moment.
-func environment(env map[string]string, h how) string {
-	all := maps.Clone(h.settings)
-	if !h.envAtStart {
-		all = maps.Clone(env)
-		if all == nil {
-			all = make(map[string]string)
-		}
-		maps.Copy(all, h.settings)
-	}
-	if all == nil {
-		all = make(map[string]string)
-	}
-	if h.credential != nil {
-		cr := h.credential()
-		all["TENCENTCLOUD_SECRETID"] = cr.SecretID
-		all["TENCENTCLOUD_SECRETKEY"] = cr.SecretKey
-		all["TENCENTCLOUD_SESSIONTOKEN"] = cr.Token
-	}
-	text, err := json.Marshal(all)
-	if err != nil {
-		panic(err) // strings always marshal
-	}
-	return string(text)
-}
-
 // Logs returns what the function wrote to stdout and stderr so far, by lines.
 func (f *Function) Logs() []string {
 	text := strings.TrimSuffix(f.output.String(), "\n")
@@ -372,54 +246,4 @@ func (f *Function) Close() error {
 		_ = f.client.Close() // closed already if the process went first
 	}
 	return nil
-}
-
-// TimerEvent is what a timer trigger sends for a fire time.
-func TimerEvent(at time.Time) []byte {
-	event, err := json.Marshal(struct{ Type, TriggerName, Time, Message string }{
-		"Timer", "tick", at.UTC().Format(time.RFC3339), ""})
-	if err != nil {
-		panic(err) // strings always marshal
-	}
-	return event
-}
-
-func requestID() string {
-	h := sandbox.RandomHex(16)
-	return strings.Join([]string{h[:8], h[8:12], h[12:16], h[16:20], h[20:]}, "-")
-}
-
-// output is what a process writes. It goes to a file and not through a pipe, so that what a function wrote before it
-// answered is there when the answer is.
-type output struct {
-	mu   sync.Mutex
-	file *os.File // without a name; nil once the process is gone
-	text string   // all of it, then
-}
-
-func newOutput() (*output, error) {
-	file, err := os.CreateTemp("", "sandbox-output-")
-	if err != nil {
-		return nil, fmt.Errorf("make a file for the output: %w", err)
-	}
-	return &output{file: file}, os.Remove(file.Name())
-}
-
-func (o *output) String() string {
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	if o.file == nil {
-		return o.text
-	}
-	text, _ := io.ReadAll(io.NewSectionReader(o.file, 0, math.MaxInt64)) // what can be read of it
-	return string(text)
-}
-
-// end keeps the text and closes the file.
-func (o *output) end() {
-	text := o.String()
-	o.mu.Lock()
-	defer o.mu.Unlock()
-	_ = o.file.Close() // everything was read
-	o.file, o.text = nil, text
 }

@@ -211,50 +211,6 @@ func TestWebAPIShowsMetadataIfAsked(t *testing.T) {
 	}
 }
 
-func TestWebAPIFaults(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		fault Fault
-		want  string
-		taken bool
-	}{
-		{Error("internal_error"), "internal_error", false},
-		{OKFalse(), "<nil>", false},
-		{NoTS(), "<nil>", true},
-		{EmptyAnswer(), "200", false},
-		{HTML(), "200", false},
-		{Answer(503, "x"), "503", false},
-		{Reset(), "no answer", false},
-		{TakesThenDrops(), "no answer", true},
-		{TakesThenFails(), "500", true},
-		{RateLimited("7"), "429", false},
-	} {
-		s := newAPITest(t)
-		ts, _ := s.call("chat.postMessage", "text", "first")["ts"].(string)
-		s.FailMethod("chat.postMessage", tt.fault, 1)
-		s.FailMethod("chat.update", tt.fault, 1)
-		if got := s.call("chat.postMessage", "text", "second"); fmt.Sprint(got["error"]) != tt.want || (len(s.Channel()) == 2) != tt.taken {
-			t.Errorf("%s on a post: %v, and %d messages; want %s", tt.fault, got, len(s.Channel()), tt.want)
-		}
-		got := s.call("chat.update", "ts", ts, "text", "edited", "blocks", "[]", "attachments", "[]")
-		if edited := strings.Contains(string(s.Channel()[0].Raw), "edited"); fmt.Sprint(got["error"]) != tt.want || edited != tt.taken {
-			t.Errorf("%s on an edit: %v, edited: %v; want %s", tt.fault, got, edited, tt.want)
-		}
-		if got := s.call("chat.postMessage", "text", "third"); got["ok"] != true {
-			t.Errorf("after %s: %v", tt.fault, got)
-		}
-	}
-	// What hits every post does not hit other methods.
-	s := newAPITest(t)
-	s.Fail(Error("is_archived"), -1)
-	if got := s.call("conversations.history"); got["ok"] != true {
-		t.Errorf("a fault of posts on the history: %v", got)
-	}
-	if got := s.call("chat.postMessage", "text", "x"); got["error"] != "is_archived" {
-		t.Errorf("a fault of posts on a post: %v", got)
-	}
-}
-
 func TestWebAPILimitsTheRate(t *testing.T) {
 	t.Parallel()
 	s := newAPITest(t)
@@ -278,20 +234,5 @@ func TestWebAPILimitsTheRate(t *testing.T) {
 	now = now.Add(time.Minute)
 	if n, _ := limited("conversations.history", 1); n != 1 {
 		t.Error("limited a minute later too")
-	}
-}
-
-func TestWhoIsMentionedMustBeAskedFor(t *testing.T) {
-	t.Parallel()
-	s := newAPITest(t)
-	rich := `[{"type":"rich_text","elements":[{"type":"rich_text_section","elements":[{"type":"user","user_id":"U024BE7LH"}]}]}]`
-	for _, m := range [][]string{{"text", "hello <!channel>"}, {"text", "<@U024BE7LH> hello"}, {"text", "x", "blocks", rich}} {
-		if got := s.call("chat.postMessage", m...); got["error"] != "invalid_blocks" {
-			t.Errorf("%q: %v, want it refused", m, got)
-		}
-	}
-	s.Mention = "U024BE7LH"
-	if got := s.call("chat.postMessage", "text", "<@U024BE7LH>", "blocks", rich); got["ok"] != true {
-		t.Errorf("the one who may be mentioned: %v", got)
 	}
 }

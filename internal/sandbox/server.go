@@ -12,7 +12,8 @@ import (
 func WriteHTML(w http.ResponseWriter, status int) {
 	w.Header().Set("Content-Type", "text/html")
 	w.WriteHeader(status)
-	_, _ = fmt.Fprintf(w, "<html><head><title>%d</title></head><body><center><h1>gateway</h1></center></body></html>\n", status)
+	_, _ = fmt.Fprintf(w,
+		"<html><head><title>%d</title></head><body><center><h1>gateway</h1></center></body></html>\n", status)
 }
 
 // Pause waits, and reports false if ctx ended first.

@@ -12,8 +12,9 @@ import (
 )
 
 // DescribeLoadBalancers is the action that lists load balancers, of API 2.0
-// (https://cloud.tencent.com/document/api/214/1261) and of API 3.0 (https://cloud.tencent.com/document/api/214/30685): the
-// name of its faults and calls for Fail, CallsTo, FailV3On and CallsV3To.
+// (https://cloud.tencent.com/document/api/214/1261) and of API 3.0
+// (https://cloud.tencent.com/document/api/214/30685): the name of its faults and calls for Fail, CallsTo,
+// FailV3On and CallsV3To.
 const DescribeLoadBalancers = "DescribeLoadBalancers"
 
 // Kinds of load balancers, as the API numbers them in forward.
@@ -63,9 +64,10 @@ func (c *Cloud) SetName(region, lb, name string) {
 	c.balancer(region, lb).name = name
 }
 
-// SetApplication makes a load balancer, which it creates if need be, one of the application kind (forward 1), as an
-// upgrade does: id and name stay, and what was bound is bound to every listener and rule of it. What
-// DescribeLoadBalancerBackends answers for it is not documented; here it is code 5000, or what SetApplicationsEmpty says.
+// SetApplication makes a load balancer, which it creates if need be, one of the application kind (forward 1),
+// as an upgrade does: id and name stay, and what was bound is bound to every listener and rule of it. What
+// DescribeLoadBalancerBackends answers for it is not documented; here it is code 5000, or what
+// SetApplicationsEmpty says.
 func (c *Cloud) SetApplication(region, lb string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -80,8 +82,8 @@ func (c *Cloud) SetApplication(region, lb string) {
 	}
 }
 
-// SetApplicationsEmpty chooses what DescribeLoadBalancerBackends answers for load balancers of the application kind: in
-// perfect form that nothing is bound, or code 5000.
+// SetApplicationsEmpty chooses what DescribeLoadBalancerBackends answers for load balancers of the
+// application kind: in perfect form that nothing is bound, or code 5000.
 func (c *Cloud) SetApplicationsEmpty(empty bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -95,8 +97,9 @@ func (c *Cloud) SetTags(region, lb string, tags map[string]string) {
 	c.balancer(region, lb).tags = maps.Clone(tags)
 }
 
-// SetTargetRegion says in which region the backends of a load balancer are, which it creates if need be: cross-region
-// binding. The instances move there, as CVM sees it; "" is the load balancer's own region. Only API 3.0 shows it.
+// SetTargetRegion says in which region the backends of a load balancer are, which it creates if need be:
+// cross-region binding. The instances move there, as CVM sees it; "" is the load balancer's own region. Only
+// API 3.0 shows it.
 func (c *Cloud) SetTargetRegion(region, lb, target string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,15 +133,17 @@ func (c *Cloud) known(region, lb string, forward int) *balancer {
 	return nil
 }
 
-// find returns the load balancers of a region and kind without their backends, sorted by id: those with the ids, or all
-// if there are none.
+// find returns the load balancers of a region and kind without their backends, sorted by id: those with the
+// ids, or all if there are none.
 func (c *Cloud) find(region string, ids []string, forward int) []balancer {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	var found []balancer
 	add := func(b *balancer) {
 		if forward == anyKind || forward == b.forward {
-			found = append(found, balancer{region: b.region, id: b.id, name: b.name, forward: b.forward, tags: b.tags, target: b.target})
+			found = append(found, balancer{
+				region: b.region, id: b.id, name: b.name, forward: b.forward, tags: b.tags, target: b.target,
+			})
 		}
 	}
 	if ids == nil {
@@ -170,7 +175,8 @@ func (q *query) readList(form url.Values) (err error) {
 	return err
 }
 
-// numbered returns the values of name.0, name.1 and so on, which may begin at 1 as well; nil if there are none.
+// numbered returns the values of name.0, name.1 and so on, which may begin at 1 as well; nil if there are
+// none.
 func numbered(form url.Values, name string) ([]string, error) {
 	at := make(map[int]string)
 	for key := range form {
@@ -219,8 +225,8 @@ func (c *Cloud) listV2(q query) (answer, []Instance, error) {
 	return answer{Code: 0, CodeDesc: "Success", TotalCount: &total, Set: set}, nil, nil
 }
 
-// listedV3 is a load balancer as API 3.0 lists it. Unlike API 2.0 it has the type and the VPC in words, the tags, and where
-// its backends are.
+// listedV3 is a load balancer as API 3.0 lists it. Unlike API 2.0 it has the type and the VPC in words, the
+// tags, and where its backends are.
 type listedV3 struct {
 	LoadBalancerID   string `json:"LoadBalancerId"`
 	LoadBalancerName string
@@ -243,8 +249,8 @@ type regionV3 struct {
 
 type tagV3 struct{ TagKey, TagValue string }
 
-// listV3 is the right answer to DescribeLoadBalancers of API 3.0. The documentation has the latest first; here all are of
-// one second, and in the order of their ids.
+// listV3 is the right answer to DescribeLoadBalancers of API 3.0. The documentation has the latest first;
+// here all are of one second, and in the order of their ids.
 func (c *Cloud) listV3(q queryV3) (map[string]any, error) {
 	found := c.find(q.region, q.ids, q.forward)
 	set := []listedV3{}
@@ -253,7 +259,10 @@ func (c *Cloud) listV3(q queryV3) (map[string]any, error) {
 		for _, key := range slices.Sorted(maps.Keys(b.tags)) {
 			tags = append(tags, tagV3{key, b.tags[key]})
 		}
-		set = append(set, listedV3{b.id, b.name, "OPEN", b.forward, 1, b.vips(), created, vpcName, vpc, regionV3{b.home(), vpcName}, tags, 0})
+		set = append(set, listedV3{
+			b.id, b.name, "OPEN", b.forward, 1, b.vips(), created, vpcName, vpc,
+			regionV3{b.home(), vpcName}, tags, 0,
+		})
 	}
 	return map[string]any{"TotalCount": len(found), "LoadBalancerSet": set}, nil
 }
@@ -264,7 +273,8 @@ func cut[T any](found []T, offset, limit int) []T {
 	return found[from:min(from+limit, len(found))]
 }
 
-// vips are the addresses of a load balancer: one, always the same, of those kept for documentation (RFC 5737).
+// vips are the addresses of a load balancer: one, always the same, of those kept for documentation (RFC
+// 5737).
 func (b balancer) vips() []string {
 	sum := md5.Sum([]byte(b.id))
 	return []string{fmt.Sprintf("203.0.113.%d", 1+sum[0]%254)}

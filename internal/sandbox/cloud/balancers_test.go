@@ -11,7 +11,8 @@ import (
 	"time"
 )
 
-// newListTest is a cloud with lb-a of the classic kind, lb-b of the application kind and testLB, and one far away.
+// newListTest is a cloud with lb-a of the classic kind, lb-b of the application kind and testLB, and one far
+// away.
 func newListTest(t *testing.T) *cloudTest {
 	c := newCloudTest(t)
 	c.Create(testRegion, "lb-a")
@@ -54,13 +55,19 @@ func TestCloudListsAsDocumented(t *testing.T) {
 	t.Parallel()
 	c := newListTest(t)
 	got := c.get(t, map[string]string{"Action": DescribeLoadBalancers, "loadBalancerIds.0": "lb-a"})
-	want := `{"code":0,"message":"","codeDesc":"Success","totalCount":1,"loadBalancerSet":[{"loadBalancerId":"lb-a","unLoadBalancerId":"lb-a",` +
-		`"loadBalancerName":"prod web","loadBalancerType":2,"forward":0,"status":1,"loadBalancerVips":["203.0.113.`
-	if !strings.HasPrefix(string(got.body), want) || !strings.HasSuffix(string(got.body), `"createTime":"2017-05-11 10:00:00","vpcId":35503,"isolation":0}]}`) {
+	want := `{"code":0,"message":"","codeDesc":"Success","totalCount":1,` +
+		`"loadBalancerSet":[{"loadBalancerId":"lb-a","unLoadBalancerId":"lb-a",` +
+		`"loadBalancerName":"prod web","loadBalancerType":2,"forward":0,"status":1,` +
+		`"loadBalancerVips":["203.0.113.`
+	if !strings.HasPrefix(string(got.body), want) ||
+		!strings.HasSuffix(string(got.body),
+			`"createTime":"2017-05-11 10:00:00","vpcId":35503,"isolation":0}]}`) {
 		t.Errorf("got  %s\nwant %s", got.body, want)
 	}
-	if got := c.get(t, map[string]string{"Action": DescribeLoadBalancers, "forward": "1"}); !strings.Contains(string(got.body), `"loadBalancerName":"lb-b","loadBalancerType":2,"forward":1`) {
-		t.Errorf("application kind: %s", got.body)
+	upgraded := c.get(t, map[string]string{"Action": DescribeLoadBalancers, "forward": "1"})
+	want = `"loadBalancerName":"lb-b","loadBalancerType":2,"forward":1`
+	if !strings.Contains(string(upgraded.body), want) {
+		t.Errorf("application kind: %s", upgraded.body)
 	}
 }
 
@@ -83,17 +90,20 @@ func TestCloudLists(t *testing.T) {
 		{"all", map[string]string{"forward": "-1"}, "[lb-a lb-b lb-test0001] of 3"},
 		{"another region", map[string]string{"Region": "ap-guangzhou-open"}, "[lb-far] of 1"},
 		{"an empty region", map[string]string{"Region": "ap-shanghai"}, "[] of 0"},
-		{"ids from 0", map[string]string{"loadBalancerIds.0": "lb-test0001", "loadBalancerIds.1": "lb-a"}, "[lb-a lb-test0001] of 2"},
+		{"ids from 0", map[string]string{"loadBalancerIds.0": "lb-test0001", "loadBalancerIds.1": "lb-a"},
+			"[lb-a lb-test0001] of 2"},
 		{"ids from 1", map[string]string{"loadBalancerIds.1": "lb-a"}, "[lb-a] of 1"},
 		{"eleven ids", eleven, "[lb-a] of 1"},
-		{"an id twice", map[string]string{"loadBalancerIds.0": "lb-a", "loadBalancerIds.1": "lb-a"}, "[lb-a] of 1"},
+		{"an id twice", map[string]string{"loadBalancerIds.0": "lb-a", "loadBalancerIds.1": "lb-a"},
+			"[lb-a] of 1"},
 		{"an unknown id", map[string]string{"loadBalancerIds.0": "lb-nowhere"}, "[] of 0"},
 		{"an id of another region", map[string]string{"loadBalancerIds.0": "lb-far"}, "[] of 0"},
 		{"an application id without forward", map[string]string{"loadBalancerIds.0": "lb-b"}, "[] of 0"},
 		{"a page", map[string]string{"forward": "-1", "offset": "1", "limit": "1"}, "[lb-b] of 3"},
 		{"a page past the end", map[string]string{"offset": "9"}, "[] of 2"},
 
-		{"a gap in the ids", map[string]string{"loadBalancerIds.0": "lb-a", "loadBalancerIds.2": "lb-b"}, "4000"},
+		{"a gap in the ids", map[string]string{"loadBalancerIds.0": "lb-a", "loadBalancerIds.2": "lb-b"},
+			"4000"},
 		{"ids from 2", map[string]string{"loadBalancerIds.2": "lb-a"}, "4000"},
 		{"an id without a number", map[string]string{"loadBalancerIds": "lb-a"}, "4000"},
 		{"an id with an odd number", map[string]string{"loadBalancerIds.00": "lb-a"}, "4000"},
@@ -136,14 +146,16 @@ func TestCloudRefusesAnApplicationLoadBalancersBackends(t *testing.T) {
 		t.Errorf("code %s, want 5000", got.code())
 	}
 	c.SetApplicationsEmpty(true)
-	if got := c.get(t, nil); !strings.Contains(string(got.body), `"code":0,"message":"","codeDesc":"Success","totalCount":0,"backendSet":[]`) {
+	if got := c.get(t, nil); !strings.Contains(string(got.body),
+		`"code":0,"message":"","codeDesc":"Success","totalCount":0,"backendSet":[]`) {
 		t.Errorf("made to look empty: %s", got.body)
 	}
 	if got := c.get(t, map[string]string{"loadBalancerId": "lb-nowhere"}); got.code() != "5000" {
 		t.Errorf("unknown: code %s, want 5000", got.code())
 	}
 	c.Create(testRegion, testLB) // emptied, not made again
-	if found := c.find(testRegion, []string{testLB}, application); len(found) != 1 || found[0].name != "kept" {
+	found := c.find(testRegion, []string{testLB}, application)
+	if len(found) != 1 || found[0].name != "kept" {
 		t.Errorf("emptied: %+v, want its name and kind kept", found)
 	}
 }
@@ -156,19 +168,24 @@ func TestV3ListsTagsAndWhereTheBackendsAre(t *testing.T) {
 	c.SetTags(testRegion, "lb-b", map[string]string{"team": "web"})
 	c.SetTags(testRegion, "lb-b", nil)
 	for id, want := range map[string]string{
-		"lb-a": `"TargetRegionInfo":{"Region":"ap-beijing","VpcId":"vpc-5hw1ws7h"},"Tags":[{"TagKey":"env","TagValue":"prod"},{"TagKey":"team","TagValue":"web"}],`,
+		"lb-a": `"TargetRegionInfo":{"Region":"ap-beijing","VpcId":"vpc-5hw1ws7h"},"Tags":[{"TagKey":"env",` +
+			`"TagValue":"prod"},{"TagKey":"team","TagValue":"web"}],`,
 		"lb-b": `"TargetRegionInfo":{"Region":"ap-guangzhou","VpcId":"vpc-5hw1ws7h"},"Tags":null,`,
 	} {
-		if got := c.ask(t, DescribeLoadBalancers, `{"LoadBalancerIds":["`+id+`"]}`); !strings.Contains(got, want) {
+		if got := c.ask(t, DescribeLoadBalancers, `{"LoadBalancerIds":["`+id+`"]}`); !strings.Contains(got,
+			want) {
 			t.Errorf("%s: %s, want %s in it", id, got, want)
 		}
 	}
-	if r := c.get(t, map[string]string{"Action": DescribeLoadBalancers}); strings.Contains(strings.ToLower(string(r.body)), "tag") {
+	if r := c.get(t,
+		map[string]string{"Action": DescribeLoadBalancers}); strings.Contains(strings.ToLower(string(r.body)),
+		"tag") {
 		t.Errorf("API 2.0 shows tags: %s", r.body)
 	}
 	c.SetTags("ap-shanghai", "lb-new", map[string]string{"a": "b"})
 	c.SetTargetRegion("ap-shanghai", "lb-newer", "ap-beijing")
-	if got := c.ask(t, DescribeLoadBalancers, `{"Filters":[{"Name":"tag-key","Values":["team"]}]}`); got != "UnknownParameter" {
+	if got := c.ask(t, DescribeLoadBalancers,
+		`{"Filters":[{"Name":"tag-key","Values":["team"]}]}`); got != "UnknownParameter" {
 		t.Errorf("filters: %s, want them refused", got)
 	}
 	k := rightCall(DescribeLoadBalancers, `{}`)
@@ -202,7 +219,9 @@ func TestListsHavePages(t *testing.T) {
 		for _, b := range r.Response.LoadBalancerSet {
 			v3 = append(v3, b.LoadBalancerID)
 		}
-		old := c.list(t, map[string]string{"Region": region, "forward": "-1", "offset": fmt.Sprint(offset), "limit": "100"})
+		old := c.list(t,
+			map[string]string{"Region": region, "forward": "-1", "offset": fmt.Sprint(offset),
+				"limit": "100"})
 		ids, total, _ := strings.Cut(strings.TrimPrefix(old, "["), "] of ")
 		if total != fmt.Sprint(n) {
 			t.Fatalf("offset %d: totalCount %s, want %d", offset, total, n)
@@ -250,7 +269,9 @@ func TestCloudListFaults(t *testing.T) {
 		t.Errorf("for every call: codes %s, want 6000 6000", got)
 	}
 	c.Fail(DescribeLoadBalancers, FaultNullSet(), 1)
-	if got := c.get(t, map[string]string{"Action": DescribeLoadBalancers}); !strings.Contains(string(got.body), `"loadBalancerSet":null`) {
+	if got := c.get(t,
+		map[string]string{"Action": DescribeLoadBalancers}); !strings.Contains(string(got.body),
+		`"loadBalancerSet":null`) {
 		t.Errorf("null: %s", got.body)
 	}
 }

@@ -1,6 +1,7 @@
-// Package cloud is Tencent Cloud on the laptop, as far as load balancers go: APIs 2.0 and 3.0 of CLB and CVM over one set of
-// load balancers and machines, which a test changes and whose answers it makes go wrong. It is written independently of the
-// code it tests and imports none of it, and it refuses every request that the documentation calls an error.
+// Package cloud is Tencent Cloud on the laptop, as far as load balancers go: APIs 2.0 and 3.0 of CLB and CVM
+// over one set of load balancers and machines, which a test changes and whose answers it makes go wrong. It
+// is written independently of the code it tests and imports none of it, and it refuses every request that the
+// documentation calls an error.
 package cloud
 
 import (
@@ -23,7 +24,8 @@ const (
 	maxLimit     = 100
 )
 
-// Instance is a backend as the cloud has it. Nothing is checked: a test may bind what the real cloud would not.
+// Instance is a backend as the cloud has it. Nothing is checked: a test may bind what the real cloud would
+// not.
 type Instance struct {
 	ID     string   // unInstanceId, such as "ins-9o9ex9s0"; of a network interface such as "eni-1234abcd"
 	Name   string   // instanceName
@@ -31,22 +33,27 @@ type Instance struct {
 	WanIPs []string // wanIpSet; nil is sent as null, an empty slice as []
 	Status int      // instanceStatus; 2 is running
 	Weight int      // 0 to 100
-	Type   string   // what it is, in the words of API 3.0: "" or "CVM", an instance; "ENI", a network interface; "CCN", an address elsewhere
+
+	// what it is, in the words of API 3.0: "" or "CVM", an instance; "ENI", a network interface; "CCN", an
+	// address elsewhere
+	Type string
 }
 
-// Cloud answers the actions of API 2.0 and, by V3, those of API 3.0 that say which load balancers there are, what is bound
-// to them and how that is, strictly: what the documentation calls an error is refused with its code. It is safe for
-// concurrent use. Make one with New.
+// Cloud answers the actions of API 2.0 and, by V3, those of API 3.0 that say which load balancers there are,
+// what is bound to them and how that is, strictly: what the documentation calls an error is refused with its
+// code. It is safe for concurrent use. Make one with New.
 type Cloud struct {
-	Latency time.Duration    // before every answer; set it before serving
-	Now     func() time.Time // the clock for Timestamps and the header Date, asked by many at once; set it before serving
+	// before every answer; set it before serving
+	Latency time.Duration
+	// the clock for Timestamps and the header Date, asked by many at once; set it before serving
+	Now func() time.Time
 
 	mu                sync.Mutex
 	balancers         map[string]*balancer // by "region/lb"
 	machines          map[string]*machine  // what CVM knows, by id
 	applicationsEmpty bool
 	credentials       map[string]sandbox.Credential // by SecretID
-	nonces            [2]map[string]bool            // of requests already answered: this generation and the last
+	nonces            [2]map[string]bool            // of answered requests: this generation and the last
 	faults            []*pending
 	faultsV3          []*pendingV3
 	calls, callsV3    int
@@ -69,7 +76,8 @@ func New() *Cloud {
 
 // Issue returns a new temporary credential, accepted until it is revoked.
 func (c *Cloud) Issue() sandbox.Credential {
-	cr := sandbox.Credential{SecretID: "AKIDsandbox" + sandbox.RandomHex(12), SecretKey: sandbox.RandomHex(16), Token: sandbox.RandomHex(32)}
+	cr := sandbox.Credential{SecretID: "AKIDsandbox" + sandbox.RandomHex(12),
+		SecretKey: sandbox.RandomHex(16), Token: sandbox.RandomHex(32)}
 	c.Accept(cr)
 	return cr
 }
@@ -97,10 +105,11 @@ func (c *Cloud) Credential(secretID string) (sandbox.Credential, bool) {
 }
 
 // Fail makes the next calls of API 2.0 for one load balancer go wrong, or those of one action, such as
-// DescribeLoadBalancers, if lb is its name, or every call if lb is "". times counts calls, and a load balancer of more than
-// 100 backends takes several; below 0 it lasts until ClearFaults. Faults apply one after another, those of the load
-// balancer first, then those of the action, and only to requests that are right themselves. A fault in what an answer does
-// not have, such as in the rows of backends of a list of load balancers, leaves it right.
+// DescribeLoadBalancers, if lb is its name, or every call if lb is "". times counts calls, and a load
+// balancer of more than 100 backends takes several; below 0 it lasts until ClearFaults. Faults apply one
+// after another, those of the load balancer first, then those of the action, and only to requests that are
+// right themselves. A fault in what an answer does not have, such as in the rows of backends of a list of
+// load balancers, leaves it right.
 func (c *Cloud) Fail(lb string, f Fault, times int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -121,8 +130,8 @@ func (c *Cloud) Calls() int {
 	return c.calls
 }
 
-// CallsTo is how many requests of API 2.0 were for one load balancer, lists not counted, or of one action, such as
-// DescribeLoadBalancers, if lb is its name; wrong ones included.
+// CallsTo is how many requests of API 2.0 were for one load balancer, lists not counted, or of one action,
+// such as DescribeLoadBalancers, if lb is its name; wrong ones included.
 func (c *Cloud) CallsTo(lb string) int {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -7,9 +7,10 @@ import (
 	"strings"
 )
 
-// DescribeForwardLBBackends and DescribeTargets are the actions that tell what is bound to the listeners and rules of an
-// application load balancer, of API 2.0 (https://cloud.tencent.com/document/api/214/8987) and of API 3.0
-// (https://cloud.tencent.com/document/api/214/30684): the names of their faults and calls. Neither has pages.
+// DescribeForwardLBBackends and DescribeTargets are the actions that tell what is bound to the listeners and
+// rules of an application load balancer, of API 2.0 (https://cloud.tencent.com/document/api/214/8987) and of
+// API 3.0 (https://cloud.tencent.com/document/api/214/30684): the names of their faults and calls. Neither
+// has pages.
 const (
 	DescribeForwardLBBackends = "DescribeForwardLBBackends"
 	DescribeTargets           = "DescribeTargets"
@@ -49,10 +50,11 @@ type ruleV2 struct {
 
 // backendV2 is a backend as the published sample has it: one that is no instance has no wanIpSet.
 type backendV2 struct {
-	InstanceName   string `json:"instanceName,omitempty"`
-	LanIP          string `json:"lanIp"`
-	WanIPSet       any    `json:"wanIpSet,omitempty"`
-	InstanceStatus int    `json:"instanceStatus"` // always 0, as in the sample: what it means there nobody says
+	InstanceName string `json:"instanceName,omitempty"`
+	LanIP        string `json:"lanIp"`
+	WanIPSet     any    `json:"wanIpSet,omitempty"`
+	// always 0, as in the sample: what it means there nobody says
+	InstanceStatus int    `json:"instanceStatus"`
 	Port           *int   `json:"port,omitempty"`
 	Weight         int    `json:"weight"`
 	UnInstanceID   string `json:"unInstanceId,omitempty"`
@@ -61,8 +63,8 @@ type backendV2 struct {
 	AddTimestamp   string `json:"addTimestamp,omitempty"`
 }
 
-// forwardV2 is the right answer to DescribeForwardLBBackends. What it is for a classic load balancer is not documented;
-// here it is code 5000.
+// forwardV2 is the right answer to DescribeForwardLBBackends. What it is for a classic load balancer is not
+// documented; here it is code 5000.
 func (c *Cloud) forwardV2(q query) (answer, []Instance, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -73,10 +75,13 @@ func (c *Cloud) forwardV2(q query) (answer, []Instance, error) {
 	data := []listenerV2{}
 	for _, l := range b.listening() {
 		id := b.listenerID(l)
-		if q.listeners != nil && !slices.Contains(q.listeners, id) || q.protocol != 0 && q.protocol != protocols[l.Protocol] || q.port != 0 && q.port != l.Port {
+		if q.listeners != nil && !slices.Contains(q.listeners, id) ||
+			q.protocol != 0 && q.protocol != protocols[l.Protocol] ||
+			q.port != 0 && q.port != l.Port {
 			continue
 		}
-		shown := listenerV2{LoadBalancerPort: l.Port, Protocol: protocols[l.Protocol], ProtocolType: strings.ToLower(l.Protocol), ListenerID: id}
+		shown := listenerV2{LoadBalancerPort: l.Port, Protocol: protocols[l.Protocol],
+			ProtocolType: strings.ToLower(l.Protocol), ListenerID: id}
 		rules := []ruleV2{}
 		for _, p := range l.places() {
 			backends := []backendV2{}
@@ -177,7 +182,8 @@ func (c *Cloud) forwardV3(q queryV3) (map[string]any, error) {
 				shown.Targets = targets
 				continue
 			}
-			shown.Rules = append(shown.Rules, ruleV3{LocationID: b.locationID(p), Domain: p.rule.Domain, URL: p.rule.URL, Targets: targets})
+			shown.Rules = append(shown.Rules,
+				ruleV3{LocationID: b.locationID(p), Domain: p.rule.Domain, URL: p.rule.URL, Targets: targets})
 		}
 		listeners = append(listeners, shown)
 	}

@@ -7,14 +7,17 @@ import (
 	"testing"
 )
 
-// newForwardTest is a cloud with lb-f, whose listeners have one of each kind of backend, and ids as they come out.
+// newForwardTest is a cloud with lb-f, whose listeners have one of each kind of backend, and ids as they come
+// out.
 func newForwardTest(t *testing.T) *v3Test {
 	c := newV3Test(t)
 	c.SetApplication(testRegion, "lb-f")
-	c.Listen(testRegion, "lb-f", Listener{Protocol: "HTTP", Port: 80, Rules: []Rule{{"www.example.com", "/second"}}, BackendPort: 81},
+	c.Listen(testRegion, "lb-f",
+		Listener{Protocol: "HTTP", Port: 80, Rules: []Rule{{"www.example.com", "/second"}}, BackendPort: 81},
 		Listener{Protocol: "TCP", Port: 888, BackendPort: 666})
 	c.BindTo(testRegion, "lb-f", "HTTP:80 www.example.com/second",
-		Instance{ID: "ins-42lrdi7x", Name: "web", LanIP: "10.212.199.17", WanIPs: []string{"45.113.71.7"}, Status: 4, Weight: 10})
+		Instance{ID: "ins-42lrdi7x", Name: "web", LanIP: "10.212.199.17", WanIPs: []string{"45.113.71.7"},
+			Status: 4, Weight: 10})
 	for _, in := range []Instance{
 		{ID: "ins-1", Name: "plain", LanIP: "10.0.0.1", Status: 2, Weight: 40},
 		{ID: "eni-cccccc", Name: "pod", LanIP: "10.0.0.2", Type: "ENI", Weight: 10},
@@ -30,16 +33,24 @@ func newForwardTest(t *testing.T) *v3Test {
 func TestForwardAnswersAsDocumented(t *testing.T) {
 	t.Parallel()
 	c := newForwardTest(t)
-	got := string(c.get(t, map[string]string{"Action": DescribeForwardLBBackends, "loadBalancerId": "lb-f"}).body)
+	got := string(c.get(t,
+		map[string]string{"Action": DescribeForwardLBBackends, "loadBalancerId": "lb-f"}).body)
 	const at = `"addTimestamp":"2017-05-11 10:00:00"}`
 	want := `{"code":0,"message":"","codeDesc":"Success","data":[` +
-		`{"loadBalancerPort":80,"protocol":1,"protocolType":"http","listenerId":"lbl-zitgw9xa","rules":[{"locationId":"loc-tci3p9bx","domain":"www.example.com","url":"/second","backends":[` +
-		`{"instanceName":"web","lanIp":"10.212.199.17","wanIpSet":["45.113.71.7"],"instanceStatus":0,"port":81,"weight":10,"unInstanceId":"ins-42lrdi7x","uniqEniId":"eni-d9k6nsi5","targetType":"cvm",` + at + `]}]},` +
+		`{"loadBalancerPort":80,"protocol":1,"protocolType":"http","listenerId":"lbl-zitgw9xa",` +
+		`"rules":[{"locationId":"loc-tci3p9bx","domain":"www.example.com","url":"/second","backends":[` +
+		`{"instanceName":"web","lanIp":"10.212.199.17","wanIpSet":["45.113.71.7"],"instanceStatus":0,` +
+		`"port":81,"weight":10,"unInstanceId":"ins-42lrdi7x","uniqEniId":"eni-d9k6nsi5","targetType":"cvm",` +
+		at + `]}]},` +
 		`{"loadBalancerPort":888,"protocol":2,"protocolType":"tcp","listenerId":"lbl-k65ojcz9","backends":[` +
-		`{"instanceName":"plain","lanIp":"10.0.0.1","wanIpSet":null,"instanceStatus":0,"port":666,"weight":40,"unInstanceId":"ins-1","targetType":"cvm",` + at + `,` +
-		`{"instanceName":"pod","lanIp":"10.0.0.2","instanceStatus":0,"port":666,"weight":10,"uniqEniId":"eni-cccccc","targetType":"eni",` + at + `,` +
-		`{"instanceName":"pod","lanIp":"10.0.0.3","instanceStatus":0,"port":666,"weight":10,"uniqEniId":"eni-cccccc","targetType":"eni",` + at + `,` +
-		`{"instanceName":"pod","lanIp":"10.0.0.4","instanceStatus":0,"port":666,"weight":10,"unInstanceId":"ins-42lrdi7x","targetType":"eni",` + at + `,` +
+		`{"instanceName":"plain","lanIp":"10.0.0.1","wanIpSet":null,"instanceStatus":0,"port":666,` +
+		`"weight":40,"unInstanceId":"ins-1","targetType":"cvm",` + at + `,` +
+		`{"instanceName":"pod","lanIp":"10.0.0.2","instanceStatus":0,"port":666,"weight":10,` +
+		`"uniqEniId":"eni-cccccc","targetType":"eni",` + at + `,` +
+		`{"instanceName":"pod","lanIp":"10.0.0.3","instanceStatus":0,"port":666,"weight":10,` +
+		`"uniqEniId":"eni-cccccc","targetType":"eni",` + at + `,` +
+		`{"instanceName":"pod","lanIp":"10.0.0.4","instanceStatus":0,"port":666,"weight":10,` +
+		`"unInstanceId":"ins-42lrdi7x","targetType":"eni",` + at + `,` +
 		`{"lanIp":"192.168.0.9","instanceStatus":0,"port":666,"weight":0,"targetType":"ccn"}]}]}`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -52,15 +63,23 @@ func TestDescribeTargetsAnswersAsDocumented(t *testing.T) {
 	got := c.ask(t, DescribeTargets, `{"LoadBalancerId":"lb-f"}`)
 	const at = `"RegisteredTime":"2017-05-11 10:00:00"`
 	want := `{"Listeners":[` +
-		`{"ListenerId":"lbl-zitgw9xa","Protocol":"HTTP","Port":80,"Rules":[{"LocationId":"loc-tci3p9bx","Domain":"www.example.com","Url":"/second","Targets":[` +
-		`{"Type":"cvm","InstanceId":"ins-42lrdi7x","Port":81,"Weight":10,"PublicIpAddresses":["45.113.71.7"],"PrivateIpAddresses":["10.212.199.17"],"InstanceName":"web",` + at + `,"EniId":""}],` +
+		`{"ListenerId":"lbl-zitgw9xa","Protocol":"HTTP","Port":80,"Rules":[{"LocationId":"loc-tci3p9bx",` +
+		`"Domain":"www.example.com","Url":"/second","Targets":[` +
+		`{"Type":"cvm","InstanceId":"ins-42lrdi7x","Port":81,"Weight":10,` +
+		`"PublicIpAddresses":["45.113.71.7"],"PrivateIpAddresses":["10.212.199.17"],"InstanceName":"web",` +
+		at + `,"EniId":""}],` +
 		`"FunctionTargets":null}],"Targets":null,"EndPort":0},` +
 		`{"ListenerId":"lbl-k65ojcz9","Protocol":"TCP","Port":888,"Rules":null,"Targets":[` +
-		`{"Type":"CVM","InstanceId":"ins-1","Port":666,"Weight":40,"PublicIpAddresses":null,"PrivateIpAddresses":["10.0.0.1"],"InstanceName":"plain",` + at + `,"EniId":""},` +
-		`{"Type":"ENI","InstanceId":"","Port":666,"Weight":10,"PublicIpAddresses":null,"PrivateIpAddresses":["10.0.0.2"],"InstanceName":"pod",` + at + `,"EniId":"eni-cccccc"},` +
-		`{"Type":"ENI","InstanceId":"","Port":666,"Weight":10,"PublicIpAddresses":null,"PrivateIpAddresses":["10.0.0.3"],"InstanceName":"pod",` + at + `,"EniId":"eni-cccccc"},` +
-		`{"Type":"ENI","InstanceId":"ins-42lrdi7x","Port":666,"Weight":10,"PublicIpAddresses":null,"PrivateIpAddresses":["10.0.0.4"],"InstanceName":"pod",` + at + `,"EniId":""},` +
-		`{"Type":"CCN","InstanceId":"","Port":666,"Weight":0,"PublicIpAddresses":null,"PrivateIpAddresses":["192.168.0.9"],"InstanceName":"","RegisteredTime":"","EniId":""}],` +
+		`{"Type":"CVM","InstanceId":"ins-1","Port":666,"Weight":40,"PublicIpAddresses":null,` +
+		`"PrivateIpAddresses":["10.0.0.1"],"InstanceName":"plain",` + at + `,"EniId":""},` +
+		`{"Type":"ENI","InstanceId":"","Port":666,"Weight":10,"PublicIpAddresses":null,` +
+		`"PrivateIpAddresses":["10.0.0.2"],"InstanceName":"pod",` + at + `,"EniId":"eni-cccccc"},` +
+		`{"Type":"ENI","InstanceId":"","Port":666,"Weight":10,"PublicIpAddresses":null,` +
+		`"PrivateIpAddresses":["10.0.0.3"],"InstanceName":"pod",` + at + `,"EniId":"eni-cccccc"},` +
+		`{"Type":"ENI","InstanceId":"ins-42lrdi7x","Port":666,"Weight":10,"PublicIpAddresses":null,` +
+		`"PrivateIpAddresses":["10.0.0.4"],"InstanceName":"pod",` + at + `,"EniId":""},` +
+		`{"Type":"CCN","InstanceId":"","Port":666,"Weight":0,"PublicIpAddresses":null,` +
+		`"PrivateIpAddresses":["192.168.0.9"],"InstanceName":"","RegisteredTime":"","EniId":""}],` +
 		`"EndPort":0}]}`
 	if got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
@@ -78,7 +97,8 @@ func TestForwardIsStrict(t *testing.T) {
 	}{
 		{"all", nil, "80 888"},
 		{"one listener", map[string]string{"listenerIds.0": listener}, "888"},
-		{"listeners from 1, one unknown", map[string]string{"listenerIds.1": "lbl-nowhere", "listenerIds.2": listener}, "888"},
+		{"listeners from 1, one unknown",
+			map[string]string{"listenerIds.1": "lbl-nowhere", "listenerIds.2": listener}, "888"},
 		{"a protocol", map[string]string{"protocol": "1"}, "80"},
 		{"a protocol that none has", map[string]string{"protocol": "3"}, ""},
 		{"a port", map[string]string{"loadBalancerPort": "888"}, "888"},
@@ -118,7 +138,8 @@ func TestForwardIsStrict(t *testing.T) {
 		t.Errorf("%d refused, want %d: %q", len(got), refused, got)
 	}
 	if got := c.CallsTo(DescribeForwardLBBackends); got != len(tests) || c.CallsTo("lb-f") != len(tests)-3 {
-		t.Errorf("%d calls of the action, %d for lb-f, want %d and %d", got, c.CallsTo("lb-f"), len(tests), len(tests)-3)
+		t.Errorf("%d calls of the action, %d for lb-f, want %d and %d", got, c.CallsTo("lb-f"), len(tests),
+			len(tests)-3)
 	}
 }
 
@@ -171,7 +192,8 @@ func TestActionsForOneLoadBalancerAreStrict(t *testing.T) {
 		{DescribeClassicalLBHealthStatus, plain + `,"ListenerId":"` + listener + `"`, ok},
 		{DescribeClassicalLBHealthStatus, plain, missingOne},
 		{DescribeClassicalLBHealthStatus, `"ListenerId":"` + listener + `"`, missingOne},
-		{DescribeClassicalLBHealthStatus, plain + `,"ListenerId":"lbl-k65ojcz9"`, "InvalidParameter.ListenerIdNotFound"},
+		{DescribeClassicalLBHealthStatus, plain + `,"ListenerId":"lbl-k65ojcz9"`,
+			"InvalidParameter.ListenerIdNotFound"},
 		{DescribeClassicalLBHealthStatus, plain + `,"ListenerId":7`, value},
 		{DescribeClassicalLBHealthStatus, app + `,"ListenerId":"lbl-k65ojcz9"`, parameter},
 
@@ -217,7 +239,8 @@ func TestInstancesAreWrittenInBothWays(t *testing.T) {
 	c.SetApplication(testRegion, "lb-many")
 	c.Bind(testRegion, "lb-many", many(20)...)
 	v3 := c.ask(t, DescribeTargets, `{"LoadBalancerId":"lb-many"}`)
-	v2 := string(c.get(t, map[string]string{"Action": DescribeForwardLBBackends, "loadBalancerId": "lb-many"}).body)
+	v2 := string(c.get(t,
+		map[string]string{"Action": DescribeForwardLBBackends, "loadBalancerId": "lb-many"}).body)
 	for _, want := range []string{`"Type":"cvm"`, `"Type":"CVM"`} {
 		if !strings.Contains(v3, want) {
 			t.Errorf("no %s among 20 instances: %s", want, v3)
@@ -235,15 +258,22 @@ func TestForwardFaults(t *testing.T) {
 	t.Parallel()
 	bound := func(n int) string { return "0, " + strconv.Itoa(n) + " bindings" }
 	wants := map[string]string{
-		"3.0 envelope": "absent, 0 bindings", "status 502": "invalid character '<'", "status 503": "invalid character '<'",
-		"200 with HTML": "invalid character '<'", "body cut": "unexpected EOF", "half the JSON": "unexpected end of JSON", "huge body": bound(6),
-		"connection reset": "connection reset", "302 redirect": "invalid character '<'", "code absent": "absent, 6 bindings",
-		"data absent": bound(0), "data null": bound(0), "data empty": bound(0), "no backends on any listener": bound(0),
-		"a backend without an id": bound(6), "a backend without a port": bound(6), "code as a string": `"0", 6 bindings`, "shuffled": bound(6),
+		"3.0 envelope": "absent, 0 bindings", "status 502": "invalid character '<'",
+		"status 503":    "invalid character '<'",
+		"200 with HTML": "invalid character '<'", "body cut": "unexpected EOF",
+		"half the JSON": "unexpected end of JSON", "huge body": bound(6),
+		"connection reset": "connection reset", "302 redirect": "invalid character '<'",
+		"code absent": "absent, 6 bindings",
+		"data absent": bound(0), "data null": bound(0), "data empty": bound(0),
+		"no backends on any listener": bound(0),
+		"a backend without an id":     bound(6), "a backend without a port": bound(6),
+		"code as a string": `"0", 6 bindings`, "shuffled": bound(6),
 	}
 	parts := map[string]string{ // what the body has, beyond that
-		"data null": `"data":null}`, "data empty": `"codeDesc":"Success","data":[]}`, "no backends on any listener": `"url":"/second","backends":[]}]},`,
-		"a backend without an id": `"weight":10,"targetType":"cvm"`, "a backend without a port": `"instanceStatus":0,"weight":10,"unInstanceId":"ins-42lrdi7x"`,
+		"data null": `"data":null}`, "data empty": `"codeDesc":"Success","data":[]}`,
+		"no backends on any listener": `"url":"/second","backends":[]}]},`,
+		"a backend without an id":     `"weight":10,"targetType":"cvm"`,
+		"a backend without a port":    `"instanceStatus":0,"weight":10,"unInstanceId":"ins-42lrdi7x"`,
 	}
 	plausible := []string{}
 	for _, f := range ForwardFaults() {
@@ -266,7 +296,8 @@ func TestForwardFaults(t *testing.T) {
 				if part := parts[f.String()]; !strings.Contains(string(r.body), part) {
 					return "no " + part + " in " + string(r.body)
 				}
-				return r.code() + ", " + strconv.Itoa(strings.Count(string(r.body), `"targetType"`)) + " bindings"
+				return r.code() + ", " + strconv.Itoa(strings.Count(string(r.body), `"targetType"`)) +
+					" bindings"
 			}
 			for _, whose := range []string{"lb-f", DescribeForwardLBBackends, ""} {
 				c.Fail(whose, f, 1)
@@ -298,7 +329,8 @@ func TestFaultsOfALoadBalancerComeFirst(t *testing.T) {
 	c.Fail("lb-f", FaultCode(4400, "", ""), 1)
 	var got []string
 	for range 4 {
-		got = append(got, c.get(t, map[string]string{"Action": DescribeForwardLBBackends, "loadBalancerId": "lb-f"}).code())
+		got = append(got,
+			c.get(t, map[string]string{"Action": DescribeForwardLBBackends, "loadBalancerId": "lb-f"}).code())
 	}
 	if want := []string{"4400", "5100", "6000", "0"}; !slices.Equal(got, want) {
 		t.Errorf("codes %q, want %q: its own, those of the action, those of all", got, want)
@@ -314,7 +346,8 @@ func TestACodeClosesAllOfAPI2(t *testing.T) {
 	t.Parallel()
 	c := newForwardTest(t)
 	c.Fail("", FaultCode(4300, "RequestForbidden", "closed"), -1)
-	for action, lb := range map[string]string{DescribeLoadBalancers: "", DescribeLoadBalancerBackends: testLB, DescribeForwardLBBackends: "lb-f", DescribeLBHealthStatus: testLB} {
+	for action, lb := range map[string]string{DescribeLoadBalancers: "", DescribeLoadBalancerBackends: testLB,
+		DescribeForwardLBBackends: "lb-f", DescribeLBHealthStatus: testLB} {
 		if got := c.get(t, map[string]string{"Action": action, "loadBalancerId": lb}).code(); got != "4300" {
 			t.Errorf("%s: code %s, want 4300", action, got)
 		}

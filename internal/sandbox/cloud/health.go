@@ -8,9 +8,9 @@ import (
 )
 
 // The actions that tell what the health checks say, of a classic load balancer by API 2.0
-// (https://cloud.tencent.com/document/api/214/1326), by API 3.0 (https://cloud.tencent.com/document/api/214/31791 and 31792),
-// and of one of the application kind by API 3.0 (https://cloud.tencent.com/document/api/214/34898): the names of their faults
-// and calls.
+// (https://cloud.tencent.com/document/api/214/1326), by API 3.0
+// (https://cloud.tencent.com/document/api/214/31791 and 31792), and of one of the application kind by API 3.0
+// (https://cloud.tencent.com/document/api/214/34898): the names of their faults and calls.
 const (
 	DescribeLBHealthStatus          = "DescribeLBHealthStatus"
 	DescribeClassicalLBListeners    = "DescribeClassicalLBListeners"
@@ -28,9 +28,10 @@ const (
 // probe is a health check of a backend.
 type probe struct{ id, place string } // place is "" for all of them
 
-// SetHealth says what the health checks of a backend find on a load balancer, which it creates if need be: state is "Alive",
-// as it is without it, "Dead" or "Unknown". listener is as for BindTo, of a classic load balancer as well; "" is all, and
-// ends what was set for one. An instance that does not run is dead, whatever was set.
+// SetHealth says what the health checks of a backend find on a load balancer, which it creates if need be:
+// state is "Alive", as it is without it, "Dead" or "Unknown". listener is as for BindTo, of a classic load
+// balancer as well; "" is all, and ends what was set for one. An instance that does not run is dead, whatever
+// was set.
 func (c *Cloud) SetHealth(region, lb, id, listener, state string) {
 	if !slices.Contains([]string{alive, dead, unknown}, state) {
 		panic(fmt.Sprintf("sandbox: no health check says %q", state))
@@ -52,8 +53,8 @@ func (c *Cloud) SetHealth(region, lb, id, listener, state string) {
 	}
 }
 
-// checked returns where backends are checked, in order: where they are bound, or at the listeners of a classic load
-// balancer.
+// checked returns where backends are checked, in order: where they are bound, or at the listeners of a
+// classic load balancer.
 func (b *balancer) checked() []place {
 	if b.forward == application {
 		return b.places()
@@ -88,15 +89,16 @@ func (q *query) readHealth(form url.Values) error {
 
 // checkV2 is a health check of a classic load balancer as API 2.0 shows it.
 type checkV2 struct {
-	IP           string `json:"ip"`
-	Protocol     string `json:"protocol"`
-	Port         int    `json:"port"`
-	VPort        int    `json:"vport"`
-	HealthStatus int    `json:"healthStatus"` // 1 or 0; the page had -1 as well until 2017, for what was not probed in whole
+	IP       string `json:"ip"`
+	Protocol string `json:"protocol"`
+	Port     int    `json:"port"`
+	VPort    int    `json:"vport"`
+	// 1 or 0; the page had -1 as well until 2017, for what was not probed in whole
+	HealthStatus int `json:"healthStatus"`
 }
 
-// healthV2 is the right answer to DescribeLBHealthStatus. What it is for an application load balancer is not documented;
-// here it is code 5000.
+// healthV2 is the right answer to DescribeLBHealthStatus. What it is for an application load balancer is not
+// documented; here it is code 5000.
 func (c *Cloud) healthV2(q query) (answer, []Instance, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -112,7 +114,9 @@ func (c *Cloud) healthV2(q query) (answer, []Instance, error) {
 		}
 		found = true
 		for _, in := range b.pools[""] {
-			data = append(data, checkV2{in.LanIP, p.on.Protocol, p.on.backendPort(), p.on.Port, oneIf(c.state(b, p, in) == alive)})
+			data = append(data, checkV2{
+				in.LanIP, p.on.Protocol, p.on.backendPort(), p.on.Port, oneIf(c.state(b, p, in) == alive),
+			})
 		}
 	}
 	if !found {
@@ -153,9 +157,12 @@ func (c *Cloud) classicListenersV3(q queryV3) (map[string]any, error) {
 	}
 	listeners := []classicListenerV3{}
 	for _, l := range b.listening() {
-		listeners = append(listeners, classicListenerV3{ListenerID: b.listenerID(l), ListenerPort: l.Port, InstancePort: l.backendPort(),
-			ListenerName: listenerName(l), Protocol: strings.ToLower(l.Protocol), HealthSwitch: 1, TimeOut: 2, IntervalTime: 5, HealthNum: 3,
-			UnhealthNum: 3, HTTPCode: 31, Status: 1})
+		listeners = append(listeners, classicListenerV3{
+			ListenerID: b.listenerID(l), ListenerPort: l.Port, InstancePort: l.backendPort(),
+			ListenerName: listenerName(l), Protocol: strings.ToLower(l.Protocol),
+			HealthSwitch: 1, TimeOut: 2, IntervalTime: 5, HealthNum: 3,
+			UnhealthNum: 3, HTTPCode: 31, Status: 1,
+		})
 	}
 	return map[string]any{"Listeners": listeners}, nil
 }
@@ -186,7 +193,9 @@ func (c *Cloud) classicHealthV3(q queryV3) (map[string]any, error) {
 		}
 		list := []classicCheckV3{}
 		for _, in := range b.pools[""] {
-			list = append(list, classicCheckV3{in.LanIP, p.on.backendPort(), p.on.Port, p.on.Protocol, oneIf(c.state(b, p, in) == alive)})
+			list = append(list, classicCheckV3{
+				in.LanIP, p.on.backendPort(), p.on.Port, p.on.Protocol, oneIf(c.state(b, p, in) == alive),
+			})
 		}
 		return map[string]any{"HealthList": list}, nil
 	}
@@ -253,11 +262,13 @@ func (c *Cloud) targetHealthV3(q queryV3) (map[string]any, error) {
 				for _, in := range b.pools[p.name] {
 					state := c.state(b, p, in)
 					target := in.idLike("ins-") + in.idLike("eni-") // only one of them can be
-					rule.Targets = append(rule.Targets, checkV3{in.LanIP, l.backendPort(), state == alive, target, state, state})
+					rule.Targets = append(rule.Targets,
+						checkV3{in.LanIP, l.backendPort(), state == alive, target, state, state})
 				}
 				rules = append(rules, rule)
 			}
-			shown.Listeners = append(shown.Listeners, listenerHealthV3{b.listenerID(l), listenerName(l), l.Protocol, l.Port, rules})
+			shown.Listeners = append(shown.Listeners,
+				listenerHealthV3{b.listenerID(l), listenerName(l), l.Protocol, l.Port, rules})
 		}
 		all = append(all, shown)
 	}

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// Listener is where a load balancer listens. One of the application kind binds instances to listeners, or to their rules;
-// one of the classic kind binds them as a whole, and its listeners matter for health alone.
+// Listener is where a load balancer listens. One of the application kind binds instances to listeners, or to
+// their rules; one of the classic kind binds them as a whole, and its listeners matter for health alone.
 type Listener struct {
 	Protocol    string // HTTP, HTTPS, TCP, UDP or TCP_SSL
 	Port        int
@@ -24,14 +24,15 @@ type Rule struct {
 
 const defaultBackendPort = 8080
 
-// protocols are the numbers of API 2.0 (https://cloud.tencent.com/document/api/214/8987). It has none for TCP_SSL, which is
-// younger.
+// protocols are the numbers of API 2.0 (https://cloud.tencent.com/document/api/214/8987). It has none for
+// TCP_SSL, which is younger.
 var protocols = map[string]int{"HTTP": 1, "TCP": 2, "UDP": 3, "HTTPS": 4, "TCP_SSL": 0}
 
-// Listen sets the listeners of a load balancer, which it creates if need be. Without it one of the application kind has
-// HTTP:80 with the rules example.com/ and example.com/api, and TCP:8443; one of the classic kind has TCP:80. On the
-// application kind, what was bound to a listener or rule that stays is bound to it still, and new ones begin empty. The ids
-// follow from the load balancer's id and the names. Listeners that cannot be are a mistake of the test: it panics.
+// Listen sets the listeners of a load balancer, which it creates if need be. Without it one of the
+// application kind has HTTP:80 with the rules example.com/ and example.com/api, and TCP:8443; one of the
+// classic kind has TCP:80. On the application kind, what was bound to a listener or rule that stays is bound
+// to it still, and new ones begin empty. The ids follow from the load balancer's id and the names. Listeners
+// that cannot be are a mistake of the test: it panics.
 func (c *Cloud) Listen(region, lb string, ls ...Listener) {
 	seen := make(map[string]bool)
 	once := func(name string) {
@@ -88,7 +89,8 @@ func (l Listener) backendPort() int { return cmp.Or(l.BackendPort, defaultBacken
 
 func (r Rule) name() string { return r.Domain + r.URL }
 
-// place is what an instance can be bound to: a rule, or a listener that has none, or all of a classic load balancer.
+// place is what an instance can be bound to: a rule, or a listener that has none, or all of a classic load
+// balancer.
 type place struct {
 	name string // "HTTP:80 example.com/api", "TCP:8443"; "" for all of a classic load balancer
 	on   Listener
@@ -119,8 +121,8 @@ func (l Listener) places() []place {
 	return all
 }
 
-// on returns those of the places that are the listener or rule of that name, or all rules of the listener. If there are
-// none, the test is mistaken about what there is: it panics.
+// on returns those of the places that are the listener or rule of that name, or all rules of the listener. If
+// there are none, the test is mistaken about what there is: it panics.
 func (b *balancer) on(places []place, listener string) []place {
 	is := func(p place) bool {
 		return p.name != "" && (p.name == listener || strings.HasPrefix(p.name, listener+" "))

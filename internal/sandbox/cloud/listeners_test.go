@@ -132,29 +132,50 @@ func TestAnApplicationLoadBalancerBindsToListenersAndRules(t *testing.T) {
 		{"new", func() { c.SetApplication(testRegion, lb) },
 			[]string{"HTTP:80 example.com/ nothing", "HTTP:80 example.com/api nothing", "TCP:8443 nothing"}},
 		{"bound everywhere", func() { c.Bind(testRegion, lb, Instance{ID: "ins-1", Weight: 10}) },
-			[]string{"HTTP:80 example.com/ ins-1:8080 10", "HTTP:80 example.com/api ins-1:8080 10", "TCP:8443 ins-1:8080 10"}},
-		{"bound to one listener", func() { c.BindTo(testRegion, lb, "TCP:8443", Instance{ID: "ins-2", Weight: 5}) },
-			[]string{"HTTP:80 example.com/ ins-1:8080 10", "HTTP:80 example.com/api ins-1:8080 10", "TCP:8443 ins-1:8080 10", "TCP:8443 ins-2:8080 5"}},
-		{"bound again with another weight", func() { c.BindTo(testRegion, lb, "HTTP:80 example.com/api", Instance{ID: "ins-1", Weight: 0}) },
-			[]string{"HTTP:80 example.com/ ins-1:8080 10", "HTTP:80 example.com/api ins-1:8080 0", "TCP:8443 ins-1:8080 10", "TCP:8443 ins-2:8080 5"}},
+			[]string{"HTTP:80 example.com/ ins-1:8080 10", "HTTP:80 example.com/api ins-1:8080 10",
+				"TCP:8443 ins-1:8080 10"}},
+		{"bound to one listener", func() {
+			c.BindTo(testRegion, lb, "TCP:8443", Instance{ID: "ins-2", Weight: 5})
+		},
+			[]string{"HTTP:80 example.com/ ins-1:8080 10", "HTTP:80 example.com/api ins-1:8080 10",
+				"TCP:8443 ins-1:8080 10", "TCP:8443 ins-2:8080 5"}},
+		{"bound again with another weight", func() {
+			c.BindTo(testRegion, lb, "HTTP:80 example.com/api", Instance{ID: "ins-1", Weight: 0})
+		},
+			[]string{"HTTP:80 example.com/ ins-1:8080 10", "HTTP:80 example.com/api ins-1:8080 0",
+				"TCP:8443 ins-1:8080 10", "TCP:8443 ins-2:8080 5"}},
 		{"unbound from one rule", func() { c.UnbindFrom(testRegion, lb, "HTTP:80 example.com/", "ins-1") },
-			[]string{"HTTP:80 example.com/ nothing", "HTTP:80 example.com/api ins-1:8080 0", "TCP:8443 ins-1:8080 10", "TCP:8443 ins-2:8080 5"}},
-		{"bound to all rules of a listener", func() { c.BindTo(testRegion, lb, "HTTP:80", Instance{ID: "ins-2", Weight: 5}) },
-			[]string{"HTTP:80 example.com/ ins-2:8080 5", "HTTP:80 example.com/api ins-1:8080 0", "HTTP:80 example.com/api ins-2:8080 5",
+			[]string{"HTTP:80 example.com/ nothing", "HTTP:80 example.com/api ins-1:8080 0",
+				"TCP:8443 ins-1:8080 10", "TCP:8443 ins-2:8080 5"}},
+		{"bound to all rules of a listener", func() {
+			c.BindTo(testRegion, lb, "HTTP:80", Instance{ID: "ins-2", Weight: 5})
+		},
+			[]string{"HTTP:80 example.com/ ins-2:8080 5", "HTTP:80 example.com/api ins-1:8080 0",
+				"HTTP:80 example.com/api ins-2:8080 5",
 				"TCP:8443 ins-1:8080 10", "TCP:8443 ins-2:8080 5"}},
 		{"weighed everywhere", func() { c.SetWeight(testRegion, lb, "ins-1", 7) },
-			[]string{"HTTP:80 example.com/ ins-2:8080 5", "HTTP:80 example.com/api ins-1:8080 7", "HTTP:80 example.com/api ins-2:8080 5",
+			[]string{"HTTP:80 example.com/ ins-2:8080 5", "HTTP:80 example.com/api ins-1:8080 7",
+				"HTTP:80 example.com/api ins-2:8080 5",
 				"TCP:8443 ins-1:8080 7", "TCP:8443 ins-2:8080 5"}},
 		{"unbound from a listener", func() { c.UnbindFrom(testRegion, lb, "HTTP:80", "ins-2") },
-			[]string{"HTTP:80 example.com/ nothing", "HTTP:80 example.com/api ins-1:8080 7", "TCP:8443 ins-1:8080 7", "TCP:8443 ins-2:8080 5"}},
+			[]string{"HTTP:80 example.com/ nothing", "HTTP:80 example.com/api ins-1:8080 7",
+				"TCP:8443 ins-1:8080 7", "TCP:8443 ins-2:8080 5"}},
 		{"other listeners", func() {
-			c.Listen(testRegion, lb, Listener{Protocol: "TCP", Port: 8443, BackendPort: 443}, Listener{Protocol: "UDP", Port: 53},
-				Listener{Protocol: "HTTPS", Port: 443, Rules: []Rule{{"a.example", "/"}}}, Listener{Protocol: "HTTP", Port: 8080}, Listener{Protocol: "TCP_SSL", Port: 993})
-		}, []string{"TCP:8443 ins-1:443 7", "TCP:8443 ins-2:443 5", "UDP:53 nothing", "HTTPS:443 a.example/ nothing", "TCP_SSL:993 nothing"}},
-		{"unbound everywhere", func() { c.Unbind(testRegion, lb, "ins-1"); c.UnbindFrom(testRegion, "lb-nowhere", "TCP:1", "ins-2") },
-			[]string{"TCP:8443 ins-2:443 5", "UDP:53 nothing", "HTTPS:443 a.example/ nothing", "TCP_SSL:993 nothing"}},
+			c.Listen(testRegion, lb, Listener{Protocol: "TCP", Port: 8443, BackendPort: 443},
+				Listener{Protocol: "UDP", Port: 53},
+				Listener{Protocol: "HTTPS", Port: 443, Rules: []Rule{{"a.example", "/"}}},
+				Listener{Protocol: "HTTP", Port: 8080}, Listener{Protocol: "TCP_SSL", Port: 993})
+		}, []string{"TCP:8443 ins-1:443 7", "TCP:8443 ins-2:443 5", "UDP:53 nothing", "HTTPS:443 " +
+			"a.example/ nothing", "TCP_SSL:993 nothing"}},
+		{"unbound everywhere", func() {
+			c.Unbind(testRegion, lb, "ins-1")
+			c.UnbindFrom(testRegion, "lb-nowhere", "TCP:1", "ins-2")
+		},
+			[]string{"TCP:8443 ins-2:443 5", "UDP:53 nothing", "HTTPS:443 a.example/ nothing",
+				"TCP_SSL:993 nothing"}},
 		{"emptied", func() { c.Create(testRegion, lb) },
-			[]string{"TCP:8443 nothing", "UDP:53 nothing", "HTTPS:443 a.example/ nothing", "TCP_SSL:993 nothing"}},
+			[]string{"TCP:8443 nothing", "UDP:53 nothing", "HTTPS:443 a.example/ nothing",
+				"TCP_SSL:993 nothing"}},
 		{"no listeners", func() { c.Listen(testRegion, lb); c.Bind(testRegion, lb, many(1)...) }, []string{}},
 	}
 	for _, s := range steps {
@@ -183,7 +204,9 @@ func TestAnUpgradeKeepsWhatIsBound(t *testing.T) {
 	if got := c.bound(t, testLB); !slices.Equal(got, want) {
 		t.Errorf("bound: %q, want %q", got, want)
 	}
-	if got := c.Pool(testRegion, testLB); !slices.EqualFunc(got, before, func(a, b Instance) bool { return a.ID == b.ID }) {
+	if got := c.Pool(testRegion, testLB); !slices.EqualFunc(got, before, func(a, b Instance) bool {
+		return a.ID == b.ID
+	}) {
 		t.Errorf("the pool is %v, want %v, each once", got, before)
 	}
 	c.Unbind(testRegion, testLB, "ins-00001") // from one pool: the others are others
@@ -208,11 +231,13 @@ func TestListenersHaveIDsThatStay(t *testing.T) {
 	}
 	c.SetApplication(testRegion, "lb-x")
 	first := ids("lb-x")
-	if all := append(ids("lb-b"), first...); len(first) != 4 || len(slices.Compact(slices.Sorted(slices.Values(all)))) != 8 {
+	all := append(ids("lb-b"), first...)
+	if len(first) != 4 || len(slices.Compact(slices.Sorted(slices.Values(all)))) != 8 {
 		t.Errorf("ids %q, want 8 of two load balancers, each once", all)
 	}
 	c.Bind(testRegion, "lb-x", many(2)...)
-	c.Listen(testRegion, "lb-x", Listener{Protocol: "TCP", Port: 8443}, Listener{Protocol: "HTTP", Port: 80, Rules: []Rule{{"example.com", "/api"}}})
+	c.Listen(testRegion, "lb-x", Listener{Protocol: "TCP", Port: 8443},
+		Listener{Protocol: "HTTP", Port: 80, Rules: []Rule{{"example.com", "/api"}}})
 	for _, id := range ids("lb-x") {
 		if !slices.Contains(first, id) {
 			t.Errorf("%s is new, want only those of %q", id, first)
@@ -229,7 +254,8 @@ func TestTheCloudKeepsWhatItWasGiven(t *testing.T) {
 	c.Bind(testRegion, "lb-k", Instance{ID: "ins-1", WanIPs: wan})
 	c.SetTags(testRegion, "lb-k", tags)
 	state := func() string {
-		return c.ask(t, DescribeTargets, `{"LoadBalancerId":"lb-k"}`) + c.ask(t, DescribeLoadBalancers, `{"LoadBalancerIds":["lb-k"]}`)
+		return c.ask(t, DescribeTargets, `{"LoadBalancerId":"lb-k"}`) +
+			c.ask(t, DescribeLoadBalancers, `{"LoadBalancerIds":["lb-k"]}`)
 	}
 	before := state()
 	rules[0].URL, wan[0], tags["team"] = "/other", "203.0.113.2", "other"
@@ -246,19 +272,34 @@ func TestListenersThatCannotBePanic(t *testing.T) {
 		"unknown protocol": func() { c.Listen(testRegion, "lb-b", Listener{Protocol: "tcp", Port: 1}) },
 		"no port":          func() { c.Listen(testRegion, "lb-b", Listener{Protocol: "TCP"}) },
 		"port too high":    func() { c.Listen(testRegion, "lb-b", Listener{Protocol: "TCP", Port: 65536}) },
-		"rules of TCP":     func() { c.Listen(testRegion, "lb-b", Listener{Protocol: "TCP", Port: 1, Rules: web}) },
-		"a listener twice": func() {
-			c.Listen(testRegion, "lb-b", Listener{Protocol: "TCP", Port: 1}, Listener{Protocol: "TCP", Port: 1})
+		"rules of TCP": func() {
+			c.Listen(testRegion, "lb-b", Listener{Protocol: "TCP", Port: 1, Rules: web})
 		},
-		"a rule twice":                  func() { c.Listen(testRegion, "lb-b", Listener{Protocol: "HTTP", Port: 1, Rules: append(web, web...)}) },
-		"binding to no listener":        func() { c.BindTo(testRegion, "lb-b", "TCP:844", Instance{ID: "ins-1"}) },
-		"binding to no rule":            func() { c.BindTo(testRegion, "lb-b", "HTTP:80 example.com", Instance{ID: "ins-1"}) },
-		"binding to a classic listener": func() { c.BindTo(testRegion, testLB, "TCP:80", Instance{ID: "ins-1"}) },
-		"all of a classic one":          func() { c.BindTo(testRegion, testLB, "", Instance{ID: "ins-1"}) },
-		"unbinding from no listener":    func() { c.UnbindFrom(testRegion, "lb-b", "", "ins-1") },
-		"health at no listener":         func() { c.SetHealth(testRegion, "lb-b", "ins-1", "TCP:80", "Dead") },
-		"health that is none":           func() { c.SetHealth(testRegion, "lb-b", "ins-1", "", "dead") },
-		"health at no classic listener": func() { c.SetHealth(testRegion, testLB, "ins-1", "TCP:8443", "Dead") },
+		"a listener twice": func() {
+			c.Listen(testRegion, "lb-b", Listener{Protocol: "TCP", Port: 1},
+				Listener{Protocol: "TCP", Port: 1})
+		},
+		"a rule twice": func() {
+			c.Listen(testRegion, "lb-b", Listener{Protocol: "HTTP", Port: 1, Rules: append(web, web...)})
+		},
+		"binding to no listener": func() {
+			c.BindTo(testRegion, "lb-b", "TCP:844", Instance{ID: "ins-1"})
+		},
+		"binding to no rule": func() {
+			c.BindTo(testRegion, "lb-b", "HTTP:80 example.com", Instance{ID: "ins-1"})
+		},
+		"binding to a classic listener": func() {
+			c.BindTo(testRegion, testLB, "TCP:80", Instance{ID: "ins-1"})
+		},
+		"all of a classic one":       func() { c.BindTo(testRegion, testLB, "", Instance{ID: "ins-1"}) },
+		"unbinding from no listener": func() { c.UnbindFrom(testRegion, "lb-b", "", "ins-1") },
+		"health at no listener": func() {
+			c.SetHealth(testRegion, "lb-b", "ins-1", "TCP:80", "Dead")
+		},
+		"health that is none": func() { c.SetHealth(testRegion, "lb-b", "ins-1", "", "dead") },
+		"health at no classic listener": func() {
+			c.SetHealth(testRegion, testLB, "ins-1", "TCP:8443", "Dead")
+		},
 	} {
 		func() {
 			defer func() {

@@ -8,17 +8,17 @@ import (
 	"strings"
 )
 
-// DescribeLoadBalancerBackends and DescribeClassicalLBTargets are the actions that tell what is bound to a classic load
-// balancer, of API 2.0 (https://cloud.tencent.com/document/api/214/1259) and of API 3.0
+// DescribeLoadBalancerBackends and DescribeClassicalLBTargets are the actions that tell what is bound to a
+// classic load balancer, of API 2.0 (https://cloud.tencent.com/document/api/214/1259) and of API 3.0
 // (https://cloud.tencent.com/document/api/214/31790): the names of their faults and calls.
 const (
 	DescribeLoadBalancerBackends = "DescribeLoadBalancerBackends"
 	DescribeClassicalLBTargets   = "DescribeClassicalLBTargets"
 )
 
-// Bind binds instances to a load balancer, which it creates if need be: to every listener and rule, if it is of the
-// application kind. An instance with a known ID replaces the old one; network interfaces are told apart by their address as
-// well.
+// Bind binds instances to a load balancer, which it creates if need be: to every listener and rule, if it is
+// of the application kind. An instance with a known ID replaces the old one; network interfaces are told
+// apart by their address as well.
 func (c *Cloud) Bind(region, lb string, ins ...Instance) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -29,9 +29,9 @@ func (c *Cloud) Bind(region, lb string, ins ...Instance) {
 	c.exist(b.home(), ins)
 }
 
-// BindTo binds an instance to one listener of a load balancer of the application kind, such as "TCP:8443", or to one rule of
-// it, such as "HTTP:80 example.com/api"; "HTTP:80" is all rules of it. It may have another weight there than elsewhere. If
-// there is no such listener it panics: the test is mistaken.
+// BindTo binds an instance to one listener of a load balancer of the application kind, such as "TCP:8443", or
+// to one rule of it, such as "HTTP:80 example.com/api"; "HTTP:80" is all rules of it. It may have another
+// weight there than elsewhere. If there is no such listener it panics: the test is mistaken.
 func (c *Cloud) BindTo(region, lb, listener string, ins Instance) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -69,8 +69,8 @@ func (c *Cloud) Unbind(region, lb, id string) {
 	}
 }
 
-// UnbindFrom takes one instance from one listener, or one rule of it, named as for BindTo; an unknown instance is no news,
-// nor is an unknown load balancer.
+// UnbindFrom takes one instance from one listener, or one rule of it, named as for BindTo; an unknown
+// instance is no news, nor is an unknown load balancer.
 func (c *Cloud) UnbindFrom(region, lb, listener, id string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -85,8 +85,8 @@ func (b *balancer) unbind(from []place, id string) {
 	}
 }
 
-// Pool returns what is bound to a load balancer, each once, in the order of binding; if it is of the application kind, in
-// that of the listeners first.
+// Pool returns what is bound to a load balancer, each once, in the order of binding; if it is of the
+// application kind, in that of the listeners first.
 func (c *Cloud) Pool(region, lb string) []Instance {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -110,7 +110,8 @@ func (c *Cloud) Pool(region, lb string) []Instance {
 	return pool
 }
 
-// SetStatus gives an instance a status on every load balancer it is bound to, and for CVM: a machine has only one.
+// SetStatus gives an instance a status on every load balancer it is bound to, and for CVM: a machine has only
+// one.
 func (c *Cloud) SetStatus(id string, status int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -198,12 +199,14 @@ func rows(pool []Instance) []row {
 	out := make([]row, len(pool))
 	for i, in := range pool {
 		sum := md5.Sum([]byte(in.ID)) // the old form of the id looks like this
-		out[i] = row{"qcvm" + hex.EncodeToString(sum[:]), in.ID, in.Name, in.LanIP, in.WanIPs, &pool[i].Status, in.Weight}
+		out[i] = row{"qcvm" + hex.EncodeToString(sum[:]), in.ID, in.Name, in.LanIP, in.WanIPs,
+			&pool[i].Status, in.Weight}
 	}
 	return out
 }
 
-// classicTargetV3 is a backend as DescribeClassicalLBTargets shows it. RunFlag has the numbers of instanceStatus of API 2.0.
+// classicTargetV3 is a backend as DescribeClassicalLBTargets shows it. RunFlag has the numbers of
+// instanceStatus of API 2.0.
 type classicTargetV3 struct {
 	Type               string
 	InstanceID         string `json:"InstanceId"`
@@ -228,13 +231,14 @@ func (c *Cloud) classicTargetsV3(q queryV3) (map[string]any, error) {
 		if !in.isCVM() {
 			kind = in.Type
 		}
-		targets = append(targets, classicTargetV3{kind, in.ID, in.Weight, in.WanIPs, []string{in.LanIP}, in.Name, in.Status})
+		targets = append(targets,
+			classicTargetV3{kind, in.ID, in.Weight, in.WanIPs, []string{in.LanIP}, in.Name, in.Status})
 	}
 	return map[string]any{"Targets": targets}, nil
 }
 
-// ofKind returns a load balancer that API 3.0 is asked about, which refuses one of the other kind, as was seen with
-// DescribeClassicalLBListeners (facts: tencentcloud-sdk-go issue 135). The caller holds c.mu.
+// ofKind returns a load balancer that API 3.0 is asked about, which refuses one of the other kind, as was
+// seen with DescribeClassicalLBListeners (facts: tencentcloud-sdk-go issue 135). The caller holds c.mu.
 func (c *Cloud) ofKind(region, lb string, forward int) (*balancer, error) {
 	b, ok := c.balancers[region+"/"+lb]
 	switch {

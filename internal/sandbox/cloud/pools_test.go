@@ -22,7 +22,8 @@ func TestCloudState(t *testing.T) {
 	if *got.BackendSet[0].InstanceStatus != 4 || got.BackendSet[1].Weight != 0 {
 		t.Errorf("status and weight were not set: %s", got.body)
 	}
-	if got := c.get(t, map[string]string{"loadBalancerId": "lb-other"}); *got.BackendSet[0].InstanceStatus != 4 {
+	if got := c.get(t,
+		map[string]string{"loadBalancerId": "lb-other"}); *got.BackendSet[0].InstanceStatus != 4 {
 		t.Error("the other load balancer shows another status of the same instance")
 	}
 	c.Delete(testRegion, testLB)
@@ -44,7 +45,8 @@ func TestCloudUnderManyHands(t *testing.T) {
 				c.SetStatus("ins-00000", j)
 				c.Bind(testRegion, testLB, Instance{ID: fmt.Sprintf("ins-x%d-%d", i, j)})
 				c.Fail(testLB, FaultShuffle(), 1)
-				if r, err := get(t.Context(), c.url(c.params(nil), c.cred.SecretKey)); err != nil || r.code() != "0" {
+				r, err := get(t.Context(), c.url(c.params(nil), c.cred.SecretKey))
+				if err != nil || r.code() != "0" {
 					t.Errorf("code %s, error %v", r.code(), err)
 				}
 			}

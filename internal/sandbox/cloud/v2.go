@@ -86,9 +86,12 @@ type query struct {
 
 // actionV2 is an action of API 2.0.
 type actionV2 struct {
-	under  string                                              // the name of the set in the answer
-	read   func(q *query, form url.Values) error               // the action's own parameters
-	answer func(c *Cloud, q query) (answer, []Instance, error) // the right one, and the backends that it is about; an error is that there is no such thing
+	// the name of the set in the answer
+	under string
+	// the action's own parameters
+	read func(q *query, form url.Values) error
+	// the right one, and the backends that it is about; an error is that there is no such thing
+	answer func(c *Cloud, q query) (answer, []Instance, error)
 }
 
 var actionsV2 = map[string]actionV2{
@@ -201,7 +204,8 @@ func (c *Cloud) refuse(w http.ResponseWriter, err error) {
 		e = apiError{4000, "InvalidParameter", err.Error()}
 	}
 	c.note(e)
-	writeJSON(w, answer{Code: e.code, CodeDesc: e.desc, Message: fmt.Sprintf("(%d)%s", 100000+e.code, e.message)}.body())
+	message := fmt.Sprintf("(%d)%s", 100000+e.code, e.message)
+	writeJSON(w, answer{Code: e.code, CodeDesc: e.desc, Message: message}.body())
 }
 
 func (c *Cloud) authenticate(r *http.Request, form url.Values) error {
@@ -232,7 +236,8 @@ func (c *Cloud) authenticate(r *http.Request, form url.Values) error {
 		return apiError{4105, "TokenFailure", "the Token is missing or not that of the SecretId"}
 	}
 	if skew := c.Now().Sub(time.Unix(seconds, 0)).Abs(); skew > maxSkew {
-		return apiError{4500, "ReplayAttack", fmt.Sprintf("the Timestamp is %v off", skew.Truncate(time.Second))}
+		return apiError{4500, "ReplayAttack",
+			fmt.Sprintf("the Timestamp is %v off", skew.Truncate(time.Second))}
 	}
 	if !c.fresh(id + " " + form.Get("Nonce") + " " + form.Get("Timestamp")) {
 		return apiError{4500, "ReplayAttack", "Nonce and Timestamp were used before"}
@@ -240,8 +245,8 @@ func (c *Cloud) authenticate(r *http.Request, form url.Values) error {
 	return nil
 }
 
-// fresh reports whether a request is new, and remembers it. Memory is bounded: the oldest are forgotten, by which time
-// their Timestamp has long expired unless somebody calls without a rate limit.
+// fresh reports whether a request is new, and remembers it. Memory is bounded: the oldest are forgotten, by
+// which time their Timestamp has long expired unless somebody calls without a rate limit.
 func (c *Cloud) fresh(key string) bool {
 	if c.nonces[0][key] || c.nonces[1][key] {
 		return false

@@ -93,7 +93,8 @@ func newCloudTest(t *testing.T) *cloudTest {
 func many(n int) []Instance {
 	out := make([]Instance, n)
 	for i := range out {
-		out[i] = Instance{ID: fmt.Sprintf("ins-%05d", i), Name: fmt.Sprintf("web-%d", i), LanIP: "10.0.0.1", Status: 2, Weight: 10}
+		out[i] = Instance{ID: fmt.Sprintf("ins-%05d", i), Name: fmt.Sprintf("web-%d", i), LanIP: "10.0.0.1",
+			Status: 2, Weight: 10}
 	}
 	return out
 }
@@ -103,9 +104,11 @@ func (c *cloudTest) params(change map[string]string) map[string]string {
 	c.mu.Lock()
 	c.n++
 	p := map[string]string{
-		"Action": "DescribeLoadBalancerBackends", "Region": testRegion, "Timestamp": strconv.FormatInt(time.Now().Unix(), 10),
-		"Nonce": strconv.FormatInt(c.n, 10), "SecretId": c.cred.SecretID, "Token": c.cred.Token,
-		"SignatureMethod": "HmacSHA256", "loadBalancerId": testLB, "RequestClient": "extra parameters are tolerated",
+		"Action": "DescribeLoadBalancerBackends", "Region": testRegion,
+		"Timestamp": strconv.FormatInt(time.Now().Unix(), 10),
+		"Nonce":     strconv.FormatInt(c.n, 10), "SecretId": c.cred.SecretID, "Token": c.cred.Token,
+		"SignatureMethod": "HmacSHA256", "loadBalancerId": testLB,
+		"RequestClient": "extra parameters are tolerated",
 	}
 	c.mu.Unlock()
 	for k, v := range change {
@@ -168,7 +171,8 @@ func get(ctx context.Context, address string) (r reply, err error) {
 
 func do(req *http.Request) (r reply, err error) {
 	client := &http.Client{
-		Transport:     &http.Transport{DisableKeepAlives: true}, // so that a reset is not retried by the transport
+		// so that a reset is not retried by the transport
+		Transport:     &http.Transport{DisableKeepAlives: true},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	}
 	resp, err := client.Do(req)
@@ -201,7 +205,8 @@ func TestCloudAnswersAsDocumented(t *testing.T) {
 		WanIPs: []string{"193.112.93.144"}, Status: 4, Weight: 44})
 	got := c.get(t, map[string]string{"loadBalancerId": "lb-one"})
 	want := `{"code":0,"message":"","codeDesc":"Success","totalCount":1,"backendSet":[` +
-		`{"instanceId":"qcvm` + strings.TrimPrefix(got.BackendSet[0].InstanceID, "qcvm") + `","unInstanceId":"ins-9o9ex9s0","instanceName":"test_k8s_1",` +
+		`{"instanceId":"qcvm` + strings.TrimPrefix(got.BackendSet[0].InstanceID, "qcvm") +
+		`","unInstanceId":"ins-9o9ex9s0","instanceName":"test_k8s_1",` +
 		`"lanIp":"10.104.222.152","wanIpSet":["193.112.93.144"],"instanceStatus":4,"weight":44}]}`
 	if string(got.body) != want {
 		t.Errorf("got  %s\nwant %s", got.body, want)
@@ -210,12 +215,14 @@ func TestCloudAnswersAsDocumented(t *testing.T) {
 		t.Errorf("the same state gave %s, then %s", got.body, again.body)
 	}
 	c.Bind(testRegion, "lb-wan", Instance{ID: "ins-1"}, Instance{ID: "ins-2", WanIPs: []string{}})
-	if got := c.get(t, map[string]string{"loadBalancerId": "lb-wan"}); !bytes.Contains(got.body, []byte(`"wanIpSet":null`)) ||
+	if got := c.get(t, map[string]string{"loadBalancerId": "lb-wan"}); !bytes.Contains(got.body,
+		[]byte(`"wanIpSet":null`)) ||
 		!bytes.Contains(got.body, []byte(`"wanIpSet":[]`)) {
 		t.Errorf("no public address: %s", got.body)
 	}
 	c.Create(testRegion, "lb-none")
-	if got := c.get(t, map[string]string{"loadBalancerId": "lb-none"}); !strings.Contains(string(got.body), `"totalCount":0,"backendSet":[]`) {
+	if got := c.get(t, map[string]string{"loadBalancerId": "lb-none"}); !strings.Contains(string(got.body),
+		`"totalCount":0,"backendSet":[]`) {
 		t.Errorf("empty load balancer: %s", got.body)
 	}
 	if len(c.Refused()) != 0 {
@@ -263,7 +270,8 @@ func TestCloudRefuses(t *testing.T) {
 	}
 	for _, tt := range tests {
 		if got := c.get(t, tt.change); got.code() != tt.want || got.status != http.StatusOK {
-			t.Errorf("%s: code %s, status %d (%s), want code %s", tt.name, got.code(), got.status, got.Message, tt.want)
+			t.Errorf("%s: code %s, status %d (%s), want code %s", tt.name, got.code(), got.status,
+				got.Message, tt.want)
 		}
 	}
 	if c.Calls() != len(tests) {
@@ -334,21 +342,25 @@ func TestCloudForms(t *testing.T) {
 		{"post", "POST", APIPath, "", signed("POST").Encode(), formType, "0", 200},
 		{"post with the query of a get", "POST", APIPath, signed("POST").Encode(), "", formType, "4000", 200},
 		{"post signed as a get", "POST", APIPath, "", signed("GET").Encode(), formType, "4100", 200},
-		{"post of another type", "POST", APIPath, "", signed("POST").Encode(), "application/json", "4000", 200},
-		{"post too long", "POST", APIPath, "", signed("POST").Encode() + "&x=" + strings.Repeat("x", 2<<20), formType, "4000", 200},
+		{"post of another type", "POST", APIPath, "", signed("POST").Encode(), "application/json", "4000",
+			200},
+		{"post too long", "POST", APIPath, "", signed("POST").Encode() + "&x=" + strings.Repeat("x", 2<<20),
+			formType, "4000", 200},
 		{"put", "PUT", APIPath, "", signed("PUT").Encode(), formType, "4000", 200},
 		{"a parameter twice", "GET", APIPath, twice.Encode(), "", "", "4000", 200},
 		{"a broken query", "GET", APIPath, "a=%zz", "", "", "4000", 200},
 		{"another path", "GET", "/", signed("GET").Encode(), "", "", "absent", 404},
 	}
 	for _, tt := range tests {
-		req, err := http.NewRequestWithContext(t.Context(), tt.method, c.srv.URL+tt.path+"?"+tt.query, strings.NewReader(tt.body))
+		req, err := http.NewRequestWithContext(t.Context(), tt.method, c.srv.URL+tt.path+"?"+tt.query,
+			strings.NewReader(tt.body))
 		if err != nil {
 			t.Fatal(err)
 		}
 		req.Header.Set("Content-Type", tt.contentType)
 		if got, _ := do(req); got.code() != tt.wantCode || got.status != tt.wantStatus {
-			t.Errorf("%s: code %s, status %d (%s), want %s, %d", tt.name, got.code(), got.status, got.Message, tt.wantCode, tt.wantStatus)
+			t.Errorf("%s: code %s, status %d (%s), want %s, %d", tt.name, got.code(), got.status, got.Message,
+				tt.wantCode, tt.wantStatus)
 		}
 	}
 }
@@ -360,14 +372,16 @@ func TestCloudPages(t *testing.T) {
 	for _, tt := range []struct {
 		offset, limit string
 		from, to      int
-	}{{"", "", 0, 20}, {"0", "100", 0, 100}, {"100", "100", 100, 200}, {"200", "100", 200, 250}, {"300", "100", 0, 0}} {
+	}{{"", "", 0, 20}, {"0", "100", 0, 100}, {"100", "100", 100, 200}, {"200", "100", 200, 250},
+		{"300", "100", 0, 0}} {
 		got := c.get(t, map[string]string{"offset": tt.offset, "limit": tt.limit})
 		var want []string
 		for i := tt.from; i < tt.to; i++ {
 			want = append(want, fmt.Sprintf("ins-%05d", i))
 		}
 		if !slices.Equal(got.ids(), want) || *got.TotalCount != 250 {
-			t.Errorf("offset %q limit %q: %d rows of %d, want %d of 250", tt.offset, tt.limit, len(got.ids()), *got.TotalCount, len(want))
+			t.Errorf("offset %q limit %q: %d rows of %d, want %d of 250", tt.offset, tt.limit, len(got.ids()),
+				*got.TotalCount, len(want))
 		}
 	}
 }

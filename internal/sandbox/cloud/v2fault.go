@@ -15,17 +15,18 @@ import (
 // Fault is one way in which the API answers wrongly, or legally but oddly. Make one with the functions below.
 type Fault struct {
 	name       string
-	laterPages bool                                             // only calls with an offset are hit, and counted
-	plausible  bool                                             // see Plausible
-	edit       func(a *answer, pool []Instance, q query)        // changes the answer
-	serve      func(http.ResponseWriter, *http.Request, answer) // answers instead
+	laterPages bool // only calls with an offset are hit, and counted
+	plausible  bool // see Plausible
+
+	edit  func(a *answer, pool []Instance, q query)        // changes the answer
+	serve func(http.ResponseWriter, *http.Request, answer) // answers instead
 }
 
 // String names the fault, for a subtest.
 func (f Fault) String() string { return f.name }
 
-// Plausible reports whether the wrong answer is of perfect form and right in itself: only another answer shows that it is
-// wrong, and for as long as there is none it cannot be told from the truth.
+// Plausible reports whether the wrong answer is of perfect form and right in itself: only another answer
+// shows that it is wrong, and for as long as there is none it cannot be told from the truth.
 func (f Fault) Plausible() bool { return f.plausible }
 
 // LaterPages returns the fault for calls with an offset above 0 only: others are neither hit nor counted.
@@ -35,17 +36,23 @@ func (f Fault) LaterPages() Fault {
 	return f
 }
 
-// Faults returns every fault of an answer of DescribeLoadBalancerBackends that must not be taken for a change of the
-// backends, if only because it passes (an empty pool) or is legal (shuffled rows). Those that wait are not among them.
+// Faults returns every fault of an answer of DescribeLoadBalancerBackends that must not be taken for a change
+// of the backends, if only because it passes (an empty pool) or is legal (shuffled rows). Those that wait are
+// not among them.
 func Faults() []Fault {
 	return []Fault{
-		FaultCode(4100, "AuthFailure", "(100004)signature failure"), FaultCode(4400, "LimitExceeded", "quota exceeded"),
-		FaultCode(4500, "ReplayAttack", "replay"), FaultCode(5000, "ResourceNotFound", "no such load balancer"),
-		FaultCode(5100, "ResourceOpFailed", "operation failed"), FaultCode(6000, "InternalError", "internal error"),
-		FaultCode(6200, "Maintenance", "under maintenance"), FaultEnvelope("InternalError", "An internal error has occurred."),
+		FaultCode(4100, "AuthFailure", "(100004)signature failure"),
+		FaultCode(4400, "LimitExceeded", "quota exceeded"),
+		FaultCode(4500, "ReplayAttack", "replay"),
+		FaultCode(5000, "ResourceNotFound", "no such load balancer"),
+		FaultCode(5100, "ResourceOpFailed", "operation failed"),
+		FaultCode(6000, "InternalError", "internal error"),
+		FaultCode(6200, "Maintenance", "under maintenance"),
+		FaultEnvelope("InternalError", "An internal error has occurred."),
 		FaultStatus(http.StatusBadGateway), FaultStatus(http.StatusServiceUnavailable), FaultHTML(),
 		FaultCut(), FaultHalf(), FaultHuge(16 << 20), FaultReset(), FaultRedirect("/"),
-		FaultNoSet(), FaultNullSet(), FaultNoTotal(), FaultNoCode(), FaultEmptyPage(), FaultShort(), FaultEmptyPool(),
+		FaultNoSet(), FaultNullSet(), FaultNoTotal(), FaultNoCode(),
+		FaultEmptyPage(), FaultShort(), FaultEmptyPool(),
 		FaultIgnoreOffset(), FaultRepeat(), FaultNoID(), FaultNoStatus(), FaultCodeString(), FaultShuffle(),
 	}
 }
@@ -54,14 +61,20 @@ func Faults() []Fault {
 func ForwardFaults() []Fault {
 	called := func(name string, f Fault) Fault { f.name = name; return f }
 	return []Fault{
-		FaultCode(4100, "AuthFailure", "(100004)signature failure"), FaultCode(4101, "AuthFailure", "no permission for the API"),
+		FaultCode(4100, "AuthFailure", "(100004)signature failure"),
+		FaultCode(4101, "AuthFailure", "no permission for the API"),
 		FaultCode(4400, "LimitExceeded", "quota exceeded"), FaultCode(4500, "ReplayAttack", "replay"),
-		FaultCode(5000, "ResourceNotFound", "no such load balancer"), FaultCode(5100, "ResourceOpFailed", "operation failed"),
-		FaultCode(6000, "InternalError", "internal error"), FaultCode(6200, "Maintenance", "under maintenance"),
-		FaultEnvelope("InternalError", "An internal error has occurred."), FaultStatus(http.StatusBadGateway), FaultStatus(http.StatusServiceUnavailable),
-		FaultHTML(), FaultCut(), FaultHalf(), FaultHuge(16 << 20), FaultReset(), FaultRedirect("/"), FaultNoCode(),
-		called("data absent", FaultNoSet()), called("data null", FaultNullSet()), called("data empty", FaultEmptyPool()), FaultNoBackends(),
-		called("a backend without an id", FaultNoID()), FaultNoPort(), FaultCodeString(), called("shuffled", FaultShuffle()),
+		FaultCode(5000, "ResourceNotFound", "no such load balancer"),
+		FaultCode(5100, "ResourceOpFailed", "operation failed"),
+		FaultCode(6000, "InternalError", "internal error"),
+		FaultCode(6200, "Maintenance", "under maintenance"),
+		FaultEnvelope("InternalError", "An internal error has occurred."),
+		FaultStatus(http.StatusBadGateway), FaultStatus(http.StatusServiceUnavailable), FaultHTML(),
+		FaultCut(), FaultHalf(), FaultHuge(16 << 20), FaultReset(), FaultRedirect("/"), FaultNoCode(),
+		called("data absent", FaultNoSet()), called("data null", FaultNullSet()),
+		called("data empty", FaultEmptyPool()), FaultNoBackends(),
+		called("a backend without an id", FaultNoID()), FaultNoPort(), FaultCodeString(),
+		called("shuffled", FaultShuffle()),
 	}
 }
 
@@ -74,23 +87,27 @@ func FaultCode(code int, codeDesc, message string) Fault {
 
 // FaultCodeString sends the code as a string, as the API does at times: this is legal.
 func FaultCodeString() Fault {
-	return Fault{name: "code as a string", edit: func(a *answer, _ []Instance, _ query) { a.Code = fmt.Sprint(a.Code) }}
+	return Fault{name: "code as a string", edit: func(a *answer, _ []Instance, _ query) {
+		a.Code = fmt.Sprint(a.Code)
+	}}
 }
 
 // FaultEnvelope answers with an error in the envelope of API 3.0, which has no code at the top.
 func FaultEnvelope(code, message string) Fault {
 	return Fault{name: "3.0 envelope", serve: func(w http.ResponseWriter, _ *http.Request, _ answer) {
 		body, _ := json.Marshal(map[string]any{"Response": map[string]any{ // strings always marshal
-			"Error": map[string]string{"Code": code, "Message": message}, "RequestId": "3b1f0f2e-7a34-4c9e-9d0a-5f3b7f0c2a11"}})
+			"Error":     map[string]string{"Code": code, "Message": message},
+			"RequestId": "3b1f0f2e-7a34-4c9e-9d0a-5f3b7f0c2a11"}})
 		writeJSON(w, body)
 	}}
 }
 
 // FaultStatus answers with an HTTP status and a gateway's page.
 func FaultStatus(status int) Fault {
-	return Fault{name: fmt.Sprintf("status %d", status), serve: func(w http.ResponseWriter, _ *http.Request, _ answer) {
-		sandbox.WriteHTML(w, status)
-	}}
+	return Fault{name: fmt.Sprintf("status %d", status),
+		serve: func(w http.ResponseWriter, _ *http.Request, _ answer) {
+			sandbox.WriteHTML(w, status)
+		}}
 }
 
 // FaultHTML answers 200 with a page instead of JSON.
@@ -138,12 +155,16 @@ func FaultHuge(size int) Fault {
 
 // FaultReset resets the connection before an answer.
 func FaultReset() Fault {
-	return Fault{name: "connection reset", serve: func(w http.ResponseWriter, _ *http.Request, _ answer) { sandbox.Reset(w) }}
+	return Fault{name: "connection reset", serve: func(w http.ResponseWriter, _ *http.Request, _ answer) {
+		sandbox.Reset(w)
+	}}
 }
 
 // FaultHang never answers; the call ends when the client goes away.
 func FaultHang() Fault {
-	return Fault{name: "hang", serve: func(_ http.ResponseWriter, r *http.Request, _ answer) { sandbox.Hang(r) }}
+	return Fault{name: "hang", serve: func(_ http.ResponseWriter, r *http.Request, _ answer) {
+		sandbox.Hang(r)
+	}}
 }
 
 // FaultDelay gives the right answer after a while.
@@ -174,7 +195,9 @@ func FaultNullSet() Fault {
 
 // FaultNoTotal leaves totalCount out.
 func FaultNoTotal() Fault {
-	return Fault{name: "totalCount absent", edit: func(a *answer, _ []Instance, _ query) { a.TotalCount = nil }}
+	return Fault{name: "totalCount absent", edit: func(a *answer, _ []Instance, _ query) {
+		a.TotalCount = nil
+	}}
 }
 
 // FaultNoCode leaves code out.
@@ -192,11 +215,12 @@ func FaultIgnoreOffset() Fault {
 
 // FaultRepeat begins later pages one row too early, so that an id comes twice and the last one never.
 func FaultRepeat() Fault {
-	return Fault{name: "ids repeated across pages", laterPages: true, edit: func(a *answer, pool []Instance, q query) {
-		q.offset--
-		q.limit = min(q.limit, max(len(pool)-q.offset-1, 0))
-		a.Set = page(pool, q).Set
-	}}
+	return Fault{name: "ids repeated across pages", laterPages: true,
+		edit: func(a *answer, pool []Instance, q query) {
+			q.offset--
+			q.limit = min(q.limit, max(len(pool)-q.offset-1, 0))
+			a.Set = page(pool, q).Set
+		}}
 }
 
 // FaultEmptyPage sends no rows while totalCount says that there are.
@@ -222,12 +246,13 @@ func FaultEmptyPool() Fault {
 	}}
 }
 
-// FaultNoBackends answers for an application load balancer in perfect form that there are the listeners and rules, and that
-// nothing is bound to them.
+// FaultNoBackends answers for an application load balancer in perfect form that there are the listeners and
+// rules, and that nothing is bound to them.
 func FaultNoBackends() Fault {
-	return Fault{name: "no backends on any listener", plausible: true, edit: func(a *answer, _ []Instance, _ query) {
-		a.eachBackends(func([]backendV2) []backendV2 { return []backendV2{} })
-	}}
+	return Fault{name: "no backends on any listener", plausible: true,
+		edit: func(a *answer, _ []Instance, _ query) {
+			a.eachBackends(func([]backendV2) []backendV2 { return []backendV2{} })
+		}}
 }
 
 // FaultNoID leaves unInstanceId out of the first row, or of the first instance on a listener.
@@ -287,7 +312,8 @@ func FaultNoStatus() Fault {
 	}}
 }
 
-// FaultShuffle sends the rows of a page, or what is on the listeners of a load balancer, in random order: this is legal.
+// FaultShuffle sends the rows of a page, or what is on the listeners of a load balancer, in random order:
+// this is legal.
 func FaultShuffle() Fault {
 	return Fault{name: "rows shuffled", edit: func(a *answer, _ []Instance, _ query) {
 		switch set := a.Set.(type) {

@@ -63,7 +63,8 @@ func TestCloudFaults(t *testing.T) {
 			if !strings.Contains(got, tt.want) {
 				t.Errorf("got %s, want %s; body %.200s", got, tt.want, r.body)
 			}
-			if again := c.get(t, map[string]string{"limit": "100"}); again.code() != "0" || len(again.BackendSet) != 3 {
+			again := c.get(t, map[string]string{"limit": "100"})
+			if again.code() != "0" || len(again.BackendSet) != 3 {
 				t.Errorf("the call after the fault: %s", again.body)
 			}
 		})
@@ -92,16 +93,19 @@ func TestCloudFaultsInTheirDetails(t *testing.T) {
 	if r := fail(FaultNoStatus(), nil); r.BackendSet[0].InstanceStatus != nil {
 		t.Errorf("instanceStatus absent: %s", r.body)
 	}
-	if r := fail(FaultIgnoreOffset(), map[string]string{"offset": "1"}); !slices.Equal(r.ids(), []string{"ins-00000", "ins-00001", "ins-00002"}) {
+	if r := fail(FaultIgnoreOffset(), map[string]string{"offset": "1"}); !slices.Equal(r.ids(),
+		[]string{"ins-00000", "ins-00001", "ins-00002"}) {
 		t.Errorf("offset ignored: %q", r.ids())
 	}
-	if r := fail(FaultRepeat(), map[string]string{"offset": "1"}); !slices.Equal(r.ids(), []string{"ins-00000", "ins-00001"}) {
+	if r := fail(FaultRepeat(), map[string]string{"offset": "1"}); !slices.Equal(r.ids(),
+		[]string{"ins-00000", "ins-00001"}) {
 		t.Errorf("ids repeated: %q", r.ids())
 	}
 	if r := fail(FaultHuge(3<<20), nil); len(r.body) < 3<<20 {
 		t.Errorf("huge body: %d bytes", len(r.body))
 	}
-	if r := fail(FaultShuffle(), nil); !slices.Equal(slices.Sorted(slices.Values(r.ids())), []string{"ins-00000", "ins-00001", "ins-00002"}) {
+	if r := fail(FaultShuffle(), nil); !slices.Equal(slices.Sorted(slices.Values(r.ids())),
+		[]string{"ins-00000", "ins-00001", "ins-00002"}) {
 		t.Errorf("shuffled: %q", r.ids())
 	}
 	c.Fail("", FaultStatus(502), 1)
@@ -152,7 +156,8 @@ func TestCloudHangsUntilTheClientGoesAway(t *testing.T) {
 	for _, f := range []Fault{FaultHang(), FaultDelay(time.Hour)} {
 		c.Fail("", f, 1)
 		ctx, cancel := context.WithTimeout(t.Context(), 30*time.Millisecond)
-		if _, err := get(ctx, c.url(c.params(nil), c.cred.SecretKey)); !errors.Is(err, context.DeadlineExceeded) {
+		_, err := get(ctx, c.url(c.params(nil), c.cred.SecretKey))
+		if !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("%s: error %v, want the deadline", f, err)
 		}
 		cancel()

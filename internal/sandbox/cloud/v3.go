@@ -26,9 +26,9 @@ const (
 	maxIDsV3    = 20       // load balancers. Source: DescribeLoadBalancers, LoadBalancerIds
 )
 
-// V3 answers API 3.0 at the path /, for POST with JSON signed by TC3-HMAC-SHA256: what there is to know of load balancers,
-// and of CVM's instances, as the action says. It shows the same cloud to the same credentials. What is no parameter of an
-// action, or one that the sandbox has not got, is refused.
+// V3 answers API 3.0 at the path /, for POST with JSON signed by TC3-HMAC-SHA256: what there is to know of
+// load balancers, and of CVM's instances, as the action says. It shows the same cloud to the same
+// credentials. What is no parameter of an action, or one that the sandbox has not got, is refused.
 func (c *Cloud) V3() http.Handler { return http.HandlerFunc(c.serveV3) }
 
 // CallsV3 is how many requests of API 3.0 there were, wrong ones included.
@@ -53,7 +53,8 @@ type actionV3 struct {
 	answer   func(*Cloud, queryV3) (map[string]any, error) // the right one; an error is an errorV3
 }
 
-// product is what an action is of: its name in the scope of a signature and in the host's name, and its version.
+// product is what an action is of: its name in the scope of a signature and in the host's name, and its
+// version.
 type product struct{ service, version string }
 
 var (
@@ -68,11 +69,17 @@ var actionsV3 = map[string]actionV3{
 	DescribeLoadBalancers: {clbV3, map[string]paramV3{
 		"LoadBalancerIds": readIDs, "Forward": readForwardV3, "Offset": readOffset, "Limit": readLimit,
 	}, nil, (*Cloud).listV3},
-	DescribeClassicalLBTargets:      {clbV3, map[string]paramV3{"LoadBalancerId": readLB}, []string{"LoadBalancerId"}, (*Cloud).classicTargetsV3},
-	DescribeTargets:                 {clbV3, map[string]paramV3{"LoadBalancerId": readLB}, []string{"LoadBalancerId"}, (*Cloud).forwardV3},
-	DescribeClassicalLBListeners:    {clbV3, map[string]paramV3{"LoadBalancerId": readLB}, []string{"LoadBalancerId"}, (*Cloud).classicListenersV3},
-	DescribeClassicalLBHealthStatus: {clbV3, map[string]paramV3{"LoadBalancerId": readLB, "ListenerId": readListener}, []string{"LoadBalancerId", "ListenerId"}, (*Cloud).classicHealthV3},
-	DescribeTargetHealth:            {clbV3, map[string]paramV3{"LoadBalancerIds": readIDs}, []string{"LoadBalancerIds"}, (*Cloud).targetHealthV3},
+	DescribeClassicalLBTargets: {clbV3, map[string]paramV3{"LoadBalancerId": readLB},
+		[]string{"LoadBalancerId"}, (*Cloud).classicTargetsV3},
+	DescribeTargets: {clbV3, map[string]paramV3{"LoadBalancerId": readLB},
+		[]string{"LoadBalancerId"}, (*Cloud).forwardV3},
+	DescribeClassicalLBListeners: {clbV3, map[string]paramV3{"LoadBalancerId": readLB},
+		[]string{"LoadBalancerId"}, (*Cloud).classicListenersV3},
+	DescribeClassicalLBHealthStatus: {clbV3,
+		map[string]paramV3{"LoadBalancerId": readLB, "ListenerId": readListener},
+		[]string{"LoadBalancerId", "ListenerId"}, (*Cloud).classicHealthV3},
+	DescribeTargetHealth: {clbV3, map[string]paramV3{"LoadBalancerIds": readIDs},
+		[]string{"LoadBalancerIds"}, (*Cloud).targetHealthV3},
 	DescribeInstancesStatus: {cvmV3, map[string]paramV3{
 		"InstanceIds": readInstances, "Offset": readOffset, "Limit": readLimit,
 	}, nil, (*Cloud).statesV3},
@@ -163,7 +170,8 @@ func (c *Cloud) checkV3(r *http.Request, body []byte) (q queryV3, err error) {
 	if err := c.authenticateV3(r, body, action.product.service); err != nil {
 		return q, err
 	}
-	if ct := r.Header.Get("Content-Type"); ct != "application/json" && !strings.HasPrefix(ct, "application/json;") {
+	ct := r.Header.Get("Content-Type")
+	if ct != "application/json" && !strings.HasPrefix(ct, "application/json;") {
 		return q, fmt.Errorf("content type %q", ct)
 	}
 	if v := r.Header.Get("X-TC-Version"); v != action.product.version {
@@ -271,7 +279,8 @@ func (c *Cloud) authenticateV3(r *http.Request, body []byte, service string) err
 	}
 	at := time.Unix(seconds, 0).UTC()
 	if skew := c.Now().Sub(at).Abs(); skew > maxSkew {
-		return errorV3{"AuthFailure.SignatureExpire", fmt.Sprintf("the X-TC-Timestamp is %v off", skew.Truncate(time.Second))}
+		return errorV3{"AuthFailure.SignatureExpire",
+			fmt.Sprintf("the X-TC-Timestamp is %v off", skew.Truncate(time.Second))}
 	}
 	cr, ok := c.Credential(a.id)
 	if !ok {
@@ -306,7 +315,8 @@ func parseTC3(s string) (a tc3, err error) {
 	signed, signature, ok3 := strings.Cut(rest, ", Signature=")
 	id, scope, ok4 := strings.Cut(credential, "/")
 	if !ok || !ok2 || !ok3 || !ok4 || id == "" {
-		return a, errors.New("not of the form " + algorithmV3 + " Credential=ID/SCOPE, SignedHeaders=NAMES, Signature=HEX")
+		return a, errors.New("not of the form " + algorithmV3 +
+			" Credential=ID/SCOPE, SignedHeaders=NAMES, Signature=HEX")
 	}
 	a = tc3{id, scope, strings.Split(signed, ";"), signature}
 	if !slices.IsSorted(a.signed) || strings.ToLower(signed) != signed {
@@ -318,8 +328,8 @@ func parseTC3(s string) (a tc3, err error) {
 	return a, nil
 }
 
-// sign returns the signature that a request should have. Other headers than content-type and host, such as x-tc-token,
-// are signed only if the client says so; the host is signed as it was sent, with its port.
+// sign returns the signature that a request should have. Other headers than content-type and host, such as
+// x-tc-token, are signed only if the client says so; the host is signed as it was sent, with its port.
 func (a tc3) sign(r *http.Request, body []byte, secretKey string) (string, error) {
 	var headers strings.Builder
 	for _, name := range a.signed {
@@ -332,13 +342,15 @@ func (a tc3) sign(r *http.Request, body []byte, secretKey string) (string, error
 		}
 		headers.WriteString(name + ":" + strings.ToLower(strings.TrimSpace(values[0])) + "\n")
 	}
-	request := strings.Join([]string{r.Method, "/", r.URL.RawQuery, headers.String(), strings.Join(a.signed, ";"), sha256Hex(body)}, "\n")
+	request := strings.Join([]string{r.Method, "/", r.URL.RawQuery, headers.String(),
+		strings.Join(a.signed, ";"), sha256Hex(body)}, "\n")
 	date, rest, _ := strings.Cut(a.scope, "/")
 	service, end, _ := strings.Cut(rest, "/")
 	key := "TC3" + secretKey
 	for _, part := range []string{
 		date, service, end,
-		strings.Join([]string{algorithmV3, r.Header.Get("X-TC-Timestamp"), a.scope, sha256Hex([]byte(request))}, "\n"),
+		strings.Join([]string{algorithmV3, r.Header.Get("X-TC-Timestamp"), a.scope,
+			sha256Hex([]byte(request))}, "\n"),
 	} {
 		mac := hmac.New(sha256.New, []byte(key))
 		mac.Write([]byte(part))

@@ -20,9 +20,10 @@ import (
 	"clbwatch/internal/sandbox"
 )
 
-// signTC3 is the header Authorization as the documentation has it, written apart from the one under test. names are the
-// signed headers besides content-type and host.
-func signTC3(service, host, id, key, body string, at time.Time, header map[string]string, names ...string) string {
+// signTC3 is the header Authorization as the documentation has it, written apart from the one under test.
+// names are the signed headers besides content-type and host.
+func signTC3(service, host, id, key, body string, at time.Time, header map[string]string,
+	names ...string) string {
 	hash := func(s string) string { return fmt.Sprintf("%x", sha256.Sum256([]byte(s))) }
 	mac := func(key, s string) string {
 		m := hmac.New(sha256.New, []byte(key))
@@ -36,7 +37,8 @@ func signTC3(service, host, id, key, body string, at time.Time, header map[strin
 	signed := strings.Join(append([]string{"content-type", "host"}, names...), ";")
 	date := at.UTC().Format("2006-01-02")
 	scope := date + "/" + service + "/tc3_request"
-	text := fmt.Sprintf("TC3-HMAC-SHA256\n%d\n%s\n%s", at.Unix(), scope, hash("POST\n/\n\n"+canonical+"\n"+signed+"\n"+hash(body)))
+	text := fmt.Sprintf("TC3-HMAC-SHA256\n%d\n%s\n%s", at.Unix(), scope,
+		hash("POST\n/\n\n"+canonical+"\n"+signed+"\n"+hash(body)))
 	return fmt.Sprintf("TC3-HMAC-SHA256 Credential=%s/%s, SignedHeaders=%s, Signature=%x",
 		id, scope, signed, mac(mac(mac(mac("TC3"+key, date), service), "tc3_request"), text))
 }
@@ -49,19 +51,23 @@ func TestTC3Vectors(t *testing.T) {
 		host  = "cvm.tencentcloudapi.com"
 		stamp = 1551113065
 	)
-	header := map[string]string{"Content-Type": "application/json; charset=utf-8", "x-tc-action": "DescribeInstances"}
+	header := map[string]string{"Content-Type": "application/json; charset=utf-8",
+		"x-tc-action": "DescribeInstances"}
 	for _, v := range []struct {
 		key, want string
 		names     []string
 	}{
-		{"Gu5t9xGARNpq86cd98joQYCN3EXAMPLE", "72e494ea809ad7a8c8f7a4507b9bddcbaa8e581f516e8da2f66e2c5a96525168", nil},
-		{strings.Repeat("*", 32), "10b1a37a7301a02ca19a647ad722d5e43b4b3cff309d421d85b46093f6ab6c4f", []string{"x-tc-action"}},
+		{"Gu5t9xGARNpq86cd98joQYCN3EXAMPLE",
+			"72e494ea809ad7a8c8f7a4507b9bddcbaa8e581f516e8da2f66e2c5a96525168", nil},
+		{strings.Repeat("*", 32), "10b1a37a7301a02ca19a647ad722d5e43b4b3cff309d421d85b46093f6ab6c4f",
+			[]string{"x-tc-action"}},
 	} {
 		auth := signTC3("cvm", host, "AKIDsample", v.key, body, time.Unix(stamp, 0), header, v.names...)
 		if !strings.HasSuffix(auth, "Signature="+v.want) {
 			t.Errorf("the test signs %s, want %s", auth, v.want)
 		}
-		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+host+"/", strings.NewReader(body))
+		r := httptest.NewRequestWithContext(t.Context(), http.MethodPost, "http://"+host+"/",
+			strings.NewReader(body))
 		for k, val := range header {
 			r.Header.Set(k, val)
 		}
@@ -150,14 +156,18 @@ func (c *v3Test) do(ctx context.Context, k call) (r replyV3, err error) {
 	host := cmp.Or(k.host, strings.TrimPrefix(c.v3.URL, "http://"))
 	at := c.Now().Add(k.at)
 	header := map[string]string{
-		"Content-Type": "application/json", "X-TC-Action": DescribeLoadBalancers, "X-TC-Version": "2018-03-17",
-		"X-TC-Region": testRegion, "X-TC-Timestamp": fmt.Sprint(at.Unix()), "X-TC-Token": cred.Token, "x-tc-token": cred.Token,
+		"Content-Type": "application/json", "X-TC-Action": DescribeLoadBalancers,
+		"X-TC-Version": "2018-03-17",
+		"X-TC-Region":  testRegion, "X-TC-Timestamp": fmt.Sprint(at.Unix()), "X-TC-Token": cred.Token,
+		"x-tc-token": cred.Token,
 	}
 	maps.Copy(header, k.header)
-	header["Authorization"] = signTC3(k.service, host, cred.SecretID, cred.SecretKey, k.body, at, header, k.signed...)
+	header["Authorization"] = signTC3(k.service, host, cred.SecretID, cred.SecretKey, k.body, at, header,
+		k.signed...)
 	if k.zone != 0 {
 		day := at.UTC().Format(time.DateOnly)
-		header["Authorization"] = strings.Replace(header["Authorization"], day, at.UTC().Add(k.zone).Format(time.DateOnly), 1)
+		header["Authorization"] = strings.Replace(header["Authorization"], day,
+			at.UTC().Add(k.zone).Format(time.DateOnly), 1)
 	}
 	maps.Copy(header, k.after)
 	if k.sent == "" {
@@ -185,7 +195,8 @@ func (c *v3Test) do(ctx context.Context, k call) (r replyV3, err error) {
 	return r, err
 }
 
-// ask makes a right call of an action, and returns the answer's Response without its RequestId, or the code of the error.
+// ask makes a right call of an action, and returns the answer's Response without its RequestId, or the code
+// of the error.
 func (c *v3Test) ask(t *testing.T, action, body string) string {
 	t.Helper()
 	r, err := c.do(t.Context(), rightCall(action, body))
@@ -230,7 +241,8 @@ func TestV3AnswersAsDocumented(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`{"Response":{`, `"TotalCount":1`, `"LoadBalancerSet":[{"LoadBalancerId":"lb-b","LoadBalancerName":"lb-b","LoadBalancerType":"OPEN",` +
+		`{"Response":{`, `"TotalCount":1`, `"LoadBalancerSet":[{"LoadBalancerId":"lb-b",` +
+			`"LoadBalancerName":"lb-b","LoadBalancerType":"OPEN",` +
 			`"Forward":1,"Status":1,"LoadBalancerVips":["203.0.113.`, `"VpcId":"vpc-5hw1ws7h"`,
 	} {
 		if !strings.Contains(string(first.body), want) {
@@ -242,7 +254,8 @@ func TestV3AnswersAsDocumented(t *testing.T) {
 		t.Errorf("RequestIds %q and %q, want new ones", a, b)
 	}
 	if len(c.Refused()) != 0 || c.CallsV3() != 2 || c.Calls() != 0 {
-		t.Errorf("refused %q, %d calls of 3.0, %d of 2.0; want none, 2, 0", c.Refused(), c.CallsV3(), c.Calls())
+		t.Errorf("refused %q, %d calls of 3.0, %d of 2.0; want none, 2, 0", c.Refused(), c.CallsV3(),
+			c.Calls())
 	}
 	empty, _ := c.do(t.Context(), call{body: `{"LoadBalancerIds":["lb-nowhere"]}`})
 	if !strings.Contains(string(empty.body), `"LoadBalancerSet":[]`) {
@@ -285,11 +298,19 @@ func TestV3IsStrict(t *testing.T) {
 
 		{"clock 6 minutes behind", call{at: -6 * time.Minute}, "AuthFailure.SignatureExpire"},
 		{"clock 6 minutes ahead", call{at: 6 * time.Minute}, "AuthFailure.SignatureExpire"},
-		{"unknown secret id", call{cred: &sandbox.Credential{SecretID: "AKIDnobody"}}, "AuthFailure.SecretIdNotFound"},
-		{"wrong key", call{cred: &sandbox.Credential{SecretID: c.cred.SecretID, SecretKey: "x", Token: c.cred.Token}}, signature},
-		{"no token", call{cred: &sandbox.Credential{SecretID: c.cred.SecretID, SecretKey: c.cred.SecretKey}}, "AuthFailure.TokenFailure"},
-		{"wrong token", call{cred: &sandbox.Credential{SecretID: c.cred.SecretID, SecretKey: c.cred.SecretKey, Token: "x"}}, "AuthFailure.TokenFailure"},
-		{"a token for a long-term key", call{cred: &sandbox.Credential{SecretID: "secretIdFoo", SecretKey: "secretKeyBar", Token: "x"}}, "AuthFailure.TokenFailure"},
+		{"unknown secret id", call{cred: &sandbox.Credential{SecretID: "AKIDnobody"}},
+			"AuthFailure.SecretIdNotFound"},
+		{"wrong key",
+			call{cred: &sandbox.Credential{SecretID: c.cred.SecretID, SecretKey: "x", Token: c.cred.Token}},
+			signature},
+		{"no token", call{cred: &sandbox.Credential{SecretID: c.cred.SecretID, SecretKey: c.cred.SecretKey}},
+			"AuthFailure.TokenFailure"},
+		{"wrong token",
+			call{cred: &sandbox.Credential{SecretID: c.cred.SecretID, SecretKey: c.cred.SecretKey,
+				Token: "x"}}, "AuthFailure.TokenFailure"},
+		{"a token for a long-term key",
+			call{cred: &sandbox.Credential{SecretID: "secretIdFoo", SecretKey: "secretKeyBar", Token: "x"}},
+			"AuthFailure.TokenFailure"},
 		{"body changed", call{sent: `{"Limit":1}`}, signature},
 		{"content type changed", after("Content-Type", "application/json;charset=utf-8"), signature},
 		{"timestamp changed", after("X-TC-Timestamp", fmt.Sprint(time.Now().Unix()-7)), signature},
@@ -300,9 +321,11 @@ func TestV3IsStrict(t *testing.T) {
 		{"no authorization", after("Authorization", ""), malformed},
 		{"authorization of another kind", after("Authorization", "Bearer x"), malformed},
 		{"content-type and host not signed", after("Authorization",
-			"TC3-HMAC-SHA256 Credential=x/2019-02-25/clb/tc3_request, SignedHeaders=host, Signature=00"), malformed},
+			"TC3-HMAC-SHA256 Credential=x/2019-02-25/clb/tc3_request, SignedHeaders=host, Signature=00"),
+			malformed},
 		{"signed headers out of order", after("Authorization",
-			"TC3-HMAC-SHA256 Credential=x/2019-02-25/clb/tc3_request, SignedHeaders=host;content-type, Signature=00"), malformed},
+			"TC3-HMAC-SHA256 Credential=x/2019-02-25/clb/tc3_request, SignedHeaders=host;content-type, "+
+				"Signature=00"), malformed},
 		{"no timestamp", after("X-TC-Timestamp", ""), parameter},
 		{"get", call{method: http.MethodGet}, "UnsupportedProtocol"},
 		{"form", header("Content-Type", "application/x-www-form-urlencoded"), parameter},
@@ -330,7 +353,8 @@ func TestV3IsStrict(t *testing.T) {
 	for _, tt := range tests {
 		r, err := c.do(t.Context(), tt.call)
 		if err != nil || r.status != http.StatusOK || r.String() != tt.want {
-			t.Errorf("%s: %s, status %d, error %v (%s), want %s", tt.name, r, r.status, err, r.Response.Error.Message, tt.want)
+			t.Errorf("%s: %s, status %d, error %v (%s), want %s", tt.name, r, r.status, err,
+				r.Response.Error.Message, tt.want)
 		}
 		if r.Response.Error.Code != "" {
 			refused++
@@ -339,7 +363,8 @@ func TestV3IsStrict(t *testing.T) {
 			t.Errorf("%s: no RequestId: %s", tt.name, r.body)
 		}
 	}
-	if got := c.Refused(); len(got) != refused || !strings.HasPrefix(got[0], "3.0 AuthFailure.SignatureExpire: ") {
+	got := c.Refused()
+	if len(got) != refused || !strings.HasPrefix(got[0], "3.0 AuthFailure.SignatureExpire: ") {
 		t.Errorf("%d refused, want %d: %q", len(got), refused, got)
 	}
 	if r, _ := c.do(t.Context(), call{path: "/v2/index.php"}); r.status != http.StatusNotFound {
@@ -368,7 +393,8 @@ func TestV3TakesTheDayOfUTC(t *testing.T) {
 func TestV3Faults(t *testing.T) {
 	t.Parallel()
 	wants := []string{
-		"200 RequestLimitExceeded", "200 InternalError", "200 UnauthorizedOperation", "200 invalid character '<'",
+		"200 RequestLimitExceeded", "200 InternalError", "200 UnauthorizedOperation",
+		"200 invalid character '<'",
 		"502 invalid character '<'", "connection reset",
 	}
 	for i, f := range V3Faults()[:len(wants)] { // the others are seen by whom they are made for, internal/clb
@@ -376,7 +402,8 @@ func TestV3Faults(t *testing.T) {
 			t.Parallel()
 			c := newV3Test(t)
 			c.FailV3(f, 1)
-			if r, _ := c.do(t.Context(), call{header: map[string]string{"X-TC-Action": "x"}}); r.String() != "InvalidAction" {
+			if r, _ := c.do(t.Context(),
+				call{header: map[string]string{"X-TC-Action": "x"}}); r.String() != "InvalidAction" {
 				t.Errorf("a wrong request met the fault: %s", r.body)
 			}
 			r, err := c.do(t.Context(), call{})
@@ -409,7 +436,8 @@ func TestV3FaultsCount(t *testing.T) {
 	}
 	c.ClearFaults()
 	r, _ := c.do(t.Context(), call{})
-	if got, want := append(got, r.String()), []string{"A", "A", "B", "B", "[lb-a lb-b lb-test0001] of 3"}; !slices.Equal(got, want) {
+	if got, want := append(got, r.String()), []string{"A", "A", "B", "B",
+		"[lb-a lb-b lb-test0001] of 3"}; !slices.Equal(got, want) {
 		t.Errorf("got %q, want %q", got, want)
 	}
 }

@@ -22,7 +22,8 @@ type answer struct {
 
 func (a answer) write(w http.ResponseWriter, r *http.Request) {
 	a.start(w, r)
-	_, _ = w.Write(a.body) // not for HEAD and 204; else the client is gone if this fails, and there is nobody to tell
+	// not for HEAD and 204; else the client is gone if this fails, and there is nobody to tell
+	_, _ = w.Write(a.body)
 }
 
 // start writes everything but the body.
@@ -46,7 +47,8 @@ func xmlAnswer(status int, v any) answer {
 	if err != nil {
 		panic(err) // strings and numbers always marshal
 	}
-	return answer{status, http.Header{"Content-Type": {"application/xml"}}, append([]byte(xml.Header), body...)}
+	return answer{status, http.Header{"Content-Type": {"application/xml"}},
+		append([]byte(xml.Header), body...)}
 }
 
 // refusal is an error in the words of COS (https://cloud.tencent.com/document/product/436/7730).
@@ -61,7 +63,8 @@ func (e refusal) Error() string {
 }
 
 func (e refusal) answer(q request) answer {
-	body := errorBody{Code: e.code, Message: e.message, Resource: q.resource, RequestID: sandbox.RandomHex(16), TraceID: sandbox.RandomHex(16)}
+	body := errorBody{Code: e.code, Message: e.message, Resource: q.resource,
+		RequestID: sandbox.RandomHex(16), TraceID: sandbox.RandomHex(16)}
 	a := xmlAnswer(e.status, body)
 	a.header.Set("X-Cos-Request-Id", body.RequestID)
 	a.header.Set("X-Cos-Trace-Id", body.TraceID)

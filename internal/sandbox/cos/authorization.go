@@ -25,7 +25,8 @@ type authorization struct {
 // https://cloud.tencent.com/document/product/436/40105; for a wrong token none is documented.
 func (c *Bucket) authorize(r *http.Request, query url.Values) error {
 	mismatch := func(format string, args ...any) error {
-		return refusal{http.StatusForbidden, "SignatureDoesNotMatch", "the signature does not match", fmt.Sprintf(format, args...)}
+		return refusal{http.StatusForbidden, "SignatureDoesNotMatch", "the signature does not match",
+			fmt.Sprintf(format, args...)}
 	}
 	if r.Header.Get("Authorization") == "" {
 		return refusal{http.StatusForbidden, "AccessDenied", "Access Denied.", "Authorization is missing"}
@@ -39,18 +40,22 @@ func (c *Bucket) authorize(r *http.Request, query url.Values) error {
 		return refusal{http.StatusForbidden, "InvalidAccessKeyId", "the SecretId does not exist", a.secretID}
 	}
 	if now := c.Now(); now.Before(a.from) || now.After(a.to) {
-		return refusal{http.StatusForbidden, "AccessDenied", "Request has expired", fmt.Sprintf("signed for %s, now %d", a.keyTime, now.Unix())}
+		return refusal{http.StatusForbidden, "AccessDenied", "Request has expired",
+			fmt.Sprintf("signed for %s, now %d", a.keyTime, now.Unix())}
 	}
 	for name := range r.Header {
-		if name = strings.ToLower(name); strings.HasPrefix(name, "x-cos-") && !slices.Contains(a.headers, name) {
+		if name = strings.ToLower(name); strings.HasPrefix(name, "x-cos-") &&
+			!slices.Contains(a.headers, name) {
 			return mismatch("header %s is not signed", name)
 		}
 	}
-	if want := a.sign(r, query, cr.SecretKey); subtle.ConstantTimeCompare([]byte(a.signature), []byte(want)) == 0 {
+	want := a.sign(r, query, cr.SecretKey)
+	if subtle.ConstantTimeCompare([]byte(a.signature), []byte(want)) == 0 {
 		return mismatch("of %s", a.secretID)
 	}
 	if r.Header.Get("X-Cos-Security-Token") != cr.Token {
-		return refusal{http.StatusForbidden, "AccessDenied", "Access Denied.", "x-cos-security-token is missing or not that of the SecretId"}
+		return refusal{http.StatusForbidden, "AccessDenied", "Access Denied.",
+			"x-cos-security-token is missing or not that of the SecretId"}
 	}
 	return nil
 }
@@ -64,7 +69,8 @@ func parseAuthorization(s string) (a authorization, err error) {
 		}
 		fields[key] = value
 	}
-	for _, key := range []string{"q-sign-algorithm", "q-ak", "q-sign-time", "q-key-time", "q-header-list", "q-url-param-list", "q-signature"} {
+	for _, key := range []string{"q-sign-algorithm", "q-ak", "q-sign-time", "q-key-time", "q-header-list",
+		"q-url-param-list", "q-signature"} {
 		if _, ok := fields[key]; !ok || len(fields) != 7 {
 			return a, fmt.Errorf("%s is missing, or there is a field too many", key)
 		}
@@ -72,12 +78,14 @@ func parseAuthorization(s string) (a authorization, err error) {
 	if fields["q-sign-algorithm"] != "sha1" {
 		return a, fmt.Errorf("algorithm %q", fields["q-sign-algorithm"])
 	}
-	a = authorization{secretID: fields["q-ak"], keyTime: fields["q-key-time"], signature: fields["q-signature"]}
+	a = authorization{secretID: fields["q-ak"], keyTime: fields["q-key-time"],
+		signature: fields["q-signature"]}
 	first, last, _ := strings.Cut(a.keyTime, ";")
 	from, err1 := strconv.ParseInt(first, 10, 64)
 	to, err2 := strconv.ParseInt(last, 10, 64)
 	if err1 != nil || err2 != nil || fields["q-sign-time"] != a.keyTime {
-		return a, fmt.Errorf("q-key-time %q and q-sign-time %q are not one start;end in UNIX seconds", a.keyTime, fields["q-sign-time"])
+		return a, fmt.Errorf("q-key-time %q and q-sign-time %q are not one start;end in UNIX seconds",
+			a.keyTime, fields["q-sign-time"])
 	}
 	a.from, a.to = time.Unix(from, 0), time.Unix(to, 0)
 	if a.headers, err = signedNames(fields["q-header-list"]); err != nil {
@@ -109,8 +117,10 @@ func (a authorization) sign(r *http.Request, query url.Values, secretKey string)
 		name = strings.ToLower(escape(name))
 		params[name] = append(params[name], values...)
 	}
-	request := sha1.Sum([]byte(strings.ToLower(r.Method) + "\n" + r.URL.Path + "\n" + pairs(a.params, params) + "\n" + pairs(a.headers, headers) + "\n"))
-	return hmacSHA1(hmacSHA1(secretKey, a.keyTime), "sha1\n"+a.keyTime+"\n"+hex.EncodeToString(request[:])+"\n")
+	request := sha1.Sum([]byte(strings.ToLower(r.Method) + "\n" + r.URL.Path + "\n" +
+		pairs(a.params, params) + "\n" + pairs(a.headers, headers) + "\n"))
+	return hmacSHA1(hmacSHA1(secretKey, a.keyTime),
+		"sha1\n"+a.keyTime+"\n"+hex.EncodeToString(request[:])+"\n")
 }
 
 func pairs(names []string, values map[string][]string) string {

@@ -22,7 +22,8 @@ import (
 func percentEncode(s string) string {
 	var b strings.Builder
 	for _, c := range []byte(s) {
-		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' || strings.IndexByte("-_.~", c) >= 0 {
+		if c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c >= '0' && c <= '9' ||
+			strings.IndexByte("-_.~", c) >= 0 {
 			b.WriteByte(c)
 			continue
 		}
@@ -31,8 +32,8 @@ func percentEncode(s string) string {
 	return b.String()
 }
 
-// signRequest signs a request as the documentation has it, written apart from the code under test. Headers named in
-// unsigned are left out.
+// signRequest signs a request as the documentation has it, written apart from the code under test. Headers
+// named in unsigned are left out.
 func signRequest(r *http.Request, cr sandbox.Credential, from, to int64, unsigned ...string) {
 	mac := func(key, text string) string {
 		m := hmac.New(sha1.New, []byte(key))
@@ -63,9 +64,13 @@ func signRequest(r *http.Request, cr sandbox.Credential, from, to int64, unsigne
 	paramList, paramText := join(params)
 	headerList, headerText := join(headers)
 	keyTime := fmt.Sprintf("%d;%d", from, to)
-	what := fmt.Sprintf("%x", sha1.Sum([]byte(strings.ToLower(r.Method)+"\n"+r.URL.Path+"\n"+paramText+"\n"+headerText+"\n")))
-	r.Header.Set("Authorization", fmt.Sprintf("q-sign-algorithm=sha1&q-ak=%s&q-sign-time=%s&q-key-time=%s&q-header-list=%s&q-url-param-list=%s&q-signature=%s",
-		cr.SecretID, keyTime, keyTime, headerList, paramList, mac(mac(cr.SecretKey, keyTime), "sha1\n"+keyTime+"\n"+what+"\n")))
+	what := fmt.Sprintf("%x",
+		sha1.Sum([]byte(strings.ToLower(r.Method)+"\n"+r.URL.Path+"\n"+paramText+"\n"+headerText+"\n")))
+	r.Header.Set("Authorization",
+		fmt.Sprintf("q-sign-algorithm=sha1&q-ak=%s&q-sign-time=%s&q-key-time=%s&q-header-list=%s&"+
+			"q-url-param-list=%s&q-signature=%s",
+			cr.SecretID, keyTime, keyTime, headerList, paramList,
+			mac(mac(cr.SecretKey, keyTime), "sha1\n"+keyTime+"\n"+what+"\n")))
 }
 
 // The vectors were computed once with cos-go-sdk-v5 v0.7.70.
@@ -74,21 +79,27 @@ func TestCOSSignatureVectors(t *testing.T) {
 	cr := sandbox.Credential{SecretID: "AKIDvector", SecretKey: "vectorKey", Token: "vectorToken"}
 	c := New(func(string) (sandbox.Credential, bool) { return cr, true })
 	c.Now = func() time.Time { return time.Unix(1790000000, 0) }
-	const head = "q-sign-algorithm=sha1&q-ak=AKIDvector&q-sign-time=1790000000;1790003600&q-key-time=1790000000;1790003600&q-header-list="
+	const head = "q-sign-algorithm=sha1&q-ak=AKIDvector&q-sign-time=1790000000;1790003600&" +
+		"q-key-time=1790000000;1790003600&q-header-list="
 	tests := []struct {
 		method, target, body string
 		header               map[string]string
 		want                 string
 	}{
 		{"PUT", "/state%2Fhead%2F0001%20%E5%A4%B4.json", "{}", map[string]string{
-			"x-cos-forbid-overwrite": "true", "Content-Type": "application/json", "Content-Length": "2", "Content-MD5": "mZFLkyvTelC5g8XnyQrpOw==",
-		}, head + "content-length;content-md5;content-type;host;x-cos-forbid-overwrite;x-cos-security-token&q-url-param-list=&" +
+			"x-cos-forbid-overwrite": "true", "Content-Type": "application/json", "Content-Length": "2",
+			"Content-MD5": "mZFLkyvTelC5g8XnyQrpOw==",
+		}, head + "content-length;content-md5;content-type;host;x-cos-forbid-overwrite;" +
+			"x-cos-security-token&q-url-param-list=&" +
 			"q-signature=bf7d5240a578f9042fb59c2174c83b101047e648"},
-		{"GET", "/?prefix=state%2Fhead%2F&marker=state%2Fhead%2Fa%21%27%28%29%2A~b&max-keys=1", "", nil, head +
-			"host;x-cos-security-token&q-url-param-list=marker;max-keys;prefix&q-signature=110e08f12bc83eaea46e4f7b814410508f65ca37"},
+		{"GET", "/?prefix=state%2Fhead%2F&marker=state%2Fhead%2Fa%21%27%28%29%2A~b&max-keys=1", "", nil,
+			head +
+				"host;x-cos-security-token&q-url-param-list=marker;max-keys;prefix&" +
+				"q-signature=110e08f12bc83eaea46e4f7b814410508f65ca37"},
 	}
 	for _, tt := range tests {
-		r := httptest.NewRequest(tt.method, "http://alerts-1250000000.cos.ap-guangzhou.myqcloud.com"+tt.target, strings.NewReader(tt.body))
+		r := httptest.NewRequest(tt.method,
+			"http://alerts-1250000000.cos.ap-guangzhou.myqcloud.com"+tt.target, strings.NewReader(tt.body))
 		for k, v := range tt.header {
 			r.Header.Set(k, v)
 		}
@@ -143,7 +154,8 @@ func TestCOSFollowsTheCloudsCredentials(t *testing.T) {
 }
 
 func FuzzParseAuthorization(f *testing.F) {
-	f.Add("q-sign-algorithm=sha1&q-ak=x&q-sign-time=1;2&q-key-time=1;2&q-header-list=host&q-url-param-list=&q-signature=00")
+	f.Add("q-sign-algorithm=sha1&q-ak=x&q-sign-time=1;2&q-key-time=1;2&q-header-list=host&" +
+		"q-url-param-list=&q-signature=00")
 	f.Add("&=&;")
 	r := httptest.NewRequest("GET", "http://127.0.0.1/k?a=b", nil)
 	f.Fuzz(func(t *testing.T, s string) {

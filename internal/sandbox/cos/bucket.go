@@ -1,5 +1,6 @@
-// Package cos is one bucket of Cloud Object Storage on the laptop, as strict as its documentation, whose answers a test makes
-// go wrong. Whatever the real one knows and this one does not, it refuses rather than ignores.
+// Package cos is one bucket of Cloud Object Storage on the laptop, as strict as its documentation, whose
+// answers a test makes go wrong. Whatever the real one knows and this one does not, it refuses rather than
+// ignores.
 package cos
 
 import (
@@ -26,14 +27,17 @@ const (
 	maxChanges = 100 // remembered for StaleList
 )
 
-// Bucket is one bucket of Cloud Object Storage at the root of a server, as a virtual-host address has it: the path is the key.
-// It has PUT, GET, HEAD, DELETE and multi-delete of objects, the listing (without a delimiter) and the versioning status;
-// whatever else the real one knows is refused rather than ignored. Requests must be signed in their Authorization header.
-// It is safe for concurrent use. Make one with New.
+// Bucket is one bucket of Cloud Object Storage at the root of a server, as a virtual-host address has it: the
+// path is the key. It has PUT, GET, HEAD, DELETE and multi-delete of objects, the listing (without a
+// delimiter) and the versioning status; whatever else the real one knows is refused rather than ignored.
+// Requests must be signed in their Authorization header. It is safe for concurrent use. Make one with New.
 type Bucket struct {
-	Now      func() time.Time // the clock of signatures and of LastModified; set it before serving
-	Prefix   string           // of the keys, and of listings, that the policy of every credential allows; set it before serving
-	DenyList bool             // the policy allows no listing; set it before serving
+	// the clock of signatures and of LastModified; set it before serving
+	Now func() time.Time
+	// of the keys, and of listings, that the policy of every credential allows; set it before serving
+	Prefix string
+	// the policy allows no listing; set it before serving
+	DenyList bool
 
 	accepts func(secretID string) (sandbox.Credential, bool)
 
@@ -62,16 +66,20 @@ type change struct {
 	existed bool
 }
 
-// New returns an empty bucket for the credentials that accepts knows, such as those of cloud.Cloud.Credential.
+// New returns an empty bucket for the credentials that accepts knows, such as those of
+// cloud.Cloud.Credential.
 func New(accepts func(secretID string) (sandbox.Credential, bool)) *Bucket {
-	return &Bucket{Now: time.Now, accepts: accepts, objects: make(map[string]stored), requests: make(map[string]int)}
+	return &Bucket{Now: time.Now, accepts: accepts, objects: make(map[string]stored),
+		requests: make(map[string]int)}
 }
 
 // Keys lists the keys that begin with prefix, in order.
 func (c *Bucket) Keys(prefix string) []string {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return slices.DeleteFunc(slices.Sorted(maps.Keys(c.objects)), func(k string) bool { return !strings.HasPrefix(k, prefix) })
+	return slices.DeleteFunc(slices.Sorted(maps.Keys(c.objects)), func(k string) bool {
+		return !strings.HasPrefix(k, prefix)
+	})
 }
 
 // Get returns the content of a key, and whether there is one.
@@ -96,8 +104,8 @@ func (c *Bucket) Delete(key string) {
 	c.remove(key)
 }
 
-// SetVersioning sets the status, "Enabled" or "Suspended". From the first time on, forbid-overwrite is ignored for good.
-// Old versions are not kept.
+// SetVersioning sets the status, "Enabled" or "Suspended". From the first time on, forbid-overwrite is
+// ignored for good. Old versions are not kept.
 func (c *Bucket) SetVersioning(status string) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -114,9 +122,9 @@ func (c *Bucket) Age(d time.Duration) {
 	}
 }
 
-// Fail makes the next requests of an operation go wrong, or any if op is "". The operations are PUT, GET, HEAD, DELETE
-// (multi-delete too), LIST and VERSIONING. times below 0 lasts until ClearFaults. Faults apply one after another, those of
-// the operation first, and only to requests that are right themselves.
+// Fail makes the next requests of an operation go wrong, or any if op is "". The operations are PUT, GET,
+// HEAD, DELETE (multi-delete too), LIST and VERSIONING. times below 0 lasts until ClearFaults. Faults apply
+// one after another, those of the operation first, and only to requests that are right themselves.
 func (c *Bucket) Fail(op string, f Fault, times int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -130,7 +138,8 @@ func (c *Bucket) ClearFaults() {
 	c.faults = nil
 }
 
-// Requests counts the requests by operation, as Fail has them, wrong ones included; what is none of them is under "".
+// Requests counts the requests by operation, as Fail has them, wrong ones included; what is none of them is
+// under "".
 func (c *Bucket) Requests() map[string]int {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -186,7 +195,8 @@ func (c *Bucket) apply(q request, f Fault) answer {
 		return xmlAnswer(http.StatusOK, list(c.asOf(f.back), q))
 	case "PUT":
 		if c.conflicts(q) && !f.overwrites {
-			return refusal{http.StatusConflict, "FileAlreadyExists", "the key exists and forbid-overwrite is set", ""}.answer(q)
+			return refusal{http.StatusConflict, "FileAlreadyExists",
+				"the key exists and forbid-overwrite is set", ""}.answer(q)
 		}
 		o = c.put(q.key, q.body, q.contentType)
 		return answer{http.StatusOK, o.header(), nil}
@@ -206,7 +216,8 @@ func (c *Bucket) apply(q request, f Fault) answer {
 	return a
 }
 
-// conflicts reports whether a PUT must not overwrite what is there (https://cloud.tencent.com/document/product/436/7749).
+// conflicts reports whether a PUT must not overwrite what is there
+// (https://cloud.tencent.com/document/product/436/7749).
 func (c *Bucket) conflicts(q request) bool {
 	_, exists := c.objects[q.key]
 	return exists && q.forbid && c.versioning == ""
@@ -297,7 +308,8 @@ func list(objects map[string]stored, q request) listing {
 		}
 		o := objects[key]
 		last = key
-		l.Contents = append(l.Contents, listed{show(key), o.modified.UTC().Format("2006-01-02T15:04:05.000Z"), o.etag, len(o.content), "STANDARD"})
+		modified := o.modified.UTC().Format("2006-01-02T15:04:05.000Z")
+		l.Contents = append(l.Contents, listed{show(key), modified, o.etag, len(o.content), "STANDARD"})
 	}
 	return l
 }

@@ -45,7 +45,8 @@ type reply struct {
 
 func (r reply) String() string { return strings.TrimSpace(fmt.Sprintf("%d %s", r.status, r.code)) }
 
-func (c *bucketTest) request(ctx context.Context, method, target, body string, header map[string]string) *http.Request {
+func (c *bucketTest) request(ctx context.Context, method, target, body string,
+	header map[string]string) *http.Request {
 	req, err := http.NewRequestWithContext(ctx, method, c.srv.URL+target, strings.NewReader(body))
 	if err != nil {
 		panic(err)
@@ -63,7 +64,8 @@ func (c *bucketTest) sign(req *http.Request) {
 }
 
 func roundTrip(req *http.Request) (reply, error) {
-	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}} // so that a reset is not retried by the transport
+	// so that a reset is not retried by the transport
+	client := &http.Client{Transport: &http.Transport{DisableKeepAlives: true}}
 	resp, err := client.Do(req)
 	if err != nil {
 		return reply{}, err
@@ -76,7 +78,8 @@ func roundTrip(req *http.Request) (reply, error) {
 		Code, Message, Resource, RequestId, TraceId string
 	}
 	if xml.Unmarshal(body, &e) == nil {
-		if r.code = e.Code; e.Message == "" || e.Resource == "" || e.TraceId == "" || e.RequestId != resp.Header.Get("x-cos-request-id") {
+		if r.code = e.Code; e.Message == "" || e.Resource == "" || e.TraceId == "" ||
+			e.RequestId != resp.Header.Get("x-cos-request-id") {
 			return r, fmt.Errorf("an error lacks a field: %s", body)
 		}
 	}
@@ -84,7 +87,8 @@ func roundTrip(req *http.Request) (reply, error) {
 }
 
 // try is a right request, and its answer or error.
-func (c *bucketTest) try(ctx context.Context, method, target, body string, header map[string]string) (reply, error) {
+func (c *bucketTest) try(ctx context.Context, method, target, body string, header map[string]string) (reply,
+	error) {
 	req := c.request(ctx, method, target, body, header)
 	c.sign(req)
 	return roundTrip(req)
@@ -117,18 +121,21 @@ func TestCOSObjects(t *testing.T) {
 
 	for _, method := range []string{"GET", "HEAD"} {
 		r := c.send(t, method, "/p/a", "", nil)
-		if want := map[string]string{"GET": "404 NoSuchKey", "HEAD": "404"}[method]; r.String() != want || r.header.Get("x-cos-request-id") == "" {
+		if want := map[string]string{"GET": "404 NoSuchKey", "HEAD": "404"}[method]; r.String() != want ||
+			r.header.Get("x-cos-request-id") == "" {
 			t.Errorf("absent: %s %s, want %s with a request id", method, r, want)
 		}
 		if method == "HEAD" && (r.header.Get("Content-Length") != "0" || r.header.Get("Content-Type") != "") {
 			t.Errorf("absent: HEAD announces a body: %v", r.header)
 		}
 	}
-	put := c.send(t, "PUT", "/p%2Fa", body, map[string]string{"Content-MD5": contentMD5(body), "Content-Type": "text/plain"})
+	put := c.send(t, "PUT", "/p%2Fa", body,
+		map[string]string{"Content-MD5": contentMD5(body), "Content-Type": "text/plain"})
 	get := c.send(t, "GET", "/p/a", "", nil)
 	head := c.send(t, "HEAD", "/p/a", "", nil)
 	for name, r := range map[string]reply{"put": put, "get": get, "head": head} {
-		if r.status != 200 || r.header.Get("ETag") != etag || r.header.Get("x-cos-hash-crc64ecma") != crc || r.header.Get("x-cos-request-id") == "" {
+		if r.status != 200 || r.header.Get("ETag") != etag || r.header.Get("x-cos-hash-crc64ecma") != crc ||
+			r.header.Get("x-cos-request-id") == "" {
 			t.Errorf("%s: %s, headers %v, want ETag %s and crc64 %s", name, r, r.header, etag, crc)
 		}
 	}
@@ -136,13 +143,15 @@ func TestCOSObjects(t *testing.T) {
 		t.Errorf("bodies %q, %q and %q, want only the first", get.body, head.body, put.body)
 	}
 	for _, r := range []reply{get, head} {
-		if lm, ct, cl := r.header.Get("Last-Modified"), r.header.Get("Content-Type"), r.header.Get("Content-Length"); lm != "Mon, 21 Sep 2026 14:13:20 GMT" ||
-			ct != "text/plain" || cl != fmt.Sprint(len(body)) {
+		lm, ct := r.header.Get("Last-Modified"), r.header.Get("Content-Type")
+		cl := r.header.Get("Content-Length")
+		if lm != "Mon, 21 Sep 2026 14:13:20 GMT" || ct != "text/plain" || cl != fmt.Sprint(len(body)) {
 			t.Errorf("last modified %q, type %q, length %s", lm, ct, cl)
 		}
 	}
 	c.Age(24 * time.Hour)
-	if lm := c.send(t, "HEAD", "/p/a", "", nil).header.Get("Last-Modified"); lm != "Sun, 20 Sep 2026 14:13:20 GMT" {
+	if lm := c.send(t, "HEAD", "/p/a", "",
+		nil).header.Get("Last-Modified"); lm != "Sun, 20 Sep 2026 14:13:20 GMT" {
 		t.Errorf("a day older: last modified %q", lm)
 	}
 	if r := c.send(t, "PUT", "/p/a", "", nil); r.String() != "200" {
@@ -180,14 +189,16 @@ func TestCOSForbidsOverwriting(t *testing.T) {
 		if r := c.send(t, "PUT", "/k", "old", noOverwrite()); r.String() != "200" {
 			t.Errorf("%s: first PUT: %s, want 200", tt.name, r)
 		}
-		if r := c.send(t, "PUT", "/k", "new", map[string]string{"x-cos-forbid-overwrite": tt.value}); r.String() != tt.want {
+		if r := c.send(t, "PUT", "/k", "new",
+			map[string]string{"x-cos-forbid-overwrite": tt.value}); r.String() != tt.want {
 			t.Errorf("%s: second PUT: %s, want %s", tt.name, r, tt.want)
 		}
 		if got, _ := c.Get("k"); string(got) != tt.stays {
 			t.Errorf("%s: the key holds %q, want %q", tt.name, got, tt.stays)
 		}
 		status := "<Status>" + tt.versioning + "</Status>"
-		if r := c.send(t, "GET", "/?versioning", "", nil); r.status != 200 || strings.Contains(r.body, "Status") != (tt.versioning != "") ||
+		if r := c.send(t, "GET", "/?versioning", "", nil); r.status != 200 ||
+			strings.Contains(r.body, "Status") != (tt.versioning != "") ||
 			tt.versioning != "" && !strings.Contains(r.body, status) {
 			t.Errorf("%s: status %s", tt.name, r.body)
 		}
@@ -271,16 +282,20 @@ func TestCOSLists(t *testing.T) {
 		}
 	}
 	l := c.list(t, "prefix=q/&max-keys=1&encoding-type=url&marker=q/")
-	if l.MaxKeys != 1 || l.Prefix != "q%2F" || l.Marker != "q%2F" || l.NextMarker != "q%2F%3C%26%3E" || l.EncodingType != "url" || l.Name == "" {
+	if l.MaxKeys != 1 || l.Prefix != "q%2F" || l.Marker != "q%2F" || l.NextMarker != "q%2F%3C%26%3E" ||
+		l.EncodingType != "url" || l.Name == "" {
 		t.Errorf("%+v", l)
 	}
-	if o := l.Contents[0]; o.Size != 5 || o.LastModified != "2026-09-21T14:13:20.005Z" || o.ETag != fmt.Sprintf(`"%x"`, md5.Sum([]byte("q/<&>"))) {
+	o := l.Contents[0]
+	if o.Size != 5 || o.LastModified != "2026-09-21T14:13:20.005Z" ||
+		o.ETag != fmt.Sprintf(`"%x"`, md5.Sum([]byte("q/<&>"))) {
 		t.Errorf("%+v", o)
 	}
 	for i := range 1001 {
 		c.Put(fmt.Sprintf("many/%04d", i), nil)
 	}
-	if l := c.list(t, "prefix=many/"); len(l.Contents) != 1000 || l.MaxKeys != 1000 || l.NextMarker != "many/0999" {
+	if l := c.list(t, "prefix=many/"); len(l.Contents) != 1000 || l.MaxKeys != 1000 ||
+		l.NextMarker != "many/0999" {
 		t.Errorf("%d of 1001 keys, at most %d, next %q", len(l.Contents), l.MaxKeys, l.NextMarker)
 	}
 }
@@ -295,11 +310,14 @@ func TestCOSDeletesMany(t *testing.T) {
 	for _, key := range []string{"p/a", "p/b", "p/c", "q/a"} {
 		c.Put(key, nil)
 	}
-	r := multi("<Delete><Quiet>false</Quiet><Object><Key>p/a</Key></Object><Object><Key>p/none</Key></Object><Object><Key>q/a</Key></Object></Delete>")
-	if r.status != 200 || strings.Count(r.body, "<Deleted>") != 2 || strings.Count(r.body, "<Code>AccessDenied</Code>") != 1 {
+	r := multi("<Delete><Quiet>false</Quiet><Object><Key>p/a</Key></Object>" +
+		"<Object><Key>p/none</Key></Object><Object><Key>q/a</Key></Object></Delete>")
+	if r.status != 200 || strings.Count(r.body, "<Deleted>") != 2 ||
+		strings.Count(r.body, "<Code>AccessDenied</Code>") != 1 {
 		t.Errorf("%s: %s", r, r.body)
 	}
-	if r := multi("<Delete><Quiet>true</Quiet><Object><Key>p/b</Key></Object></Delete>"); r.status != 200 || strings.Contains(r.body, "Deleted") {
+	if r := multi("<Delete><Quiet>true</Quiet><Object><Key>p/b</Key></Object></Delete>"); r.status != 200 ||
+		strings.Contains(r.body, "Deleted") {
 		t.Errorf("quiet: %s: %s", r, r.body)
 	}
 	if got := c.Keys(""); !slices.Equal(got, []string{"p/c", "q/a"}) {
@@ -308,13 +326,15 @@ func TestCOSDeletesMany(t *testing.T) {
 	for body, want := range map[string]string{
 		"nothing":           "400 MalformedXML",
 		"<Delete></Delete>": "400 MalformedXML",
-		"<Delete>" + strings.Repeat("<Object><Key>p/c</Key></Object>", 1001) + "</Delete>": "400 MalformedXML",
+		"<Delete>" + strings.Repeat("<Object><Key>p/c</Key></Object>", 1001) +
+			"</Delete>": "400 MalformedXML",
 	} {
 		if r := multi(body); r.String() != want {
 			t.Errorf("%.40s: %s, want %s", body, r, want)
 		}
 	}
-	if r := c.send(t, "POST", "/?delete", "<Delete><Object><Key>p/c</Key></Object></Delete>", nil); r.String() != "400 InvalidArgument" {
+	if r := c.send(t, "POST", "/?delete", "<Delete><Object><Key>p/c</Key></Object></Delete>",
+		nil); r.String() != "400 InvalidArgument" {
 		t.Errorf("without Content-MD5: %s", r)
 	}
 	if got := c.Requests()["DELETE"]; got != 6 {

@@ -10,8 +10,8 @@ import (
 	"clbwatch/internal/sandbox"
 )
 
-// Fault is one way in which COS fails, or answers oddly. Make one with the functions below. A PUT or DELETE takes effect
-// all the same unless the function says otherwise.
+// Fault is one way in which COS fails, or answers oddly. Make one with the functions below. A PUT or DELETE
+// takes effect all the same unless the function says otherwise.
 type Fault struct {
 	name       string
 	ops        []string // only these are hit, and counted; nil is all
@@ -25,11 +25,13 @@ type Fault struct {
 // String names the fault, for a subtest.
 func (f Fault) String() string { return f.name }
 
-// Faults returns every fault after which no change may be lost and none told twice. Those that wait are not among them.
+// Faults returns every fault after which no change may be lost and none told twice. Those that wait are not
+// among them.
 func Faults() []Fault {
 	return []Fault{
 		Answers(http.StatusForbidden, "AccessDenied"), Answers(http.StatusNotFound, "NoSuchKey"),
-		Answers(http.StatusNotFound, "NoSuchBucket"), Answers(http.StatusInternalServerError, "InternalError"),
+		Answers(http.StatusNotFound, "NoSuchBucket"),
+		Answers(http.StatusInternalServerError, "InternalError"),
 		Answers(http.StatusServiceUnavailable, "SlowDown"), HTML(), Reset(),
 		AppliesThenAnswers(http.StatusInternalServerError, "InternalError"),
 		AppliesThenAnswers(http.StatusServiceUnavailable, "SlowDown"), AppliesThenDrops(),
@@ -37,8 +39,8 @@ func Faults() []Fault {
 	}
 }
 
-// Answers answers with an error of COS, and nothing takes effect: 403 AccessDenied, 404 NoSuchKey for a key that is
-// there, 404 NoSuchBucket, 500 InternalError, 503 SlowDown.
+// Answers answers with an error of COS, and nothing takes effect: 403 AccessDenied, 404 NoSuchKey for a key
+// that is there, 404 NoSuchBucket, 500 InternalError, 503 SlowDown.
 func Answers(status int, code string) Fault {
 	f := AppliesThenAnswers(status, code)
 	f.name, f.instead = fmt.Sprintf("%d %s", status, code), true
@@ -54,9 +56,10 @@ func AppliesThenAnswers(status int, code string) Fault {
 
 // HTML answers 200 with a page of somebody else's, and nothing takes effect.
 func HTML() Fault {
-	return Fault{name: "200 with HTML", instead: true, serve: func(w http.ResponseWriter, _ *http.Request, _ answer) {
-		sandbox.WriteHTML(w, http.StatusOK)
-	}}
+	return Fault{name: "200 with HTML", instead: true,
+		serve: func(w http.ResponseWriter, _ *http.Request, _ answer) {
+			sandbox.WriteHTML(w, http.StatusOK)
+		}}
 }
 
 // Reset resets the connection, and nothing takes effect.
@@ -66,10 +69,12 @@ func Reset() Fault {
 	return f
 }
 
-// AppliesThenDrops resets the connection: the answer is lost. A PUT with forbid-overwrite that is tried again then meets
-// 409, for what it wrote itself.
+// AppliesThenDrops resets the connection: the answer is lost. A PUT with forbid-overwrite that is tried again
+// then meets 409, for what it wrote itself.
 func AppliesThenDrops() Fault {
-	return Fault{name: "applied, answer lost", serve: func(w http.ResponseWriter, _ *http.Request, _ answer) { sandbox.Reset(w) }}
+	return Fault{name: "applied, answer lost", serve: func(w http.ResponseWriter, _ *http.Request, _ answer) {
+		sandbox.Reset(w)
+	}}
 }
 
 // Hang never answers, and nothing takes effect; the call ends when the client goes away.
@@ -81,7 +86,9 @@ func Hang() Fault {
 
 // AppliesThenHangs never answers; the call ends when the client goes away.
 func AppliesThenHangs() Fault {
-	return Fault{name: "applied, then hangs", serve: func(_ http.ResponseWriter, r *http.Request, _ answer) { sandbox.Hang(r) }}
+	return Fault{name: "applied, then hangs", serve: func(_ http.ResponseWriter, r *http.Request, _ answer) {
+		sandbox.Hang(r)
+	}}
 }
 
 // Delay gives the right answer after a while.
@@ -95,12 +102,13 @@ func Delay(d time.Duration) Fault {
 
 // Cut announces the whole body of a GET or LIST, sends half of it and drops the connection.
 func Cut() Fault {
-	return Fault{name: "body cut", ops: []string{"GET", "LIST"}, serve: func(w http.ResponseWriter, r *http.Request, a answer) {
-		a.start(w, r)
-		_, _ = w.Write(a.body[:len(a.body)/2])
-		_ = http.NewResponseController(w).Flush()
-		panic(http.ErrAbortHandler)
-	}}
+	return Fault{name: "body cut", ops: []string{"GET", "LIST"},
+		serve: func(w http.ResponseWriter, r *http.Request, a answer) {
+			a.start(w, r)
+			_, _ = w.Write(a.body[:len(a.body)/2])
+			_ = http.NewResponseController(w).Flush()
+			panic(http.ErrAbortHandler)
+		}}
 }
 
 // Flip turns one bit in the body of a GET; the headers are those of the right one.
@@ -136,8 +144,8 @@ func WrongChecksum() Fault {
 	}}
 }
 
-// Overwrites ignores forbid-overwrite, as if two writers raced: both see 200, and the last one stays. Only a PUT that
-// should have met 409 is hit, and counted.
+// Overwrites ignores forbid-overwrite, as if two writers raced: both see 200, and the last one stays. Only a
+// PUT that should have met 409 is hit, and counted.
 func Overwrites() Fault {
 	return Fault{name: "forbid-overwrite ignored", ops: []string{"PUT"}, overwrites: true}
 }

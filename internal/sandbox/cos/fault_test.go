@@ -107,7 +107,8 @@ func tell(r reply, err error, list bool) string {
 		return got + l.String()
 	case r.status == 200 && crc == "" && r.body == "":
 		return got + "crc absent"
-	case crc != "" && r.body == "" && crc != fmt.Sprint(crc64.Checksum([]byte("new"), crc64.MakeTable(crc64.ECMA))):
+	case crc != "" && r.body == "" &&
+		crc != fmt.Sprint(crc64.Checksum([]byte("new"), crc64.MakeTable(crc64.ECMA))):
 		return got + "crc wrong"
 	}
 	return got + r.body
@@ -158,12 +159,14 @@ func TestCOSFaultsCount(t *testing.T) {
 	if got := c.send(t, "HEAD", "/k", "", nil).String(); got != "200" {
 		t.Errorf("another operation met the fault: %s", got)
 	}
-	if got := []string{get(), get(), get()}; !slices.Equal(got, []string{"500 InternalError", "500 InternalError", "200"}) {
+	if got := []string{get(), get(), get()}; !slices.Equal(got,
+		[]string{"500 InternalError", "500 InternalError", "200"}) {
 		t.Errorf("twice: %q", got)
 	}
 	c.Fail("", Answers(503, "SlowDown"), -1)
 	c.Fail("GET", Answers(403, "AccessDenied"), 1)
-	if got := []string{get(), get(), c.send(t, "PUT", "/x", "", nil).String()}; !slices.Equal(got, []string{"403 AccessDenied", "503 SlowDown", "503 SlowDown"}) {
+	if got := []string{get(), get(), c.send(t, "PUT", "/x", "", nil).String()}; !slices.Equal(got,
+		[]string{"403 AccessDenied", "503 SlowDown", "503 SlowDown"}) {
 		t.Errorf("its own first, then everyone's: %q", got)
 	}
 	c.ClearFaults()
@@ -176,7 +179,8 @@ func TestCOSFaultsCount(t *testing.T) {
 	for _, key := range []string{"/new", "/k", "/k"} {
 		got = append(got, c.send(t, "PUT", key, "again", noOverwrite()).String())
 	}
-	if k, _ := c.Get("k"); !slices.Equal(got, []string{"200", "200", "409 FileAlreadyExists"}) || string(k) != "again" {
+	if k, _ := c.Get("k"); !slices.Equal(got, []string{"200", "200", "409 FileAlreadyExists"}) ||
+		string(k) != "again" {
 		t.Errorf("%q, and the key holds %q", got, k)
 	}
 	c.Fail("", Cut(), 1)

@@ -41,7 +41,8 @@ func operation(r *http.Request) string {
 	query := r.URL.Query()
 	switch {
 	case r.URL.Path != "/":
-		if slices.Contains([]string{http.MethodPut, http.MethodGet, http.MethodHead, http.MethodDelete}, r.Method) {
+		if slices.Contains([]string{http.MethodPut, http.MethodGet, http.MethodHead, http.MethodDelete},
+			r.Method) {
 			return r.Method
 		}
 	case r.Method == http.MethodGet && query.Has("versioning"):
@@ -56,7 +57,8 @@ func operation(r *http.Request) string {
 
 // check applies the rules for every request, then those of the operation, and completes q.
 func (c *Bucket) check(r *http.Request, q *request) error {
-	body, bodyErr := readBody(r) // before any refusal, so that the client reads the answer and not a broken pipe
+	// before any refusal, so that the client reads the answer and not a broken pipe
+	body, bodyErr := readBody(r)
 	query, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
 		return fmt.Errorf("query: %w", err)
@@ -65,7 +67,8 @@ func (c *Bucket) check(r *http.Request, q *request) error {
 		return err
 	}
 	if q.op == "" {
-		return refusal{http.StatusMethodNotAllowed, "MethodNotAllowed", "not in this sandbox", r.Method + " " + r.URL.RequestURI()}
+		return refusal{http.StatusMethodNotAllowed, "MethodNotAllowed", "not in this sandbox",
+			r.Method + " " + r.URL.RequestURI()}
 	}
 	if bodyErr != nil {
 		return bodyErr
@@ -85,7 +88,8 @@ func (c *Bucket) check(r *http.Request, q *request) error {
 	case r.Method == http.MethodPost:
 		return q.readMulti(r, body)
 	case len(q.key) > maxKey:
-		return refusal{http.StatusBadRequest, "KeyTooLong", "the key is too long", fmt.Sprintf("%d bytes", len(q.key))}
+		return refusal{http.StatusBadRequest, "KeyTooLong", "the key is too long",
+			fmt.Sprintf("%d bytes", len(q.key))}
 	}
 	q.body, q.contentType = body, r.Header.Get("Content-Type")
 	switch v := r.Header.Get("X-Cos-Forbid-Overwrite"); v {
@@ -101,13 +105,16 @@ func (c *Bucket) check(r *http.Request, q *request) error {
 func readBody(r *http.Request) ([]byte, error) {
 	switch {
 	case r.ContentLength < 0 && (r.Method == http.MethodPut || r.Method == http.MethodPost):
-		return nil, refusal{http.StatusLengthRequired, "MissingContentLength", "Content-Length is missing", ""}
+		return nil, refusal{http.StatusLengthRequired, "MissingContentLength",
+			"Content-Length is missing", ""}
 	case r.ContentLength > maxObject:
-		return nil, refusal{http.StatusBadRequest, "EntityTooLarge", "the body is too large for this sandbox", fmt.Sprintf("%d bytes", r.ContentLength)}
+		return nil, refusal{http.StatusBadRequest, "EntityTooLarge", "the body is too large for this sandbox",
+			fmt.Sprintf("%d bytes", r.ContentLength)}
 	}
 	body, err := io.ReadAll(io.LimitReader(r.Body, maxObject))
 	if err != nil {
-		return nil, refusal{http.StatusBadRequest, "IncompleteBody", "the body is shorter than its Content-Length", err.Error()}
+		return nil, refusal{http.StatusBadRequest, "IncompleteBody",
+			"the body is shorter than its Content-Length", err.Error()}
 	}
 	return body, nil
 }
@@ -123,20 +130,23 @@ func (c *Bucket) permit(q *request, query url.Values) error {
 	default:
 		return nil
 	}
-	return refusal{http.StatusForbidden, "AccessDenied", "Access Denied.", "the policy does not allow " + q.op + ", " + what}
+	return refusal{http.StatusForbidden, "AccessDenied", "Access Denied.",
+		"the policy does not allow " + q.op + ", " + what}
 }
 
 // onlyKnown refuses what the real COS would act upon and this one does not.
 func onlyKnown(r *http.Request, op string, query url.Values) error {
 	params := map[string][]string{
-		"LIST": {"prefix", "marker", "max-keys", "encoding-type"}, "VERSIONING": {"versioning"}, "DELETE": {"delete"},
+		"LIST": {"prefix", "marker", "max-keys", "encoding-type"}, "VERSIONING": {"versioning"},
+		"DELETE": {"delete"},
 	}[op]
 	if op == "DELETE" && r.Method != http.MethodPost {
 		params = nil
 	}
 	for name, values := range query {
 		if !slices.Contains(params, name) {
-			return refusal{http.StatusNotImplemented, "NotImplemented", "not in this sandbox", "parameter " + name}
+			return refusal{http.StatusNotImplemented, "NotImplemented", "not in this sandbox",
+				"parameter " + name}
 		}
 		if len(values) > 1 {
 			return fmt.Errorf("parameter %s is given %d times", name, len(values))
@@ -144,9 +154,11 @@ func onlyKnown(r *http.Request, op string, query url.Values) error {
 	}
 	for name := range r.Header {
 		name = strings.ToLower(name)
-		known := slices.Contains([]string{"x-cos-security-token", "x-cos-forbid-overwrite", "x-cos-sdk-retry"}, name)
+		known := slices.Contains([]string{"x-cos-security-token", "x-cos-forbid-overwrite",
+			"x-cos-sdk-retry"}, name)
 		if strings.HasPrefix(name, "x-cos-") && !known || strings.HasPrefix(name, "if-") || name == "range" {
-			return refusal{http.StatusNotImplemented, "NotImplemented", "not in this sandbox", "header " + name}
+			return refusal{http.StatusNotImplemented, "NotImplemented", "not in this sandbox",
+				"header " + name}
 		}
 	}
 	return nil
@@ -159,7 +171,8 @@ func checkMD5(r *http.Request, body []byte) error {
 	}
 	sum, err := base64.StdEncoding.DecodeString(given)
 	if err != nil || len(sum) != md5.Size {
-		return refusal{http.StatusBadRequest, "InvalidDigest", "Content-MD5 is not the base64 of an MD5", given}
+		return refusal{http.StatusBadRequest, "InvalidDigest", "Content-MD5 is not the base64 of an MD5",
+			given}
 	}
 	if want := md5.Sum(body); !bytes.Equal(sum, want[:]) {
 		return refusal{http.StatusBadRequest, "BadDigest", "Content-MD5 is not that of the body", given}
@@ -189,8 +202,10 @@ func (q *request) readMulti(r *http.Request, body []byte) error {
 	if r.Header.Get("Content-MD5") == "" {
 		return errors.New("a multi-delete has no Content-MD5")
 	}
-	if err := xml.Unmarshal(body, &q.multi); err != nil || len(q.multi.Objects) == 0 || len(q.multi.Objects) > maxList {
-		return refusal{http.StatusBadRequest, "MalformedXML", "not a Delete of 1 to 1000 objects", fmt.Sprintf("error %v", err)}
+	err := xml.Unmarshal(body, &q.multi)
+	if err != nil || len(q.multi.Objects) == 0 || len(q.multi.Objects) > maxList {
+		return refusal{http.StatusBadRequest, "MalformedXML", "not a Delete of 1 to 1000 objects",
+			fmt.Sprintf("error %v", err)}
 	}
 	return nil
 }

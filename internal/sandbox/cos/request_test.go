@@ -46,29 +46,41 @@ func TestCOSRefuses(t *testing.T) {
 			c.sign(r)
 		}
 	}
-	const mismatch, denied, invalid, absent = "403 SignatureDoesNotMatch", "403 AccessDenied", "400 InvalidArgument", "501 NotImplemented"
+	const mismatch, denied = "403 SignatureDoesNotMatch", "403 AccessDenied"
+	const invalid, absent = "400 InvalidArgument", "501 NotImplemented"
 	tests := []struct {
 		name, method, target, body string
 		prepare                    func(*bucketTest, *http.Request) // signs, rightly if nil
 		want, why                  string                           // why is part of the reason
 	}{
 		{"nothing wrong", "PUT", "/p/k", "x", nil, "200", ""},
-		{"nothing wrong, signed a minute ago", "GET", "/p/a", "", resign(-time.Minute, time.Minute), "200", ""},
-		{"anonymous", "GET", "/p/a", "", func(*bucketTest, *http.Request) {}, denied, "Authorization is missing"},
+		{"nothing wrong, signed a minute ago", "GET", "/p/a", "", resign(-time.Minute, time.Minute), "200",
+			""},
+		{"anonymous", "GET", "/p/a", "", func(*bucketTest, *http.Request) {}, denied,
+			"Authorization is missing"},
 		{"expired", "GET", "/p/a", "", resign(-time.Hour, -time.Minute), denied, "Request has expired"},
-		{"signed for the future", "GET", "/p/a", "", resign(time.Minute, time.Hour), denied, "Request has expired"},
-		{"unknown secret id", "GET", "/p/a", "", as(func(cr *sandbox.Credential) { cr.SecretID = "AKIDnobody" }), "403 InvalidAccessKeyId", "AKIDnobody"},
-		{"wrong key", "GET", "/p/a", "", as(func(cr *sandbox.Credential) { cr.SecretKey += "x" }), mismatch, ""},
+		{"signed for the future", "GET", "/p/a", "", resign(time.Minute, time.Hour), denied,
+			"Request has expired"},
+		{"unknown secret id", "GET", "/p/a", "", as(func(cr *sandbox.Credential) {
+			cr.SecretID = "AKIDnobody"
+		}), "403 InvalidAccessKeyId", "AKIDnobody"},
+		{"wrong key", "GET", "/p/a", "", as(func(cr *sandbox.Credential) {
+			cr.SecretKey += "x"
+		}), mismatch, ""},
 		{"another algorithm", "GET", "/p/a", "", edit("=sha1", "=sha256"), mismatch, "algorithm"},
 		{"no secret id", "GET", "/p/a", "", edit("&q-ak=", "&q-x="), mismatch, "q-ak is missing"},
 		{"a field twice", "GET", "/p/a", "", edit("&q-url", "&q-ak=x&q-url"), mismatch, "given twice"},
 		{"a field too many", "GET", "/p/a", "", edit("&q-url", "&q-x=x&q-url"), mismatch, "too many"},
-		{"times that differ", "GET", "/p/a", "", edit("q-sign-time=", "q-sign-time=1"), mismatch, "start;end"},
+		{"times that differ", "GET", "/p/a", "", edit("q-sign-time=", "q-sign-time=1"), mismatch,
+			"start;end"},
 		{"times in words", "GET", "/p/a", "", func(c *bucketTest, r *http.Request) {
-			r.Header.Set("Authorization", "q-sign-algorithm=sha1&q-ak=x&q-sign-time=a;b&q-key-time=a;b&q-header-list=&q-url-param-list=&q-signature=")
+			r.Header.Set("Authorization",
+				"q-sign-algorithm=sha1&q-ak=x&q-sign-time=a;b&q-key-time=a;b&q-header-list=&"+
+					"q-url-param-list=&q-signature=")
 		}, mismatch, "start;end"},
 		{"header list in capitals", "GET", "/p/a", "", edit("=host;", "=Host;"), mismatch, "lower case"},
-		{"header list in disorder", "GET", "/p/a", "", edit("host;x-cos-security-token", "x-cos-security-token;host"), mismatch, "in order"},
+		{"header list in disorder", "GET", "/p/a", "",
+			edit("host;x-cos-security-token", "x-cos-security-token;host"), mismatch, "in order"},
 		{"another key than signed", "GET", "/p/a", "", func(c *bucketTest, r *http.Request) {
 			c.sign(r)
 			r.URL.Path = "/p/b"
@@ -90,10 +102,13 @@ func TestCOSRefuses(t *testing.T) {
 			r.Header.Del("x-cos-security-token")
 			c.sign(r)
 		}, denied, "x-cos-security-token"},
-		{"wrong token", "GET", "/p/a", "", header("x-cos-security-token", "x"), denied, "x-cos-security-token"},
-		{"wrong forbid-overwrite", "PUT", "/p/k", "x", header("x-cos-forbid-overwrite", "yes"), invalid, "yes"},
+		{"wrong token", "GET", "/p/a", "", header("x-cos-security-token", "x"), denied,
+			"x-cos-security-token"},
+		{"wrong forbid-overwrite", "PUT", "/p/k", "x", header("x-cos-forbid-overwrite", "yes"), invalid,
+			"yes"},
 		{"digest that is none", "PUT", "/p/k", "x", header("Content-MD5", "eA=="), "400 InvalidDigest", ""},
-		{"digest of something else", "PUT", "/p/k", "x", header("Content-MD5", contentMD5("y")), "400 BadDigest", ""},
+		{"digest of something else", "PUT", "/p/k", "x", header("Content-MD5", contentMD5("y")),
+			"400 BadDigest", ""},
 		{"no length", "PUT", "/p/k", "x", func(c *bucketTest, r *http.Request) {
 			r.ContentLength = -1
 			c.sign(r)
@@ -117,7 +132,8 @@ func TestCOSRefuses(t *testing.T) {
 		{"an acl", "GET", "/p/a?acl", "", nil, absent, "parameter acl"},
 		{"an old version", "DELETE", "/p/a?versionId=1", "", nil, absent, "parameter versionId"},
 		{"metadata", "PUT", "/p/k", "x", header("x-cos-meta-writer", "me"), absent, "x-cos-meta-writer"},
-		{"compare and swap, which COS has not", "PUT", "/p/k", "x", header("If-None-Match", "*"), absent, "if-none-match"},
+		{"compare and swap, which COS has not", "PUT", "/p/k", "x", header("If-None-Match", "*"), absent,
+			"if-none-match"},
 		{"a range", "GET", "/p/a", "", header("Range", "bytes=0-1"), absent, "range"},
 		{"making a bucket", "PUT", "/", "", nil, "405 MethodNotAllowed", "PUT /"},
 		{"appending", "POST", "/p/a?append&position=0", "x", nil, "405 MethodNotAllowed", "POST /p/a"},
@@ -140,7 +156,8 @@ func TestCOSRefuses(t *testing.T) {
 			t.Errorf("%s: %s, error %v, want %s; refused %q", tt.name, got, err, tt.want, c.Refused())
 		}
 		why := c.Refused()
-		if tt.want == "200" && len(why) != 0 || tt.want != "200" && (len(why) != 1 || !strings.Contains(why[0], tt.why) || !strings.HasPrefix(why[0], tt.want)) {
+		if tt.want == "200" && len(why) != 0 || tt.want != "200" &&
+			(len(why) != 1 || !strings.Contains(why[0], tt.why) || !strings.HasPrefix(why[0], tt.want)) {
 			t.Errorf("%s: refused %q, want one reason with %q", tt.name, why, tt.why)
 		}
 		if tt.want != "200" && !slices.Equal(c.Keys(""), []string{"p/a"}) {
@@ -153,7 +170,8 @@ func TestCOSRefusesListingsOnly(t *testing.T) {
 	t.Parallel()
 	c := newBucketTest(t)
 	c.DenyList = true
-	for target, want := range map[string]string{"/?prefix=p/": "403 AccessDenied", "/?versioning": "200", "/k": "404 NoSuchKey"} {
+	for target, want := range map[string]string{"/?prefix=p/": "403 AccessDenied", "/?versioning": "200",
+		"/k": "404 NoSuchKey"} {
 		if r := c.send(t, "GET", target, "", nil); r.String() != want {
 			t.Errorf("GET %s: %s, want %s", target, r, want)
 		}
@@ -176,7 +194,8 @@ func TestCOSBoundsBodies(t *testing.T) {
 		r.Header.Set("x-cos-security-token", c.cred.Token)
 		c.sign(r)
 		w := httptest.NewRecorder()
-		if c.ServeHTTP(w, r); w.Code != 400 || !strings.Contains(w.Body.String(), want) || len(c.Keys("")) != 0 {
+		if c.ServeHTTP(w, r); w.Code != 400 || !strings.Contains(w.Body.String(), want) ||
+			len(c.Keys("")) != 0 {
 			t.Errorf("%d %s, want 400 %s", w.Code, w.Body, want)
 		}
 	}
@@ -193,7 +212,9 @@ func TestCOSKeepsTheLastRefusals(t *testing.T) {
 		c.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", fmt.Sprintf("/%d?x=%%zz", i), nil))
 		c.ServeHTTP(httptest.NewRecorder(), httptest.NewRequest("GET", "/k", nil))
 	}
-	if got := c.Refused(); len(got) != maxRefused || !strings.HasPrefix(got[0], "400") || !strings.HasPrefix(got[maxRefused-1], "403") {
+	got := c.Refused()
+	if len(got) != maxRefused || !strings.HasPrefix(got[0], "400") ||
+		!strings.HasPrefix(got[maxRefused-1], "403") {
 		t.Errorf("%d refusals, from %q to %q", len(got), got[0], got[len(got)-1])
 	}
 }

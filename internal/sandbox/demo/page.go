@@ -22,8 +22,8 @@ import (
 //go:embed page
 var pageFiles embed.FS
 
-// webPage shows a stage in a browser: the cloud, the channel and the runs of the function. It answers to this machine only,
-// and takes orders from its own page only.
+// webPage shows a stage in a browser: the cloud, the channel and the runs of the function. It answers to this
+// machine only, and takes orders from its own page only.
 type webPage struct {
 	st   *stage
 	mux  *http.ServeMux
@@ -73,7 +73,9 @@ func newPage(st *stage) *webPage {
 		panic(err) // it is embedded
 	}
 	p.mux.Handle("GET /", http.FileServerFS(files))
-	p.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) { http.ServeFileFS(w, r, files, "page.html") })
+	p.mux.HandleFunc("GET /{$}", func(w http.ResponseWriter, r *http.Request) {
+		http.ServeFileFS(w, r, files, "page.html")
+	})
 	p.mux.HandleFunc("GET /events", p.events)
 	p.mux.HandleFunc("POST /do", p.do)
 	return p
@@ -82,12 +84,17 @@ func newPage(st *stage) *webPage {
 // ServeHTTP refuses whoever is not on this machine, and every other page in the browser.
 func (p *webPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	host, _, err := net.SplitHostPort(r.Host)
-	if origin := r.Header.Get("Origin"); err != nil || host != "127.0.0.1" && host != "localhost" || origin != "" && origin != "http://"+r.Host {
-		http.Error(w, "this page is for this machine, and takes orders from itself only", http.StatusForbidden)
+	origin := r.Header.Get("Origin")
+	if err != nil || host != "127.0.0.1" && host != "localhost" || origin != "" &&
+		origin != "http://"+r.Host {
+		http.Error(w, "this page is for this machine, and takes orders from itself only",
+			http.StatusForbidden)
 		return
 	}
 	h := w.Header()
-	h.Set("Content-Security-Policy", "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; frame-ancestors 'none'")
+	h.Set("Content-Security-Policy",
+		"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "+
+			"frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	p.mux.ServeHTTP(w, r)
@@ -101,10 +108,12 @@ func (p *webPage) do(w http.ResponseWriter, r *http.Request) {
 	}
 	act, known := actions[o.Action]
 	switch {
-	case err != nil || r.Header.Get("Content-Type") != "application/json": // which a form of another page cannot send
+	case err != nil || r.Header.Get("Content-Type") != "application/json":
+		// A form of another page cannot send that type.
 		http.Error(w, "an order is JSON", http.StatusBadRequest)
 	case !known:
-		http.Error(w, fmt.Sprintf("there is no action %.40q; there are add, failAPI, failSlack, remove, report, start and stop", o.Action), http.StatusBadRequest)
+		const there = "there are add, failAPI, failSlack, remove, report, start and stop"
+		http.Error(w, fmt.Sprintf("there is no action %.40q; "+there, o.Action), http.StatusBadRequest)
 	case !p.st.isLive():
 		http.Error(w, "the story is still told", http.StatusConflict)
 	default:
@@ -128,7 +137,8 @@ func (p *webPage) events(w http.ResponseWriter, r *http.Request) {
 	w.Header().Set("Content-Type", "text/event-stream")
 	flush := http.NewResponseController(w)
 	for {
-		ours, slacks := p.st.changed(), p.st.slack.Changed() // before the state is taken, or a change in between is missed
+		// before the state is taken, or a change in between is missed
+		ours, slacks := p.st.changed(), p.st.slack.Changed()
 		doc, err := json.Marshal(p.st.state())
 		if err == nil {
 			_, err = fmt.Fprintf(w, "data: %s\n\n", doc)
@@ -186,7 +196,8 @@ const maxRuns = 20
 func (s *stage) state() state {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	doc := state{Live: s.live, SlackFails: s.failing.slack, Posts: s.slack.Channel(), Runs: slices.Clone(s.runs), Balancers: []balancerState{}}
+	doc := state{Live: s.live, SlackFails: s.failing.slack, Posts: s.slack.Channel(),
+		Runs: slices.Clone(s.runs), Balancers: []balancerState{}}
 	for _, lb := range []struct{ id, name string }{{web, "prod-web"}, {api, "prod-api"}} {
 		b := balancerState{ID: lb.id, Name: lb.name, Fails: s.failing.api[lb.id], Backends: []backendState{}}
 		for _, ins := range s.cloud.Pool(scf.Region, lb.id) {
@@ -210,7 +221,9 @@ func (s *stage) has(lb string) bool { return lb == web || lb == api }
 
 // bound is an error if there is no such backend on the load balancer.
 func (s *stage) bound(o order) error {
-	if slices.ContainsFunc(s.cloud.Pool(scf.Region, o.LB), func(ins cloud.Instance) bool { return ins.ID == o.ID }) {
+	if slices.ContainsFunc(s.cloud.Pool(scf.Region, o.LB), func(ins cloud.Instance) bool {
+		return ins.ID == o.ID
+	}) {
 		return nil
 	}
 	return fmt.Errorf("there is no backend %.60q on %.60q", o.ID, o.LB)
@@ -315,8 +328,8 @@ func (s *stage) ran(r runState) {
 // liveEvery is how often a live stage ticks by itself. On the platform it is a minute.
 const liveEvery = 5 * time.Second
 
-// goLive ticks by itself, and at once after each order, until ctx ends or, if patience is above 0, nobody has looked at the
-// page for so long.
+// goLive ticks by itself, and at once after each order, until ctx ends or, if patience is above 0, nobody has
+// looked at the page for so long.
 func (s *stage) goLive(ctx context.Context, p *webPage, patience time.Duration) error {
 	s.mu.Lock()
 	s.live = true

@@ -54,10 +54,13 @@ func request(t *testing.T, method, url, body string, header ...string) (int, str
 func TestPageServesItsFiles(t *testing.T) {
 	t.Parallel()
 	_, url := newPageTest(t, true)
-	for path, want := range map[string]string{"/": "<title>clbwatch sandbox</title>", "/page.js": "EventSource", "/page.css": "prefers-color-scheme"} {
+	for path, want := range map[string]string{"/": "<title>clbwatch sandbox</title>",
+		"/page.js": "EventSource", "/page.css": "prefers-color-scheme"} {
 		status, body, header := request(t, http.MethodGet, url+path, "")
-		if status != http.StatusOK || !strings.Contains(body, want) || !strings.HasPrefix(header.Get("Content-Security-Policy"), "default-src 'none'") {
-			t.Errorf("%s = %d, %v, want %q in it and a policy that lets nothing else in", path, status, header, want)
+		if status != http.StatusOK || !strings.Contains(body, want) ||
+			!strings.HasPrefix(header.Get("Content-Security-Policy"), "default-src 'none'") {
+			t.Errorf("%s = %d, %v, want %q in it and a policy that lets nothing else in", path, status,
+				header, want)
 		}
 	}
 }
@@ -77,13 +80,15 @@ func TestPageTakesOrdersFromItselfOnly(t *testing.T) {
 			t.Errorf("%s: %d %s, want it refused", name, status, body)
 		}
 	}
-	if status, _, _ := request(t, http.MethodGet, url+"/events", "", "Host", "evil.example:80"); status != http.StatusForbidden {
+	if status, _, _ := request(t, http.MethodGet, url+"/events", "", "Host",
+		"evil.example:80"); status != http.StatusForbidden {
 		t.Errorf("the state for another host: %d, want 403", status)
 	}
 	if pool := st.cloud.Pool(scf.Region, web); pool[0].Status != 2 {
 		t.Error("an order that was refused took effect")
 	}
-	if status, body, _ := request(t, http.MethodPost, url+"/do", stop, "Origin", url); status != http.StatusNoContent || st.cloud.Pool(scf.Region, web)[0].Status != 4 {
+	if status, body, _ := request(t, http.MethodPost, url+"/do", stop, "Origin",
+		url); status != http.StatusNoContent || st.cloud.Pool(scf.Region, web)[0].Status != 4 {
 		t.Errorf("its own order: %d %s", status, body)
 	}
 }
@@ -100,12 +105,14 @@ func TestPageRefusesBadOrders(t *testing.T) {
 		`{"action":"failAPI","lb":"lb-x"}`:                    "no load balancer",
 		`{"action":"stop","lb":"` + strings.Repeat("x", 5000): "JSON",
 	} {
-		if status, got, _ := request(t, http.MethodPost, url+"/do", body); status != http.StatusBadRequest || !strings.Contains(got, want) {
+		if status, got, _ := request(t, http.MethodPost, url+"/do", body); status != http.StatusBadRequest ||
+			!strings.Contains(got, want) {
 			t.Errorf("%.60s: %d %s, want 400 and %q", body, status, got, want)
 		}
 	}
 	_, url = newPageTest(t, false)
-	if status, _, _ := request(t, http.MethodPost, url+"/do", `{"action":"report"}`); status != http.StatusConflict {
+	if status, _, _ := request(t, http.MethodPost, url+"/do",
+		`{"action":"report"}`); status != http.StatusConflict {
 		t.Errorf("an order while the story is told: %d, want 409", status)
 	}
 }

@@ -105,25 +105,29 @@ func (s *stage) invoke(ctx context.Context, event string) error {
 	if len(line) > 160 {
 		line = line[:160] + "…"
 	}
-	s.ran(runState{At: began, What: word, MS: time.Since(began).Milliseconds(), Answer: terminal.Clean(line), Wrong: ferr != nil})
+	s.ran(runState{At: began, What: word, MS: time.Since(began).Milliseconds(), Answer: terminal.Clean(line),
+		Wrong: ferr != nil})
 	if s.isLive() {
 		return nil // the page shows it
 	}
-	_, err = fmt.Fprintln(s.Out, s.paint(fmt.Sprintf("  %s  %s  %d ms", word, terminal.Clean(line), time.Since(began).Milliseconds()), terminal.Dim))
+	line = fmt.Sprintf("  %s  %s  %d ms", word, terminal.Clean(line), time.Since(began).Milliseconds())
+	_, err = fmt.Fprintln(s.Out, s.paint(line, terminal.Dim))
 	if ferr != nil && err == nil {
 		err = ferr
 	}
 	return err
 }
 
-// rotate gives the function a new credential with each invocation and ends the last: who keeps one is refused.
+// rotate gives the function a new credential with each invocation and ends the last: who keeps one is
+// refused.
 func (s *stage) rotate() sandbox.Credential {
 	s.cloud.Revoke(s.role.SecretID)
 	s.role = s.cloud.Issue()
 	return s.role
 }
 
-// show draws what is new in the channel since the last call, edits too, and returns the new messages as plain text.
+// show draws what is new in the channel since the last call, edits too, and returns the new messages as plain
+// text.
 func (s *stage) show() (plain string, err error) {
 	o := s.Render
 	o.Width -= 4
@@ -168,7 +172,8 @@ func (s *stage) show() (plain string, err error) {
 }
 
 func (s *stage) say(format string, args ...any) {
-	_, _ = fmt.Fprintf(s.Out, "\n%s\n", s.paint(fmt.Sprintf(format, args...), terminal.Bold)) // the next message tells of a lost terminal
+	// the next message tells of a lost terminal
+	_, _ = fmt.Fprintf(s.Out, "\n%s\n", s.paint(fmt.Sprintf(format, args...), terminal.Bold))
 }
 
 func (s *stage) paint(text, sgr string) string {

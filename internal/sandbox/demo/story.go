@@ -1,6 +1,6 @@
-// Package demo tells a story with the built function, on the terminal and on a page with buttons, and fails if a message does
-// not come that should, or one comes that should not. It refuses to reach beyond 127.0.0.1, and takes orders from its own page
-// only.
+// Package demo tells a story with the built function, on the terminal and on a page with buttons, and fails
+// if a message does not come that should, or one comes that should not. It refuses to reach beyond 127.0.0.1,
+// and takes orders from its own page only.
 package demo
 
 import (
@@ -45,7 +45,8 @@ const (
 
 func instance(name, ip string) cloud.Instance {
 	// The id follows from the name, so that the story is the same each time.
-	return cloud.Instance{ID: "ins-" + strings.ReplaceAll(name, "-", "") + "k2x", Name: name, LanIP: ip, Status: 2, Weight: 10}
+	return cloud.Instance{ID: "ins-" + strings.ReplaceAll(name, "-", "") + "k2x", Name: name, LanIP: ip,
+		Status: 2, Weight: 10}
 }
 
 // scene is one thing that happens, and what people must hear of it.
@@ -61,8 +62,9 @@ func scenes() []scene {
 	web07, web08 := instance("web-07", "10.0.3.17"), instance("web-08", "10.0.3.18")
 	web03, api05 := instance("web-03", "10.0.3.13"), instance("api-05", "10.0.5.15")
 	return []scene{{
-		title: "The function is deployed. Its first tick has nothing to compare with: it says what it watches.",
-		want:  []string{"watching", "prod-web", "prod-api"},
+		title: "The function is deployed. Its first tick has nothing to compare with: it says " +
+			"what it watches.",
+		want: []string{"watching", "prod-web", "prod-api"},
 	}, {
 		title: "A minute later nothing has happened. Nobody is told that.",
 	}, {
@@ -95,7 +97,8 @@ func scenes() []scene {
 		},
 		want: []string{"web-03", "prod-web", "stopped running"},
 	}, {
-		title: "The cloud's API answers 502 for prod-api. One bad tick is no news, and no removal; three are a blind spot.",
+		title: "The cloud's API answers 502 for prod-api. One bad tick is no news, and no removal; three " +
+			"are a blind spot.",
 		do:    func(s *stage) { s.cloud.Fail(api, cloud.FaultStatus(http.StatusBadGateway), -1) },
 		ticks: 3,
 		want:  []string{"prod-api", "cannot read"},
@@ -104,13 +107,15 @@ func scenes() []scene {
 		do:    func(s *stage) { s.cloud.ClearFaults() },
 		want:  []string{"prod-api", "readable again"},
 	}, {
-		title: "The API claims once, in perfect form, that prod-web is empty. It is not, and nobody is woken up.",
+		title: "The API claims once, in perfect form, that prod-web is empty. It is not, and nobody " +
+			"is woken up.",
 		do:    func(s *stage) { s.cloud.Fail(web, cloud.FaultEmptyPool(), 1) },
 		ticks: 2,
 	}, {
-		title: "prod-web is upgraded to an application load balancer. Its backends are the same, and none is told as removed.",
-		do:    func(s *stage) { s.cloud.SetApplication(scf.Region, web) },
-		want:  []string{"prod-web", "application"},
+		title: "prod-web is upgraded to an application load balancer. Its backends are the same, and none " +
+			"is told as removed.",
+		do:   func(s *stage) { s.cloud.SetApplication(scf.Region, web) },
+		want: []string{"prod-web", "application"},
 	}, {
 		title: "web-08 is unbound from one of its listeners.",
 		do:    func(s *stage) { s.cloud.UnbindFrom(scf.Region, web, "TCP:8443", web08.ID) },
@@ -126,7 +131,8 @@ func scenes() []scene {
 	}}
 }
 
-// Tell plays the story and checks it: a message that should have come and did not, or one too many, is an error.
+// Tell plays the story and checks it: a message that should have come and did not, or one too many, is an
+// error.
 func (s Story) Tell(ctx context.Context) error {
 	st := &stage{Story: s, cloud: cloud.New(), slack: slack.New(), change: make(chan struct{})}
 	st.Render.Width = cmp.Or(max(min(st.Render.Width, 120), 0), 100)
@@ -159,9 +165,11 @@ func (s Story) Tell(ctx context.Context) error {
 		st.cloud.Bind(scf.Region, api, instance(fmt.Sprintf("api-%02d", i+1), fmt.Sprintf("10.0.5.%d", 11+i)))
 	}
 	st.settings = map[string]string{
-		"CLB_IDS": web + "=prod-web," + api + "=prod-api", "CLB_REGION": scf.Region, "CLB_ENDPOINT": apiURL + cloud.APIPath, "CLB_V3_ENDPOINT": v3URL,
+		"CLB_IDS": web + "=prod-web," + api + "=prod-api", "CLB_REGION": scf.Region,
+		"CLB_ENDPOINT": apiURL + cloud.APIPath, "CLB_V3_ENDPOINT": v3URL,
 		"CLB_BLIND_AFTER": "3", "CLB_RATE": "100", "STATE_URL": "file://" + dir,
-		"SLACK_BOT_TOKEN": st.slack.Token(), "SLACK_CHANNEL": st.slack.ChannelID(), "SLACK_API_URL": st.slack.APIURL(slackURL),
+		"SLACK_BOT_TOKEN": st.slack.Token(), "SLACK_CHANNEL": st.slack.ChannelID(),
+		"SLACK_API_URL": st.slack.APIURL(slackURL),
 	}
 	defer func() {
 		if st.function != nil {
@@ -192,7 +200,8 @@ func (s Story) Tell(ctx context.Context) error {
 // tell plays all scenes.
 func (s *stage) tell(ctx context.Context) error {
 	s.say("Two load balancers in %s: prod-web with 7 backends, prod-api with 5.\n"+
-		"Each tick is one call of the built function, as the platform's timer makes it. What Slack shows is drawn below it.", scf.Region)
+		"Each tick is one call of the built function, as the platform's timer makes it. What Slack shows "+
+		"is drawn below it.", scf.Region)
 	for _, sc := range scenes() {
 		if err := s.play(ctx, sc); ctx.Err() != nil {
 			return ctx.Err()
@@ -200,7 +209,8 @@ func (s *stage) tell(ctx context.Context) error {
 			return fmt.Errorf("%q: %w\nthe function's log:\n%s", sc.title, err, strings.Join(s.log(), "\n"))
 		}
 	}
-	s.say("%d ticks and a report, %d API calls, %d messages. To watch your own load balancers: README.md", s.ticks, s.cloud.Calls()+s.cloud.CallsV3(), s.told)
+	s.say("%d ticks and a report, %d API calls, %d messages. To watch your own load balancers: README.md",
+		s.ticks, s.cloud.Calls()+s.cloud.CallsV3(), s.told)
 	return nil
 }
 

@@ -16,7 +16,8 @@ func TestTheStoryNoticesSilence(t *testing.T) {
 	}
 	var out strings.Builder
 	err := Story{Function: echo, Out: &out, Fast: true}.Tell(t.Context())
-	if err == nil || !strings.Contains(err.Error(), "no message came") || !strings.Contains(err.Error(), "hello from stderr") {
+	if err == nil || !strings.Contains(err.Error(), "no message came") ||
+		!strings.Contains(err.Error(), "hello from stderr") {
 		t.Errorf("got %v, want an error that says what is missing, and the log", err)
 	}
 	if !strings.Contains(out.String(), `tick  {"Type":"Timer"`) {

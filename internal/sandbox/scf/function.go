@@ -1,6 +1,6 @@
-// Package scf is the platform's side of the SCF Go1 protocol: it starts a built function as a process, invokes it, and kills it
-// at its time limit, as the platform does. It refuses to give a function what the platform would not: neither the caller's
-// environment nor, before an invocation, a credential.
+// Package scf is the platform's side of the SCF Go1 protocol: it starts a built function as a process,
+// invokes it, and kills it at its time limit, as the platform does. It refuses to give a function what the
+// platform would not: neither the caller's environment nor, before an invocation, a credential.
 package scf
 
 import (
@@ -25,7 +25,8 @@ const (
 	startTimeout = 10 * time.Second // until an instance answers its first Ping
 	startTries   = 5                // ports tried before giving up
 
-	// Ports below the range that systems give out by themselves, so that no outgoing connection takes one meanwhile.
+	// Ports below the range that systems give out by themselves, so that no outgoing connection takes one
+	// meanwhile.
 	firstPort, lastPort = 20_000, 32_000
 
 	functionName = "clbwatch-sandbox"
@@ -35,8 +36,8 @@ const (
 // Region is where every function runs.
 const Region = "ap-guangzhou"
 
-// Function is one instance of a function on the platform: a process that serves the SCF Go1 protocol. Several instances
-// of one function are several Functions. It is safe for concurrent use. Make one with Start.
+// Function is one instance of a function on the platform: a process that serves the SCF Go1 protocol. Several
+// instances of one function are several Functions. It is safe for concurrent use. Make one with Start.
 type Function struct {
 	how    how
 	env    map[string]string
@@ -46,7 +47,8 @@ type Function struct {
 	exited chan struct{} // closed when the process is gone and its output read
 }
 
-// Option changes how the platform runs a function. Given to Start it holds for every invocation, given to Invoke for one.
+// Option changes how the platform runs a function. Given to Start it holds for every invocation, given to
+// Invoke for one.
 type Option func(*how)
 
 type how struct {
@@ -64,14 +66,16 @@ func WithTimeout(d time.Duration) Option { return func(h *how) { h.timeout = d }
 // WithGrace sets how long after its time limit an instance is killed, 200 milliseconds without it.
 func WithGrace(d time.Duration) Option { return func(h *how) { h.grace = d } }
 
-// WithMemory sets what an invocation is told of the instance's memory, in MB of 2^20 bytes, 128 without it. Nobody holds it to that.
+// WithMemory sets what an invocation is told of the instance's memory, in MB of 2^20 bytes, 128 without it.
+// Nobody holds it to that.
 func WithMemory(mb int) Option { return func(h *how) { h.memoryMB = mb } }
 
-// WithCredential asks f for the role's credential at each invocation, such as cloud.Cloud.Issue. Without it the function has
-// no role and gets none.
+// WithCredential asks f for the role's credential at each invocation, such as cloud.Cloud.Issue. Without it
+// the function has no role and gets none.
 func WithCredential(f func() sandbox.Credential) Option { return func(h *how) { h.credential = f } }
 
-// WithSetting overrides one of the user's settings. The library unsets none: an earlier value stays until it is overridden.
+// WithSetting overrides one of the user's settings. The library unsets none: an earlier value stays until it
+// is overridden.
 func WithSetting(key, value string) Option {
 	return func(h *how) {
 		h.settings = maps.Clone(h.settings)
@@ -82,12 +86,13 @@ func WithSetting(key, value string) Option {
 	}
 }
 
-// WithEnvAtStart also puts the user's settings into the environment of the process. Which of the two ways the platform
-// takes is not documented; by default they come with each invocation only, as credentials do.
+// WithEnvAtStart also puts the user's settings into the environment of the process. Which of the two ways the
+// platform takes is not documented; by default they come with each invocation only, as credentials do.
 func WithEnvAtStart() Option { return func(h *how) { h.envAtStart = true } }
 
-// Start runs the built function and waits until it answers. env are the user's settings; beside the built-in variables
-// the process finds nothing in its environment (see WithEnvAtStart), and credentials never. The process ends with ctx.
+// Start runs the built function and waits until it answers. env are the user's settings; beside the built-in
+// variables the process finds nothing in its environment (see WithEnvAtStart), and credentials never. The
+// process ends with ctx.
 func Start(ctx context.Context, binary string, env map[string]string, opts ...Option) (*Function, error) {
 	h := how{timeout: 30 * time.Second, grace: 200 * time.Millisecond, memoryMB: 128}
 	for _, o := range opts {
@@ -118,7 +123,8 @@ func start(ctx context.Context, binary string, env map[string]string, h how) (*F
 		_ = claim.Close() // nobody asked for the port
 		return nil, err
 	}
-	f := &Function{how: h, env: env, cmd: exec.CommandContext(ctx, binary), output: out, exited: make(chan struct{})}
+	f := &Function{how: h, env: env, cmd: exec.CommandContext(ctx, binary), output: out,
+		exited: make(chan struct{})}
 	f.cmd.Dir = "/" // so that nobody relies on where the binary is
 	f.cmd.Env = builtin(port)
 	if h.envAtStart {
@@ -150,21 +156,24 @@ func start(ctx context.Context, binary string, env map[string]string, h how) (*F
 	return f, nil
 }
 
-// builtin are the variables the platform sets for every function, without credentials.
-// Source: the platform's documentation of environment variables, and _LAMBDA_SERVER_PORT, which scf-go-lib reads.
+// builtin are the variables the platform sets for every function, without credentials. Source: the platform's
+// documentation of environment variables, and _LAMBDA_SERVER_PORT, which scf-go-lib reads.
 func builtin(port int) []string {
 	return []string{
 		"_LAMBDA_SERVER_PORT=" + strconv.Itoa(port), "_SCF_SERVER_PORT=28902",
-		"TENCENTCLOUD_RUNENV=SCF", "TENCENTCLOUD_REGION=" + Region, "TENCENTCLOUD_APPID=" + appID, "TENCENTCLOUD_UIN=" + uin,
-		"TENCENTCLOUD_TZ=UTC", "SCF_RUNTIME=Go1", "SCF_FUNCTIONNAME=" + functionName, "SCF_FUNCTIONVERSION=$LATEST",
+		"TENCENTCLOUD_RUNENV=SCF", "TENCENTCLOUD_REGION=" + Region, "TENCENTCLOUD_APPID=" + appID,
+		"TENCENTCLOUD_UIN=" + uin,
+		"TENCENTCLOUD_TZ=UTC", "SCF_RUNTIME=Go1", "SCF_FUNCTIONNAME=" + functionName,
+		"SCF_FUNCTIONVERSION=$LATEST",
 		"USER_CODE_ROOT=/var/user/", "TRIGGER_SRC=timer", "PWD=/var/user", "HOME=/home/qcloud", "USER=qcloud",
 		"LANG=en_US.UTF8", "LC_ALL=en_US.UTF8", "HOSTNAME=sandbox",
 	}
 }
 
-// claimPort finds a TCP port from first up to last, without last, that nobody listens on. Until claim is closed no other
-// claimPort gives it out, in this process or another: claim is the UDP port of the same number. Else two functions that
-// start at once may get the same port, and the one that came too late is called under the other's answers.
+// claimPort finds a TCP port from first up to last, without last, that nobody listens on. Until claim is
+// closed no other claimPort gives it out, in this process or another: claim is the UDP port of the same
+// number. Else two functions that start at once may get the same port, and the one that came too late is
+// called under the other's answers.
 func claimPort(first, last int) (port int, claim io.Closer, err error) {
 	for range 50 {
 		port := first + rand.IntN(last-first)
@@ -173,7 +182,8 @@ func claimPort(first, last int) (port int, claim io.Closer, err error) {
 			continue
 		}
 		var tcp net.Listener
-		if tcp, err = net.Listen("tcp", ":"+strconv.Itoa(port)); err == nil { // all addresses, as the library listens
+		// all addresses, as the library listens
+		if tcp, err = net.Listen("tcp", ":"+strconv.Itoa(port)); err == nil {
 			return port, udp, tcp.Close()
 		}
 		_ = udp.Close() // the next one may be free

@@ -21,7 +21,8 @@ import (
 func buildEcho(t *testing.T) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "echo")
-	if out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./testdata/echo").CombinedOutput(); err != nil {
+	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./testdata/echo").CombinedOutput()
+	if err != nil {
 		t.Fatalf("build: %v\n%s", err, out)
 	}
 	return bin
@@ -51,7 +52,8 @@ func TestPlatform(t *testing.T) {
 	t.Run("an event goes in and the answer comes out", func(t *testing.T) {
 		t.Parallel()
 		f := launch(t, nil)
-		for _, event := range []string{`{"a":1}`, `null`, `"report"`, `{}`, string(TimerEvent(time.Unix(1_550_749_740, 0)))} {
+		for _, event := range []string{`{"a":1}`, `null`, `"report"`, `{}`,
+			string(TimerEvent(time.Unix(1_550_749_740, 0)))} {
 			if got := invoke(t, f, event); got != event {
 				t.Errorf("got %s, want %s", got, event)
 			}
@@ -69,11 +71,13 @@ func TestPlatform(t *testing.T) {
 			t.Fatal(err)
 		}
 		for _, e := range env {
-			if key, _, _ := strings.Cut(e, "="); strings.HasPrefix(key, "TENCENTCLOUD_SEC") || key == "SETTING" || key == "PATH" {
+			key, _, _ := strings.Cut(e, "=")
+			if strings.HasPrefix(key, "TENCENTCLOUD_SEC") || key == "SETTING" || key == "PATH" {
 				t.Errorf("the process started with %s", e)
 			}
 		}
-		for _, want := range []string{"TENCENTCLOUD_RUNENV=SCF", "SCF_RUNTIME=Go1", "TENCENTCLOUD_REGION=ap-guangzhou", "HOME=/home/qcloud"} {
+		for _, want := range []string{"TENCENTCLOUD_RUNENV=SCF", "SCF_RUNTIME=Go1",
+			"TENCENTCLOUD_REGION=ap-guangzhou", "HOME=/home/qcloud"} {
 			if !slices.Contains(env, want) {
 				t.Errorf("the process started without %s", want)
 			}
@@ -87,14 +91,17 @@ func TestPlatform(t *testing.T) {
 		if err := json.Unmarshal([]byte(invoke(t, f, `{"do":"now"}`)), &first); err != nil {
 			t.Fatal(err)
 		}
-		if first.ID != last.SecretID || first.Key != last.SecretKey || first.Token != last.Token || first.Setting != "one" {
+		if first.ID != last.SecretID || first.Key != last.SecretKey || first.Token != last.Token ||
+			first.Setting != "one" {
 			t.Errorf("the function saw %+v, want %+v and setting one", first, last)
 		}
-		if first.Name == "" || first.Region != "ap-guangzhou" || first.Memory != 128 || first.Limit != 9000 || first.Request != 4 ||
+		if first.Name == "" || first.Region != "ap-guangzhou" || first.Memory != 128 || first.Limit != 9000 ||
+			first.Request != 4 ||
 			first.Left < 5 || first.Left > 9 {
 			t.Errorf("the context says %+v", first)
 		}
-		if err := json.Unmarshal([]byte(invoke(t, f, `{"do":"now"}`, WithSetting("SETTING", "two"))), &second); err != nil {
+		if err := json.Unmarshal([]byte(invoke(t, f, `{"do":"now"}`, WithSetting("SETTING", "two"))),
+			&second); err != nil {
 			t.Fatal(err)
 		}
 		if second.ID == first.ID || second.Setting != "two" {
@@ -114,11 +121,13 @@ func TestPlatform(t *testing.T) {
 		t.Parallel()
 		f := launch(t, nil)
 		_, ferr, err := f.Invoke(t.Context(), []byte(`{"do":"fail"}`))
-		if err != nil || ferr == nil || ferr.Status != 0 || ferr.Message != "as you wish" || ferr.Type != "errorString" || ferr.ShouldExit {
+		if err != nil || ferr == nil || ferr.Status != 0 || ferr.Message != "as you wish" ||
+			ferr.Type != "errorString" || ferr.ShouldExit {
 			t.Errorf("failure: %+v, %v", ferr, err)
 		}
 		_, ferr, err = f.Invoke(t.Context(), []byte(`{"do":"panic"}`))
-		if err != nil || ferr == nil || ferr.Message != "as you wish" || !ferr.ShouldExit || len(ferr.Stack) == 0 {
+		if err != nil || ferr == nil || ferr.Message != "as you wish" || !ferr.ShouldExit ||
+			len(ferr.Stack) == 0 {
 			t.Errorf("panic: %+v, %v", ferr, err)
 		}
 		if got := invoke(t, f, `1`); got != "1" {
@@ -154,12 +163,17 @@ func TestPlatform(t *testing.T) {
 	t.Run("kill and exit end the running invocation", func(t *testing.T) {
 		t.Parallel()
 		var f *Function
-		f = launch(t, nil, WithCredential(func() sandbox.Credential { f.Kill(); return sandbox.Credential{} }))
-		if _, ferr, err := f.Invoke(t.Context(), []byte(`{"do":"hang"}`)); err != nil || ferr == nil || ferr.Status != 439 {
+		f = launch(t, nil, WithCredential(func() sandbox.Credential {
+			f.Kill()
+			return sandbox.Credential{}
+		}))
+		if _, ferr, err := f.Invoke(t.Context(), []byte(`{"do":"hang"}`)); err != nil || ferr == nil ||
+			ferr.Status != 439 {
 			t.Errorf("killed: %+v, %v, want 439", ferr, err)
 		}
 		f = launch(t, nil)
-		if _, ferr, err := f.Invoke(t.Context(), []byte(`{"do":"exit"}`)); err != nil || ferr == nil || ferr.Status != 439 {
+		if _, ferr, err := f.Invoke(t.Context(), []byte(`{"do":"exit"}`)); err != nil || ferr == nil ||
+			ferr.Status != 439 {
 			t.Errorf("exited: %+v, %v, want 439", ferr, err)
 		}
 	})
@@ -169,7 +183,8 @@ func TestPlatform(t *testing.T) {
 		f := launch(t, nil)
 		ctx, cancel := context.WithTimeout(t.Context(), 20*time.Millisecond)
 		defer cancel()
-		if _, ferr, err := f.Invoke(ctx, []byte(`{"do":"hang"}`)); ferr != nil || !errors.Is(err, context.DeadlineExceeded) {
+		if _, ferr, err := f.Invoke(ctx, []byte(`{"do":"hang"}`)); ferr != nil ||
+			!errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("got %v, %v, want the deadline", ferr, err)
 		}
 		if got := invoke(t, f, `1`); got != "1" {
@@ -188,7 +203,8 @@ func TestPlatform(t *testing.T) {
 					return
 				}
 				defer func() { _ = f.Close() }()
-				if got, ferr, err := f.Invoke(t.Context(), []byte(`1`)); string(got) != "1" || ferr != nil || err != nil {
+				if got, ferr, err := f.Invoke(t.Context(), []byte(`1`)); string(got) != "1" || ferr != nil ||
+					err != nil {
 					t.Errorf("got %s, %v, %v", got, ferr, err)
 				}
 			})
@@ -199,15 +215,18 @@ func TestPlatform(t *testing.T) {
 
 func TestStartSaysWhyAFunctionDoesNotStart(t *testing.T) {
 	t.Parallel()
-	if _, err := Start(t.Context(), filepath.Join(t.TempDir(), "none"), nil); err == nil || !strings.Contains(err.Error(), "no such file") {
+	if _, err := Start(t.Context(), filepath.Join(t.TempDir(), "none"), nil); err == nil ||
+		!strings.Contains(err.Error(), "no such file") {
 		t.Errorf("no binary: %v", err)
 	}
-	if _, err := Start(t.Context(), "/bin/ls", nil); err == nil || !strings.Contains(err.Error(), "exited before") {
+	if _, err := Start(t.Context(), "/bin/ls", nil); err == nil ||
+		!strings.Contains(err.Error(), "exited before") {
 		t.Errorf("no function: %v", err)
 	}
 }
 
-// Two functions with one port: the one that came too late ends, and its Start is answered by the other's Ping.
+// Two functions with one port: the one that came too late ends, and its Start is answered by the other's
+// Ping.
 func TestAPortIsGivenOutOnce(t *testing.T) {
 	t.Parallel()
 	const first, last = lastPort, 32_768 // where no function starts, and no outgoing connection
@@ -241,7 +260,8 @@ func TestAPortIsGivenOutOnce(t *testing.T) {
 func TestTimerEvent(t *testing.T) {
 	t.Parallel()
 	got := string(TimerEvent(time.Date(2019, 2, 21, 19, 49, 0, 0, time.FixedZone("", 8*3600))))
-	if want := `{"Type":"Timer","TriggerName":"tick","Time":"2019-02-21T11:49:00Z","Message":""}`; got != want {
+	want := `{"Type":"Timer","TriggerName":"tick","Time":"2019-02-21T11:49:00Z","Message":""}`
+	if got != want {
 		t.Errorf("got %s, want %s", got, want)
 	}
 }

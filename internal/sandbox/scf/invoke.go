@@ -44,10 +44,12 @@ type (
 	}
 )
 
-// Invoke runs the function once. ferr is a failure of the invocation, as the platform would report it; err means that
-// there was no outcome: the instance was gone before, or ctx ended, which leaves the function running. At the time limit,
-// and a little grace, the instance is killed. Invocations may overlap, which the platform itself never does to one instance.
-func (f *Function) Invoke(ctx context.Context, event []byte, opts ...Option) (payload []byte, ferr *Error, err error) {
+// Invoke runs the function once. ferr is a failure of the invocation, as the platform would report it; err
+// means that there was no outcome: the instance was gone before, or ctx ended, which leaves the function
+// running. At the time limit, and a little grace, the instance is killed. Invocations may overlap, which the
+// platform itself never does to one instance.
+func (f *Function) Invoke(ctx context.Context, event []byte, opts ...Option) (payload []byte, ferr *Error,
+	err error) {
 	h := f.how
 	for _, o := range opts {
 		o(&h)
@@ -77,7 +79,8 @@ func (f *Function) Invoke(ctx context.Context, event []byte, opts ...Option) (pa
 	case <-call.Done:
 	case <-limit.C:
 		_ = f.Close()
-		return nil, &Error{Status: 433, Type: "TimeLimitReached", Message: fmt.Sprintf("task timed out after %v", h.timeout)}, nil
+		return nil, &Error{Status: 433, Type: "TimeLimitReached",
+			Message: fmt.Sprintf("task timed out after %v", h.timeout)}, nil
 	case <-ctx.Done():
 		return nil, nil, fmt.Errorf("invoke: %w", ctx.Err())
 	}
@@ -86,7 +89,8 @@ func (f *Function) Invoke(ctx context.Context, event []byte, opts ...Option) (pa
 		if errors.As(call.Error, &remote) {
 			return nil, nil, fmt.Errorf("invoke: %w", call.Error)
 		}
-		return nil, &Error{Status: 439, Type: "UserProcessExit", Message: "user process exit when running"}, nil
+		return nil, &Error{Status: 439, Type: "UserProcessExit",
+			Message: "user process exit when running"}, nil
 	}
 	if e := resp.Error; e != nil {
 		ferr = &Error{Type: e.Type, Message: e.Message, ShouldExit: e.ShouldExit}
@@ -126,7 +130,9 @@ func environment(env map[string]string, h how) string {
 
 // Error is how the platform reports that an invocation failed.
 type Error struct {
-	Status     int // 433 the time limit was reached, 439 the process exited; 0 for an error of the function's own
+	// 433 the time limit was reached, 439 the process exited; 0 for an error of the function's own
+	Status int
+
 	Type       string
 	Message    string
 	Stack      []string // "path:line label", after a panic

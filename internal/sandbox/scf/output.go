@@ -8,8 +8,8 @@ import (
 	"sync"
 )
 
-// output is what a process writes. It goes to a file and not through a pipe, so that what a function wrote before it
-// answered is there when the answer is.
+// output is what a process writes. It goes to a file and not through a pipe, so that what a function wrote
+// before it answered is there when the answer is.
 type output struct {
 	mu   sync.Mutex
 	file *os.File // without a name; nil once the process is gone

@@ -92,11 +92,13 @@ func (s *Workspace) serveAPI(w http.ResponseWriter, r *http.Request) {
 	}
 	_ = errors.As(err, &e) // else it stays what it is
 	s.note(method + ": " + e.Error())
-	writeAPI(w, map[string]any{"ok": false, "error": e.code, "response_metadata": map[string]any{"messages": []string{"[ERROR] " + e.why}}})
+	writeAPI(w, map[string]any{"ok": false, "error": e.code,
+		"response_metadata": map[string]any{"messages": []string{"[ERROR] " + e.why}}})
 }
 
 // answer lets the call take effect, unless it comes too soon or a fault prevents that. The caller holds s.mu.
-func (s *Workspace) answer(w http.ResponseWriter, r *http.Request, method string, effect func() map[string]any, c apiCall) {
+func (s *Workspace) answer(w http.ResponseWriter, r *http.Request, method string,
+	effect func() map[string]any, c apiCall) {
 	if wait := s.tooSoon(method); wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 		w.Header().Set("Content-Type", "application/json")
@@ -118,8 +120,8 @@ func (s *Workspace) answer(w http.ResponseWriter, r *http.Request, method string
 	f.serve(w, r)
 }
 
-// tooSoon is how long the caller has to wait: chat.postMessage has the rate of the channel, the others Tier 3.
-// Source: docs.slack.dev/apis/web-api/rate-limits. The caller holds s.mu.
+// tooSoon is how long the caller has to wait: chat.postMessage has the rate of the channel, the others Tier
+// 3. Source: docs.slack.dev/apis/web-api/rate-limits. The caller holds s.mu.
 func (s *Workspace) tooSoon(method string) time.Duration {
 	if s.Unlimited || method == "auth.test" {
 		return 0

@@ -20,16 +20,16 @@ type Fault struct {
 // String names the fault, for a subtest.
 func (f Fault) String() string { return f.name }
 
-// Fail makes the next posts go wrong, in the order of the calls; times below 0 lasts until ClearFaults. A post that breaks
-// Slack's rules is refused as ever and uses up no fault.
+// Fail makes the next posts go wrong, in the order of the calls; times below 0 lasts until ClearFaults. A
+// post that breaks Slack's rules is refused as ever and uses up no fault.
 func (s *Workspace) Fail(f Fault, times int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.faults = append(s.faults, &pending{f, times, ""})
 }
 
-// FailMethod makes the next calls of one method of the Web API go wrong, such as "chat.update"; below 0 times until
-// ClearFaults. A call that breaks Slack's rules is refused as ever and uses up no fault.
+// FailMethod makes the next calls of one method of the Web API go wrong, such as "chat.update"; below 0 times
+// until ClearFaults. A call that breaks Slack's rules is refused as ever and uses up no fault.
 func (s *Workspace) FailMethod(method string, f Fault, times int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -46,19 +46,21 @@ func (s *Workspace) ClearFaults() {
 // Answer answers with any status and body, and takes nothing: 404 no_service, 410 channel_is_archived,
 // 500 rollup_error, or a 200 that does not say ok.
 func Answer(status int, body string) Fault {
-	return Fault{name: fmt.Sprintf("%d %s", status, body), serve: func(w http.ResponseWriter, _ *http.Request) {
-		writeText(w, status, body)
-	}}
+	return Fault{name: fmt.Sprintf("%d %s", status, body),
+		serve: func(w http.ResponseWriter, _ *http.Request) {
+			writeText(w, status, body)
+		}}
 }
 
 // RateLimited answers 429. retryAfter is the header as it stands: seconds, an HTTP date, or "" for no header.
 func RateLimited(retryAfter string) Fault {
-	return Fault{name: fmt.Sprintf("429, retry after %q", retryAfter), serve: func(w http.ResponseWriter, _ *http.Request) {
-		if retryAfter != "" {
-			w.Header().Set("Retry-After", retryAfter)
-		}
-		writeText(w, http.StatusTooManyRequests, "rate_limited")
-	}}
+	return Fault{name: fmt.Sprintf("429, retry after %q", retryAfter),
+		serve: func(w http.ResponseWriter, _ *http.Request) {
+			if retryAfter != "" {
+				w.Header().Set("Retry-After", retryAfter)
+			}
+			writeText(w, http.StatusTooManyRequests, "rate_limited")
+		}}
 }
 
 // RefusesBlocks answers 400 invalid_blocks to a message with blocks, and takes one of plain text.
@@ -78,12 +80,16 @@ func Redirect(location string) Fault {
 
 // Reset resets the connection and takes nothing.
 func Reset() Fault {
-	return Fault{name: "connection reset", serve: func(w http.ResponseWriter, _ *http.Request) { sandbox.Reset(w) }}
+	return Fault{name: "connection reset", serve: func(w http.ResponseWriter, _ *http.Request) {
+		sandbox.Reset(w)
+	}}
 }
 
 // HTML answers 200 with a proxy's page, and takes nothing.
 func HTML() Fault {
-	return Fault{name: "a proxy's page", serve: func(w http.ResponseWriter, _ *http.Request) { sandbox.WriteHTML(w, http.StatusOK) }}
+	return Fault{name: "a proxy's page", serve: func(w http.ResponseWriter, _ *http.Request) {
+		sandbox.WriteHTML(w, http.StatusOK)
+	}}
 }
 
 // EmptyAnswer answers 200 with nothing, and takes nothing.
@@ -95,22 +101,28 @@ func EmptyAnswer() Fault {
 
 // Error answers with an error of the Web API, and takes nothing.
 func Error(code string) Fault {
-	return Fault{name: code, serve: func(w http.ResponseWriter, _ *http.Request) { writeAPI(w, map[string]any{"ok": false, "error": code}) }}
+	return Fault{name: code, serve: func(w http.ResponseWriter, _ *http.Request) {
+		writeAPI(w, map[string]any{"ok": false, "error": code})
+	}}
 }
 
 // OKFalse answers {"ok":false} without an error, and takes nothing.
 func OKFalse() Fault {
-	return Fault{name: "not ok, no error", serve: func(w http.ResponseWriter, _ *http.Request) { writeAPI(w, map[string]any{"ok": false}) }}
+	return Fault{name: "not ok, no error", serve: func(w http.ResponseWriter, _ *http.Request) {
+		writeAPI(w, map[string]any{"ok": false})
+	}}
 }
 
 // NoTS takes the message, and answers ok without saying where it is.
 func NoTS() Fault {
-	return Fault{name: "taken, ok without ts", taken: true, serve: func(w http.ResponseWriter, _ *http.Request) { writeAPI(w, map[string]any{"ok": true}) }}
+	return Fault{name: "taken, ok without ts", taken: true,
+		serve: func(w http.ResponseWriter, _ *http.Request) { writeAPI(w, map[string]any{"ok": true}) }}
 }
 
 // TakesThenDrops takes the message and drops the connection: the answer is lost.
 func TakesThenDrops() Fault {
-	return Fault{name: "taken, answer lost", taken: true, serve: func(w http.ResponseWriter, _ *http.Request) { sandbox.Reset(w) }}
+	return Fault{name: "taken, answer lost", taken: true,
+		serve: func(w http.ResponseWriter, _ *http.Request) { sandbox.Reset(w) }}
 }
 
 // TakesThenFails takes the message and answers 500 all the same.
@@ -122,16 +134,19 @@ func TakesThenFails() Fault {
 
 // TakesThenHangs takes the message and never answers; the call ends when the client goes away.
 func TakesThenHangs() Fault {
-	return Fault{name: "taken, then hangs", taken: true, serve: func(_ http.ResponseWriter, r *http.Request) { sandbox.Hang(r) }}
+	return Fault{name: "taken, then hangs", taken: true, serve: func(_ http.ResponseWriter, r *http.Request) {
+		sandbox.Hang(r)
+	}}
 }
 
 // TakesLate takes the message and says ok after a while.
 func TakesLate(d time.Duration) Fault {
-	return Fault{name: "taken, ok comes late", taken: true, serve: func(w http.ResponseWriter, r *http.Request) {
-		if sandbox.Pause(r.Context(), d) {
-			writeText(w, http.StatusOK, "ok")
-		}
-	}}
+	return Fault{name: "taken, ok comes late", taken: true,
+		serve: func(w http.ResponseWriter, r *http.Request) {
+			if sandbox.Pause(r.Context(), d) {
+				writeText(w, http.StatusOK, "ok")
+			}
+		}}
 }
 
 // pending is a fault that was asked for.

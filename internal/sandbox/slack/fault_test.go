@@ -95,11 +95,13 @@ func TestWebAPIFaults(t *testing.T) {
 		ts, _ := s.call("chat.postMessage", "text", "first")["ts"].(string)
 		s.FailMethod("chat.postMessage", tt.fault, 1)
 		s.FailMethod("chat.update", tt.fault, 1)
-		if got := s.call("chat.postMessage", "text", "second"); fmt.Sprint(got["error"]) != tt.want || (len(s.Channel()) == 2) != tt.taken {
+		if got := s.call("chat.postMessage", "text", "second"); fmt.Sprint(got["error"]) != tt.want ||
+			(len(s.Channel()) == 2) != tt.taken {
 			t.Errorf("%s on a post: %v, and %d messages; want %s", tt.fault, got, len(s.Channel()), tt.want)
 		}
 		got := s.call("chat.update", "ts", ts, "text", "edited", "blocks", "[]", "attachments", "[]")
-		if edited := strings.Contains(string(s.Channel()[0].Raw), "edited"); fmt.Sprint(got["error"]) != tt.want || edited != tt.taken {
+		if edited := strings.Contains(string(s.Channel()[0].Raw),
+			"edited"); fmt.Sprint(got["error"]) != tt.want || edited != tt.taken {
 			t.Errorf("%s on an edit: %v, edited: %v; want %s", tt.fault, got, edited, tt.want)
 		}
 		if got := s.call("chat.postMessage", "text", "third"); got["ok"] != true {

@@ -19,20 +19,23 @@ const (
 
 func (s *Workspace) authTest(apiCall) (func() map[string]any, error) {
 	return func() map[string]any {
-		return map[string]any{"ok": true, "url": "https://sandbox.slack.example/", "team": "sandbox", "user": "clbwatch", "team_id": "T0SANDBOX", "user_id": "U0SANDBOX", "bot_id": "B0SANDBOX"}
+		return map[string]any{"ok": true, "url": "https://sandbox.slack.example/", "team": "sandbox",
+			"user": "clbwatch", "team_id": "T0SANDBOX", "user_id": "U0SANDBOX", "bot_id": "B0SANDBOX"}
 	}, nil
 }
 
 func (s *Workspace) postMessage(c apiCall) (func() map[string]any, error) {
-	if err := errors.Join(c.allowed("channel", "text", "blocks", "attachments", "metadata", "thread_ts", "reply_broadcast", "unfurl_links", "unfurl_media"),
-		s.inChannel(c), s.checkMessage(c)); err != nil {
+	known := c.allowed("channel", "text", "blocks", "attachments", "metadata", "thread_ts", "reply_broadcast",
+		"unfurl_links", "unfurl_media")
+	if err := errors.Join(known, s.inChannel(c), s.checkMessage(c)); err != nil {
 		return nil, err
 	}
 	thread := c.text("thread_ts")
 	broadcast := c.text("reply_broadcast") == "true"
 	switch i := s.index(thread); {
 	case c.text("unfurl_links") != "false" || c.text("unfurl_media") != "false":
-		return nil, refuseAPI("invalid_arguments", "unfurling is on: a link from the cloud would be fetched and shown")
+		return nil, refuseAPI("invalid_arguments",
+			"unfurling is on: a link from the cloud would be fetched and shown")
 	case thread != "" && (i < 0 || s.posts[i].Thread != ""):
 		return nil, refuseAPI("cannot_reply_to_message", "thread_ts %q", thread)
 	case broadcast && thread == "":
@@ -47,8 +50,9 @@ func (s *Workspace) postMessage(c apiCall) (func() map[string]any, error) {
 }
 
 func (s *Workspace) update(c apiCall) (func() map[string]any, error) {
-	if err := errors.Join(c.allowed("channel", "ts", "text", "blocks", "attachments", "metadata", "unfurl_links", "unfurl_media"),
-		s.inChannel(c), s.checkMessage(c)); err != nil {
+	known := c.allowed("channel", "ts", "text", "blocks", "attachments", "metadata", "unfurl_links",
+		"unfurl_media")
+	if err := errors.Join(known, s.inChannel(c), s.checkMessage(c)); err != nil {
 		return nil, err
 	}
 	i := s.index(c.text("ts"))
@@ -75,23 +79,30 @@ func (s *Workspace) update(c apiCall) (func() map[string]any, error) {
 }
 
 func (s *Workspace) history(c apiCall) (func() map[string]any, error) {
-	if err := errors.Join(c.allowed("channel", "cursor", "inclusive", "latest", "limit", "oldest", "include_all_metadata"), s.inChannel(c)); err != nil {
+	known := c.allowed("channel", "cursor", "inclusive", "latest", "limit", "oldest", "include_all_metadata")
+	if err := errors.Join(known, s.inChannel(c)); err != nil {
 		return nil, err
 	}
-	posts := slices.DeleteFunc(slices.Clone(s.posts), func(p Post) bool { return p.Thread != "" && !p.Broadcast })
+	posts := slices.DeleteFunc(slices.Clone(s.posts), func(p Post) bool {
+		return p.Thread != "" && !p.Broadcast
+	})
 	slices.Reverse(posts)
 	return s.page(c, posts)
 }
 
 func (s *Workspace) replies(c apiCall) (func() map[string]any, error) {
-	if err := errors.Join(c.allowed("channel", "ts", "cursor", "inclusive", "latest", "limit", "oldest", "include_all_metadata"), s.inChannel(c)); err != nil {
+	known := c.allowed("channel", "ts", "cursor", "inclusive", "latest", "limit", "oldest",
+		"include_all_metadata")
+	if err := errors.Join(known, s.inChannel(c)); err != nil {
 		return nil, err
 	}
 	ts := c.text("ts")
 	if i := s.index(ts); i < 0 || s.posts[i].Thread != "" {
 		return nil, refuseAPI("thread_not_found", "ts %q", ts)
 	}
-	return s.page(c, slices.DeleteFunc(slices.Clone(s.posts), func(p Post) bool { return p.TS != ts && p.Thread != ts }))
+	return s.page(c, slices.DeleteFunc(slices.Clone(s.posts), func(p Post) bool {
+		return p.TS != ts && p.Thread != ts
+	}))
 }
 
 // page is one page of posts, the first message of a thread apart within oldest and latest.
@@ -119,7 +130,8 @@ func (s *Workspace) page(c apiCall, posts []Post) (func() map[string]any, error)
 				return false
 			}
 			before := compareTS(p.TS, at)
-			return name == "oldest" && before < 0 || name == "latest" && before > 0 || before == 0 && c.text("inclusive") != "true"
+			return name == "oldest" && before < 0 || name == "latest" && before > 0 ||
+				before == 0 && c.text("inclusive") != "true"
 		})
 	}
 	from := 0
@@ -132,7 +144,8 @@ func (s *Workspace) page(c apiCall, posts []Post) (func() map[string]any, error)
 	to := min(from+limit, len(posts))
 	messages := []any{}
 	for _, p := range posts[from:to] {
-		messages = append(messages, shown(p, c.text("include_all_metadata") == "true" || c.text("include_all_metadata") == "1"))
+		messages = append(messages,
+			shown(p, c.text("include_all_metadata") == "true" || c.text("include_all_metadata") == "1"))
 	}
 	answer := map[string]any{"ok": true, "messages": messages, "has_more": to < len(posts)}
 	if to < len(posts) {

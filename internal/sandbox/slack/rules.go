@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// What Slack allows in one message, of its own type definitions (@slack/types) where they say it; the sum over all blocks
-// is not published, and this is below every size that was seen to be refused.
+// What Slack allows in one message, of its own type definitions (@slack/types) where they say it; the sum
+// over all blocks is not published, and this is below every size that was seen to be refused.
 const (
 	maxText        = 40_000 // characters of the top-level text; beyond it Slack cuts in silence
 	maxBlocks      = 50     // attachments included
@@ -27,9 +27,10 @@ const (
 	maxBlockID     = 255
 )
 
-// check says what Slack would say to a message: nil, or a refusal. It is stricter in three things: text is required (it is
-// the notification, and all a screen reader reads), colours are hex (names come out grey beside blocks), and block types
-// are only those written down here, so that whoever sends another one adds its limits first.
+// check says what Slack would say to a message: nil, or a refusal. It is stricter in three things: text is
+// required (it is the notification, and all a screen reader reads), colours are hex (names come out grey
+// beside blocks), and block types are only those written down here, so that whoever sends another one adds
+// its limits first.
 func check(raw []byte) error {
 	var m struct {
 		Text        string
@@ -141,9 +142,10 @@ func block(raw json.RawMessage) (id string, err error) {
 	case "section":
 		return id, section(b)
 	case "context":
-		return id, errors.Join(b.only("elements"), b.each("elements", maxContext, func(raw json.RawMessage) error {
-			return text(raw, maxTextObject, "plain_text", "mrkdwn")
-		}))
+		return id, errors.Join(b.only("elements"),
+			b.each("elements", maxContext, func(raw json.RawMessage) error {
+				return text(raw, maxTextObject, "plain_text", "mrkdwn")
+			}))
 	case "rich_text":
 		return id, errors.Join(b.only("elements"), b.each("elements", 0, richText))
 	default:
@@ -180,7 +182,8 @@ func text(raw json.RawMessage, limit int, kinds ...string) error {
 	if !slices.Contains(kinds, t.kind()) {
 		return fmt.Errorf("a text of type %q", t.kind())
 	}
-	if err := t.only("text", map[string]string{"plain_text": "emoji", "mrkdwn": "verbatim"}[t.kind()]); err != nil {
+	if err := t.only("text",
+		map[string]string{"plain_text": "emoji", "mrkdwn": "verbatim"}[t.kind()]); err != nil {
 		return err
 	}
 	return t.required("text", limit)
@@ -202,22 +205,24 @@ func richText(raw json.RawMessage) error {
 		if kind == "rich_text_quote" {
 			return errors.Join(e.only("elements", "border"), e.each("elements", 0, inline))
 		}
-		return errors.Join(e.only("elements", "border", "language"), e.each("elements", 0, func(raw json.RawMessage) error {
-			if in, err := parse(raw); err == nil && in.kind() != "text" && in.kind() != "link" {
-				return fmt.Errorf("%s in preformatted text", in.kind())
-			}
-			return inline(raw)
-		}))
+		return errors.Join(e.only("elements", "border", "language"),
+			e.each("elements", 0, func(raw json.RawMessage) error {
+				if in, err := parse(raw); err == nil && in.kind() != "text" && in.kind() != "link" {
+					return fmt.Errorf("%s in preformatted text", in.kind())
+				}
+				return inline(raw)
+			}))
 	case "rich_text_list":
 		if style := string(e["style"]); style != `"bullet"` && style != `"ordered"` {
 			return fmt.Errorf("list style %s", style)
 		}
-		return errors.Join(e.only("elements", "style", "indent", "offset", "border"), e.each("elements", 0, func(raw json.RawMessage) error {
-			if in, err := parse(raw); err == nil && in.kind() != "rich_text_section" {
-				return fmt.Errorf("%s in a list", in.kind())
-			}
-			return richText(raw)
-		}))
+		return errors.Join(e.only("elements", "style", "indent", "offset", "border"),
+			e.each("elements", 0, func(raw json.RawMessage) error {
+				if in, err := parse(raw); err == nil && in.kind() != "rich_text_section" {
+					return fmt.Errorf("%s in a list", in.kind())
+				}
+				return richText(raw)
+			}))
 	default:
 		return fmt.Errorf("rich text type %q is unknown", kind)
 	}
@@ -250,7 +255,8 @@ func inline(raw json.RawMessage) error {
 			return fmt.Errorf("timestamp %s", n)
 		}
 		_, err := e.optional("fallback", 0)
-		return errors.Join(e.only("timestamp", "format", "url", "fallback", "style"), e.required("format", 0), err)
+		return errors.Join(e.only("timestamp", "format", "url", "fallback", "style"), e.required("format", 0),
+			err)
 	case "user":
 		return errors.Join(e.only("user_id", "style"), e.required("user_id", 0))
 	case "usergroup":

@@ -57,7 +57,8 @@ func TestSlackRefuses(t *testing.T) {
 		return blocks(`{"type":"rich_text","elements":[{"type":"rich_text_section","elements":[` + e + `]}]}`)
 	}
 	pre := func(e string) string {
-		return blocks(`{"type":"rich_text","elements":[{"type":"rich_text_preformatted","elements":[{"type":"text","text":"x"}]` + e + `}]}`)
+		return blocks(`{"type":"rich_text","elements":[{"type":"rich_text_preformatted",` +
+			`"elements":[{"type":"text","text":"x"}]` + e + `}]}`)
 	}
 	const divider = `{"type":"divider"}`
 	tests := []struct{ name, message, want string }{
@@ -75,8 +76,11 @@ func TestSlackRefuses(t *testing.T) {
 		{"over a megabyte", `{"text":"x","pad":"` + strings.Repeat("x", 1<<20) + `"}`, "invalid_payload"},
 		{"50 blocks", `{"text":"t","blocks":` + list(50, divider) + `}`, "ok"},
 		{"51 blocks", `{"text":"t","blocks":` + list(51, divider) + `}`, "invalid_blocks"},
-		{"51 blocks, attachments included", `{"text":"t","blocks":` + list(25, divider) + `,"attachments":[{"blocks":` + list(26, divider) + `}]}`, "invalid_blocks"},
-		{"21 attachments", `{"text":"t","attachments":` + list(21, `{"text":"x"}`) + `}`, "too_many_attachments"},
+		{"51 blocks, attachments included",
+			`{"text":"t","blocks":` + list(25, divider) + `,"attachments":[{"blocks":` + list(26, divider) +
+				`}]}`, "invalid_blocks"},
+		{"21 attachments", `{"text":"t","attachments":` + list(21, `{"text":"x"}`) + `}`,
+			"too_many_attachments"},
 		{"blocks of 13,000 bytes", blocks(sections(13_000)), "ok"},
 		{"blocks over 13,000 bytes", blocks(sections(13_001)), "msg_blocks_too_long"},
 		{"size is counted unescaped", blocks(strings.ReplaceAll(sections(13_000), "z", `\u003c`)), "ok"},
@@ -88,33 +92,58 @@ func TestSlackRefuses(t *testing.T) {
 		{"section with empty text", blocks(section(0)), "invalid_blocks"},
 		{"section with nothing", blocks(`{"type":"section"}`), "invalid_blocks"},
 		{"section with a string", blocks(`{"type":"section","text":"x"}`), "invalid_blocks"},
-		{"section with an unknown property", blocks(`{"type":"section","text":{"type":"mrkdwn","text":"x"},"colour":1}`), "invalid_blocks"},
-		{"text of an unknown type", blocks(`{"type":"section","text":{"type":"markdown","text":"x"}}`), "invalid_blocks"},
-		{"verbatim plain text", blocks(`{"type":"section","text":{"type":"plain_text","text":"x","verbatim":true}}`), "invalid_blocks"},
-		{"11 fields", blocks(`{"type":"section","fields":` + list(11, `{"type":"mrkdwn","text":"x"}`) + `}`), "invalid_blocks"},
-		{"field of 2,001 characters", blocks(`{"type":"section","fields":[{"type":"mrkdwn","text":"` + strings.Repeat("x", 2001) + `"}]}`), "invalid_blocks"},
-		{"header of 150 characters", blocks(`{"type":"header","text":{"type":"plain_text","text":"` + strings.Repeat("x", 150) + `"}}`), "ok"},
-		{"header of 151 characters", blocks(`{"type":"header","text":{"type":"plain_text","text":"` + strings.Repeat("x", 151) + `"}}`), "invalid_blocks"},
-		{"header in mrkdwn", blocks(`{"type":"header","text":{"type":"mrkdwn","text":"x"}}`), "invalid_blocks"},
-		{"context of 11 elements", blocks(`{"type":"context","elements":` + list(11, `{"type":"mrkdwn","text":"x"}`) + `}`), "invalid_blocks"},
+		{"section with an unknown property",
+			blocks(`{"type":"section","text":{"type":"mrkdwn","text":"x"},"colour":1}`), "invalid_blocks"},
+		{"text of an unknown type", blocks(`{"type":"section","text":{"type":"markdown","text":"x"}}`),
+			"invalid_blocks"},
+		{"verbatim plain text",
+			blocks(`{"type":"section","text":{"type":"plain_text","text":"x","verbatim":true}}`),
+			"invalid_blocks"},
+		{"11 fields", blocks(`{"type":"section","fields":` + list(11, `{"type":"mrkdwn","text":"x"}`) + `}`),
+			"invalid_blocks"},
+		{"field of 2,001 characters",
+			blocks(`{"type":"section","fields":[{"type":"mrkdwn","text":"` + strings.Repeat("x", 2001) +
+				`"}]}`), "invalid_blocks"},
+		{"header of 150 characters",
+			blocks(`{"type":"header","text":{"type":"plain_text","text":"` + strings.Repeat("x", 150) +
+				`"}}`), "ok"},
+		{"header of 151 characters",
+			blocks(`{"type":"header","text":{"type":"plain_text","text":"` + strings.Repeat("x", 151) +
+				`"}}`), "invalid_blocks"},
+		{"header in mrkdwn", blocks(`{"type":"header","text":{"type":"mrkdwn","text":"x"}}`),
+			"invalid_blocks"},
+		{"context of 11 elements",
+			blocks(`{"type":"context","elements":` + list(11, `{"type":"mrkdwn","text":"x"}`) + `}`),
+			"invalid_blocks"},
 		{"context of none", blocks(`{"type":"context","elements":[]}`), "invalid_blocks"},
 		{"divider with text", blocks(`{"type":"divider","text":"x"}`), "invalid_blocks"},
-		{"block_id of 256 characters", blocks(`{"type":"divider","block_id":"` + strings.Repeat("x", 256) + `"}`), "invalid_blocks"},
-		{"block_id given twice", blocks(`{"type":"divider","block_id":"a"},{"type":"divider","block_id":"a"}`), "invalid_blocks"},
+		{"block_id of 256 characters",
+			blocks(`{"type":"divider","block_id":"` + strings.Repeat("x", 256) + `"}`), "invalid_blocks"},
+		{"block_id given twice",
+			blocks(`{"type":"divider","block_id":"a"},{"type":"divider","block_id":"a"}`), "invalid_blocks"},
 		{"rich text", rich(`{"type":"text","text":"x","style":{"bold":true}}`), "ok"},
 		{"empty rich text", rich(`{"type":"text","text":""}`), "invalid_blocks"},
 		{"unknown style", rich(`{"type":"text","text":"x","style":{"blink":true}}`), "invalid_blocks"},
 		{"a mention", rich(`{"type":"broadcast","range":"channel"}`), "invalid_blocks"},
 		{"link without address", rich(`{"type":"link","text":"x"}`), "invalid_blocks"},
 		{"date without time", rich(`{"type":"date","format":"{date}"}`), "invalid_blocks"},
-		{"rich text of no elements", blocks(`{"type":"rich_text","elements":[{"type":"rich_text_section","elements":[]}]}`), "invalid_blocks"},
-		{"unknown rich text", blocks(`{"type":"rich_text","elements":[{"type":"rich_text_table","elements":[]}]}`), "invalid_blocks"},
-		{"list without style", blocks(`{"type":"rich_text","elements":[{"type":"rich_text_list","elements":[]}]}`), "invalid_blocks"},
+		{"rich text of no elements",
+			blocks(`{"type":"rich_text","elements":[{"type":"rich_text_section","elements":[]}]}`),
+			"invalid_blocks"},
+		{"unknown rich text",
+			blocks(`{"type":"rich_text","elements":[{"type":"rich_text_table","elements":[]}]}`),
+			"invalid_blocks"},
+		{"list without style",
+			blocks(`{"type":"rich_text","elements":[{"type":"rich_text_list","elements":[]}]}`),
+			"invalid_blocks"},
 		{"border 1", pre(`,"border":1`), "ok"},
 		{"border 3", pre(`,"border":3`), "invalid_blocks"},
-		{"emoji in preformatted text", blocks(`{"type":"rich_text","elements":[{"type":"rich_text_preformatted","elements":[{"type":"emoji","name":"x"}]}]}`), "invalid_blocks"},
+		{"emoji in preformatted text",
+			blocks(`{"type":"rich_text","elements":[{"type":"rich_text_preformatted",` +
+				`"elements":[{"type":"emoji","name":"x"}]}]}`), "invalid_blocks"},
 		{"bad block in an attachment", attached(`{"blocks":[{"type":"carousel"}]}`), "invalid_blocks"},
-		{"legacy field beside blocks", attached(`{"blocks":[` + divider + `],"footer":"x"}`), "invalid_attachments"},
+		{"legacy field beside blocks", attached(`{"blocks":[` + divider + `],"footer":"x"}`),
+			"invalid_attachments"},
 		{"named colour", attached(`{"blocks":[` + divider + `],"color":"danger"}`), "invalid_attachments"},
 		{"empty attachment", attached(`{"color":"#a30200"}`), "invalid_attachments"},
 		{"legacy attachment", attached(`{"color":"#a30200","text":"x","footer":"x"}`), "ok"},
@@ -149,7 +178,8 @@ func sections(n int) string {
 		if i == 4 {
 			size = rest - 4*(rest/5)
 		}
-		parts = append(parts, `{"type":"section","text":{"type":"mrkdwn","text":"`+strings.Repeat("z", size)+`"}}`)
+		parts = append(parts,
+			`{"type":"section","text":{"type":"mrkdwn","text":"`+strings.Repeat("z", size)+`"}}`)
 	}
 	return strings.Join(parts, ",")
 }
@@ -157,8 +187,10 @@ func sections(n int) string {
 func TestWhoIsMentionedMustBeAskedFor(t *testing.T) {
 	t.Parallel()
 	s := newAPITest(t)
-	rich := `[{"type":"rich_text","elements":[{"type":"rich_text_section","elements":[{"type":"user","user_id":"U024BE7LH"}]}]}]`
-	for _, m := range [][]string{{"text", "hello <!channel>"}, {"text", "<@U024BE7LH> hello"}, {"text", "x", "blocks", rich}} {
+	rich := `[{"type":"rich_text","elements":[{"type":"rich_text_section","elements":[{"type":"user",` +
+		`"user_id":"U024BE7LH"}]}]}]`
+	for _, m := range [][]string{{"text", "hello <!channel>"}, {"text", "<@U024BE7LH> hello"},
+		{"text", "x", "blocks", rich}} {
 		if got := s.call("chat.postMessage", m...); got["error"] != "invalid_blocks" {
 			t.Errorf("%q: %v, want it refused", m, got)
 		}
@@ -169,10 +201,11 @@ func TestWhoIsMentionedMustBeAskedFor(t *testing.T) {
 	}
 }
 
-// FuzzSlackRules holds that what the rules take is a message within Slack's limits, counted here in another way, and one that
-// can be drawn.
+// FuzzSlackRules holds that what the rules take is a message within Slack's limits, counted here in another
+// way, and one that can be drawn.
 func FuzzSlackRules(f *testing.F) {
-	for _, m := range []string{plainText, withBlocks, withinAttch, `{"text":"x","blocks":[{"type":"rich_text","elements":[null]}]}`, `{"text":"<!channel>"}`} {
+	for _, m := range []string{plainText, withBlocks, withinAttch,
+		`{"text":"x","blocks":[{"type":"rich_text","elements":[null]}]}`, `{"text":"<!channel>"}`} {
 		f.Add([]byte(m))
 	}
 	files, _ := filepath.Glob("../terminal/testdata/render/*.json")

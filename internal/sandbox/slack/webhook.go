@@ -58,7 +58,8 @@ func (s *Workspace) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	}
 }
 
-// check holds a message against Slack's rules, and refuses one that mentions somebody whom nobody asked to mention.
+// check holds a message against Slack's rules, and refuses one that mentions somebody whom nobody asked to
+// mention.
 func (s *Workspace) check(raw []byte) error {
 	if err := check(raw); err != nil {
 		return err
@@ -71,7 +72,8 @@ func (s *Workspace) check(raw []byte) error {
 	return nil
 }
 
-// take records the message unless it comes too soon (wait is above 0 then) or the fault that is due prevents it.
+// take records the message unless it comes too soon (wait is above 0 then) or the fault that is due prevents
+// it.
 func (s *Workspace) take(raw json.RawMessage) (f Fault, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -1,6 +1,6 @@
-// Package slack is a channel of Slack on the laptop, with an incoming webhook and a bot, that keeps to Slack's rules, rates and
-// words, and fails as a test asks. It refuses what Slack refuses, and some messages that Slack would take but a person would
-// regret.
+// Package slack is a channel of Slack on the laptop, with an incoming webhook and a bot, that keeps to
+// Slack's rules, rates and words, and fails as a test asks. It refuses what Slack refuses, and some messages
+// that Slack would take but a person would regret.
 package slack
 
 import (
@@ -20,15 +20,19 @@ const (
 	burst      = 5   // messages at once before the rate counts
 )
 
-// Workspace is one channel, with an incoming webhook and a bot that may post in it. It refuses what Slack refuses, as far as that is known, and some things that Slack would
-// take but a person would regret (see check). It is safe for concurrent use. Make one with New.
+// Workspace is one channel, with an incoming webhook and a bot that may post in it. It refuses what Slack
+// refuses, as far as that is known, and some things that Slack would take but a person would regret (see
+// check). It is safe for concurrent use. Make one with New.
 type Workspace struct {
 	Now       func() time.Time // the clock; set it before serving
 	Unlimited bool             // no limit of one message a second; set it before serving
 
-	Mention    string        // the one who may be mentioned: an ID, or here, channel or everyone; "" for nobody. Set it before serving
-	EditWindow time.Duration // how long a message can be edited; 0: for ever. Set it before serving
-	PageLimit  int           // the most messages on a page of the history; 0: as many as are asked for. Set it before serving
+	// the one who may be mentioned: an ID, or here, channel or everyone; "" for nobody. Set it before serving
+	Mention string
+	// how long a message can be edited; 0: for ever. Set it before serving
+	EditWindow time.Duration
+	// the most messages on a page of the history; 0: as many as are asked for. Set it before serving
+	PageLimit int
 
 	path, token string
 
@@ -51,7 +55,8 @@ type Workspace struct {
 // New returns a channel whose webhook and bot have secrets of their own.
 func New() *Workspace {
 	return &Workspace{
-		Now: time.Now, path: "/services/T0SANDBOX/B0SANDBOX/" + sandbox.RandomHex(12), token: "xoxb-0-0-" + sandbox.RandomHex(12), tokens: burst,
+		Now: time.Now, path: "/services/T0SANDBOX/B0SANDBOX/" + sandbox.RandomHex(12),
+		token: "xoxb-0-0-" + sandbox.RandomHex(12), tokens: burst,
 		changed: make(chan struct{}), calls: make(map[string]int), recent: make(map[string][]time.Time),
 	}
 }
@@ -64,8 +69,11 @@ type Message struct {
 
 // Post is a message of the channel as it stands.
 type Post struct {
-	TS        string          `json:"ts"`                  // Slack's id of it, such as "1795409616.000100"; unique, rising
-	Thread    string          `json:"thread,omitempty"`    // ts of the first message of its thread; "" if it is no reply
+	// Slack's id of it, such as "1795409616.000100"; unique, rising
+	TS string `json:"ts"`
+	// ts of the first message of its thread; "" if it is no reply
+	Thread string `json:"thread,omitempty"`
+
 	Broadcast bool            `json:"broadcast,omitempty"` // a reply that is shown in the channel too
 	At        time.Time       `json:"at"`
 	Edited    time.Time       `json:"edited,omitzero"`
@@ -209,7 +217,8 @@ func (s *Workspace) note(why string) {
 	s.refused = append(s.refused, why)
 }
 
-// spend takes one message off what the channel's rate allows, or says how long to wait. The caller holds s.mu.
+// spend takes one message off what the channel's rate allows, or says how long to wait. The caller holds
+// s.mu.
 func (s *Workspace) spend() time.Duration {
 	now := s.Now()
 	if !s.refilled.IsZero() {

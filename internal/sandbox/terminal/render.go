@@ -1,5 +1,5 @@
-// Package terminal draws Slack's messages on a terminal, as a person would read them in Slack. It refuses to let a control
-// character of a message reach the terminal.
+// Package terminal draws Slack's messages on a terminal, as a person would read them in Slack. It refuses to
+// let a control character of a message reach the terminal.
 package terminal
 
 import (
@@ -21,8 +21,9 @@ type Options struct {
 	Location *time.Location // of the reader; nil is UTC
 }
 
-// Render draws a message as a person would read it in Slack: top-level blocks, or the text where there are none, then the
-// attachments with their bars. Control characters of the message never reach w. An error is one of w or of the JSON.
+// Render draws a message as a person would read it in Slack: top-level blocks, or the text where there are
+// none, then the attachments with their bars. Control characters of the message never reach w. An error is
+// one of w or of the JSON.
 func Render(w io.Writer, message json.RawMessage, o Options) error {
 	var m struct {
 		Text        string
@@ -255,7 +256,8 @@ func boundary(s string, from, to int) bool {
 	wordy := func(b byte) bool {
 		return b == '_' || b >= '0' && b <= '9' || b >= 'A' && b <= 'Z' || b >= 'a' && b <= 'z'
 	}
-	return (from == 0 || !wordy(s[from-1])) && (to == len(s) || !wordy(s[to])) && s[from+1] != ' ' && s[to-2] != ' '
+	return (from == 0 || !wordy(s[from-1])) && (to == len(s) || !wordy(s[to])) && s[from+1] != ' ' &&
+		s[to-2] != ' '
 }
 
 // angle is what stands between < and >: a link, a mention or a date.
@@ -273,7 +275,8 @@ func (p *drawing) angle(s string) span {
 		if !named {
 			label = what[1:]
 		}
-		return span{strings.Replace(what[:1], "!", "@", 1) + unescape(label), "1;33"} // as loud as it is in Slack
+		// as loud as it is in Slack
+		return span{strings.Replace(what[:1], "!", "@", 1) + unescape(label), "1;33"}
 	case named:
 		return span{plain(label), link}
 	default:
@@ -284,7 +287,8 @@ func (p *drawing) angle(s string) span {
 var layouts = strings.NewReplacer(
 	"{date_num}", "2006-01-02", "{date_short_pretty}", "Jan 2, 2006", "{date_short}", "Jan 2, 2006",
 	"{date_long_pretty}", "Monday, January 2, 2006", "{date_long}", "Monday, January 2, 2006",
-	"{date_pretty}", "January 2, 2006", "{date}", "January 2, 2006", "{time_secs}", "15:04:05", "{time}", "15:04", "{ago}", "Jan 2, 15:04",
+	"{date_pretty}", "January 2, 2006", "{date}", "January 2, 2006",
+	"{time_secs}", "15:04:05", "{time}", "15:04", "{ago}", "Jan 2, 15:04",
 )
 
 var tokens = regexp.MustCompile(`\{[a-z_]+\}`)
@@ -306,14 +310,17 @@ func unescape(s string) string {
 // emojis turns the short codes that this project uses into characters; others stay as they are.
 func emojis(s string) string {
 	return strings.NewReplacer(
-		":red_circle:", "🔴", ":large_yellow_circle:", "🟡", ":large_blue_circle:", "🔵", ":large_green_circle:", "🟢",
-		":large_orange_circle:", "🟠", ":white_circle:", "⚪", ":warning:", "⚠️", ":white_check_mark:", "✅", ":x:", "❌",
-		":eyes:", "👀", ":information_source:", "ℹ️", ":bar_chart:", "📊", ":bell:", "🔔", ":wave:", "👋", ":mag:", "🔍", ":clipboard:", "📋",
+		":red_circle:", "🔴", ":large_yellow_circle:", "🟡", ":large_blue_circle:", "🔵",
+		":large_green_circle:", "🟢", ":large_orange_circle:", "🟠", ":white_circle:", "⚪",
+		":warning:", "⚠️", ":white_check_mark:", "✅", ":x:", "❌", ":eyes:", "👀",
+		":information_source:", "ℹ️", ":bar_chart:", "📊", ":bell:", "🔔", ":wave:", "👋", ":mag:", "🔍",
+		":clipboard:", "📋",
 	).Replace(s)
 }
 
-// Clean makes text of the message harmless for a terminal: controls, format characters (such as those that turn the
-// direction of writing) and odd line separators are shown as one replacement character. Line feeds stay.
+// Clean makes text of the message harmless for a terminal: controls, format characters (such as those that
+// turn the direction of writing) and odd line separators are shown as one replacement character. Line feeds
+// stay.
 func Clean(s string) string {
 	return strings.Map(func(r rune) rune {
 		switch {
@@ -428,7 +435,8 @@ func columns(s string) (n int) {
 		switch {
 		case unicode.In(r, unicode.Mn, unicode.Me):
 		case r >= 0x1100 && (r <= 0x115f || r >= 0x2e80 && r <= 0xa4cf || r >= 0xac00 && r <= 0xd7a3 ||
-			r >= 0xf900 && r <= 0xfaff || r >= 0xfe30 && r <= 0xfe6f || r >= 0xff00 && r <= 0xff60 || r >= 0x1f300 && r <= 0x1faff || r >= 0x20000 && r <= 0x3fffd):
+			r >= 0xf900 && r <= 0xfaff || r >= 0xfe30 && r <= 0xfe6f || r >= 0xff00 && r <= 0xff60 ||
+			r >= 0x1f300 && r <= 0x1faff || r >= 0x20000 && r <= 0x3fffd):
 			n += 2
 		default:
 			n++

@@ -23,7 +23,8 @@ func TestRender(t *testing.T) {
 	}
 	for _, file := range files {
 		for _, colour := range []bool{false, true} {
-			golden := strings.TrimSuffix(file, ".json") + map[bool]string{false: ".txt", true: ".ansi"}[colour]
+			golden := strings.TrimSuffix(file, ".json") +
+				map[bool]string{false: ".txt", true: ".ansi"}[colour]
 			t.Run(filepath.Base(golden), func(t *testing.T) {
 				t.Parallel()
 				raw, err := os.ReadFile(file)
@@ -31,7 +32,8 @@ func TestRender(t *testing.T) {
 					t.Fatal(err)
 				}
 				var got bytes.Buffer
-				if err := Render(&got, raw, Options{Color: colour, Width: 90, Location: time.FixedZone("", 8*3600)}); err != nil {
+				if err := Render(&got, raw,
+					Options{Color: colour, Width: 90, Location: time.FixedZone("", 8*3600)}); err != nil {
 					t.Fatal(err)
 				}
 				if *update {

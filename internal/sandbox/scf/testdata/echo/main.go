@@ -43,8 +43,10 @@ func main() {
 			return map[string]any{
 				"id": os.Getenv("TENCENTCLOUD_SECRETID"), "key": os.Getenv("TENCENTCLOUD_SECRETKEY"),
 				"token": os.Getenv("TENCENTCLOUD_SESSIONTOKEN"), "setting": os.Getenv("SETTING"),
-				"left": time.Until(deadline).Seconds(), "name": fc.FunctionName, "region": fc.TencentcloudRegion,
-				"memory": fc.MemoryLimitInMb, "limit": fc.TimeLimitInMs, "request": strings.Count(fc.RequestID, "-"),
+				"left": time.Until(deadline).Seconds(), "name": fc.FunctionName,
+				"region": fc.TencentcloudRegion,
+				"memory": fc.MemoryLimitInMb, "limit": fc.TimeLimitInMs,
+				"request": strings.Count(fc.RequestID, "-"),
 			}, nil
 		}
 		return event, nil

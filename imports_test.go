@@ -65,7 +65,16 @@ func TestImports(t *testing.T) {
 	only("clbwatch/internal/store", "adapters do not know one another", "clbwatch")
 	only("clbwatch/handler", "it is the way in, not a library", "clbwatch")
 	only("clbwatch/notifier", "it is the way out, not a library", "clbwatch")
-	only("clbwatch/internal/sandbox", "it is for the demo, the benchmarks and the tests", "clbwatch/cmd/sandbox", "clbwatch/cmd/bench")
+	inSandbox := func(p string) bool {
+		return p == "clbwatch/internal/sandbox" || strings.HasPrefix(p, "clbwatch/internal/sandbox/")
+	}
+	users := []string{"clbwatch/cmd/sandbox", "clbwatch/cmd/bench"}
+	for p := range imports {
+		if inSandbox(p) {
+			users = append(users, p)
+		}
+	}
+	only("clbwatch/internal/sandbox", "it is for the demo, the benchmarks and the tests", users...)
 
 	// What decides touches nothing, and imports never run backwards.
 	for p, mayImport := range map[string][]string{
@@ -80,10 +89,26 @@ func TestImports(t *testing.T) {
 			}
 		}
 	}
-	for _, i := range imports["clbwatch/internal/sandbox"] {
-		if strings.HasPrefix(i, "clbwatch") {
-			t.Errorf("sandbox imports %s: it must not share a mistake with what it tests", i)
+
+	const shared, demo = "clbwatch/internal/sandbox", "clbwatch/internal/sandbox/demo"
+	parts := 0
+	for p, list := range imports {
+		if !inSandbox(p) {
+			continue
 		}
+		parts++
+		for _, i := range list {
+			switch {
+			case !strings.HasPrefix(i, "clbwatch"):
+			case !inSandbox(i):
+				t.Errorf("%s imports %s: it must not share a mistake with what it tests", p, i)
+			case p != demo && i != shared:
+				t.Errorf("%s imports %s: only the demo puts the parts of the sandbox together", p, i)
+			}
+		}
+	}
+	if parts < 7 {
+		t.Errorf("only %d packages of the sandbox were looked at", parts)
 	}
 }
 

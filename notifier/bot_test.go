@@ -14,14 +14,14 @@ import (
 
 	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
-	"clbwatch/internal/sandbox"
+	"clbwatch/internal/sandbox/slack"
 	"clbwatch/internal/watch"
 )
 
 // newBot is a bot in a workspace of its own.
-func newBot(t *testing.T) (*Slack, *sandbox.Slack, *testClock) {
+func newBot(t *testing.T) (*Slack, *slack.Workspace, *testClock) {
 	t.Helper()
-	w := sandbox.NewSlack()
+	w := slack.New()
 	w.Unlimited = true
 	srv := httptest.NewServer(w)
 	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
@@ -58,7 +58,7 @@ func resolved(at watch.Receipt) *watch.Thread {
 }
 
 // textOf is what a notification would show of a message.
-func textOf(t *testing.T, p sandbox.Post) string {
+func textOf(t *testing.T, p slack.Post) string {
 	t.Helper()
 	var m struct{ Text string }
 	if err := json.Unmarshal(p.Raw, &m); err != nil {
@@ -69,11 +69,11 @@ func textOf(t *testing.T, p sandbox.Post) string {
 
 func TestBotTellsOnceWhateverIsLost(t *testing.T) {
 	t.Parallel()
-	for _, fault := range []sandbox.SlackFault{
-		sandbox.SlackTakesThenDrops(), sandbox.SlackTakesThenFails(), sandbox.SlackNoTS(), // it has the message
-		sandbox.SlackReset(), sandbox.SlackOKFalse(), sandbox.SlackEmptyAnswer(), sandbox.SlackHTML(), // it has not
-		sandbox.SlackAnswer(http.StatusInternalServerError, ""), sandbox.SlackError("internal_error"), sandbox.SlackError("fatal_error"),
-		sandbox.SlackError("a_word_of_tomorrow"),
+	for _, fault := range []slack.Fault{
+		slack.TakesThenDrops(), slack.TakesThenFails(), slack.NoTS(), // it has the message
+		slack.Reset(), slack.OKFalse(), slack.EmptyAnswer(), slack.HTML(), // it has not
+		slack.Answer(http.StatusInternalServerError, ""), slack.Error("internal_error"), slack.Error("fatal_error"),
+		slack.Error("a_word_of_tomorrow"),
 	} {
 		for _, inThread := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, in a thread: %v", fault, inThread), func(t *testing.T) {
@@ -113,7 +113,7 @@ func TestBotFindsItsMessageAmongMany(t *testing.T) {
 	t.Parallel()
 	s, w, _ := newBot(t)
 	w.PageLimit = 3
-	w.FailMethod("chat.postMessage", sandbox.SlackTakesThenDrops(), 1)
+	w.FailMethod("chat.postMessage", slack.TakesThenDrops(), 1)
 	if _, err := s.Notify(t.Context(), watch.Delivery{Alert: bad("1")}); err == nil {
 		t.Fatal("the fault had no effect")
 	}
@@ -132,7 +132,7 @@ func TestBotFindsItsMessageAmongMany(t *testing.T) {
 func TestBotThatMayNotLookTellsTwiceRatherThanNever(t *testing.T) {
 	t.Parallel()
 	s, w, _ := newBot(t)
-	w.FailMethod("conversations.history", sandbox.SlackError("missing_scope"), -1)
+	w.FailMethod("conversations.history", slack.Error("missing_scope"), -1)
 	if _, err := s.Notify(t.Context(), watch.Delivery{Alert: bad("1"), Again: true}); err != nil || len(w.Channel()) != 1 {
 		t.Errorf("Notify: %v, with %d messages, want it told", err, len(w.Channel()))
 	}
@@ -144,7 +144,7 @@ func TestBotThatMayNotLookTellsTwiceRatherThanNever(t *testing.T) {
 func TestBotThatCannotLookNowTellsNothing(t *testing.T) {
 	t.Parallel()
 	s, w, _ := newBot(t)
-	w.FailMethod("conversations.history", sandbox.SlackAnswer(http.StatusServiceUnavailable, ""), -1)
+	w.FailMethod("conversations.history", slack.Answer(http.StatusServiceUnavailable, ""), -1)
 	if _, err := s.Notify(t.Context(), watch.Delivery{Alert: bad("1"), Again: true}); err == nil || len(w.Channel()) != 0 {
 		t.Errorf("Notify: %v, with %d messages, want an error and none: it may be there already", err, len(w.Channel()))
 	}
@@ -192,18 +192,18 @@ func TestBotMakesAnOutageSeenInTheChannel(t *testing.T) {
 
 func TestBotPostsAnewWhatCannotBeAnswered(t *testing.T) {
 	t.Parallel()
-	for name, lose := range map[string]func(*sandbox.Slack, *watch.Thread){
-		"deleted": func(w *sandbox.Slack, th *watch.Thread) { w.Delete(th.Receipt.TS) },
-		"too old to edit": func(w *sandbox.Slack, _ *watch.Thread) {
-			w.FailMethod("chat.update", sandbox.SlackError("edit_window_closed"), -1)
+	for name, lose := range map[string]func(*slack.Workspace, *watch.Thread){
+		"deleted": func(w *slack.Workspace, th *watch.Thread) { w.Delete(th.Receipt.TS) },
+		"too old to edit": func(w *slack.Workspace, _ *watch.Thread) {
+			w.FailMethod("chat.update", slack.Error("edit_window_closed"), -1)
 		},
-		"not ours any more": func(w *sandbox.Slack, _ *watch.Thread) {
-			w.FailMethod("chat.update", sandbox.SlackError("cant_update_message"), -1)
+		"not ours any more": func(w *slack.Workspace, _ *watch.Thread) {
+			w.FailMethod("chat.update", slack.Error("cant_update_message"), -1)
 		},
-		"an edit that is refused": func(w *sandbox.Slack, _ *watch.Thread) {
-			w.FailMethod("chat.update", sandbox.SlackError("invalid_blocks"), -1)
+		"an edit that is refused": func(w *slack.Workspace, _ *watch.Thread) {
+			w.FailMethod("chat.update", slack.Error("invalid_blocks"), -1)
 		},
-		"in another channel": func(_ *sandbox.Slack, th *watch.Thread) { th.Receipt.Channel = "C0ELSEWHERE" },
+		"in another channel": func(_ *slack.Workspace, th *watch.Thread) { th.Receipt.Channel = "C0ELSEWHERE" },
 	} {
 		for _, again := range []bool{false, true} {
 			t.Run(fmt.Sprintf("%s, again: %v", name, again), func(t *testing.T) {
@@ -216,7 +216,7 @@ func TestBotPostsAnewWhatCannotBeAnswered(t *testing.T) {
 				d := watch.Delivery{Alert: good("2"), Thread: resolved(first)}
 				lose(w, d.Thread)
 				if again {
-					w.FailMethod("chat.postMessage", sandbox.SlackTakesThenDrops(), 1)
+					w.FailMethod("chat.postMessage", slack.TakesThenDrops(), 1)
 					if _, err := s.Notify(t.Context(), d); class(err) != "unknown" {
 						t.Fatal(err)
 					}
@@ -226,7 +226,7 @@ func TestBotPostsAnewWhatCannotBeAnswered(t *testing.T) {
 				if err != nil {
 					t.Fatal(err)
 				}
-				var told []sandbox.Post
+				var told []slack.Post
 				for _, p := range w.Channel() {
 					if strings.Contains(textOf(t, p), "recovered") {
 						told = append(told, p)
@@ -248,12 +248,12 @@ func TestBotSettings(t *testing.T) {
 		"channel_not_found": "SLACK_CHANNEL", "not_in_channel": "/invite", "is_archived": "archived", "restricted_action": "SLACK_CHANNEL",
 	} {
 		s, w, _ := newBot(t)
-		w.FailMethod("chat.postMessage", sandbox.SlackError(code), 1)
+		w.FailMethod("chat.postMessage", slack.Error(code), 1)
 		_, err := s.Notify(t.Context(), watch.Delivery{Alert: bad("1")})
 		if class(err) != "not sent" || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), code) {
 			t.Errorf("%s: %v, want that it was not sent, the code, and %q", code, err, want)
 		}
-		w.FailMethod("conversations.history", sandbox.SlackError(code), -1)
+		w.FailMethod("conversations.history", slack.Error(code), -1)
 		if err := s.Check(t.Context()); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("Check with %s: %v, want %q", code, err, want)
 		}
@@ -288,7 +288,7 @@ func TestBotRateLimit(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			w.FailMethod(method, sandbox.SlackRateLimited(tt.after), 1)
+			w.FailMethod(method, slack.RateLimited(tt.after), 1)
 			ctx, cancel := context.WithDeadline(t.Context(), c.now().Add(tt.left))
 			defer cancel()
 			_, err = s.Notify(ctx, watch.Delivery{Alert: good("2"), Thread: resolved(first)})
@@ -306,7 +306,7 @@ func TestBotWhatSlackRefusesGoesAsText(t *testing.T) {
 	t.Parallel()
 	for _, code := range []string{"invalid_blocks", "msg_blocks_too_long", "invalid_attachments", "metadata_too_large"} {
 		s, w, _ := newBot(t)
-		w.FailMethod("chat.postMessage", sandbox.SlackError(code), 1)
+		w.FailMethod("chat.postMessage", slack.Error(code), 1)
 		if _, err := s.Notify(t.Context(), watch.Delivery{Alert: bad("1")}); err != nil {
 			t.Fatalf("%s: %v, want it told as text", code, err)
 		}
@@ -314,7 +314,7 @@ func TestBotWhatSlackRefusesGoesAsText(t *testing.T) {
 		if strings.Contains(raw, "rich_text") || strings.Contains(raw, alertEvent) || !strings.Contains(raw, "web-07") || !strings.Contains(raw, "shut down") {
 			t.Errorf("%s: the second attempt is %s, want text with the news and nothing else", code, raw)
 		}
-		w.FailMethod("chat.postMessage", sandbox.SlackError(code), -1)
+		w.FailMethod("chat.postMessage", slack.Error(code), -1)
 		if _, err := s.Notify(t.Context(), watch.Delivery{Alert: bad("2")}); class(err) != "refused" || !strings.Contains(err.Error(), code) {
 			t.Errorf("%s as text too: %v, want it refused for good", code, err)
 		}
@@ -340,14 +340,14 @@ func TestBotReport(t *testing.T) {
 		t.Fatal(err)
 	}
 	posts := w.Channel()
-	if len(posts) < 2 || slices.ContainsFunc(posts[1:], func(p sandbox.Post) bool { return p.Thread != posts[0].TS }) {
+	if len(posts) < 2 || slices.ContainsFunc(posts[1:], func(p slack.Post) bool { return p.Thread != posts[0].TS }) {
 		t.Fatalf("the channel has %d messages, want the report and its pages in the thread", len(posts))
 	}
 	w.Say("thanks")
 	if last, err := s.LastReport(t.Context()); err != nil || last.Before(start) || last.After(time.Now().Add(time.Second)) {
 		t.Errorf("LastReport = %v, %v, want the time of the one just posted", last, err)
 	}
-	w.FailMethod("chat.postMessage", sandbox.SlackError("not_in_channel"), -1)
+	w.FailMethod("chat.postMessage", slack.Error("not_in_channel"), -1)
 	if err := s.Report(t.Context(), r); class(err) != "not sent" {
 		t.Errorf("Report: %v, want that it was not sent", err)
 	}
@@ -371,7 +371,7 @@ func TestBotErrorsHoldNoToken(t *testing.T) {
 	}
 	// What the workspace echoes is cleaned too.
 	s2, w2, _ := newBot(t)
-	w2.FailMethod("chat.postMessage", sandbox.SlackError("bad "+w2.Token()), 1)
+	w2.FailMethod("chat.postMessage", slack.Error("bad "+w2.Token()), 1)
 	if _, err := s2.Notify(t.Context(), watch.Delivery{Alert: bad("1")}); err == nil || strings.Contains(err.Error(), w2.Token()) {
 		t.Errorf("Notify: %v, want an error without the token", err)
 	}
@@ -380,7 +380,7 @@ func TestBotErrorsHoldNoToken(t *testing.T) {
 func TestBotFollowsNoRedirect(t *testing.T) {
 	t.Parallel()
 	s, w, _ := newBot(t)
-	w.FailMethod("chat.postMessage", sandbox.SlackRedirect("/elsewhere"), 1)
+	w.FailMethod("chat.postMessage", slack.Redirect("/elsewhere"), 1)
 	if _, err := s.Notify(t.Context(), watch.Delivery{Alert: bad("1")}); class(err) != "not sent" || !strings.Contains(err.Error(), "SLACK_API_URL") {
 		t.Errorf("Notify: %v, want that it was not sent, and the setting", err)
 	}

@@ -6,7 +6,7 @@ import (
 	"fmt"
 	"time"
 
-	"clbwatch/internal/sandbox"
+	"clbwatch/internal/sandbox/scf"
 )
 
 // calls counts the API calls of quiet ticks, each of which the cloud checks. By API 2.0 a classic load balancer takes one
@@ -90,7 +90,7 @@ func wall(ctx context.Context, b *bench) (t table, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, floor.close()) }()
-	took, err := alternate(ctx, 1, nil, w.subject(ctx, f, sandbox.WithSetting("CLB_RATE", fmt.Sprint(pace))), subject{floor.cmd.Process.Pid, func() error {
+	took, err := alternate(ctx, 1, nil, w.subject(ctx, f, scf.WithSetting("CLB_RATE", fmt.Sprint(pace))), subject{floor.cmd.Process.Pid, func() error {
 		_, err := floor.round()
 		return err
 	}})

@@ -10,7 +10,7 @@ import (
 	"strconv"
 	"strings"
 
-	"clbwatch/internal/sandbox"
+	"clbwatch/internal/sandbox/scf"
 )
 
 // memory runs the largest cases where the kernel gives the function no more than the bound, and the platform tells it so.
@@ -47,7 +47,7 @@ func inBox(ctx context.Context, b *bench, have balancers, box *box) ([]string, e
 	if err := os.WriteFile(script, []byte(text), 0o755); err != nil {
 		return nil, err
 	}
-	f, err := w.start(ctx, script, sandbox.WithMemory(memoryBound>>20))
+	f, err := w.start(ctx, script, scf.WithMemory(memoryBound>>20))
 	if err != nil {
 		return nil, err
 	}

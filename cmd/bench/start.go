@@ -6,7 +6,7 @@ import (
 	"os"
 	"time"
 
-	"clbwatch/internal/sandbox"
+	"clbwatch/internal/sandbox/scf"
 )
 
 const (
@@ -47,7 +47,7 @@ func start(ctx context.Context, b *bench) (table, error) {
 	}{
 		{"hello world of scf-go-lib", b.hello, "{}", false},
 		{"clbwatch, an action that there is not", b.clbwatch, `{"action":"nonsense"}`, true},
-		{"clbwatch, a quiet tick of 2 load balancers", b.clbwatch, string(sandbox.TimerEvent(time.Now())), false},
+		{"clbwatch, a quiet tick of 2 load balancers", b.clbwatch, string(scf.TimerEvent(time.Now())), false},
 	}
 	took := make([][]startTime, len(rows))
 	for range starts {

@@ -12,7 +12,9 @@ import (
 	"strings"
 	"time"
 
-	"clbwatch/internal/sandbox"
+	"clbwatch/internal/sandbox/cloud"
+	"clbwatch/internal/sandbox/scf"
+	"clbwatch/internal/sandbox/slack"
 )
 
 const (
@@ -44,8 +46,8 @@ func (c balancers) String() string {
 
 // world is a cloud and a Slack, and the settings of a function that lives there.
 type world struct {
-	cloud    *sandbox.Cloud
-	slack    *sandbox.Slack
+	cloud    *cloud.Cloud
+	slack    *slack.Workspace
 	answers  *answers // those about load balancers; nil if the cloud itself gives every one
 	url      string   // where the load balancers are read
 	ids      []string
@@ -63,7 +65,7 @@ func newWorld(have balancers, keep bool) (*world, error) {
 	if err != nil {
 		return nil, err
 	}
-	w := &world{cloud: sandbox.NewCloud(), slack: sandbox.NewSlack(), have: have, dir: dir}
+	w := &world{cloud: cloud.New(), slack: slack.New(), have: have, dir: dir}
 	w.slack.Unlimited = true
 	for i := range have.n {
 		w.ids = append(w.ids, fmt.Sprintf("lb-%08d", i))
@@ -95,7 +97,7 @@ func newWorld(have balancers, keep bool) (*world, error) {
 		w.url = urls[1]
 	}
 	w.settings = map[string]string{
-		"CLB_IDS": strings.Join(w.ids, " "), "CLB_API": have.api, "CLB_ENDPOINT": urls[0] + sandbox.APIPath, "CLB_V3_ENDPOINT": urls[1],
+		"CLB_IDS": strings.Join(w.ids, " "), "CLB_API": have.api, "CLB_ENDPOINT": urls[0] + cloud.APIPath, "CLB_V3_ENDPOINT": urls[1],
 		"CLB_RATE": unpaced, "SLACK_WEBHOOK_URL": w.slack.URL(urls[2]), "STATE_URL": "file://" + filepath.Join(dir, "state"),
 	}
 	return w, os.Mkdir(filepath.Join(dir, "state"), 0o750)
@@ -126,10 +128,10 @@ func (w *world) close() {
 
 // set gives the first backends of a load balancer a status. All are made by it.
 func (w *world) set(i, backends, status int) {
-	pool := make([]sandbox.Instance, backends)
+	pool := make([]cloud.Instance, backends)
 	for j := range pool {
 		name := fmt.Sprintf("%05d-%03d", i, j)
-		pool[j] = sandbox.Instance{ID: "ins-" + name, Name: "web-" + name, LanIP: fmt.Sprintf("10.%d.%d.%d", i/256, i%256, j), Status: status, Weight: 10}
+		pool[j] = cloud.Instance{ID: "ins-" + name, Name: "web-" + name, LanIP: fmt.Sprintf("10.%d.%d.%d", i/256, i%256, j), Status: status, Weight: 10}
 	}
 	w.cloud.Bind(region, w.ids[i], pool...)
 	if w.answers != nil {
@@ -145,19 +147,19 @@ func (w *world) onePercent(i int) {
 }
 
 // start starts an instance of the function.
-func (w *world) start(ctx context.Context, binary string, opts ...sandbox.Option) (*sandbox.Function, error) {
+func (w *world) start(ctx context.Context, binary string, opts ...scf.Option) (*scf.Function, error) {
 	tmp, err := os.MkdirTemp(w.dir, "tmp-")
 	if err != nil {
 		return nil, err
 	}
-	return sandbox.Start(ctx, binary, w.settings, append(opts,
-		sandbox.WithCredential(w.cloud.Issue), sandbox.WithSetting("TMPDIR", tmp), sandbox.WithTimeout(10*time.Minute))...)
+	return scf.Start(ctx, binary, w.settings, append(opts,
+		scf.WithCredential(w.cloud.Issue), scf.WithSetting("TMPDIR", tmp), scf.WithTimeout(10*time.Minute))...)
 }
 
 // tick lets the function do one tick, in which it must read everything.
-func (w *world) tick(ctx context.Context, f *sandbox.Function, opts ...sandbox.Option) (summary, error) {
+func (w *world) tick(ctx context.Context, f *scf.Function, opts ...scf.Option) (summary, error) {
 	var sum summary
-	answer, ferr, err := f.Invoke(ctx, sandbox.TimerEvent(time.Now()), opts...)
+	answer, ferr, err := f.Invoke(ctx, scf.TimerEvent(time.Now()), opts...)
 	if ferr != nil {
 		err = ferr
 	}
@@ -185,7 +187,7 @@ func (w *world) refused() error {
 }
 
 // subject is the function, measured tick by tick.
-func (w *world) subject(ctx context.Context, f *sandbox.Function, opts ...sandbox.Option) subject {
+func (w *world) subject(ctx context.Context, f *scf.Function, opts ...scf.Option) subject {
 	return subject{f.Pid(), func() error {
 		_, err := w.tick(ctx, f, opts...)
 		return err

@@ -13,7 +13,8 @@ import (
 	"syscall"
 	"time"
 
-	"clbwatch/internal/sandbox"
+	"clbwatch/internal/sandbox/demo"
+	"clbwatch/internal/sandbox/terminal"
 )
 
 func main() {
@@ -41,15 +42,15 @@ func run(ctx context.Context) error {
 		return err
 	}
 	width, _ := strconv.Atoi(os.Getenv("COLUMNS")) // 0, the default width, if it is not a number
-	terminal := isTerminal(os.Stdout)
-	return sandbox.Story{
+	tty := isTerminal(os.Stdout)
+	return demo.Story{
 		Function: path,
 		Out:      os.Stdout,
 		Fast:     *fast,
 		Listen:   *listen,
 		Live:     *live,
-		Stay:     terminal && isTerminal(os.Stdin) && *listen != "", // where nobody sits, nobody presses buttons
-		Render:   sandbox.RenderOptions{Color: terminal && os.Getenv("NO_COLOR") == "", Width: width, Location: time.Local},
+		Stay:     tty && isTerminal(os.Stdin) && *listen != "", // where nobody sits, nobody presses buttons
+		Render:   terminal.Options{Color: tty && os.Getenv("NO_COLOR") == "", Width: width, Location: time.Local},
 	}.Tell(ctx)
 }
 

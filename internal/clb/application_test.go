@@ -9,7 +9,7 @@ import (
 
 	"clbwatch/internal/advice"
 	"clbwatch/internal/lb"
-	"clbwatch/internal/sandbox"
+	"clbwatch/internal/sandbox/cloud"
 )
 
 var app = lb.CLB{Region: "ap-guangzhou", ID: "lb-app"}
@@ -19,13 +19,13 @@ func withApplication(t *testing.T) *twins {
 	t.Helper()
 	w := newTwins(t)
 	w.SetApplication(app.Region, app.ID)
-	w.Listen(app.Region, app.ID, sandbox.Listener{Protocol: "HTTPS", Port: 443, Rules: []sandbox.Rule{{Domain: "a.com", URL: "/"}, {Domain: "a.com", URL: "/api"}}},
-		sandbox.Listener{Protocol: "TCP", Port: 22, BackendPort: 2222}, sandbox.Listener{Protocol: "UDP", Port: 53})
+	w.Listen(app.Region, app.ID, cloud.Listener{Protocol: "HTTPS", Port: 443, Rules: []cloud.Rule{{Domain: "a.com", URL: "/"}, {Domain: "a.com", URL: "/api"}}},
+		cloud.Listener{Protocol: "TCP", Port: 22, BackendPort: 2222}, cloud.Listener{Protocol: "UDP", Port: 53})
 	for i := range 4 {
-		w.Bind(app.Region, app.ID, sandbox.Instance{ID: fmt.Sprint("ins-", i), Name: fmt.Sprint("web-", i), LanIP: fmt.Sprint("10.0.0.", i), Status: 2 + 2*(i%2), Weight: 10 * i})
+		w.Bind(app.Region, app.ID, cloud.Instance{ID: fmt.Sprint("ins-", i), Name: fmt.Sprint("web-", i), LanIP: fmt.Sprint("10.0.0.", i), Status: 2 + 2*(i%2), Weight: 10 * i})
 	}
-	w.Bind(app.Region, app.ID, sandbox.Instance{ID: "eni-1", Type: "ENI", LanIP: "10.1.0.1", Weight: 10}, sandbox.Instance{ID: "eni-1", Type: "ENI", LanIP: "10.1.0.2", Weight: 10},
-		sandbox.Instance{ID: "ccn", Type: "CCN", LanIP: "10.2.0.1", Weight: 10})
+	w.Bind(app.Region, app.ID, cloud.Instance{ID: "eni-1", Type: "ENI", LanIP: "10.1.0.1", Weight: 10}, cloud.Instance{ID: "eni-1", Type: "ENI", LanIP: "10.1.0.2", Weight: 10},
+		cloud.Instance{ID: "ccn", Type: "CCN", LanIP: "10.2.0.1", Weight: 10})
 	return w
 }
 
@@ -96,24 +96,24 @@ func TestApplicationFaults(t *testing.T) {
 			t.Fatalf("%s: before it: %v", fault, err)
 		}
 	}
-	for _, f := range sandbox.ForwardFaults() {
+	for _, f := range cloud.ForwardFaults() {
 		w := withApplication(t)
 		read(w, V2, f.String())
 		w.Fail(app.ID, f, -1)
 		checkFault(t, w, V2, f.String(), f.Plausible())
 	}
-	for _, f := range sandbox.TargetFaults() {
+	for _, f := range cloud.TargetFaults() {
 		w := withApplication(t)
-		w.FailV3On(sandbox.DescribeTargets, f, -1)
+		w.FailV3On(cloud.DescribeTargets, f, -1)
 		checkFault(t, w, V3, f.String(), f.Plausible())
 	}
-	for _, f := range sandbox.InstanceFaults() {
+	for _, f := range cloud.InstanceFaults() {
 		w := withApplication(t)
-		w.FailV3On(sandbox.DescribeInstancesStatus, f, -1)
+		w.FailV3On(cloud.DescribeInstancesStatus, f, -1)
 		checkFault(t, w, V3, f.String(), f.Plausible())
 		if f.Plausible() { // an instance that is missing once is asked for again
 			w = withApplication(t)
-			w.FailV3On(sandbox.DescribeInstancesStatus, f, 1)
+			w.FailV3On(cloud.DescribeInstancesStatus, f, 1)
 			if r := w.readApp(V3, ""); r.Backends[3].Status != lb.Running {
 				t.Errorf("%s once: %+v", f, r.Backends[3])
 			}
@@ -136,13 +136,13 @@ func checkFault(t *testing.T, w *twins, api API, fault string, plausible bool) {
 func TestNullIsNone(t *testing.T) {
 	t.Parallel()
 	w := withApplication(t)
-	w.FailV3On(sandbox.DescribeTargets, sandbox.V3Null(), -1)
+	w.FailV3On(cloud.DescribeTargets, cloud.V3Null(), -1)
 	if r := w.readApp(V3, ""); len(r.Backends) != 0 || r.Unchanged {
 		t.Errorf("null for the listeners: %+v, want an empty pool, which watch asks for twice", r)
 	}
 	w.ClearFaults()
-	for _, action := range []string{sandbox.DescribeClassicalLBHealthStatus, sandbox.DescribeClassicalLBListeners} {
-		w.FailV3On(action, sandbox.V3NullSet(), -1)
+	for _, action := range []string{cloud.DescribeClassicalLBHealthStatus, cloud.DescribeClassicalLBListeners} {
+		w.FailV3On(action, cloud.V3NullSet(), -1)
 		c := w.client(V3)
 		c.Health = true
 		r, err := c.Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
@@ -170,7 +170,7 @@ func TestInstancesThatSpoilACall(t *testing.T) {
 	w := withApplication(t)
 	other := lb.CLB{Region: app.Region, ID: "lb-bad"}
 	w.SetApplication(other.Region, other.ID)
-	w.Bind(other.Region, other.ID, sandbox.Instance{ID: "ins-bad!", LanIP: "10.0.0.1", Status: 2})
+	w.Bind(other.Region, other.ID, cloud.Instance{ID: "ins-bad!", LanIP: "10.0.0.1", Status: 2})
 	c := w.client(V3)
 	errs := make(chan error, 1)
 	go func() { _, err := c.Read(t.Context(), other, ""); errs <- err }()
@@ -185,7 +185,7 @@ func TestInstancesThatSpoilACall(t *testing.T) {
 func TestHealthIsTheSameByBothAPIs(t *testing.T) {
 	t.Parallel()
 	w := withApplication(t)
-	w.Listen("ap-guangzhou", "lb-1", sandbox.Listener{Protocol: "TCP", Port: 80}, sandbox.Listener{Protocol: "HTTP", Port: 81, BackendPort: 8081})
+	w.Listen("ap-guangzhou", "lb-1", cloud.Listener{Protocol: "TCP", Port: 80}, cloud.Listener{Protocol: "HTTP", Port: 81, BackendPort: 8081})
 	w.SetHealth("ap-guangzhou", "lb-1", "ins-0", "HTTP:81", "Dead")
 	w.SetHealth(app.Region, app.ID, "ins-2", "HTTPS:443 a.com/api", "Dead")
 	w.SetHealth(app.Region, app.ID, "ins-2", "TCP:22", "Unknown")
@@ -230,7 +230,7 @@ func TestHealthThatFailsHoldsNothingUp(t *testing.T) {
 	w := withApplication(t)
 	c := w.client(V3)
 	c.Health = true
-	w.FailV3On(sandbox.DescribeTargetHealth, sandbox.V3Code("UnauthorizedOperation", "no "+w.cr.SecretKey), -1)
+	w.FailV3On(cloud.DescribeTargetHealth, cloud.V3Code("UnauthorizedOperation", "no "+w.cr.SecretKey), -1)
 	r, err := c.Read(t.Context(), app, "")
 	if err != nil || len(r.Backends) != 7 || r.Health || r.HealthErr == nil || !strings.Contains(advice.Of(r.HealthErr), "clb:DescribeTargetHealth") ||
 		strings.Contains(r.HealthErr.Error(), w.cr.SecretKey) {
@@ -264,9 +264,9 @@ func TestList(t *testing.T) {
 	if err != nil || !there["lb-0001"] || there["lb-none"] {
 		t.Errorf("Exist = %v, %v", there, err)
 	}
-	for _, f := range sandbox.ListFaults() {
+	for _, f := range cloud.ListFaults() {
 		w.ClearFaults()
-		w.FailV3On(sandbox.DescribeLoadBalancers, f, -1)
+		w.FailV3On(cloud.DescribeLoadBalancers, f, -1)
 		if list, err := w.client(V3).List(t.Context(), "ap-shanghai"); err == nil && !f.Plausible() && len(list) != 230 {
 			t.Errorf("%s is taken for a list of %d", f, len(list))
 		}
@@ -276,7 +276,7 @@ func TestList(t *testing.T) {
 func TestLookUpThatFails(t *testing.T) {
 	t.Parallel()
 	w := newTwins(t)
-	w.FailV3On(sandbox.DescribeLoadBalancers, sandbox.V3Code("UnauthorizedOperation", "no"), -1)
+	w.FailV3On(cloud.DescribeLoadBalancers, cloud.V3Code("UnauthorizedOperation", "no"), -1)
 	_, err := w.client(V3).Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
 	if err == nil || errors.Is(err, lb.ErrNotFound) || !strings.Contains(advice.Of(err), "clb:DescribeLoadBalancers") {
 		t.Errorf("Read where the kind cannot be looked up: %v, advice %q, want what to grant", err, advice.Of(err))

@@ -46,8 +46,8 @@ func TestSignAgainstPublishedVectors(t *testing.T) {
 	}
 }
 
-// cloud answers calls by a function and remembers them, but for those that ask which kind lb-byhpduqt is: it is classic.
-type cloud struct {
+// fake answers calls by a function and remembers them, but for those that ask which kind lb-byhpduqt is: it is classic.
+type fake struct {
 	lists  bool // it answers and remembers these too
 	mu     sync.Mutex
 	calls  []url.Values
@@ -55,7 +55,7 @@ type cloud struct {
 	pauses []time.Duration
 }
 
-func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+func (c *fake) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if err := r.ParseForm(); err != nil {
 		panic(err)
 	}
@@ -79,13 +79,13 @@ func (c *cloud) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 }
 
 // seen returns the calls so far.
-func (c *cloud) seen() []url.Values {
+func (c *fake) seen() []url.Values {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return slices.Clone(c.calls)
 }
 
-func (c *cloud) client(t *testing.T) *Client {
+func (c *fake) client(t *testing.T) *Client {
 	t.Helper()
 	srv := httptest.NewServer(c)
 	t.Cleanup(srv.Close)
@@ -150,7 +150,7 @@ const document = `{"code":0,"message":"","codeDesc":"Success","totalCount":1,"ba
 
 func TestReadDocumentSample(t *testing.T) {
 	t.Parallel()
-	c := &cloud{answer: always(200, document)}
+	c := &fake{answer: always(200, document)}
 	r, err := c.client(t).Read(t.Context(), testCLB, "")
 	want := []lb.Backend{{ID: "ins-9o9ex9s0", Name: "test_k8s_1", Status: 4, Weight: 44, LanIP: "10.104.222.152", WanIPs: []string{"193.112.93.144"}}}
 	if err != nil || !reflect.DeepEqual(r.Backends, want) || r.Unchanged {
@@ -170,7 +170,7 @@ func TestReadDocumentSample(t *testing.T) {
 func TestReadPagesUntilTheTotal(t *testing.T) {
 	t.Parallel()
 	for _, total := range []int{0, 1, 99, 100, 101, 250, 1000} {
-		c := &cloud{answer: pages(total)}
+		c := &fake{answer: pages(total)}
 		r, err := c.client(t).Read(t.Context(), testCLB, "")
 		wantCalls := max(1, (total+99)/100)
 		if wantCalls > 1 {
@@ -185,7 +185,7 @@ func TestReadPagesUntilTheTotal(t *testing.T) {
 func TestReadUnchanged(t *testing.T) {
 	t.Parallel()
 	for _, total := range []int{0, 20, 250} {
-		c := &cloud{answer: pages(total)}
+		c := &fake{answer: pages(total)}
 		client := c.client(t)
 		r, err := client.Read(t.Context(), testCLB, "")
 		if err != nil {
@@ -210,7 +210,7 @@ func TestReadUnchanged(t *testing.T) {
 
 func TestReadLastPageChanged(t *testing.T) {
 	t.Parallel()
-	c := &cloud{answer: pages(250)}
+	c := &fake{answer: pages(250)}
 	client := c.client(t)
 	r, _ := client.Read(t.Context(), testCLB, "")
 	c.answer = func(n int, form url.Values) (int, string) {
@@ -245,7 +245,7 @@ func TestReadTakesWhatIsLegal(t *testing.T) {
 			lb.Backend{Status: 2, Weight: 1}},
 	}
 	for _, tt := range tests {
-		c := &cloud{answer: always(200, tt.body)}
+		c := &fake{answer: always(200, tt.body)}
 		tt.want.ID = "ins-1"
 		r, err := c.client(t).Read(t.Context(), testCLB, "")
 		if err != nil || len(r.Backends) != 1 || !reflect.DeepEqual(r.Backends[0], tt.want) {
@@ -330,7 +330,7 @@ func TestReadRefuses(t *testing.T) {
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
-			c := &cloud{answer: tt.answer}
+			c := &fake{answer: tt.answer}
 			r, err := c.client(t).Read(t.Context(), testCLB, "")
 			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(advice.Of(err), tt.advice) {
 				t.Errorf("Read = %+v, %v, advice %q; want an error with %q, advice with %q", r, err, advice.Of(err), tt.want, tt.advice)
@@ -363,7 +363,7 @@ func TestReadTriesAgain(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			c := &cloud{answer: answer}
+			c := &fake{answer: answer}
 			if _, err := c.client(t).Read(t.Context(), testCLB, ""); err != nil {
 				t.Fatalf("Read: %v", err)
 			}
@@ -393,7 +393,7 @@ func TestReadIsNotTornBetweenPages(t *testing.T) {
 		}
 	}
 	after = append(after, 150)
-	c := &cloud{answer: func(n int, f url.Values) (int, string) {
+	c := &fake{answer: func(n int, f url.Values) (int, string) {
 		pool := before
 		if n > 1 {
 			pool = after
@@ -420,7 +420,7 @@ func TestReadIsNotTornBetweenPages(t *testing.T) {
 
 func TestReadPausesLongerEachTime(t *testing.T) {
 	t.Parallel()
-	c := &cloud{answer: always(503, "")}
+	c := &fake{answer: always(503, "")}
 	_, _ = c.client(t).Read(t.Context(), testCLB, "")
 	if want := []time.Duration{200 * time.Millisecond, 600 * time.Millisecond}; !slices.Equal(c.pauses, want) {
 		t.Errorf("paused %v, want %v", c.pauses, want)
@@ -434,7 +434,7 @@ func TestReadBoundsWhatItKeeps(t *testing.T) {
 	for range 100 {
 		ips = append(ips, `"`+long+`"`)
 	}
-	c := &cloud{answer: always(200, body(1, `{"unInstanceId":"ins-1","instanceStatus":2,"weight":1,"instanceName":"`+long+`","lanIp":"`+long+`","wanIpSet":[`+strings.Join(ips, ",")+`]}`))}
+	c := &fake{answer: always(200, body(1, `{"unInstanceId":"ins-1","instanceStatus":2,"weight":1,"instanceName":"`+long+`","lanIp":"`+long+`","wanIpSet":[`+strings.Join(ips, ",")+`]}`))}
 	r, err := c.client(t).Read(t.Context(), testCLB, "")
 	if err != nil {
 		t.Fatal(err)
@@ -448,7 +448,7 @@ func TestReadBoundsWhatItKeeps(t *testing.T) {
 func TestEachAttemptHasItsOwnTimeLimit(t *testing.T) {
 	t.Parallel()
 	var limits []time.Duration
-	client := (&cloud{answer: pages(1)}).client(t)
+	client := (&fake{answer: pages(1)}).client(t)
 	client.HTTP = &http.Client{Transport: roundTrip(func(r *http.Request) (*http.Response, error) {
 		d, ok := r.Context().Deadline()
 		if !ok {
@@ -530,7 +530,7 @@ func (f roundTrip) RoundTrip(r *http.Request) (*http.Response, error) { return f
 func TestReadGivesUpAtTheDeadline(t *testing.T) {
 	t.Parallel()
 	hanging := make(chan struct{})
-	c := &cloud{answer: func(int, url.Values) (int, string) { <-hanging; return 200, body(0) }}
+	c := &fake{answer: func(int, url.Values) (int, string) { <-hanging; return 200, body(0) }}
 	client := c.client(t)
 	t.Cleanup(func() { close(hanging) })
 	ctx, cancel := context.WithTimeout(t.Context(), 50*time.Millisecond)
@@ -538,7 +538,7 @@ func TestReadGivesUpAtTheDeadline(t *testing.T) {
 	if _, err := client.Read(ctx, testCLB, classicV2); !errors.Is(err, context.DeadlineExceeded) {
 		t.Errorf("Read of a hanging API = %v, want the deadline", err)
 	}
-	client = (&cloud{answer: always(200, body(0))}).client(t)
+	client = (&fake{answer: always(200, body(0))}).client(t)
 	client.Rate = rate.Every(time.Hour)
 	if _, err := client.Read(t.Context(), testCLB, classicV2); err != nil { // the one turn there is
 		t.Fatal(err)

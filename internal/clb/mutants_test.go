@@ -23,7 +23,7 @@ func TestWhatNoRepeatMendsIsNotRepeated(t *testing.T) {
 	for code, want := range map[int]string{
 		4103: "clb:DescribeLoadBalancerBackends", 4106: "keys are right", 4110: "clb:DescribeLoadBalancerBackends", 4600: "https://",
 	} {
-		c := &cloud{answer: always(200, `{"code":`+strconv.Itoa(code)+`,"message":""}`)}
+		c := &fake{answer: always(200, `{"code":`+strconv.Itoa(code)+`,"message":""}`)}
 		_, err := c.client(t).Read(t.Context(), testCLB, "")
 		if err == nil || !strings.Contains(advice.Of(err), want) || len(c.seen()) != 1 {
 			t.Errorf("code %d: %v after %d calls, advice %q; want one call and advice with %q", code, err, len(c.seen()), advice.Of(err), want)
@@ -34,7 +34,7 @@ func TestWhatNoRepeatMendsIsNotRepeated(t *testing.T) {
 // TestChangeOnTheLastPageCostsNoThirdReading counts calls: they are what an account has few of.
 func TestChangeOnTheLastPageCostsNoThirdReading(t *testing.T) {
 	t.Parallel()
-	c := &cloud{answer: pages(250)}
+	c := &fake{answer: pages(250)}
 	client := c.client(t)
 	r, err := client.Read(t.Context(), testCLB, "")
 	if err != nil {
@@ -53,7 +53,7 @@ func TestChangeOnTheLastPageCostsNoThirdReading(t *testing.T) {
 // TestOutageUntilTheDeadlineIsNotUnchanged has the time end in the pause before a second attempt.
 func TestOutageUntilTheDeadlineIsNotUnchanged(t *testing.T) {
 	t.Parallel()
-	c := &cloud{answer: pages(1)}
+	c := &fake{answer: pages(1)}
 	client := c.client(t)
 	r, err := client.Read(t.Context(), testCLB, "")
 	if err != nil {
@@ -73,7 +73,7 @@ func TestDescribeTellsWhatIsKnown(t *testing.T) {
 	for i := range 41 {
 		ids = append(ids, fmt.Sprintf("lb-%04d", i))
 	}
-	c := &cloud{lists: true, answer: func(_ int, f url.Values) (int, string) {
+	c := &fake{lists: true, answer: func(_ int, f url.Values) (int, string) {
 		var rows []string
 		for i := 0; f.Get("loadBalancerIds."+strconv.Itoa(i)) != ""; i++ {
 			id := f.Get("loadBalancerIds." + strconv.Itoa(i))
@@ -100,7 +100,7 @@ func TestDescribeTellsWhatIsKnown(t *testing.T) {
 		`{"code":0,"totalCount":1,"loadBalancerSet":[{"unLoadBalancerId":"lb-0000"}]}`: "no forward",
 		`{"code":4104,"message":"hunter2key"}`:                                         "4104",
 	} {
-		c := &cloud{lists: true, answer: always(200, body)}
+		c := &fake{lists: true, answer: always(200, body)}
 		if got, err := c.client(t).Describe(t.Context(), V2, "ap-guangzhou", ids[:1]); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2key") {
 			t.Errorf("Describe of %s = %v, %v, want an error with %q and no secret", body, got, err, want)
 		}
@@ -116,7 +116,7 @@ func answering(t *testing.T, f http.HandlerFunc) *Client {
 	if err != nil {
 		t.Fatal(err)
 	}
-	client := (&cloud{}).client(t)
+	client := (&fake{}).client(t)
 	client.Endpoint, client.EndpointV3 = u, u
 	return client
 }

@@ -18,11 +18,12 @@ import (
 	"clbwatch/internal/advice"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/sandbox"
+	"clbwatch/internal/sandbox/cloud"
 )
 
 // twins is a cloud with both APIs, and a client of it; each client lives for one tick.
 type twins struct {
-	*sandbox.Cloud
+	*cloud.Cloud
 	t      *testing.T
 	v2, v3 *url.URL
 	cr     sandbox.Credential
@@ -31,7 +32,7 @@ type twins struct {
 
 func newTwins(t *testing.T) *twins {
 	t.Helper()
-	w := &twins{Cloud: sandbox.NewCloud(), t: t, now: time.Now()}
+	w := &twins{Cloud: cloud.New(), t: t, now: time.Now()}
 	for _, s := range []struct {
 		u **url.URL
 		h http.Handler
@@ -45,10 +46,10 @@ func newTwins(t *testing.T) *twins {
 		u.Path = "/"
 		*s.u = u
 	}
-	w.v2.Path = sandbox.APIPath
+	w.v2.Path = cloud.APIPath
 	w.cr = w.Issue()
 	for i := range 3 {
-		w.Bind("ap-guangzhou", "lb-1", sandbox.Instance{ID: fmt.Sprint("ins-", i), Name: fmt.Sprint("web-", i), LanIP: fmt.Sprint("10.0.0.", i),
+		w.Bind("ap-guangzhou", "lb-1", cloud.Instance{ID: fmt.Sprint("ins-", i), Name: fmt.Sprint("web-", i), LanIP: fmt.Sprint("10.0.0.", i),
 			WanIPs: []string{"203.0.113.9", "203.0.113.1"}, Status: 2 + 2*(i%2), Weight: 10 * i})
 	}
 	return w
@@ -100,11 +101,11 @@ func TestBothAPIsReadTheSameBackends(t *testing.T) {
 
 func TestReadV3Refuses(t *testing.T) {
 	t.Parallel()
-	for _, f := range sandbox.V3Faults() {
+	for _, f := range cloud.V3Faults() {
 		w := newTwins(t)
 		w.FailV3(f, -1)
 		r, err := w.client(V3).Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV3)
-		if f.String() == sandbox.V3Empty().String() {
+		if f.String() == cloud.V3Empty().String() {
 			if err != nil || len(r.Backends) != 0 { // a perfect lie: watch asks twice
 				t.Errorf("%s: %+v, %v", f, r, err)
 			}
@@ -117,7 +118,7 @@ func TestReadV3Refuses(t *testing.T) {
 		}
 	}
 	w := newTwins(t)
-	w.FailV3(sandbox.V3Null(), 1)
+	w.FailV3(cloud.V3Null(), 1)
 	if r := w.read(V3, classicV3); len(r.Backends) != 0 {
 		t.Errorf("null for no targets: %+v", r)
 	}
@@ -126,13 +127,13 @@ func TestReadV3Refuses(t *testing.T) {
 func TestReadV3TriesAgain(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		fault sandbox.V3Fault
+		fault cloud.V3Fault
 		again bool
 	}{
-		{sandbox.V3Code("RequestLimitExceeded", "x"), true}, {sandbox.V3Code("RequestLimitExceeded.IPLimitExceeded", "x"), true},
-		{sandbox.V3Code("InternalError", "x"), true}, {sandbox.V3Code("FailedOperation.ResourceInOperating", "x"), true},
-		{sandbox.V3HTML(502), true}, {sandbox.V3HTML(200), true}, {sandbox.V3Reset(), true}, {sandbox.V3Half(), true},
-		{sandbox.V3Code("UnauthorizedOperation", "x"), false}, {sandbox.V3Code("AuthFailure.SecretIdNotFound", "x"), false},
+		{cloud.V3Code("RequestLimitExceeded", "x"), true}, {cloud.V3Code("RequestLimitExceeded.IPLimitExceeded", "x"), true},
+		{cloud.V3Code("InternalError", "x"), true}, {cloud.V3Code("FailedOperation.ResourceInOperating", "x"), true},
+		{cloud.V3HTML(502), true}, {cloud.V3HTML(200), true}, {cloud.V3Reset(), true}, {cloud.V3Half(), true},
+		{cloud.V3Code("UnauthorizedOperation", "x"), false}, {cloud.V3Code("AuthFailure.SecretIdNotFound", "x"), false},
 	} {
 		w := newTwins(t)
 		w.FailV3(tt.fault, 1)
@@ -181,14 +182,14 @@ func (w *twins) sweep(n int, known []lb.Digest) (digests []lb.Digest, errs []err
 	return digests, errs
 }
 
-var closedFault = sandbox.FaultCode(4300, "RequestForbidden", "closed")
+var closedFault = cloud.FaultCode(4300, "RequestForbidden", "closed")
 
 func TestAutoTurnsAtThePriceOfOneCall(t *testing.T) {
 	t.Parallel()
 	const n = 30
 	w := newTwins(t)
 	for i := range n {
-		w.Bind("ap-guangzhou", fmt.Sprint("lb-", i), sandbox.Instance{ID: "ins-x", Status: 2, Weight: 10})
+		w.Bind("ap-guangzhou", fmt.Sprint("lb-", i), cloud.Instance{ID: "ins-x", Status: 2, Weight: 10})
 	}
 	two, errs := w.sweep(n, nil)
 	if err := errors.Join(errs...); err != nil || w.Calls() != n || w.CallsV3() != 0 {
@@ -218,7 +219,7 @@ func TestAutoTurnsInTheMiddleOfASweep(t *testing.T) {
 	t.Parallel()
 	w := newTwins(t)
 	for i := range 3 {
-		w.Bind("ap-guangzhou", fmt.Sprint("lb-", i), sandbox.Instance{ID: "ins-x", Status: 2, Weight: 10})
+		w.Bind("ap-guangzhou", fmt.Sprint("lb-", i), cloud.Instance{ID: "ins-x", Status: 2, Weight: 10})
 	}
 	c := w.client(Auto)
 	for i, closes := range []bool{false, true, true} {
@@ -238,11 +239,11 @@ func TestAutoTurnsInTheMiddleOfASweep(t *testing.T) {
 func TestAutoTurnsWhere2IsNotThere(t *testing.T) {
 	t.Parallel()
 	w := newTwins(t)
-	w.v2 = &url.URL{Scheme: "http", Host: "127.0.0.1:1", Path: sandbox.APIPath}
+	w.v2 = &url.URL{Scheme: "http", Host: "127.0.0.1:1", Path: cloud.APIPath}
 	if r := w.read(Auto, classicV2); !strings.HasPrefix(string(r.Digest), "v3:") || len(r.Backends) != 3 {
 		t.Errorf("without a host for 2.0: %+v, want it read by 3.0", r)
 	}
-	w.Fail("", sandbox.FaultCode(6100, "ActionNotFound", "x"), -1)
+	w.Fail("", cloud.FaultCode(6100, "ActionNotFound", "x"), -1)
 	if r := w.read(Auto, classicV2); len(r.Backends) != 3 {
 		t.Errorf("2.0 without the action: %+v", r)
 	}
@@ -250,7 +251,7 @@ func TestAutoTurnsWhere2IsNotThere(t *testing.T) {
 
 func TestAutoDoesNotTurnForLess(t *testing.T) {
 	t.Parallel()
-	for _, f := range []sandbox.Fault{sandbox.FaultStatus(502), sandbox.FaultReset(), sandbox.FaultCode(4104, "x", "x"), sandbox.FaultNoSet()} {
+	for _, f := range []cloud.Fault{cloud.FaultStatus(502), cloud.FaultReset(), cloud.FaultCode(4104, "x", "x"), cloud.FaultNoSet()} {
 		w := newTwins(t)
 		w.Fail("", f, -1)
 		r, err := w.client(Auto).Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV2)
@@ -264,7 +265,7 @@ func TestAutoSaysBothWhenBothRefuse(t *testing.T) {
 	t.Parallel()
 	w := newTwins(t)
 	w.Fail("", closedFault, -1)
-	w.FailV3(sandbox.V3Code("UnauthorizedOperation", "no"), -1)
+	w.FailV3(cloud.V3Code("UnauthorizedOperation", "no"), -1)
 	_, err := w.client(Auto).Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV2)
 	if err == nil || !strings.Contains(err.Error(), "4300") || !strings.Contains(err.Error(), "UnauthorizedOperation") ||
 		!strings.Contains(advice.Of(err), "clb:DescribeClassicalLBTargets") {
@@ -277,7 +278,7 @@ func TestAutoReaderThatWaitsGivesUpWithItsContext(t *testing.T) {
 	w := newTwins(t)
 	hanging, gone := context.WithCancel(t.Context())
 	c := w.client(Auto)
-	w.Fail("lb-1", sandbox.FaultHang(), -1)
+	w.Fail("lb-1", cloud.FaultHang(), -1)
 	var wg sync.WaitGroup
 	defer wg.Wait()
 	defer gone()
@@ -309,7 +310,7 @@ func TestDescribeV3TellsWhatIsKnown(t *testing.T) {
 	if err != nil || len(got) != 40 || got[ids[0]].Name != "of lb-0000" || got[ids[0]].Kind != lb.Classic || got[ids[40]].Kind != lb.Application {
 		t.Errorf("Describe by V3 = %d load balancers, the first %+v, the last %+v, %v; want 40, classic and application", len(got), got[ids[0]], got[ids[40]], err)
 	}
-	w.FailV3(sandbox.V3Edit("no set", "LoadBalancerSet", "X"), -1)
+	w.FailV3(cloud.V3Edit("no set", "LoadBalancerSet", "X"), -1)
 	if _, err := w.client(V3).Describe(t.Context(), V3, "ap-guangzhou", ids[:1]); err == nil || !strings.Contains(err.Error(), "no LoadBalancerSet") {
 		t.Errorf("without a set: %v", err)
 	}

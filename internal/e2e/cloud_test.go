@@ -22,6 +22,10 @@ import (
 	"time"
 
 	"clbwatch/internal/sandbox"
+	"clbwatch/internal/sandbox/cloud"
+	"clbwatch/internal/sandbox/cos"
+	"clbwatch/internal/sandbox/scf"
+	"clbwatch/internal/sandbox/slack"
 )
 
 // binary is the function under test.
@@ -120,10 +124,10 @@ func in(t *testing.T, test func(t *testing.T, in place), places ...place) {
 // lab is a cloud, a Slack and a place for state, and the settings of a function that uses them.
 type lab struct {
 	t        testing.TB
-	cloud    *sandbox.Cloud
-	slack    *sandbox.Slack
-	dir      string       // of the state in files; a home otherwise
-	bucket   *sandbox.COS // of the state in COS, or nil
+	cloud    *cloud.Cloud
+	slack    *slack.Workspace
+	dir      string      // of the state in files; a home otherwise
+	bucket   *cos.Bucket // of the state in COS, or nil
 	settings map[string]string
 	ahead    atomic.Int64 // how far the cloud's clock is ahead, in nanoseconds
 
@@ -140,22 +144,22 @@ func newLab(t testing.TB, in place) *lab {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = os.RemoveAll(dir) })
-	l := &lab{t: t, cloud: sandbox.NewCloud(), slack: sandbox.NewSlack(), dir: dir}
+	l := &lab{t: t, cloud: cloud.New(), slack: slack.New(), dir: dir}
 	t.Cleanup(l.hand)
 	l.cloud.Now = func() time.Time { return time.Now().Add(time.Duration(l.ahead.Load())) }
 	l.slack.Unlimited = true // a test does in a second what takes minutes
-	cloud, v3, slack := httptest.NewServer(l.cloud), httptest.NewServer(l.cloud.V3()), httptest.NewServer(l.slack)
+	v2, v3, hooks := httptest.NewServer(l.cloud), httptest.NewServer(l.cloud.V3()), httptest.NewServer(l.slack)
 	t.Cleanup(func() { v3.CloseClientConnections(); v3.Close() })
-	t.Cleanup(func() { cloud.CloseClientConnections(); cloud.Close() })
-	t.Cleanup(func() { slack.CloseClientConnections(); slack.Close() })
+	t.Cleanup(func() { v2.CloseClientConnections(); v2.Close() })
+	t.Cleanup(func() { hooks.CloseClientConnections(); hooks.Close() })
 	l.settings = map[string]string{
-		"CLB_IDS": web + "=prod-web," + api, "CLB_ENDPOINT": cloud.URL + sandbox.APIPath, "CLB_V3_ENDPOINT": v3.URL,
+		"CLB_IDS": web + "=prod-web," + api, "CLB_ENDPOINT": v2.URL + cloud.APIPath, "CLB_V3_ENDPOINT": v3.URL,
 		"CLB_RATE":          "1000",
-		"SLACK_WEBHOOK_URL": l.slack.URL(slack.URL), "STATE_URL": "file://" + dir,
+		"SLACK_WEBHOOK_URL": l.slack.URL(hooks.URL), "STATE_URL": "file://" + dir,
 	}
 	if in == byBot {
 		delete(l.settings, "SLACK_WEBHOOK_URL")
-		l.settings["SLACK_BOT_TOKEN"], l.settings["SLACK_CHANNEL"], l.settings["SLACK_API_URL"] = l.slack.Token(), l.slack.ChannelID(), l.slack.APIURL(slack.URL)
+		l.settings["SLACK_BOT_TOKEN"], l.settings["SLACK_CHANNEL"], l.settings["SLACK_API_URL"] = l.slack.Token(), l.slack.ChannelID(), l.slack.APIURL(hooks.URL)
 	}
 	if in == byV3 || in == appByV3 {
 		l.closeV2()
@@ -165,7 +169,7 @@ func newLab(t testing.TB, in place) *lab {
 		l.cloud.SetApplication(region, api)
 	}
 	if in == inCOS {
-		l.bucket = sandbox.NewCOS(l.cloud.Credential)
+		l.bucket = cos.New(l.cloud.Credential)
 		l.bucket.Prefix = "watch/"
 		server := httptest.NewServer(l.bucket)
 		t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
@@ -177,7 +181,7 @@ func newLab(t testing.TB, in place) *lab {
 }
 
 // closeV2 closes API 2.0 for good.
-func (l *lab) closeV2() { l.cloud.Fail("", sandbox.FaultCode(4300, "RequestForbidden", "closed"), -1) }
+func (l *lab) closeV2() { l.cloud.Fail("", cloud.FaultCode(4300, "RequestForbidden", "closed"), -1) }
 
 // noSlack takes away where to post, revoke makes it invalid.
 func (l *lab) noSlack() {
@@ -195,11 +199,11 @@ func (l *lab) revoke() {
 }
 
 // vm is a running instance; its id and address follow from its name.
-func vm(name string) sandbox.Instance {
+func vm(name string) cloud.Instance {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(name)) // never fails
 	n := h.Sum32()
-	return sandbox.Instance{ID: "ins-" + name, Name: name, LanIP: fmt.Sprintf("10.%d.%d.%d", n>>16&0xff, n>>8&0xff, n&0xff), Status: 2, Weight: 10}
+	return cloud.Instance{ID: "ins-" + name, Name: name, LanIP: fmt.Sprintf("10.%d.%d.%d", n>>16&0xff, n>>8&0xff, n&0xff), Status: 2, Weight: 10}
 }
 
 // role is a fresh temporary credential for each invocation; older ones go on for a while, as at the real cloud.
@@ -215,14 +219,14 @@ func (l *lab) role() sandbox.Credential {
 }
 
 // start starts an instance of the function.
-func (l *lab) start(opts ...sandbox.Option) *sandbox.Function {
+func (l *lab) start(opts ...scf.Option) *scf.Function {
 	l.t.Helper()
 	tmp, err := os.MkdirTemp(l.dir, "tmp-") // each instance has one of its own, which dies with it
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	opts = append([]sandbox.Option{sandbox.WithCredential(l.role), sandbox.WithSetting("TMPDIR", tmp)}, opts...)
-	f, err := sandbox.Start(context.Background(), *binary, l.settings, opts...)
+	opts = append([]scf.Option{scf.WithCredential(l.role), scf.WithSetting("TMPDIR", tmp)}, opts...)
+	f, err := scf.Start(context.Background(), *binary, l.settings, opts...)
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -231,7 +235,7 @@ func (l *lab) start(opts ...sandbox.Option) *sandbox.Function {
 }
 
 // end kills an instance and keeps what it wrote.
-func (l *lab) end(f *sandbox.Function) {
+func (l *lab) end(f *scf.Function) {
 	_ = f.Close()
 	l.note(strings.Join(f.Logs(), "\n"))
 	for _, line := range f.Logs() {
@@ -252,9 +256,9 @@ func (l *lab) note(s string) {
 type summary struct{ CLBs, Read, Unreadable, Changes, Sent, Pending int }
 
 // try invokes a tick, which may fail.
-func (l *lab) try(f *sandbox.Function, opts ...sandbox.Option) (summary, error) {
+func (l *lab) try(f *scf.Function, opts ...scf.Option) (summary, error) {
 	l.t.Helper()
-	out, err := l.invoke(f, string(sandbox.TimerEvent(time.Now())), opts...)
+	out, err := l.invoke(f, string(scf.TimerEvent(time.Now())), opts...)
 	var sum summary
 	if err == nil {
 		err = json.Unmarshal(out, &sum)
@@ -263,7 +267,7 @@ func (l *lab) try(f *sandbox.Function, opts ...sandbox.Option) (summary, error) 
 }
 
 // tick invokes a tick, which must succeed.
-func (l *lab) tick(f *sandbox.Function, opts ...sandbox.Option) summary {
+func (l *lab) tick(f *scf.Function, opts ...scf.Option) summary {
 	l.t.Helper()
 	sum, err := l.try(f, opts...)
 	if err != nil {
@@ -272,7 +276,7 @@ func (l *lab) tick(f *sandbox.Function, opts ...sandbox.Option) summary {
 	return sum
 }
 
-func (l *lab) invoke(f *sandbox.Function, event string, opts ...sandbox.Option) ([]byte, error) {
+func (l *lab) invoke(f *scf.Function, event string, opts ...scf.Option) ([]byte, error) {
 	l.t.Helper()
 	out, ferr, err := f.Invoke(context.Background(), []byte(event), opts...)
 	if ferr != nil {
@@ -283,7 +287,7 @@ func (l *lab) invoke(f *sandbox.Function, event string, opts ...sandbox.Option) 
 }
 
 // settle ticks until nothing is owed: a run that was killed holds its lease until a little after its deadline.
-func (l *lab) settle(f *sandbox.Function) {
+func (l *lab) settle(f *scf.Function) {
 	l.t.Helper()
 	for end := time.Now().Add(time.Minute); ; {
 		if sum := l.tick(f); sum.Pending == 0 && sum.Unreadable == 0 {

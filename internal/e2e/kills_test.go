@@ -16,7 +16,7 @@ import (
 	"testing"
 	"time"
 
-	"clbwatch/internal/sandbox"
+	"clbwatch/internal/sandbox/scf"
 )
 
 // The draws follow from the seed: what changes, how long after the start of a run it is killed, how the network fails.
@@ -48,10 +48,10 @@ type storm struct {
 	weather    *weather      // nil: the network works
 	limit      time.Duration // of a run
 
-	fs       [2]*sandbox.Function // the instances; the second one is for runs that overlap
-	usual    time.Duration        // how long a run takes that nobody kills
-	backends []*backend           // all there ever were
-	fresh    map[*backend]bool    // changed since a run last saw everything
+	fs       [2]*scf.Function  // the instances; the second one is for runs that overlap
+	usual    time.Duration     // how long a run takes that nobody kills
+	backends []*backend        // all there ever were
+	fresh    map[*backend]bool // changed since a run last saw everything
 	runs     []*invocation
 	last     []*invocation  // of the last round
 	hit      map[string]int // where kills hit
@@ -209,7 +209,7 @@ func (s *storm) round(deadly float64, during func()) result {
 	var plans []plan
 	for i := range n {
 		if s.fs[i] == nil {
-			s.fs[i] = s.start(sandbox.WithTimeout(s.limit))
+			s.fs[i] = s.start(scf.WithTimeout(s.limit))
 		}
 		span := float64(s.usual) * 1.25
 		p := plan{wait: time.Duration(s.when.Float64() * span * float64(i))}
@@ -227,7 +227,7 @@ func (s *storm) round(deadly float64, during func()) result {
 		}
 	}
 	s.last = make([]*invocation, n)
-	event := string(sandbox.TimerEvent(now))
+	event := string(scf.TimerEvent(now))
 	var wg sync.WaitGroup
 	for i, p := range plans {
 		wg.Go(func() {
@@ -262,7 +262,7 @@ func (s *storm) round(deadly float64, during func()) result {
 }
 
 // run invokes the function, and kills it after a while unless that is 0.
-func (s *storm) run(f *sandbox.Function, event string, kill time.Duration) *invocation {
+func (s *storm) run(f *scf.Function, event string, kill time.Duration) *invocation {
 	r := &invocation{from: time.Now()}
 	var killed atomic.Bool
 	if kill > 0 {
@@ -271,7 +271,7 @@ func (s *storm) run(f *sandbox.Function, event string, kill time.Duration) *invo
 	}
 	out, err := s.invoke(f, event)
 	r.to = time.Now()
-	var ferr *sandbox.FunctionError
+	var ferr *scf.Error
 	switch {
 	case err == nil:
 		r.err = json.Unmarshal(out, &r.sum)

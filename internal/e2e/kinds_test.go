@@ -8,7 +8,8 @@ import (
 	"testing"
 	"time"
 
-	"clbwatch/internal/sandbox"
+	"clbwatch/internal/sandbox/cloud"
+	"clbwatch/internal/sandbox/scf"
 )
 
 // What there is beside the life of one backend: bindings, health, load balancers that are found, change their kind or go,
@@ -71,7 +72,7 @@ func TestBackendsThatAreNoInstances(t *testing.T) { byBothAPIs(t, testBackendsTh
 
 func testBackendsThatAreNoInstances(t *testing.T, in place) {
 	l := newLab(t, in)
-	eni := sandbox.Instance{ID: "eni-1234abcd", Type: "ENI", Name: "pod-1", LanIP: "10.9.0.1", Status: 2, Weight: 10}
+	eni := cloud.Instance{ID: "eni-1234abcd", Type: "ENI", Name: "pod-1", LanIP: "10.9.0.1", Status: 2, Weight: 10}
 	second := eni
 	second.Name, second.LanIP = "pod-2", "10.9.0.2" // on the same interface
 	l.cloud.Bind(region, web, eni, second)
@@ -157,13 +158,13 @@ func TestDiscovery(t *testing.T) {
 			t.Errorf("a cold start: %+v, want 130", sum)
 		}
 		l.wantTold([]string{"web-1", "prod-web"}, []string{"lb-0007", "deleted"})
-		for _, fault := range sandbox.ListFaults() {
+		for _, fault := range cloud.ListFaults() {
 			l := newLab(t, in)
 			l.settings["CLB_IDS"], l.settings["CLB_DISCOVER"] = "", region
 			f := l.start()
 			l.tick(f)
 			l.aged() // the list is asked for again
-			l.cloud.FailV3On(sandbox.DescribeLoadBalancers, fault, 1)
+			l.cloud.FailV3On(cloud.DescribeLoadBalancers, fault, 1)
 			if sum, err := l.try(f); err != nil || sum.CLBs != 2 || sum.Read != 2 {
 				t.Errorf("%s: %+v, %v, want what is known to be watched", fault, sum, err)
 			}
@@ -204,7 +205,7 @@ func testShards(t *testing.T, in place) {
 		for range 2 {
 			sum := summary{}
 			for n := 1; n <= of; n++ {
-				event := string(sandbox.TimerEvent(time.Now()))
+				event := string(scf.TimerEvent(time.Now()))
 				if of > 1 {
 					event = fmt.Sprintf(`{"Type":"Timer","TriggerName":"shard-%d","Time":"2026-11-23T04:53:00Z","Message":"{\"shard\":\"%d/%d\"}"}`, n, n, of)
 				}

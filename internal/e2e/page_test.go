@@ -18,7 +18,7 @@ import (
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
-	"clbwatch/internal/sandbox"
+	"clbwatch/internal/sandbox/demo"
 )
 
 var shots = flag.String("shots", "", "a folder for pictures of the page, to be looked at")
@@ -114,7 +114,7 @@ func live(ctx context.Context, t *testing.T) string {
 	ended := make(chan error, 1)
 	ctx, cancel := context.WithCancel(ctx)
 	go func() {
-		err := sandbox.Story{Function: *binary, Out: w, Listen: "127.0.0.1:0", Live: true}.Tell(ctx)
+		err := demo.Story{Function: *binary, Out: w, Listen: "127.0.0.1:0", Live: true}.Tell(ctx)
 		ended <- errors.Join(err, w.CloseWithError(io.EOF))
 	}()
 	t.Cleanup(func() {

@@ -13,7 +13,10 @@ import (
 	"testing"
 	"time"
 
-	"clbwatch/internal/sandbox"
+	"clbwatch/internal/sandbox/cloud"
+	"clbwatch/internal/sandbox/cos"
+	"clbwatch/internal/sandbox/scf"
+	"clbwatch/internal/sandbox/slack"
 )
 
 // Promise 1: no change is lost.
@@ -59,7 +62,7 @@ func TestFourOverlappingInstances(t *testing.T) { everywhere(t, testFourOverlapp
 
 func testFourOverlappingInstances(t *testing.T, in place) {
 	l := newLab(t, in)
-	var fs []*sandbox.Function
+	var fs []*scf.Function
 	for range 4 {
 		fs = append(fs, l.start())
 	}
@@ -92,7 +95,7 @@ func testTheSameEventThreeTimes(t *testing.T, in place) {
 	f := l.start()
 	l.tick(f)
 	l.cloud.SetStatus("ins-web-1", 4)
-	event := string(sandbox.TimerEvent(time.Now()))
+	event := string(scf.TimerEvent(time.Now()))
 	for range 3 {
 		if _, err := l.invoke(f, event); err != nil {
 			t.Fatal(err)
@@ -116,7 +119,7 @@ func testSlackDownAcrossAColdStart(t *testing.T, in place) {
 	l := newLab(t, in)
 	f := l.start()
 	l.tick(f)
-	l.slack.Fail(sandbox.SlackAnswer(http.StatusServiceUnavailable, "down"), -1)
+	l.slack.Fail(slack.Answer(http.StatusServiceUnavailable, "down"), -1)
 	l.cloud.SetStatus("ins-web-1", 4)
 	if sum := l.tick(f); sum.Pending != 1 || sum.Sent != 0 {
 		t.Errorf("with Slack down: %+v, want 1 owed", sum)
@@ -146,7 +149,7 @@ func testStateThatCannotBeWritten(t *testing.T, in place) {
 	l.tick(f)
 	mend := func() { l.bucket.ClearFaults() }
 	if in == inCOS {
-		l.bucket.Fail("", sandbox.COSAnswers(http.StatusForbidden, "AccessDenied"), -1)
+		l.bucket.Fail("", cos.Answers(http.StatusForbidden, "AccessDenied"), -1)
 	} else {
 		heads := filepath.Join(l.dir, "head")
 		if err := errors.Join(os.Rename(heads, heads+"-away"), os.WriteFile(heads, nil, 0o600)); err != nil {
@@ -175,30 +178,30 @@ func TestSlackFaults(t *testing.T) { everywhere(t, testSlackFaults) }
 
 func testSlackFaults(t *testing.T, in place) {
 	for _, tt := range []struct {
-		fault   sandbox.SlackFault
+		fault   slack.Fault
 		doubled bool // Slack took it, and the answer was lost
 	}{
-		{sandbox.SlackAnswer(http.StatusInternalServerError, "rollup_error"), false},
-		{sandbox.SlackAnswer(http.StatusServiceUnavailable, ""), false},
-		{sandbox.SlackAnswer(http.StatusOK, "<html>"), false},
-		{sandbox.SlackAnswer(http.StatusNotFound, "no_service"), false},
-		{sandbox.SlackAnswer(http.StatusForbidden, "invalid_token"), false},
-		{sandbox.SlackAnswer(http.StatusGone, "channel_is_archived"), false},
-		{sandbox.SlackRateLimited("30"), false},
-		{sandbox.SlackRateLimited(""), false},
-		{sandbox.SlackRateLimited("Mon, 23 Nov 2126 04:53:00 GMT"), false},
-		{sandbox.SlackRefusesBlocks(), false},
-		{sandbox.SlackRedirect("/elsewhere"), false},
-		{sandbox.SlackReset(), false},
-		{sandbox.SlackTakesThenDrops(), true},
-		{sandbox.SlackTakesThenFails(), true},
-		{sandbox.SlackTakesThenHangs(), true},
-		{sandbox.SlackTakesLate(100 * time.Millisecond), false},
+		{slack.Answer(http.StatusInternalServerError, "rollup_error"), false},
+		{slack.Answer(http.StatusServiceUnavailable, ""), false},
+		{slack.Answer(http.StatusOK, "<html>"), false},
+		{slack.Answer(http.StatusNotFound, "no_service"), false},
+		{slack.Answer(http.StatusForbidden, "invalid_token"), false},
+		{slack.Answer(http.StatusGone, "channel_is_archived"), false},
+		{slack.RateLimited("30"), false},
+		{slack.RateLimited(""), false},
+		{slack.RateLimited("Mon, 23 Nov 2126 04:53:00 GMT"), false},
+		{slack.RefusesBlocks(), false},
+		{slack.Redirect("/elsewhere"), false},
+		{slack.Reset(), false},
+		{slack.TakesThenDrops(), true},
+		{slack.TakesThenFails(), true},
+		{slack.TakesThenHangs(), true},
+		{slack.TakesLate(100 * time.Millisecond), false},
 	} {
 		t.Run(tt.fault.String(), func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, in)
-			f := l.start(sandbox.WithTimeout(5 * time.Second))
+			f := l.start(scf.WithTimeout(5 * time.Second))
 			l.tick(f)
 			l.slack.Fail(tt.fault, 1)
 			l.cloud.SetStatus("ins-web-1", 4)
@@ -233,9 +236,9 @@ func testMessageRefusedForGoodBlocksNothing(t *testing.T, in place) {
 	l := newLab(t, in)
 	f := l.start()
 	l.tick(f)
-	refused := sandbox.SlackAnswer(http.StatusBadRequest, "invalid_blocks")
+	refused := slack.Answer(http.StatusBadRequest, "invalid_blocks")
 	if in == byBot {
-		refused = sandbox.SlackError("invalid_blocks")
+		refused = slack.Error("invalid_blocks")
 	}
 	l.slack.Fail(refused, -1)
 	l.cloud.SetStatus("ins-web-1", 4)
@@ -316,19 +319,19 @@ func testAnIncidentIsOneThread(t *testing.T, in place) {
 func TestAPIFaults(t *testing.T) { byV2(t, testAPIFaults) }
 
 func testAPIFaults(t *testing.T, in place) {
-	faults := sandbox.Faults()
+	faults := cloud.Faults()
 	if !in.classic() {
-		faults = sandbox.ForwardFaults()
+		faults = cloud.ForwardFaults()
 	}
-	for _, fault := range append(faults, sandbox.FaultCode(4300, "RequestForbidden", "closed"),
-		sandbox.FaultCode(6100, "ActionNotFound", "x"), sandbox.FaultHang()) {
+	for _, fault := range append(faults, cloud.FaultCode(4300, "RequestForbidden", "closed"),
+		cloud.FaultCode(6100, "ActionNotFound", "x"), cloud.FaultHang()) {
 		t.Run(fault.String(), func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, in)
 			for i := range 130 { // two pages
 				l.cloud.Bind(region, web, vm(fmt.Sprintf("web-%d", i)))
 			}
-			f := l.start(sandbox.WithTimeout(4 * time.Second))
+			f := l.start(scf.WithTimeout(4 * time.Second))
 			l.tick(f)
 			times := -1
 			if fault.Plausible() {
@@ -362,12 +365,12 @@ func TestAPI3Faults(t *testing.T) {
 	for _, tt := range []struct {
 		in     place
 		action string
-		faults []sandbox.V3Fault
+		faults []cloud.V3Fault
 	}{
-		{byV3, sandbox.DescribeClassicalLBTargets, sandbox.V3Faults()},
-		{appByV3, sandbox.DescribeTargets, sandbox.TargetFaults()},
-		{appByV3, sandbox.DescribeInstancesStatus, sandbox.InstanceFaults()},
-		{app, sandbox.DescribeInstancesStatus, sandbox.InstanceFaults()}, // with API 2.0 too the status is CVM's
+		{byV3, cloud.DescribeClassicalLBTargets, cloud.V3Faults()},
+		{appByV3, cloud.DescribeTargets, cloud.TargetFaults()},
+		{appByV3, cloud.DescribeInstancesStatus, cloud.InstanceFaults()},
+		{app, cloud.DescribeInstancesStatus, cloud.InstanceFaults()}, // with API 2.0 too the status is CVM's
 	} {
 		for _, fault := range tt.faults {
 			t.Run(string(tt.in)+" "+tt.action+" "+fault.String(), func(t *testing.T) {
@@ -377,7 +380,7 @@ func TestAPI3Faults(t *testing.T) {
 				l.tick(f)
 				times := 20
 				switch {
-				case fault.Plausible() && tt.action == sandbox.DescribeInstancesStatus:
+				case fault.Plausible() && tt.action == cloud.DescribeInstancesStatus:
 					times = 1 // what is missing is asked for again
 				case fault.Plausible():
 					times = 2 // both load balancers read as empty, once
@@ -427,8 +430,8 @@ func testAPI2ClosesInMidRun(t *testing.T, in place) {
 	}
 	l.cloud.ClearFaults()
 	l.cloud.Bind(region, web, vm("web-4"))
-	l.tick(f, sandbox.WithSetting("CLB_API", "v2")) // and back
-	l.tick(f, sandbox.WithSetting("CLB_API", "v3"))
+	l.tick(f, scf.WithSetting("CLB_API", "v2")) // and back
+	l.tick(f, scf.WithSetting("CLB_API", "v3"))
 	l.tick(f)
 	if got, want := l.news(), []string{"web-1 left running", "web-1 recovered", "web-2 removed", "web-4 added"}; !slices.Equal(got, want) {
 		t.Errorf("told %q, want %q", got, want)
@@ -438,9 +441,9 @@ func testAPI2ClosesInMidRun(t *testing.T, in place) {
 func TestAPIFaultThatPassesIsNotNews(t *testing.T) { byV2(t, testAPIFaultThatPassesIsNotNews) }
 
 func testAPIFaultThatPassesIsNotNews(t *testing.T, in place) {
-	faults := sandbox.Faults()
+	faults := cloud.Faults()
 	if !in.classic() {
-		faults = sandbox.ForwardFaults()
+		faults = cloud.ForwardFaults()
 	}
 	for _, fault := range faults {
 		t.Run(fault.String(), func(t *testing.T) {
@@ -468,9 +471,9 @@ func TestOneHangingLoadBalancerDelaysNoOther(t *testing.T) {
 
 func testOneHangingLoadBalancerDelaysNoOther(t *testing.T, in place) {
 	l := newLab(t, in)
-	f := l.start(sandbox.WithTimeout(5 * time.Second))
+	f := l.start(scf.WithTimeout(5 * time.Second))
 	l.tick(f)
-	l.cloud.Fail(web, sandbox.FaultHang(), -1)
+	l.cloud.Fail(web, cloud.FaultHang(), -1)
 	l.cloud.SetStatus("ins-api-1", 4)
 	if sum := l.tick(f); sum.Read != 1 || sum.Unreadable != 1 || sum.Sent != 1 {
 		t.Errorf("%+v, want the other read and told", sum)
@@ -484,19 +487,19 @@ func TestShortDeadlines(t *testing.T) { byV2(t, testShortDeadlines) }
 
 func testShortDeadlines(t *testing.T, in place) {
 	l := newLab(t, in)
-	f := l.start(sandbox.WithGrace(2 * time.Second)) // so that a busy machine is not told from a function that is late
+	f := l.start(scf.WithGrace(2 * time.Second)) // so that a busy machine is not told from a function that is late
 	l.tick(f)
-	l.cloud.Fail("", sandbox.FaultHang(), -1)
+	l.cloud.Fail("", cloud.FaultHang(), -1)
 	for _, limit := range []time.Duration{time.Millisecond, 50 * time.Millisecond, 500 * time.Millisecond, 2 * time.Second} {
-		sum, err := l.try(f, sandbox.WithTimeout(limit))
+		sum, err := l.try(f, scf.WithTimeout(limit))
 		if err == nil || strings.Contains(err.Error(), "TimeLimitReached") {
 			t.Errorf("with %v for a hanging API: %+v, %v, want an error of its own in time", limit, sum, err)
 		}
 	}
 	l.cloud.ClearFaults()
 	l.cloud.SetStatus("ins-web-1", 4)
-	l.slack.Fail(sandbox.SlackTakesThenHangs(), 1)
-	if sum, err := l.try(f, sandbox.WithTimeout(2*time.Second)); err != nil || sum.Pending == 0 {
+	l.slack.Fail(slack.TakesThenHangs(), 1)
+	if sum, err := l.try(f, scf.WithTimeout(2*time.Second)); err != nil || sum.Pending == 0 {
 		t.Errorf("with 2 s for a hanging Slack: %+v, %v, want it owed, in time", sum, err)
 	}
 }
@@ -508,19 +511,19 @@ func TestNoSecretLeaks(t *testing.T) { byV2(t, testNoSecretLeaks) }
 
 func testNoSecretLeaks(t *testing.T, in place) {
 	l := newLab(t, in)
-	f := l.start(sandbox.WithTimeout(3 * time.Second))
+	f := l.start(scf.WithTimeout(3 * time.Second))
 	l.tick(f)
 	n := 0
-	for _, fault := range sandbox.Faults() {
+	for _, fault := range cloud.Faults() {
 		l.cloud.Fail("", fault, -1)
 		l.cloud.SetStatus("ins-web-1", 2+2*(n%2))
 		_, _ = l.try(f)
 		l.cloud.ClearFaults()
 		n++
 	}
-	for _, fault := range []sandbox.SlackFault{
-		sandbox.SlackReset(), sandbox.SlackAnswer(404, "no_service"), sandbox.SlackAnswer(400, "invalid_payload"), sandbox.SlackRedirect("/x"),
-		sandbox.SlackRateLimited(""), sandbox.SlackTakesThenHangs(), sandbox.SlackTakesThenDrops(), sandbox.SlackAnswer(500, "x"),
+	for _, fault := range []slack.Fault{
+		slack.Reset(), slack.Answer(404, "no_service"), slack.Answer(400, "invalid_payload"), slack.Redirect("/x"),
+		slack.RateLimited(""), slack.TakesThenHangs(), slack.TakesThenDrops(), slack.Answer(500, "x"),
 	} {
 		l.slack.Fail(fault, -1)
 		l.cloud.SetStatus("ins-web-1", 2+2*(n%2))
@@ -531,17 +534,17 @@ func testNoSecretLeaks(t *testing.T, in place) {
 		n++
 	}
 	for _, name := range []string{"SLACK_WEBHOOK_URL", "SLACK_API_URL"} {
-		_, _ = l.try(f, sandbox.WithSetting(name, strings.Replace(l.settings[name], "127.0.0.1", "127.0.0.9", 1)))
+		_, _ = l.try(f, scf.WithSetting(name, strings.Replace(l.settings[name], "127.0.0.1", "127.0.0.9", 1)))
 	}
 	seen.secret("a wrong setting", "hunter2hunter2")
-	_, _ = l.try(f, sandbox.WithSetting("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/hunter2hunter2\x7f"))
-	_, _ = l.try(f, sandbox.WithSetting("SLACK_BOT_TOKEN", "hunter2hunter2"))
-	_, _ = l.try(f, sandbox.WithSetting("SLACK_CHANNEL", "hunter2hunter2"))
-	_, _ = l.try(f, sandbox.WithSetting("CLB_RATE", "x"))
+	_, _ = l.try(f, scf.WithSetting("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/hunter2hunter2\x7f"))
+	_, _ = l.try(f, scf.WithSetting("SLACK_BOT_TOKEN", "hunter2hunter2"))
+	_, _ = l.try(f, scf.WithSetting("SLACK_CHANNEL", "hunter2hunter2"))
+	_, _ = l.try(f, scf.WithSetting("CLB_RATE", "x"))
 	_, _ = l.invoke(f, `{"action":"nonsense"}`)
 	if in == inCOS {
-		f2 := l.start(sandbox.WithTimeout(5 * time.Second))
-		for _, fault := range sandbox.COSFaults() {
+		f2 := l.start(scf.WithTimeout(5 * time.Second))
+		for _, fault := range cos.Faults() {
 			l.bucket.Fail("", fault, 4)
 			l.cloud.SetStatus("ins-web-1", 2+2*(n%2))
 			_, _ = l.try(f2)
@@ -571,7 +574,7 @@ func testHostileNames(t *testing.T, in place) {
 	l.tick(f)
 	l.cloud.SetStatus("ins-x", 4)
 	l.tick(f)
-	l.cloud.Fail(api, sandbox.FaultCode(6000, hostile, hostile), -1)
+	l.cloud.Fail(api, cloud.FaultCode(6000, hostile, hostile), -1)
 	for range 3 {
 		l.tick(f)
 	}
@@ -583,7 +586,7 @@ func testHostileNames(t *testing.T, in place) {
 		t.Fatalf("%d messages, want 4 at the least; refused: %q", len(messages), l.slack.Refused())
 	}
 	for _, p := range l.slack.Channel() { // as they are after edits
-		messages = append(messages, sandbox.Message{Raw: p.Raw})
+		messages = append(messages, slack.Message{Raw: p.Raw})
 	}
 	for _, m := range messages {
 		var v any
@@ -629,7 +632,7 @@ func testFiveThousandChangesAreOneMessage(t *testing.T, in place) {
 	for i := range 50 {
 		lb := fmt.Sprintf("lb-mass%04d", i)
 		ids = append(ids, lb)
-		var pool []sandbox.Instance
+		var pool []cloud.Instance
 		for j := range 100 {
 			pool = append(pool, vm(fmt.Sprintf("m-%d-%d", i, j)))
 		}
@@ -639,7 +642,7 @@ func testFiveThousandChangesAreOneMessage(t *testing.T, in place) {
 	f := l.start()
 	l.tick(f)
 	for i, lb := range ids {
-		var pool []sandbox.Instance
+		var pool []cloud.Instance
 		for j := range 100 {
 			down := vm(fmt.Sprintf("m-%d-%d", i, j))
 			down.Status = 4
@@ -708,17 +711,17 @@ func TestSettingsAndCredentialsArePerInvocation(t *testing.T) {
 func testSettingsAndCredentialsArePerInvocation(t *testing.T, in place) {
 	l := newLab(t, in)
 	f := l.start()
-	if _, err := l.try(f, sandbox.WithSetting("CLB_IDS", "lb!")); err == nil || !strings.Contains(err.Error(), "CLB_IDS") {
+	if _, err := l.try(f, scf.WithSetting("CLB_IDS", "lb!")); err == nil || !strings.Contains(err.Error(), "CLB_IDS") {
 		t.Errorf("with a bad setting: %v, want an error that names it", err)
 	}
-	if _, err := l.try(f, sandbox.WithSetting("SLACK_WEBHOOK_URL", ""), sandbox.WithSetting("SLACK_BOT_TOKEN", ""), sandbox.WithSetting("SLACK_CHANNEL", "")); err == nil ||
+	if _, err := l.try(f, scf.WithSetting("SLACK_WEBHOOK_URL", ""), scf.WithSetting("SLACK_BOT_TOKEN", ""), scf.WithSetting("SLACK_CHANNEL", "")); err == nil ||
 		!strings.Contains(err.Error(), "neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set") {
 		t.Errorf("without a webhook: %v, want an error that names it", err)
 	}
-	if _, err := l.try(f, sandbox.WithSetting("STATE_URL", "file:///tmp/x")); err == nil || !strings.Contains(err.Error(), "STATE_URL") {
+	if _, err := l.try(f, scf.WithSetting("STATE_URL", "file:///tmp/x")); err == nil || !strings.Contains(err.Error(), "STATE_URL") {
 		t.Errorf("with state in /tmp: %v, want an error that names it", err)
 	}
-	noRole, err := sandbox.Start(t.Context(), *binary, l.settings)
+	noRole, err := scf.Start(t.Context(), *binary, l.settings)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -745,7 +748,7 @@ func testEvents(t *testing.T, in place) {
 	l := newLab(t, in)
 	l.settings["CLB_IDS"] = "lb-byhpduqt"
 	// The sample of the API's document.
-	l.cloud.Bind(region, "lb-byhpduqt", sandbox.Instance{ID: "ins-9o9ex9s0", Name: "test_k8s_1", LanIP: "10.104.222.152",
+	l.cloud.Bind(region, "lb-byhpduqt", cloud.Instance{ID: "ins-9o9ex9s0", Name: "test_k8s_1", LanIP: "10.104.222.152",
 		WanIPs: []string{"193.112.93.144"}, Status: 4, Weight: 44})
 	f := l.start()
 	for _, event := range []string{"{}", "null", `"report"`, `{"action":"report"}`, ""} {
@@ -824,7 +827,7 @@ func testCommandLine(t *testing.T, in place) {
 	check(1, "", "CLB_RATE", "report")
 	check(1, "CLB_RATE", "", "check")
 	l.settings["CLB_RATE"] = "100"
-	l.cloud.Fail("", sandbox.FaultCode(4104, "SecretidNotExit", ""), -1)
+	l.cloud.Fail("", cloud.FaultCode(4104, "SecretidNotExit", ""), -1)
 	check(1, "4104", "", "check")
 	check(1, "", "no load balancer could be read", "tick")
 	check(1, "", "see whether the keys are right", "tick", "--dry-run")
@@ -855,35 +858,35 @@ func testCheck(t *testing.T, in place) {
 		{"several settings", func(l *lab) { l.settings["CLB_RATE"] = "x"; l.settings["LOG_LEVEL"] = "y" }, false, []string{"CLB_RATE", "LOG_LEVEL"}},
 		{"the key", func(l *lab) { l.settings["TENCENTCLOUD_SECRET_KEY"] = "wrong" }, false,
 			[]string{"note   API 2.0        the signature is refused", "WRONG  load balancer", "→ see whether the keys are right", "note   API 3.0", "AuthFailure.SignatureFailure"}},
-		{"API 2.0 is closed", func(l *lab) { l.cloud.Fail("", sandbox.FaultCode(4300, "RequestForbidden", "x"), -1) }, true,
+		{"API 2.0 is closed", func(l *lab) { l.cloud.Fail("", cloud.FaultCode(4300, "RequestForbidden", "x"), -1) }, true,
 			[]string{"note   API 2.0        API 2.0 is closed for this account", `lb-8a3k2m1q ("production web") is classic and has 3 backends, read in 1 call of API 3.0`}},
 		{"API 2.0 is closed, and nothing else is wanted", func(l *lab) {
 			l.settings["CLB_API"] = "v2"
-			l.cloud.Fail("", sandbox.FaultCode(4300, "RequestForbidden", "x"), -1)
+			l.cloud.Fail("", cloud.FaultCode(4300, "RequestForbidden", "x"), -1)
 		}, false, []string{"WRONG  load balancer  ap-guangzhou/lb-8a3k2m1q: look up its kind: API 2.0 is closed for this account", "→ set CLB_API to auto or v3"}},
 		{"API 2.0 is not to be reached", func(l *lab) { l.settings["CLB_ENDPOINT"] = "http://127.0.0.1:1/" }, true, []string{"ok     clock", "note   API 2.0", "of API 3.0"}},
 		{"only API 3.0 is wanted", func(l *lab) { l.settings["CLB_API"] = "v3" }, true, []string{"read in 1 call of API 3.0"}},
-		{"API 3.0 is not granted", func(l *lab) { l.cloud.FailV3(sandbox.V3Code("UnauthorizedOperation", "no"), -1) }, true,
+		{"API 3.0 is not granted", func(l *lab) { l.cloud.FailV3(cloud.V3Code("UnauthorizedOperation", "no"), -1) }, true,
 			[]string{"note   API 3.0", "UnauthorizedOperation", "→ grant clb:DescribeLoadBalancers"}},
-		{"API 3.0 does not answer", func(l *lab) { l.cloud.FailV3(sandbox.V3Reset(), -1) }, true, []string{"note   API 3.0"}},
+		{"API 3.0 does not answer", func(l *lab) { l.cloud.FailV3(cloud.V3Reset(), -1) }, true, []string{"note   API 3.0"}},
 		{"a load balancer that is not there", func(l *lab) { l.cloud.Delete(region, web) }, false,
 			[]string{"knows 1 of 2", "WRONG  load balancer  ap-guangzhou/lb-8a3k2m1q: there is no such load balancer"}},
 		{"an application load balancer", func(l *lab) { l.cloud.SetApplication(region, web) }, true,
 			[]string{`("production web") is application and has 3 backends, read in 1 call of API 2.0; their status is CVM's`}},
 		{"an application load balancer, and CVM is not granted", func(l *lab) {
 			l.cloud.SetApplication(region, web)
-			l.cloud.FailV3On(sandbox.DescribeInstancesStatus, sandbox.V3Code("UnauthorizedOperation", "no"), -1)
+			l.cloud.FailV3On(cloud.DescribeInstancesStatus, cloud.V3Code("UnauthorizedOperation", "no"), -1)
 		}, false, []string{"WRONG  load balancer", "ask CVM", "→ grant cvm:DescribeInstancesStatus"}},
 		{"health", func(l *lab) { l.settings["CLB_HEALTH"] = "on" }, true, []string{"read in 1 call of API 2.0; their health was read"}},
 		{"health that is not granted", func(l *lab) {
 			l.settings["CLB_HEALTH"] = "on"
-			l.cloud.Fail(sandbox.DescribeLBHealthStatus, sandbox.FaultCode(4101, "AuthFailure", "x"), -1)
+			l.cloud.Fail(cloud.DescribeLBHealthStatus, cloud.FaultCode(4101, "AuthFailure", "x"), -1)
 		}, false, []string{"WRONG  load balancer", "not authorised for this action"}},
 		{"a search", func(l *lab) { l.settings["CLB_IDS"], l.settings["CLB_DISCOVER"] = "", region+"/production*" }, true,
 			[]string{"ok     search         ap-guangzhou/production* was searched", `lb-8a3k2m1q ("production web") is classic`}},
 		{"a search that is not granted", func(l *lab) {
 			l.settings["CLB_DISCOVER"] = region
-			l.cloud.FailV3On(sandbox.DescribeLoadBalancers, sandbox.V3Code("UnauthorizedOperation", "no"), -1)
+			l.cloud.FailV3On(cloud.DescribeLoadBalancers, cloud.V3Code("UnauthorizedOperation", "no"), -1)
 		}, false, []string{"WRONG  search", "list the load balancers of ap-guangzhou"}},
 		{"many backends", func(l *lab) {
 			for i := range 150 {
@@ -961,20 +964,20 @@ func testCheck(t *testing.T, in place) {
 
 func TestCOSFaults(t *testing.T) {
 	t.Parallel()
-	for _, fault := range sandbox.COSFaults() {
+	for _, fault := range cos.Faults() {
 		for _, op := range []string{"PUT", "GET", "LIST"} {
 			for _, times := range []int{1, 5} {
 				t.Run(fmt.Sprintf("%s, %s, %d times", fault, op, times), func(t *testing.T) {
 					t.Parallel()
 					l := newLab(t, inCOS)
-					f := l.start(sandbox.WithTimeout(10 * time.Second))
+					f := l.start(scf.WithTimeout(10 * time.Second))
 					l.tick(f)
 					l.bucket.Fail(op, fault, times)
 					for _, id := range []string{"ins-web-1", "ins-web-2", "ins-api-1"} {
 						l.cloud.SetStatus(id, 4)
 						_, _ = l.try(f) // may fail: that is the point
 						l.end(f)
-						f = l.start(sandbox.WithTimeout(10 * time.Second))
+						f = l.start(scf.WithTimeout(10 * time.Second))
 					}
 					l.bucket.ClearFaults()
 					l.settle(f)

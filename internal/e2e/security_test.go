@@ -9,7 +9,8 @@ import (
 	"sync/atomic"
 	"testing"
 
-	"clbwatch/internal/sandbox"
+	"clbwatch/internal/sandbox/cloud"
+	"clbwatch/internal/sandbox/scf"
 )
 
 // These tests hold lines of docs/security.md that no promise is about.
@@ -24,33 +25,33 @@ func (s *stranger) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 
 // eachServer runs a test for each server that the function talks to: set says how the function is told to ask another one
 // in its place, by its address.
-func eachServer(t *testing.T, test func(t *testing.T, l *lab, set func(address string) sandbox.Option)) {
+func eachServer(t *testing.T, test func(t *testing.T, l *lab, set func(address string) scf.Option)) {
 	t.Helper()
 	t.Parallel()
 	for name, tt := range map[string]struct {
 		in  place
-		set func(l *lab, address string) sandbox.Option
+		set func(l *lab, address string) scf.Option
 	}{
-		"API 2.0": {inFiles, func(_ *lab, a string) sandbox.Option { return sandbox.WithSetting("CLB_ENDPOINT", a+sandbox.APIPath) }},
-		"API 3.0": {byV3, func(_ *lab, a string) sandbox.Option { return sandbox.WithSetting("CLB_V3_ENDPOINT", a) }},
-		"webhook": {inFiles, func(l *lab, a string) sandbox.Option { return sandbox.WithSetting("SLACK_WEBHOOK_URL", l.slack.URL(a)) }},
-		"bot":     {byBot, func(l *lab, a string) sandbox.Option { return sandbox.WithSetting("SLACK_API_URL", l.slack.APIURL(a)) }},
-		"COS": {inCOS, func(l *lab, a string) sandbox.Option {
+		"API 2.0": {inFiles, func(_ *lab, a string) scf.Option { return scf.WithSetting("CLB_ENDPOINT", a+cloud.APIPath) }},
+		"API 3.0": {byV3, func(_ *lab, a string) scf.Option { return scf.WithSetting("CLB_V3_ENDPOINT", a) }},
+		"webhook": {inFiles, func(l *lab, a string) scf.Option { return scf.WithSetting("SLACK_WEBHOOK_URL", l.slack.URL(a)) }},
+		"bot":     {byBot, func(l *lab, a string) scf.Option { return scf.WithSetting("SLACK_API_URL", l.slack.APIURL(a)) }},
+		"COS": {inCOS, func(l *lab, a string) scf.Option {
 			state, _, _ := strings.Cut(l.settings["STATE_URL"], "&endpoint=")
-			return sandbox.WithSetting("STATE_URL", state+"&endpoint="+url.QueryEscape(a))
+			return scf.WithSetting("STATE_URL", state+"&endpoint="+url.QueryEscape(a))
 		}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			l := newLab(t, tt.in)
 			l.settings["CLB_API"] = map[bool]string{true: "v3", false: "v2"}[tt.in == byV3]
-			test(t, l, func(address string) sandbox.Option { return tt.set(l, address) })
+			test(t, l, func(address string) scf.Option { return tt.set(l, address) })
 		})
 	}
 }
 
 // fails runs a tick that cannot do its job, or cannot tell.
-func (l *lab) fails(f *sandbox.Function, with sandbox.Option) {
+func (l *lab) fails(f *scf.Function, with scf.Option) {
 	l.t.Helper()
 	l.cloud.SetStatus("ins-web-1", 4)
 	if sum, err := l.try(f, with); err == nil && (sum.Pending == 0 || sum.Sent > 0) {
@@ -63,7 +64,7 @@ func (l *lab) fails(f *sandbox.Function, with sandbox.Option) {
 
 // TestUntrustedCertificateIsRefused: whoever sits between the function and a server sees no request, and so no credentials.
 func TestUntrustedCertificateIsRefused(t *testing.T) {
-	eachServer(t, func(t *testing.T, l *lab, set func(string) sandbox.Option) {
+	eachServer(t, func(t *testing.T, l *lab, set func(string) scf.Option) {
 		t.Helper()
 		s := new(stranger)
 		server := httptest.NewTLSServer(s)
@@ -80,7 +81,7 @@ func TestUntrustedCertificateIsRefused(t *testing.T) {
 
 // TestRedirectsAreNotFollowed: credentials go nowhere but where the settings say.
 func TestRedirectsAreNotFollowed(t *testing.T) {
-	eachServer(t, func(t *testing.T, l *lab, set func(string) sandbox.Option) {
+	eachServer(t, func(t *testing.T, l *lab, set func(string) scf.Option) {
 		t.Helper()
 		s := new(stranger)
 		elsewhere := httptest.NewServer(s)
@@ -106,7 +107,7 @@ func TestRedirectsAreNotFollowed(t *testing.T) {
 
 // TestPlainHTTPIsRefused: no secret travels in the clear, but on this machine.
 func TestPlainHTTPIsRefused(t *testing.T) {
-	eachServer(t, func(t *testing.T, l *lab, set func(string) sandbox.Option) {
+	eachServer(t, func(t *testing.T, l *lab, set func(string) scf.Option) {
 		t.Helper()
 		f := l.start()
 		l.tick(f)

@@ -25,7 +25,7 @@ import (
 
 // The COS store against S3 servers that we did not write: gofakes3 in this process, and with -s3 any other. A bridge
 // translates the dialect. So this proves the store's logic on an independent store; COS's own conditional header,
-// signature and error bodies it does not prove: internal/sandbox has those, after the documentation.
+// signature and error bodies it does not prove: internal/sandbox/cos has those, after the documentation.
 var (
 	s3URL       = flag.String("s3", "", "an S3 server, such as http://127.0.0.1:7070, to test against instead of gofakes3 (make test-versitygw)")
 	s3Key       = flag.String("s3-key", "", "its access key")

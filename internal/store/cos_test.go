@@ -13,14 +13,15 @@ import (
 
 	"clbwatch/internal/advice"
 	"clbwatch/internal/sandbox"
+	"clbwatch/internal/sandbox/cos"
 	"clbwatch/internal/watch"
 )
 
 // sandboxBucket is the sandbox's strict COS, and how to open a store in it: with the real header, signature and errors.
-func sandboxBucket(t *testing.T) (*sandbox.COS, func(cache string) *Store) {
+func sandboxBucket(t *testing.T) (*cos.Bucket, func(cache string) *Store) {
 	t.Helper()
 	cr := sandbox.Credential{SecretID: "AKIDtest", SecretKey: "hunter2key", Token: "hunter2token"}
-	bucket := sandbox.NewCOS(func(id string) (sandbox.Credential, bool) { return cr, id == cr.SecretID })
+	bucket := cos.New(func(id string) (sandbox.Credential, bool) { return cr, id == cr.SecretID })
 	server := httptest.NewServer(bucket)
 	t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
 	endpoint, err := url.Parse(server.URL)
@@ -55,7 +56,7 @@ func TestCOSOnTheSandbox(t *testing.T) {
 }
 
 // started is a state with one head and its snapshot, and a cache that knows nothing of them.
-func started(t *testing.T) (*sandbox.COS, func(cache string) *Store, watch.Blob) {
+func started(t *testing.T) (*cos.Bucket, func(cache string) *Store, watch.Blob) {
 	t.Helper()
 	bucket, open := sandboxBucket(t)
 	s := open(t.TempDir())
@@ -68,8 +69,8 @@ func started(t *testing.T) (*sandbox.COS, func(cache string) *Store, watch.Blob)
 
 func TestCOSDownloadThatGoesWrongOnceIsHealed(t *testing.T) {
 	t.Parallel()
-	for _, fault := range []sandbox.COSFault{
-		sandbox.COSFlip(), sandbox.COSHTML(), sandbox.COSCut(), sandbox.COSReset(), sandbox.COSAnswers(503, "SlowDown"), sandbox.COSHang(),
+	for _, fault := range []cos.Fault{
+		cos.Flip(), cos.HTML(), cos.Cut(), cos.Reset(), cos.Answers(503, "SlowDown"), cos.Hang(),
 	} {
 		t.Run(fault.String(), func(t *testing.T) {
 			t.Parallel()
@@ -91,7 +92,7 @@ func TestCOSCallThatHangsOnceLeavesTimeForAnother(t *testing.T) {
 		t.Run(op, func(t *testing.T) {
 			t.Parallel()
 			bucket, open, _ := started(t)
-			bucket.Fail(op, sandbox.COSHang(), 1)
+			bucket.Fail(op, cos.Hang(), 1)
 			ctx, cancel := context.WithTimeout(t.Context(), 20*time.Second)
 			defer cancel()
 			s := open(t.TempDir())
@@ -157,10 +158,10 @@ func TestCollectNeverDeletesWhatIsInUse(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		op    string
-		fault sandbox.COSFault
+		fault cos.Fault
 	}{
-		{"LIST", sandbox.COSEmptyList()}, {"LIST", sandbox.COSStaleList(2)}, {"GET", sandbox.COSAnswers(404, "NoSuchKey")},
-		{"GET", sandbox.COSAnswers(403, "AccessDenied")}, {"LIST", sandbox.COSHTML()},
+		{"LIST", cos.EmptyList()}, {"LIST", cos.StaleList(2)}, {"GET", cos.Answers(404, "NoSuchKey")},
+		{"GET", cos.Answers(403, "AccessDenied")}, {"LIST", cos.HTML()},
 	} {
 		for _, after := range []int{0, 1, 2, 3, 4} { // requests that go well before
 			t.Run(tt.op+" "+tt.fault.String(), func(t *testing.T) {
@@ -172,7 +173,7 @@ func TestCollectNeverDeletesWhatIsInUse(t *testing.T) {
 				h.Snapshot = &blob
 				commit(t, s, h)
 				bucket.Age(48 * time.Hour)
-				bucket.Fail(tt.op, sandbox.COSDelay(0), after)
+				bucket.Fail(tt.op, cos.Delay(0), after)
 				bucket.Fail(tt.op, tt.fault, 1)
 				_ = s.Collect(t.Context()) // may fail: that is the point
 				bucket.ClearFaults()
@@ -206,16 +207,16 @@ func TestCheckOfCOS(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name, op string
-		fault    sandbox.COSFault
+		fault    cos.Fault
 		times    int
 		want     string // in the error; "" if all is well
 	}{
-		{"a stale listing is legal", "LIST", sandbox.COSEmptyList(), 1, ""},
-		{"no right to list", "LIST", sandbox.COSAnswers(403, "AccessDenied"), -1, "403"},
-		{"no right to write", "PUT", sandbox.COSAnswers(403, "AccessDenied"), -1, "write:"},
-		{"a write that fails says nothing about overwriting", "PUT", sandbox.COSAnswers(503, "SlowDown"), -1, "503"},
-		{"no right to ask for the versioning", "VERSIONING", sandbox.COSAnswers(403, "AccessDenied"), -1, "versioning"},
-		{"a proxy in between", "GET", sandbox.COSHTML(), -1, "not one of COS"},
+		{"a stale listing is legal", "LIST", cos.EmptyList(), 1, ""},
+		{"no right to list", "LIST", cos.Answers(403, "AccessDenied"), -1, "403"},
+		{"no right to write", "PUT", cos.Answers(403, "AccessDenied"), -1, "write:"},
+		{"a write that fails says nothing about overwriting", "PUT", cos.Answers(503, "SlowDown"), -1, "503"},
+		{"no right to ask for the versioning", "VERSIONING", cos.Answers(403, "AccessDenied"), -1, "versioning"},
+		{"a proxy in between", "GET", cos.HTML(), -1, "not one of COS"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -251,7 +252,7 @@ func TestCOSErrorsSayWhatToDoAndNoSecret(t *testing.T) {
 		"AccessDenied": "COS policy", "RequestTimeTooSkewed": "clock", "InvalidAccessKeyId": "keys are right", "SignatureDoesNotMatch": "keys are right",
 	} {
 		bucket, open, _ := started(t)
-		bucket.Fail("", sandbox.COSAnswers(403, code), -1)
+		bucket.Fail("", cos.Answers(403, code), -1)
 		_, err := open(t.TempDir()).Load(t.Context())
 		if err == nil || !strings.Contains(advice.Of(err), want) || !strings.Contains(err.Error(), "sandbox-1250000000/watch/head") {
 			t.Errorf("%s: %v, advice %q; want the place, and advice about %q", code, err, advice.Of(err), want)
@@ -267,8 +268,8 @@ func TestCOSErrorsSayWhatToDoAndNoSecret(t *testing.T) {
 func TestCheckTellsAFailedSecondWriteFromOneThatWasTaken(t *testing.T) {
 	t.Parallel()
 	bucket, open, _ := started(t)
-	bucket.Fail("PUT", sandbox.COSDelay(0), 1)
-	bucket.Fail("PUT", sandbox.COSAnswers(503, "SlowDown"), 1)
+	bucket.Fail("PUT", cos.Delay(0), 1)
+	bucket.Fail("PUT", cos.Answers(503, "SlowDown"), 1)
 	if err := open(t.TempDir()).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "write again") || strings.Contains(err.Error(), "not refused") {
 		t.Errorf("Check = %v, want that the second write failed", err)
 	}
@@ -277,7 +278,7 @@ func TestCheckTellsAFailedSecondWriteFromOneThatWasTaken(t *testing.T) {
 func TestListedHeadThatIsNotThereYetIsLookedForAgain(t *testing.T) {
 	t.Parallel()
 	bucket, open, _ := started(t)
-	bucket.Fail("GET", sandbox.COSAnswers(404, "NoSuchKey"), 1)
+	bucket.Fail("GET", cos.Answers(404, "NoSuchKey"), 1)
 	if h, err := open(t.TempDir()).Load(t.Context()); err != nil || h.N != 1 {
 		t.Errorf("Load after a false 404 = %+v, %v, want head 1", h, err)
 	}

@@ -21,6 +21,7 @@ import (
 	"testing"
 
 	"clbwatch/internal/sandbox"
+	"clbwatch/internal/sandbox/cloud"
 )
 
 var (
@@ -38,14 +39,14 @@ const (
 var key = sandbox.Credential{SecretID: "AKIDsdkcheck0123456789", SecretKey: "Gu5t9xGARNpq86cd98joQYCN3EXAMPLE", Token: "a/token+with=signs"}
 
 // newCloud has one load balancer with two backends.
-func newCloud() *sandbox.Cloud {
-	cloud := sandbox.NewCloud()
-	cloud.Accept(key)
-	cloud.SetName(region, web, "商城 shop")
-	cloud.Bind(region, web,
-		sandbox.Instance{ID: "ins-1", Name: "web-1", LanIP: "10.0.0.1", Status: 2, Weight: 10},
-		sandbox.Instance{ID: "ins-2", Name: "网页-2", LanIP: "10.0.0.2", Status: 4, Weight: 0})
-	return cloud
+func newCloud() *cloud.Cloud {
+	c := cloud.New()
+	c.Accept(key)
+	c.SetName(region, web, "商城 shop")
+	c.Bind(region, web,
+		cloud.Instance{ID: "ins-1", Name: "web-1", LanIP: "10.0.0.1", Status: 2, Weight: 10},
+		cloud.Instance{ID: "ins-2", Name: "网页-2", LanIP: "10.0.0.2", Status: 4, Weight: 0})
+	return c
 }
 
 // call is one that the SDK makes.

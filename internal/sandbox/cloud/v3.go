@@ -1,0 +1,365 @@
+package cloud
+
+import (
+	"crypto/hmac"
+	"crypto/sha256"
+	"crypto/subtle"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"maps"
+	"math"
+	"net/http"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"clbwatch/internal/sandbox"
+)
+
+const (
+	algorithmV3 = "TC3-HMAC-SHA256"
+	maxBodyV3   = 10 << 20 // bytes of a POST signed with TC3-HMAC-SHA256
+	maxIDsV3    = 20       // load balancers. Source: DescribeLoadBalancers, LoadBalancerIds
+)
+
+// V3 answers API 3.0 at the path /, for POST with JSON signed by TC3-HMAC-SHA256: what there is to know of
+// load balancers, and of CVM's instances, as the action says. It shows the same cloud to the same
+// credentials. What is no parameter of an action, or one that the sandbox has not got, is refused.
+func (c *Cloud) V3() http.Handler { return http.HandlerFunc(c.serveV3) }
+
+// CallsV3 is how many requests of API 3.0 there were, wrong ones included.
+func (c *Cloud) CallsV3() int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.callsV3
+}
+
+// CallsV3To is how many requests of API 3.0 were for one action, wrong ones included.
+func (c *Cloud) CallsV3To(action string) int {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.callsV3To[action]
+}
+
+// actionV3 is an action of API 3.0.
+type actionV3 struct {
+	product  product
+	params   map[string]paramV3
+	required []string
+	answer   func(*Cloud, queryV3) (map[string]any, error) // the right one; an error is an errorV3
+}
+
+// product is what an action is of: its name in the scope of a signature and in the host's name, and its
+// version.
+type product struct{ service, version string }
+
+var (
+	clbV3 = product{"clb", "2018-03-17"}
+	cvmV3 = product{"cvm", "2017-03-12"}
+)
+
+// paramV3 reads a parameter.
+type paramV3 func(*queryV3, json.RawMessage) error
+
+var actionsV3 = map[string]actionV3{
+	DescribeLoadBalancers: {clbV3, map[string]paramV3{
+		"LoadBalancerIds": readIDs, "Forward": readForwardV3, "Offset": readOffset, "Limit": readLimit,
+	}, nil, (*Cloud).listV3},
+	DescribeClassicalLBTargets: {clbV3, map[string]paramV3{"LoadBalancerId": readLB},
+		[]string{"LoadBalancerId"}, (*Cloud).classicTargetsV3},
+	DescribeTargets: {clbV3, map[string]paramV3{"LoadBalancerId": readLB},
+		[]string{"LoadBalancerId"}, (*Cloud).forwardV3},
+	DescribeClassicalLBListeners: {clbV3, map[string]paramV3{"LoadBalancerId": readLB},
+		[]string{"LoadBalancerId"}, (*Cloud).classicListenersV3},
+	DescribeClassicalLBHealthStatus: {clbV3,
+		map[string]paramV3{"LoadBalancerId": readLB, "ListenerId": readListener},
+		[]string{"LoadBalancerId", "ListenerId"}, (*Cloud).classicHealthV3},
+	DescribeTargetHealth: {clbV3, map[string]paramV3{"LoadBalancerIds": readIDs},
+		[]string{"LoadBalancerIds"}, (*Cloud).targetHealthV3},
+	DescribeInstancesStatus: {cvmV3, map[string]paramV3{
+		"InstanceIds": readInstances, "Offset": readOffset, "Limit": readLimit,
+	}, nil, (*Cloud).statesV3},
+}
+
+func (c *Cloud) serveV3(w http.ResponseWriter, r *http.Request) {
+	c.date(w)
+	if r.URL.Path != "/" {
+		http.NotFound(w, r)
+		return
+	}
+	name := r.Header.Get("X-TC-Action")
+	c.mu.Lock()
+	c.callsV3++
+	c.callsV3To[name]++
+	c.mu.Unlock()
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyV3))
+	if c.Latency > 0 && !sandbox.Pause(r.Context(), c.Latency) {
+		return
+	}
+	var q queryV3
+	if err == nil {
+		q, err = c.checkV3(r, body)
+	}
+	var response map[string]any
+	if err == nil {
+		response, err = actionsV3[name].answer(c, q)
+	}
+	if err != nil {
+		var e errorV3
+		if !errors.As(err, &e) {
+			e = errorV3{"InvalidParameter", err.Error()}
+		}
+		c.note(e)
+		writeJSON(w, e.body())
+		return
+	}
+	fault := c.dueV3(name, q)
+	if fault.edit != nil {
+		response = fault.edit(response, func(offset int) map[string]any {
+			q.offset = offset
+			if again, err := actionsV3[name].answer(c, q); err == nil {
+				return again
+			}
+			return response // the load balancer was deleted meanwhile
+		})
+	}
+	if right := envelopeV3(response); fault.serve != nil {
+		fault.serve(w, r, right)
+	} else {
+		writeJSON(w, right)
+	}
+}
+
+// errorV3 is a refusal in the words of API 3.0.
+type errorV3 struct{ code, message string }
+
+func (e errorV3) Error() string { return "3.0 " + e.code + ": " + e.message }
+
+func (e errorV3) body() []byte {
+	return envelopeV3(map[string]any{"Error": map[string]string{"Code": e.code, "Message": e.message}})
+}
+
+// envelopeV3 is the body of API 3.0, with a new RequestId.
+func envelopeV3(response map[string]any) []byte {
+	id := sandbox.RandomHex(16)
+	response["RequestId"] = strings.Join([]string{id[:8], id[8:12], id[12:16], id[16:20], id[20:]}, "-")
+	return marshal(map[string]any{"Response": response})
+}
+
+// queryV3 is the parameters of a request that passed every check.
+type queryV3 struct {
+	region, lb, listener   string
+	ids                    []string // of load balancers or instances; nil for all
+	forward, offset, limit int      // forward is a kind, or anyKind
+}
+
+// checkV3 applies the rules for every request, then those of the action.
+func (c *Cloud) checkV3(r *http.Request, body []byte) (q queryV3, err error) {
+	if r.Method != http.MethodPost {
+		return q, errorV3{"UnsupportedProtocol", "the sandbox takes POST only, not " + r.Method}
+	}
+	name := r.Header.Get("X-TC-Action")
+	action, known := actionsV3[name]
+	if !known {
+		action.product = clbV3 // the rest of it may be right
+	}
+	if err := c.authenticateV3(r, body, action.product.service); err != nil {
+		return q, err
+	}
+	ct := r.Header.Get("Content-Type")
+	if ct != "application/json" && !strings.HasPrefix(ct, "application/json;") {
+		return q, fmt.Errorf("content type %q", ct)
+	}
+	if v := r.Header.Get("X-TC-Version"); v != action.product.version {
+		return q, errorV3{"NoSuchVersion", fmt.Sprintf("X-TC-Version %q", v)}
+	}
+	if !known || !action.product.at(r.Host) {
+		return q, errorV3{"InvalidAction", fmt.Sprintf("X-TC-Action %q at %s", name, r.Host)}
+	}
+	switch region := r.Header.Get("X-TC-Region"); {
+	case region == "":
+		return q, errorV3{"MissingParameter", "X-TC-Region is missing"}
+	case !strings.Contains(region, "-"):
+		return q, errorV3{"UnsupportedRegion", fmt.Sprintf("X-TC-Region %q is of API 2.0", region)}
+	default:
+		return action.read(region, body)
+	}
+}
+
+// at reports whether a product may be asked at a host: not at one that has the name of another.
+func (p product) at(host string) bool {
+	first, _, _ := strings.Cut(host, ".")
+	return first == p.service || first != clbV3.service && first != cvmV3.service
+}
+
+// read reads the parameters, whose names count with their case.
+func (a actionV3) read(region string, body []byte) (q queryV3, err error) {
+	q = queryV3{region: region, forward: anyKind, limit: defaultLimit}
+	var params map[string]json.RawMessage
+	if json.Unmarshal(body, &params) != nil || params == nil {
+		return q, errors.New("the body is no JSON object")
+	}
+	for _, key := range slices.Sorted(maps.Keys(params)) {
+		read, ok := a.params[key]
+		if !ok {
+			return q, errorV3{"UnknownParameter", key}
+		}
+		var e errorV3
+		if err := read(&q, params[key]); errors.As(err, &e) {
+			return q, e
+		} else if err != nil {
+			return q, errorV3{"InvalidParameterValue", key + " is " + err.Error()}
+		}
+	}
+	for _, key := range a.required {
+		if _, ok := params[key]; !ok {
+			return q, errorV3{"MissingParameter", key + " is missing"}
+		}
+	}
+	return q, nil
+}
+
+func readIDs(q *queryV3, raw json.RawMessage) error {
+	if json.Unmarshal(raw, &q.ids) != nil || len(q.ids) == 0 || len(q.ids) > maxIDsV3 {
+		return fmt.Errorf("not 1 to %d ids", maxIDsV3)
+	}
+	return nil
+}
+
+func readLB(q *queryV3, raw json.RawMessage) error { return textV3(raw, &q.lb) }
+
+func readListener(q *queryV3, raw json.RawMessage) error { return textV3(raw, &q.listener) }
+
+func textV3(raw json.RawMessage, to *string) error {
+	if json.Unmarshal(raw, to) != nil {
+		return errors.New("no text")
+	}
+	if *to == "" {
+		return errorV3{"MissingParameter", "an id is empty"}
+	}
+	return nil
+}
+
+func readForwardV3(q *queryV3, raw json.RawMessage) (err error) {
+	q.forward, err = numberV3(raw, classic, application)
+	return err
+}
+
+func readOffset(q *queryV3, raw json.RawMessage) (err error) {
+	q.offset, err = numberV3(raw, 0, math.MaxInt32)
+	return err
+}
+
+func readLimit(q *queryV3, raw json.RawMessage) (err error) {
+	q.limit, err = numberV3(raw, 1, maxLimit)
+	return err
+}
+
+func numberV3(raw json.RawMessage, low, high int) (int, error) {
+	n, err := strconv.Atoi(string(raw)) // a string is no number here
+	if err != nil || n < low || n > high {
+		return 0, fmt.Errorf("not a number from %d to %d", low, high)
+	}
+	return n, nil
+}
+
+func (c *Cloud) authenticateV3(r *http.Request, body []byte, service string) error {
+	a, err := parseTC3(r.Header.Get("Authorization"))
+	if err != nil {
+		return errorV3{"AuthFailure.InvalidAuthorization", err.Error()}
+	}
+	stamp := r.Header.Get("X-TC-Timestamp")
+	seconds, err := strconv.ParseInt(stamp, 10, 64)
+	if err != nil {
+		return fmt.Errorf("X-TC-Timestamp %q is not in UNIX seconds", stamp)
+	}
+	at := time.Unix(seconds, 0).UTC()
+	if skew := c.Now().Sub(at).Abs(); skew > maxSkew {
+		return errorV3{"AuthFailure.SignatureExpire",
+			fmt.Sprintf("the X-TC-Timestamp is %v off", skew.Truncate(time.Second))}
+	}
+	cr, ok := c.Credential(a.id)
+	if !ok {
+		return errorV3{"AuthFailure.SecretIdNotFound", "the SecretId does not exist"}
+	}
+	if want := at.Format(time.DateOnly) + "/" + service + "/tc3_request"; a.scope != want {
+		return errorV3{"AuthFailure.SignatureFailure", fmt.Sprintf("the scope %q is not %q", a.scope, want)}
+	}
+	want, err := a.sign(r, body, cr.SecretKey)
+	if err != nil {
+		return errorV3{"AuthFailure.SignatureFailure", err.Error()}
+	}
+	if subtle.ConstantTimeCompare([]byte(a.signature), []byte(want)) == 0 {
+		return errorV3{"AuthFailure.SignatureFailure", "the signature does not match"}
+	}
+	if r.Header.Get("X-TC-Token") != cr.Token {
+		return errorV3{"AuthFailure.TokenFailure", "the X-TC-Token is missing or not that of the SecretId"}
+	}
+	return nil
+}
+
+// tc3 is what a header Authorization says.
+type tc3 struct {
+	id, scope string   // scope is date/service/tc3_request
+	signed    []string // names of headers, in order
+	signature string
+}
+
+func parseTC3(s string) (a tc3, err error) {
+	rest, ok := strings.CutPrefix(s, algorithmV3+" Credential=")
+	credential, rest, ok2 := strings.Cut(rest, ", SignedHeaders=")
+	signed, signature, ok3 := strings.Cut(rest, ", Signature=")
+	id, scope, ok4 := strings.Cut(credential, "/")
+	if !ok || !ok2 || !ok3 || !ok4 || id == "" {
+		return a, errors.New("not of the form " + algorithmV3 +
+			" Credential=ID/SCOPE, SignedHeaders=NAMES, Signature=HEX")
+	}
+	a = tc3{id, scope, strings.Split(signed, ";"), signature}
+	if !slices.IsSorted(a.signed) || strings.ToLower(signed) != signed {
+		return a, errors.New("SignedHeaders are not in lower case and in order")
+	}
+	if !slices.Contains(a.signed, "content-type") || !slices.Contains(a.signed, "host") {
+		return a, errors.New("SignedHeaders lack content-type or host")
+	}
+	return a, nil
+}
+
+// sign returns the signature that a request should have. Other headers than content-type and host, such as
+// x-tc-token, are signed only if the client says so; the host is signed as it was sent, with its port.
+func (a tc3) sign(r *http.Request, body []byte, secretKey string) (string, error) {
+	var headers strings.Builder
+	for _, name := range a.signed {
+		values := r.Header.Values(name)
+		if name == "host" {
+			values = []string{r.Host} // net/http keeps it apart
+		}
+		if len(values) != 1 {
+			return "", fmt.Errorf("the signed header %s was sent %d times", name, len(values))
+		}
+		headers.WriteString(name + ":" + strings.ToLower(strings.TrimSpace(values[0])) + "\n")
+	}
+	request := strings.Join([]string{r.Method, "/", r.URL.RawQuery, headers.String(),
+		strings.Join(a.signed, ";"), sha256Hex(body)}, "\n")
+	date, rest, _ := strings.Cut(a.scope, "/")
+	service, end, _ := strings.Cut(rest, "/")
+	key := "TC3" + secretKey
+	for _, part := range []string{
+		date, service, end,
+		strings.Join([]string{algorithmV3, r.Header.Get("X-TC-Timestamp"), a.scope,
+			sha256Hex([]byte(request))}, "\n"),
+	} {
+		mac := hmac.New(sha256.New, []byte(key))
+		mac.Write([]byte(part))
+		key = string(mac.Sum(nil))
+	}
+	return hex.EncodeToString([]byte(key)), nil
+}
+
+func sha256Hex(b []byte) string {
+	sum := sha256.Sum256(b)
+	return hex.EncodeToString(sum[:])
+}

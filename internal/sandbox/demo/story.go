@@ -1,0 +1,226 @@
+// Package demo tells a story with the built function, on the terminal and on a page with buttons, and fails
+// if a message does not come that should, or one comes that should not. It refuses to reach beyond 127.0.0.1,
+// and takes orders from its own page only.
+package demo
+
+import (
+	"cmp"
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"strings"
+	"time"
+
+	"clbwatch/internal/sandbox/cloud"
+	"clbwatch/internal/sandbox/scf"
+	"clbwatch/internal/sandbox/slack"
+	"clbwatch/internal/sandbox/terminal"
+)
+
+// Story tells, with a built function, what the function does when things happen in a cloud.
+type Story struct {
+	Function string    // path of the binary
+	Out      io.Writer // the terminal
+	Fast     bool      // no pauses for a reader
+	Render   terminal.Options
+
+	Listen string // address of the page, such as "127.0.0.1:0"; "" for none
+	Live   bool   // no story: the page's buttons work at once, until the context ends
+	Stay   bool   // after the story too, while somebody looks at the page
+}
+
+// patience is how long the page waits for somebody to look at it.
+const patience = 30 * time.Second
+
+// The cast: two load balancers with a dozen backends.
+const (
+	web, api = "lb-8a3k2m1q", "lb-c4r9t0zw"
+
+	readLine    = 700 * time.Millisecond  // for a line of narration
+	readMessage = 1900 * time.Millisecond // for a message
+)
+
+func instance(name, ip string) cloud.Instance {
+	// The id follows from the name, so that the story is the same each time.
+	return cloud.Instance{ID: "ins-" + strings.ReplaceAll(name, "-", "") + "k2x", Name: name, LanIP: ip,
+		Status: 2, Weight: 10}
+}
+
+// scene is one thing that happens, and what people must hear of it.
+type scene struct {
+	title string
+	do    func(*stage)
+	event string   // by hand; "" is the timer
+	ticks int      // invocations; 0 is one. Only the last may send a message
+	want  []string // words of the message, in lower case; none means that there must be no message
+}
+
+func scenes() []scene {
+	web07, web08 := instance("web-07", "10.0.3.17"), instance("web-08", "10.0.3.18")
+	web03, api05 := instance("web-03", "10.0.3.13"), instance("api-05", "10.0.5.15")
+	return []scene{{
+		title: "The function is deployed. Its first tick has nothing to compare with: it says " +
+			"what it watches.",
+		want: []string{"watching", "prod-web", "prod-api"},
+	}, {
+		title: "A minute later nothing has happened. Nobody is told that.",
+	}, {
+		title: "An operator shuts web-07 down.",
+		do:    func(s *stage) { s.cloud.SetStatus(web07.ID, 4) },
+		want:  []string{"web-07", "prod-web", "shut down"},
+	}, {
+		title: "web-07 is started again.",
+		do:    func(s *stage) { s.cloud.SetStatus(web07.ID, 2) },
+		want:  []string{"web-07", "prod-web", "recovered"},
+	}, {
+		title: "Somebody unbinds api-05 from prod-api.",
+		do:    func(s *stage) { s.cloud.Unbind(scf.Region, api, api05.ID) },
+		want:  []string{"api-05", "prod-api", "removed"},
+	}, {
+		title: "A new web-08 is bound to prod-web.",
+		do:    func(s *stage) { s.cloud.Bind(scf.Region, web, web08) },
+		want:  []string{"web-08", "prod-web", "added"},
+	}, {
+		title: "web-03 crashes, and Slack is down at the same moment. The alert is owed.",
+		do: func(s *stage) {
+			s.cloud.SetStatus(web03.ID, 1)
+			s.slack.Fail(slack.Answer(http.StatusServiceUnavailable, "service unavailable"), -1)
+		},
+	}, {
+		title: "The platform kills the instance. A new one starts cold, Slack is back: the alert arrives.",
+		do: func(s *stage) {
+			s.slack.ClearFaults()
+			_ = s.function.Close() // never fails
+		},
+		want: []string{"web-03", "prod-web", "stopped running"},
+	}, {
+		title: "The cloud's API answers 502 for prod-api. One bad tick is no news, and no removal; three " +
+			"are a blind spot.",
+		do:    func(s *stage) { s.cloud.Fail(api, cloud.FaultStatus(http.StatusBadGateway), -1) },
+		ticks: 3,
+		want:  []string{"prod-api", "cannot read"},
+	}, {
+		title: "The API is well again.",
+		do:    func(s *stage) { s.cloud.ClearFaults() },
+		want:  []string{"prod-api", "readable again"},
+	}, {
+		title: "The API claims once, in perfect form, that prod-web is empty. It is not, and nobody " +
+			"is woken up.",
+		do:    func(s *stage) { s.cloud.Fail(web, cloud.FaultEmptyPool(), 1) },
+		ticks: 2,
+	}, {
+		title: "prod-web is upgraded to an application load balancer. Its backends are the same, and none " +
+			"is told as removed.",
+		do:   func(s *stage) { s.cloud.SetApplication(scf.Region, web) },
+		want: []string{"prod-web", "application"},
+	}, {
+		title: "web-08 is unbound from one of its listeners.",
+		do:    func(s *stage) { s.cloud.UnbindFrom(scf.Region, web, "TCP:8443", web08.ID) },
+		want:  []string{"web-08", "prod-web", "unbound from 1 of 2 listeners"},
+	}, {
+		title: "API 2.0 is closed for the account. From now on API 3.0 is read, and nobody is woken up.",
+		do:    func(s *stage) { s.cloud.Fail("", cloud.FaultCode(4300, "RequestForbidden", "closed"), -1) },
+		ticks: 2,
+	}, {
+		title: `Somebody asks how things stand: {"action":"report"}`,
+		event: `{"action":"report"}`,
+		want:  []string{"prod-web", "prod-api", "web-03"},
+	}}
+}
+
+// Tell plays the story and checks it: a message that should have come and did not, or one too many, is an
+// error.
+func (s Story) Tell(ctx context.Context) error {
+	st := &stage{Story: s, cloud: cloud.New(), slack: slack.New(), change: make(chan struct{})}
+	st.Render.Width = cmp.Or(max(min(st.Render.Width, 120), 0), 100)
+	st.slack.Unlimited = true // the story squeezes a quarter of an hour into half a minute
+	// The platform refuses state under /tmp, and so does the function.
+	dir, err := os.MkdirTemp("/var/tmp", "clbwatch-sandbox-")
+	if err != nil {
+		return fmt.Errorf("make a folder for the state: %w", err)
+	}
+	defer func() { _ = os.RemoveAll(dir) }() // what is left there harms nobody
+	apiURL, stopCloud, err := serve("127.0.0.1:0", st.cloud)
+	if err != nil {
+		return err
+	}
+	defer stopCloud()
+	v3URL, stopV3, err := serve("127.0.0.1:0", st.cloud.V3())
+	if err != nil {
+		return err
+	}
+	defer stopV3()
+	slackURL, stopSlack, err := serve("127.0.0.1:0", st.slack)
+	if err != nil {
+		return err
+	}
+	defer stopSlack()
+	for i := range 7 {
+		st.cloud.Bind(scf.Region, web, instance(fmt.Sprintf("web-%02d", i+1), fmt.Sprintf("10.0.3.%d", 11+i)))
+	}
+	for i := range 5 {
+		st.cloud.Bind(scf.Region, api, instance(fmt.Sprintf("api-%02d", i+1), fmt.Sprintf("10.0.5.%d", 11+i)))
+	}
+	st.settings = map[string]string{
+		"CLB_IDS": web + "=prod-web," + api + "=prod-api", "CLB_REGION": scf.Region,
+		"CLB_ENDPOINT": apiURL + cloud.APIPath, "CLB_V3_ENDPOINT": v3URL,
+		"CLB_BLIND_AFTER": "3", "CLB_RATE": "100", "STATE_URL": "file://" + dir,
+		"SLACK_BOT_TOKEN": st.slack.Token(), "SLACK_CHANNEL": st.slack.ChannelID(),
+		"SLACK_API_URL": st.slack.APIURL(slackURL),
+	}
+	defer func() {
+		if st.function != nil {
+			_ = st.function.Close()
+		}
+	}()
+
+	p := newPage(st)
+	if s.Listen != "" {
+		address, stopPage, err := serve(s.Listen, p)
+		if err != nil {
+			return err
+		}
+		defer stopPage()
+		st.say("See it in a browser too: %s/", address)
+	}
+	if s.Live {
+		return st.goLive(ctx, p, 0)
+	}
+	if err := st.tell(ctx); err != nil || !s.Stay {
+		return err
+	}
+	st.say("The page's buttons work now. The function ticks every %v, and at once after each button.\n"+
+		"It ends with Ctrl-C, or when nobody has looked at the page for %v.", liveEvery, patience)
+	return st.goLive(ctx, p, patience)
+}
+
+// tell plays all scenes.
+func (s *stage) tell(ctx context.Context) error {
+	s.say("Two load balancers in %s: prod-web with 7 backends, prod-api with 5.\n"+
+		"Each tick is one call of the built function, as the platform's timer makes it. What Slack shows "+
+		"is drawn below it.", scf.Region)
+	for _, sc := range scenes() {
+		if err := s.play(ctx, sc); ctx.Err() != nil {
+			return ctx.Err()
+		} else if err != nil {
+			return fmt.Errorf("%q: %w\nthe function's log:\n%s", sc.title, err, strings.Join(s.log(), "\n"))
+		}
+	}
+	s.say("%d ticks and a report, %d API calls, %d messages. To watch your own load balancers: README.md",
+		s.ticks, s.cloud.Calls()+s.cloud.CallsV3(), s.told)
+	return nil
+}
+
+// serve serves h at an address of this machine.
+func serve(address string, h http.Handler) (base string, stop func(), err error) {
+	l, err := net.Listen("tcp", address)
+	if err != nil {
+		return "", nil, fmt.Errorf("serve the sandbox: %w", err)
+	}
+	srv := &http.Server{Handler: h, ReadHeaderTimeout: 10 * time.Second}
+	go func() { _ = srv.Serve(l) }() // ends with Close
+	return "http://" + l.Addr().String(), func() { _ = srv.Close() }, nil
+}

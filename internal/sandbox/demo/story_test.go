@@ -1,0 +1,26 @@
+package demo
+
+import (
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func TestTheStoryNoticesSilence(t *testing.T) {
+	t.Parallel()
+	echo := filepath.Join(t.TempDir(), "echo") // a function that has nothing to say to Slack
+	build := exec.CommandContext(t.Context(), "go", "build", "-o", echo, "../scf/testdata/echo")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("build: %v\n%s", err, out)
+	}
+	var out strings.Builder
+	err := Story{Function: echo, Out: &out, Fast: true}.Tell(t.Context())
+	if err == nil || !strings.Contains(err.Error(), "no message came") ||
+		!strings.Contains(err.Error(), "hello from stderr") {
+		t.Errorf("got %v, want an error that says what is missing, and the log", err)
+	}
+	if !strings.Contains(out.String(), `tick  {"Type":"Timer"`) {
+		t.Errorf("the answer of the function is not shown: %s", out.String())
+	}
+}

@@ -1,0 +1,120 @@
+package slack
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math"
+	"net/http"
+	"strconv"
+	"strings"
+	"time"
+)
+
+const maxPost = 1 << 20 // bytes of a message as posted
+
+// refusal is an answer other than ok.
+type refusal struct {
+	status int
+	body   string
+	why    string // for the person who debugs; Slack does not say
+}
+
+func (r refusal) Error() string { return fmt.Sprintf("%d %s: %s", r.status, r.body, r.why) }
+
+// ServeHTTP takes or refuses one message.
+func (s *Workspace) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if strings.HasPrefix(r.URL.Path, apiPath) {
+		s.serveAPI(w, r)
+		return
+	}
+	if r.URL.Path != s.path {
+		writeText(w, http.StatusNotFound, "no_service")
+		return
+	}
+	s.mu.Lock()
+	s.attempts++
+	s.mu.Unlock()
+
+	raw, err := readPost(w, r)
+	if err == nil {
+		err = s.check(raw)
+	}
+	if err != nil {
+		s.refuse(w, err)
+		return
+	}
+	fault, wait := s.take(raw)
+	switch {
+	case wait > 0:
+		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
+		writeText(w, http.StatusTooManyRequests, "rate_limited")
+	case fault.serve != nil:
+		fault.serve(w, r)
+	default:
+		writeText(w, http.StatusOK, "ok")
+	}
+}
+
+// check holds a message against Slack's rules, and refuses one that mentions somebody whom nobody asked to
+// mention.
+func (s *Workspace) check(raw []byte) error {
+	if err := check(raw); err != nil {
+		return err
+	}
+	for _, who := range mentions(raw) {
+		if who != s.Mention {
+			return refuse("invalid_blocks", "it mentions %q", who)
+		}
+	}
+	return nil
+}
+
+// take records the message unless it comes too soon (wait is above 0 then) or the fault that is due prevents
+// it.
+func (s *Workspace) take(raw json.RawMessage) (f Fault, wait time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if wait := s.spend(); wait > 0 {
+		return f, wait
+	}
+	f = s.due("", raw)
+	if f.serve != nil && !f.taken {
+		s.tokens++
+		return f, 0
+	}
+	p := s.post(raw, Post{})
+	s.messages = append(s.messages, Message{At: p.At, Raw: raw})
+	return f, 0
+}
+
+func (s *Workspace) refuse(w http.ResponseWriter, err error) {
+	rf := refusal{http.StatusBadRequest, "invalid_payload", err.Error()}
+	_ = errors.As(err, &rf) // whatever has no word of its own is an invalid payload
+	s.mu.Lock()
+	s.note(rf.Error())
+	s.mu.Unlock()
+	writeText(w, rf.status, rf.body)
+}
+
+func readPost(w http.ResponseWriter, r *http.Request) (json.RawMessage, error) {
+	if r.Method != http.MethodPost {
+		return nil, fmt.Errorf("method %s", r.Method)
+	}
+	if mt, _, _ := strings.Cut(r.Header.Get("Content-Type"), ";"); mt != "application/json" {
+		return nil, fmt.Errorf("content type %q", r.Header.Get("Content-Type"))
+	}
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxPost))
+	if err != nil {
+		return nil, fmt.Errorf("body: %w", err)
+	}
+	return bytes.TrimSpace(raw), nil
+}
+
+func writeText(w http.ResponseWriter, status int, body string) {
+	w.Header().Set("Content-Type", "text/plain; charset=utf-8")
+	w.WriteHeader(status)
+	_, _ = io.WriteString(w, body) // the client is gone if this fails, and there is nobody to tell
+}

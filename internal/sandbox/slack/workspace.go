@@ -1,0 +1,236 @@
+// Package slack is a channel of Slack on the laptop, with an incoming webhook and a bot, that keeps to
+// Slack's rules, rates and words, and fails as a test asks. It refuses what Slack refuses, and some messages
+// that Slack would take but a person would regret.
+package slack
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"time"
+
+	"clbwatch/internal/sandbox"
+)
+
+const (
+	maxRefused = 100 // refusals kept for Refused
+	burst      = 5   // messages at once before the rate counts
+)
+
+// Workspace is one channel, with an incoming webhook and a bot that may post in it. It refuses what Slack
+// refuses, as far as that is known, and some things that Slack would take but a person would regret (see
+// check). It is safe for concurrent use. Make one with New.
+type Workspace struct {
+	Now       func() time.Time // the clock; set it before serving
+	Unlimited bool             // no limit of one message a second; set it before serving
+
+	// the one who may be mentioned: an ID, or here, channel or everyone; "" for nobody. Set it before serving
+	Mention string
+	// how long a message can be edited; 0: for ever. Set it before serving
+	EditWindow time.Duration
+	// the most messages on a page of the history; 0: as many as are asked for. Set it before serving
+	PageLimit int
+
+	path, token string
+
+	mu       sync.Mutex
+	messages []Message
+	attempts int
+	refused  []string
+	faults   []*pending
+	tokens   float64       // messages that may come now
+	refilled time.Time     // when tokens was right
+	changed  chan struct{} // closed at the next message, edit or deletion
+
+	posts  []Post // the channel as it stands
+	lastTS int64  // of the last post, in microseconds
+	away   bool   // the bot is not in the channel
+	calls  map[string]int
+	recent map[string][]time.Time // calls of the last minute
+}
+
+// New returns a channel whose webhook and bot have secrets of their own.
+func New() *Workspace {
+	return &Workspace{
+		Now: time.Now, path: "/services/T0SANDBOX/B0SANDBOX/" + sandbox.RandomHex(12),
+		token: "xoxb-0-0-" + sandbox.RandomHex(12), tokens: burst,
+		changed: make(chan struct{}), calls: make(map[string]int), recent: make(map[string][]time.Time),
+	}
+}
+
+// Message is a message that Slack took.
+type Message struct {
+	At  time.Time       // by the Workspace's clock
+	Raw json.RawMessage // as it was posted
+}
+
+// Post is a message of the channel as it stands.
+type Post struct {
+	// Slack's id of it, such as "1795409616.000100"; unique, rising
+	TS string `json:"ts"`
+	// ts of the first message of its thread; "" if it is no reply
+	Thread string `json:"thread,omitempty"`
+
+	Broadcast bool            `json:"broadcast,omitempty"` // a reply that is shown in the channel too
+	At        time.Time       `json:"at"`
+	Edited    time.Time       `json:"edited,omitzero"`
+	Bot       bool            `json:"bot"` // by the bot; else by the webhook, or by somebody else
+	Raw       json.RawMessage `json:"raw"` // text, blocks, attachments and metadata as they stand now
+
+	others bool
+}
+
+// URL is the webhook's address on a server such as "http://127.0.0.1:8080".
+func (s *Workspace) URL(base string) string { return strings.TrimSuffix(base, "/") + s.path }
+
+// APIURL is the address of the Web API on a server such as "http://127.0.0.1:8080".
+func (s *Workspace) APIURL(base string) string { return strings.TrimSuffix(base, "/") + apiPath }
+
+// Token is the bot's token.
+func (s *Workspace) Token() string { return s.token }
+
+// ChannelID is the ID of the one channel there is.
+func (s *Workspace) ChannelID() string { return "C0SANDBOX1" }
+
+// Messages returns what was taken, in order.
+func (s *Workspace) Messages() []Message {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.messages)
+}
+
+// Channel returns the messages of the channel in order; deleted ones are gone.
+func (s *Workspace) Channel() []Post {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.posts)
+}
+
+// Wait returns when at least n messages were taken since the start, or the error of ctx.
+func (s *Workspace) Wait(ctx context.Context, n int) error {
+	for {
+		s.mu.Lock()
+		have, changed := len(s.messages), s.changed
+		s.mu.Unlock()
+		if have >= n {
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("%d of %d messages: %w", have, n, ctx.Err())
+		}
+	}
+}
+
+// Changed returns a channel that is closed at the next post, edit or deletion.
+func (s *Workspace) Changed() <-chan struct{} {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.changed
+}
+
+// Attempts is how many requests came to the webhook's own address.
+func (s *Workspace) Attempts() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.attempts
+}
+
+// CallsOf is how often a method of the Web API was called, in vain or not.
+func (s *Workspace) CallsOf(method string) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.calls[method]
+}
+
+// Refused lists why messages were refused, faults not counted: the last 100, oldest first.
+func (s *Workspace) Refused() []string {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return slices.Clone(s.refused)
+}
+
+// Say is somebody else writing in the channel. It returns the message's ts.
+func (s *Workspace) Say(text string) string {
+	raw, _ := json.Marshal(map[string]string{"text": text}) // a string is always JSON
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.post(raw, Post{others: true}).TS
+}
+
+// Delete deletes a message, as a person does by hand. It reports whether it was there.
+func (s *Workspace) Delete(ts string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	i := s.index(ts)
+	if i < 0 {
+		return false
+	}
+	s.posts = slices.Delete(s.posts, i, i+1)
+	s.announce()
+	return true
+}
+
+// Leave takes the bot out of the channel; Join brings it back.
+func (s *Workspace) Leave() { s.setMember(false) }
+
+// Join brings the bot back into the channel.
+func (s *Workspace) Join() { s.setMember(true) }
+
+func (s *Workspace) setMember(in bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.away = !in
+}
+
+// post adds a message to the channel. The caller holds s.mu.
+func (s *Workspace) post(raw json.RawMessage, p Post) Post {
+	p.At, p.Raw = s.Now(), raw
+	// Rising even if the clock stands still, or goes back.
+	s.lastTS = max(s.lastTS+100, p.At.UnixMicro())
+	p.TS = fmt.Sprintf("%d.%06d", s.lastTS/1_000_000, s.lastTS%1_000_000)
+	s.posts = append(s.posts, p)
+	s.announce()
+	return p
+}
+
+// index is where a message is in the channel; -1 if it is not. The caller holds s.mu.
+func (s *Workspace) index(ts string) int {
+	return slices.IndexFunc(s.posts, func(p Post) bool { return p.TS == ts })
+}
+
+// announce wakes whoever waits for a change. The caller holds s.mu.
+func (s *Workspace) announce() {
+	close(s.changed)
+	s.changed = make(chan struct{})
+}
+
+// note keeps why something was refused. The caller holds s.mu.
+func (s *Workspace) note(why string) {
+	if len(s.refused) == maxRefused {
+		s.refused = slices.Delete(s.refused, 0, 1)
+	}
+	s.refused = append(s.refused, why)
+}
+
+// spend takes one message off what the channel's rate allows, or says how long to wait. The caller holds
+// s.mu.
+func (s *Workspace) spend() time.Duration {
+	now := s.Now()
+	if !s.refilled.IsZero() {
+		s.tokens = min(burst, s.tokens+now.Sub(s.refilled).Seconds())
+	}
+	s.refilled = now
+	if s.Unlimited {
+		return 0
+	}
+	if s.tokens < 1 {
+		return time.Duration((1 - s.tokens) * float64(time.Second))
+	}
+	s.tokens--
+	return 0
+}

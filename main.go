@@ -32,6 +32,7 @@ import (
 	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
 	"clbwatch/internal/store"
+	"clbwatch/internal/text"
 	"clbwatch/internal/watch"
 	"clbwatch/notifier"
 )
@@ -285,7 +286,7 @@ func (p *process) complain(err error) {
 		lines = append(lines, "→ "+do)
 	}
 	for _, l := range lines {
-		_, _ = fmt.Fprintln(p.stderr, "clbwatch:", check.Printable(l)) // nothing is left to tell it to
+		_, _ = fmt.Fprintln(p.stderr, "clbwatch:", text.Printable(l)) // nothing is left to tell it to
 	}
 }
 
@@ -376,7 +377,7 @@ func (p *process) checkCommand(ctx context.Context, c *cli.Command) error {
 
 // settings says what is set, in a few words.
 func (a *app) settings() string {
-	says := []string{report.Plural(len(a.cfg.CLBs), "load balancer") + " by id"}
+	says := []string{text.Plural(len(a.cfg.CLBs), "load balancer") + " by id"}
 	if n := len(a.cfg.Discover); n > 0 {
 		says = append(says, "others by "+fmt.Sprint(n)+" of CLB_DISCOVER")
 	}
@@ -429,7 +430,7 @@ func (a *app) probeAPI(name string, optional bool, by clb.API, region string, id
 		for id, b := range found {
 			names[region+"/"+id] = b.Name
 		}
-		return fmt.Sprintf("takes the keys in %s, and knows %d of %s", region, len(found), report.Plural(len(ids), "load balancer")), err
+		return fmt.Sprintf("takes the keys in %s, and knows %d of %s", region, len(found), text.Plural(len(ids), "load balancer")), err
 	}}
 }
 
@@ -475,8 +476,8 @@ func (a *app) probeBalancer(ctx context.Context, balancer lb.CLB, name string) (
 	if name != "" {
 		is += fmt.Sprintf(" (%q)", name)
 	}
-	says := fmt.Sprintf("%s is %s and has %s, read in %s", is, r.Kind, report.Plural(len(r.Backends), "backend"),
-		report.Plural(clb.Pages(r), "call")+" of API "+clb.ReadBy(r))
+	says := fmt.Sprintf("%s is %s and has %s, read in %s", is, r.Kind, text.Plural(len(r.Backends), "backend"),
+		text.Plural(clb.Pages(r), "call")+" of API "+clb.ReadBy(r))
 	if r.Kind == lb.Application {
 		says += "; their status is CVM's"
 	}
@@ -504,5 +505,5 @@ func (a *app) probeState(ctx context.Context) (string, error) {
 			"see below what Slack says, and whether ticks run")
 	}
 	return fmt.Sprintf("%s was last written %s, %s owed", a.cfg.State, head.CommittedAt.Format(time.RFC3339),
-		report.Plural(len(head.Outbox), "alert")), nil
+		text.Plural(len(head.Outbox), "alert")), nil
 }

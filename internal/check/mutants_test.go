@@ -25,10 +25,3 @@ func TestOutputThatCannotBeWrittenIsAnError(t *testing.T) {
 		}
 	}
 }
-
-func TestPrintableLeavesNoControls(t *testing.T) {
-	t.Parallel()
-	if got, want := check.Printable("\x00a\x1f \x7e\x7f\u0080b\u009b\u009f\u00a0界\n"), "a \x7eb\u00a0界"; got != want {
-		t.Errorf("Printable = %q, want %q", got, want)
-	}
-}

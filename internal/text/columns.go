@@ -10,9 +10,10 @@ import (
 // maxColumn is the widest column that rows are aligned to, in cells.
 const maxColumn = 32
 
-// Columns aligns rows of Clean cells for a monospaced font, two spaces apart; columns from index right on are aligned to
-// the right. Chinese and other wide characters count as the two cells they take. A cell beyond maxColumn pushes only its
-// own row, so that one long name does not make every row wrap. Columns without text are left out.
+// Columns aligns rows of Clean cells for a monospaced font, two spaces apart; columns from index right on are
+// aligned to the right. Chinese and other wide characters count as the two cells they take. A cell beyond
+// maxColumn pushes only its own row, so that one long name does not make every row wrap. Columns without text
+// are left out.
 func Columns(rows [][]string, right int) []string {
 	var widths []int
 	for _, row := range rows {
@@ -44,7 +45,8 @@ func Columns(rows [][]string, right int) []string {
 	return lines
 }
 
-// Cells is how many cells of a monospaced font s takes: two for each wide character, none for a combining mark.
+// Cells is how many cells of a monospaced font s takes: two for each wide character, none for a combining
+// mark.
 func Cells(s string) (n int) {
 	for _, r := range s {
 		switch kind := width.LookupRune(r).Kind(); {
@@ -58,8 +60,8 @@ func Cells(s string) (n int) {
 	return n
 }
 
-// Short cuts the middle out of Clean text that takes more than n cells, n > 0, and puts "…" there: what distinguishes
-// names is often at their end.
+// Short cuts the middle out of Clean text that takes more than n cells, n > 0, and puts "…" there: what
+// distinguishes names is often at their end.
 func Short(s string, n int) string {
 	if Cells(s) <= n {
 		return s

@@ -1,5 +1,5 @@
-// Package text cleans, shortens, aligns and counts: it handles words without knowing what they mean. It knows nothing of
-// load balancers or Slack, imports no other package of clbwatch, and never fails.
+// Package text cleans, shortens, aligns and counts: it handles words without knowing what they mean. It knows
+// nothing of load balancers or Slack, imports no other package of clbwatch, and never fails.
 package text
 
 import (
@@ -16,8 +16,8 @@ func Plural(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
-// Duration is a length of time in words, in whole minutes or, from two days on, in whole hours: "2 min", "1 h 5 min", "3 d".
-// Anything that rounds to no minute is "less than 1 min".
+// Duration is a length of time in words, in whole minutes or, from two days on, in whole hours: "2 min", "1 h
+// 5 min", "3 d". Anything that rounds to no minute is "less than 1 min".
 func Duration(d time.Duration) string {
 	minutes := int(d.Round(time.Minute) / time.Minute)
 	switch h := minutes / 60; {

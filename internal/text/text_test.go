@@ -38,7 +38,8 @@ func TestClean(t *testing.T) {
 
 func TestPrintableLeavesNoControls(t *testing.T) {
 	t.Parallel()
-	if got, want := text.Printable("\x00a\x1f \x7e\x7f\u0080b\u009b\u009f\u00a0界\n"), "a \x7eb\u00a0界"; got != want {
+	got, want := text.Printable("\x00a\x1f \x7e\x7f\u0080b\u009b\u009f\u00a0界\n"), "a \x7eb\u00a0界"
+	if got != want {
 		t.Errorf("Printable = %q, want %q", got, want)
 	}
 }
@@ -50,7 +51,8 @@ func TestShort(t *testing.T) {
 		n    int
 		want string
 	}{
-		{"prod-web", 8, "prod-web"}, {"prod-web-07", 8, "prod…-07"}, {"prod-web-07", 9, "prod…b-07"}, {"prod web 07", 10, "prod…b 07"},
+		{"prod-web", 8, "prod-web"}, {"prod-web-07", 8, "prod…-07"}, {"prod-web-07", 9, "prod…b-07"},
+		{"prod web 07", 10, "prod…b 07"},
 		{"数据库", 6, "数据库"}, {"数据库服务器", 7, "数据…器"}, {"数据库服务器", 6, "数…器"}, {"数据库服务器", 1, "…"},
 	} {
 		if got := text.Short(tt.in, tt.n); got != tt.want || text.Cells(got) > tt.n {
@@ -71,8 +73,10 @@ func TestColumnsCountWideCharacters(t *testing.T) {
 func TestDurationIsSaidInTheUnitsOfPeople(t *testing.T) {
 	t.Parallel()
 	for d, want := range map[time.Duration]string{
-		0: "less than 1 min", 29 * time.Second: "less than 1 min", 30 * time.Second: "1 min", 59 * time.Minute: "59 min",
-		time.Hour: "1 h", 47*time.Hour + 59*time.Minute: "47 h 59 min", 48 * time.Hour: "2 d", 73 * time.Hour: "3 d 1 h",
+		0: "less than 1 min", 29 * time.Second: "less than 1 min", 30 * time.Second: "1 min",
+		59 * time.Minute: "59 min",
+		time.Hour:        "1 h", 47*time.Hour + 59*time.Minute: "47 h 59 min",
+		48 * time.Hour: "2 d", 73 * time.Hour: "3 d 1 h",
 	} {
 		if got := text.Duration(d); got != want {
 			t.Errorf("Duration(%v) = %q, want %q", d, got, want)

@@ -1,5 +1,5 @@
-// Package check runs probes and says of each what works, what does not, and what to do about it. It decides nothing and
-// mends nothing.
+// Package check runs probes and says of each what works, what does not, and what to do about it. It decides
+// nothing and mends nothing.
 package check
 
 import (
@@ -33,8 +33,8 @@ type Result struct {
 	Optional bool `json:"optional,omitempty"`
 }
 
-// Run runs probes one after another, writes a line or more for each as it is done, or all of them as JSON in the end, and
-// reports whether clbwatch has what it needs.
+// Run runs probes one after another, writes a line or more for each as it is done, or all of them as JSON in
+// the end, and reports whether clbwatch has what it needs.
 func Run(ctx context.Context, w io.Writer, probes []Probe, asJSON bool) (well bool, err error) {
 	well = true
 	results := make([]Result, 0, len(probes))

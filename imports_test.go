@@ -14,7 +14,7 @@ import (
 	"testing"
 )
 
-// TestImports holds the layout of docs/design.md: what is behind the front door, and who may touch what.
+// TestImports holds the layout of the packages: who may import what, and why nobody else may.
 func TestImports(t *testing.T) {
 	t.Parallel()
 	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,Standard,Doc", "./...").Output()
@@ -59,12 +59,15 @@ func TestImports(t *testing.T) {
 	only("github.com/slack-go/slack", "Slack is behind the way out", "clbwatch/notifier")
 	only("github.com/caarlos0/env/v11", "there is one parser of settings", "clbwatch/internal/config")
 	only("github.com/klauspost/compress", "how snapshots are stored is the store's business", "clbwatch/internal/store")
-	only("github.com/urfave/cli/v3", "the command line is main's", "clbwatch")
-	only("clbwatch/internal/config", "parts get what they need, not the settings", "clbwatch")
-	only("clbwatch/internal/clb", "adapters do not know one another", "clbwatch")
-	only("clbwatch/internal/store", "adapters do not know one another", "clbwatch")
+	only("github.com/urfave/cli/v3", "there is one command line", "clbwatch/internal/cli")
+	only("clbwatch/internal/config", "parts get what they need, not the settings", "clbwatch/internal/app")
+	only("clbwatch/internal/clb", "adapters do not know one another", "clbwatch/internal/app")
+	only("clbwatch/internal/store", "adapters do not know one another", "clbwatch/internal/app")
+	only("clbwatch/internal/check", "the parts do not diagnose themselves", "clbwatch/internal/app", "clbwatch/internal/cli")
+	only("clbwatch/internal/app", "what connects the parts is not itself a part", "clbwatch")
+	only("clbwatch/internal/cli", "it is the command line, not a library", "clbwatch")
 	only("clbwatch/handler", "it is the way in, not a library", "clbwatch")
-	only("clbwatch/notifier", "it is the way out, not a library", "clbwatch")
+	only("clbwatch/notifier", "it is the way out, not a library", "clbwatch/internal/app")
 	inSandbox := func(p string) bool {
 		return p == "clbwatch/internal/sandbox" || strings.HasPrefix(p, "clbwatch/internal/sandbox/")
 	}
@@ -80,11 +83,14 @@ func TestImports(t *testing.T) {
 	for p, mayImport := range map[string][]string{
 		"clbwatch/internal/lb":     nil,
 		"clbwatch/internal/advice": nil,
+		"clbwatch/internal/text":   {"golang.org/x/text/width"},
 		"clbwatch/internal/watch":  {"clbwatch/internal/lb", "clbwatch/internal/advice"},
+		"clbwatch/internal/check": {"clbwatch/internal/lb", "clbwatch/internal/advice", "clbwatch/internal/text",
+			"clbwatch/internal/watch"},
 	} {
 		for _, i := range imports[p] {
 			outside := i == "os" || i == "net" || strings.HasPrefix(i, "net/") || strings.Contains(i, ".")
-			if outside || strings.HasPrefix(i, "clbwatch/") && !slices.Contains(mayImport, i) {
+			if (outside || strings.HasPrefix(i, "clbwatch/")) && !slices.Contains(mayImport, i) {
 				t.Errorf("%s imports %s: it may import the standard library but for os and net, and %v", p, i, mayImport)
 			}
 		}

@@ -14,6 +14,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"clbwatch/internal/report"
+	"clbwatch/internal/text"
 	"clbwatch/internal/watch"
 )
 
@@ -289,11 +290,11 @@ func (x *exchange) meaning(err error, now time.Time) error {
 	code := cmp.Or(errorCode(said.Err), "no word that it has")
 	hints := ""
 	if h := said.ResponseMetadata.Messages; len(h) > 0 {
-		hints = ": " + report.Clean(x.conceal(strings.Join(h, "; ")), maxText)
+		hints = ": " + text.Clean(x.conceal(strings.Join(h, "; ")), maxText)
 	}
 	switch do := botAdvice(code); {
 	case code == "missing_scope":
-		return fmt.Errorf("%w: SLACK_BOT_TOKEN: Slack says %w (needed: %s); %s", watch.ErrNotSent, errScope, report.Clean(x.conceal(said.Needed), 100), addScope)
+		return fmt.Errorf("%w: SLACK_BOT_TOKEN: Slack says %w (needed: %s); %s", watch.ErrNotSent, errScope, text.Clean(x.conceal(said.Needed), 100), addScope)
 	case do != "":
 		return fmt.Errorf("%w: Slack says %s: %s", watch.ErrNotSent, code, do)
 	}

@@ -13,6 +13,7 @@ import (
 
 	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
+	"clbwatch/internal/text"
 	"clbwatch/internal/watch"
 )
 
@@ -67,7 +68,7 @@ func ReplyMessage(t watch.Thread, a watch.Alert, s Style) Message {
 	p, events := alertPage(a, true)
 	p.mention = s.mention(a)
 	if !t.Open() && len(t.Course) > 1 {
-		p.after = "all " + report.Plural(len(t.Course), "load balancer") + " of this thread are well again"
+		p.after = "all " + text.Plural(len(t.Course), "load balancer") + " of this thread are well again"
 	}
 	m := p.message(func(r room) []block { return alertBlocks(a, events, r, nil) })
 	m.Broadcast = slices.ContainsFunc(a.Pools, func(p watch.PoolNews) bool { return p.Fell(muchPercent) })
@@ -99,7 +100,7 @@ func ThreadMessage(t watch.Thread) Message {
 	}
 	switch {
 	case len(open) == 0:
-		p.look, p.struck, p.after = look{"large_green_circle", "#2eb886"}, true, "resolved after "+duration(longest)
+		p.look, p.struck, p.after = look{"large_green_circle", "#2eb886"}, true, "resolved after "+text.Duration(longest)
 	case len(t.Course) == 1:
 		p.after = "now " + running(open[0].Capacity) + none
 	default:
@@ -114,7 +115,7 @@ func alertPage(a watch.Alert, capacity bool) (page, []event) {
 	n := tally(a, events)
 	return page{
 		look:    alertLook(a, events, n),
-		title:   report.Clean(alertTitle(a, events, n, capacity), maxTitle),
+		title:   text.Clean(alertTitle(a, events, n, capacity), maxTitle),
 		url:     linkFor(alertCLBs(a), a.More.CLBs+a.MoreBlind+a.MoreSighted+a.MoreCLBs+len(fated(a, watch.Deleted))), // what is deleted has no page
 		context: alertContext(a),
 		named:   alertNames(a),
@@ -148,7 +149,7 @@ func testMessage(now time.Time) Message {
 		context: []string{dateMark(now), "test message"},
 	}
 	return p.message(func(room) []block {
-		return []block{{line(text("This is a test; nothing happened. You will be told when a backend is added, removed, stops running or recovers, and when a load balancer cannot be read."))}}
+		return []block{{line(words("This is a test; nothing happened. You will be told when a backend is added, removed, stops running or recovers, and when a load balancer cannot be read."))}}
 	})
 }
 
@@ -214,7 +215,7 @@ func alertTitle(a watch.Alert, events []event, counts map[lb.Kind]int, capacity 
 	if b := a.Baseline; b != nil {
 		rest := " watching " + oneOrMany(b.CLBs, b.Pools, func(p watch.PoolNews) lb.CLB { return p.CLB })
 		if len(parts) == 0 {
-			rest += fmt.Sprintf(": %d of %s running", b.Running, report.Plural(b.Backends, "backend"))
+			rest += fmt.Sprintf(": %d of %s running", b.Running, text.Plural(b.Backends, "backend"))
 		}
 		say("now", rest)
 	}
@@ -226,7 +227,7 @@ func oneOrMany[T any](n int, s []T, clb func(T) lb.CLB) string {
 	if n == 1 && len(s) == 1 {
 		return report.Name(clb(s[0]))
 	}
-	return report.Plural(n, "load balancer")
+	return text.Plural(n, "load balancer")
 }
 
 // changesTitle says what happened to backends; "" if nothing did.
@@ -262,7 +263,7 @@ func changesTitle(a watch.Alert, events []event, n map[lb.Kind]int, capacity boo
 	if total == len(events) && !slices.ContainsFunc(events, func(e event) bool { return e.bindings() != events[0].bindings() }) {
 		what = events[0].word()
 	}
-	return report.Plural(total, "backend") + " " + what + preposition(only) + where + after
+	return text.Plural(total, "backend") + " " + what + preposition(only) + where + after
 }
 
 func eventTitle(e event, where string) string {
@@ -279,9 +280,9 @@ func eventTitle(e event, where string) string {
 			return s + ": " + status(e.b)
 		}
 	case wasOut:
-		return "was out for " + duration(e.at.Sub(e.out.Since)) + " on " + where + ", and is back"
+		return "was out for " + text.Duration(e.at.Sub(e.out.Since)) + " on " + where + ", and is back"
 	case wasIll:
-		return "was unhealthy for " + duration(e.at.Sub(e.out.Since)) + " on " + where + ", and is healthy again"
+		return "was unhealthy for " + text.Duration(e.at.Sub(e.out.Since)) + " on " + where + ", and is healthy again"
 	case lb.Recovered, lb.Healthy:
 		if out := outFor(e); out != "" {
 			return s + " " + out
@@ -380,7 +381,7 @@ func noneServes(bare *lb.Part, of string, named bool) string {
 	if bare.N == 1 {
 		return report.Some(bare) + of + " has none running"
 	}
-	s := report.Plural(bare.N, report.Thing(bare)) + of + " have none running"
+	s := text.Plural(bare.N, report.Thing(bare)) + of + " have none running"
 	if named {
 		s += report.Names(bare)
 	}
@@ -413,7 +414,7 @@ func (e event) word() string {
 		case lb.Unbound:
 			return "unbound from " + report.OutOf(p, report.Thing(p)) + names
 		case lb.Bound:
-			return "bound to " + report.Plural(p.N, "more "+report.Thing(p)) + names
+			return "bound to " + text.Plural(p.N, "more "+report.Thing(p)) + names
 		}
 	}
 	return word(e.kind)
@@ -436,7 +437,7 @@ func (e event) bindings() string {
 	case lb.Added:
 		return "bound to " + report.Some(p)
 	case lb.Bound:
-		return fmt.Sprintf("to %s%s, now %d", report.Plural(p.N, "more "+report.Thing(p)), report.Names(p), p.Of)
+		return fmt.Sprintf("to %s%s, now %d", text.Plural(p.N, "more "+report.Thing(p)), report.Names(p), p.Of)
 	}
 	if e.went == nil {
 		return ""
@@ -590,7 +591,7 @@ func poolBlocks(a watch.Alert, events []event, r room, course map[string]watch.C
 				left = left.Plus(p.Counts)
 			}
 		}
-		blocks = append(blocks, block{line(text(fmt.Sprintf("… and %s with %s", report.Plural(more, "more load balancer"), report.Plural(left.Total(), "change"))))})
+		blocks = append(blocks, block{line(words(fmt.Sprintf("… and %s with %s", text.Plural(more, "more load balancer"), text.Plural(left.Total(), "change"))))})
 	}
 	return blocks
 }
@@ -614,7 +615,7 @@ func sceneBlock(s scene, a watch.Alert, r room, headed map[int]bool, course map[
 		headed[i] = true
 	}
 	if more := len(s.pools) - len(b); more > 0 {
-		b = append(b, line(text(fmt.Sprintf("and %s", report.Plural(more, "more load balancer")))))
+		b = append(b, line(words(fmt.Sprintf("and %s", text.Plural(more, "more load balancer")))))
 	}
 	shown := s.events[:min(r.lines, len(s.events))]
 	for len(shown) > 0 {
@@ -627,22 +628,22 @@ func sceneBlock(s scene, a watch.Alert, r room, headed map[int]bool, course map[
 		for _, e := range shown[:n] {
 			rows = append(rows, row(e))
 		}
-		if lines := report.Columns(rows, 2); n == 1 {
-			b = append(b, line(append([]span{{text: lines[0], code: true}, text("  ")}, head...)...))
+		if lines := text.Columns(rows, 2); n == 1 {
+			b = append(b, line(append([]span{{text: lines[0], code: true}, words("  ")}, head...)...))
 		} else {
 			b = append(b, line(head...), pre(lines))
 		}
 		shown = shown[n:]
 	}
 	if more := len(s.events) - min(r.lines, len(s.events)) + cut; more > 0 {
-		b = append(b, line(text(fmt.Sprintf("… and %s", report.Plural(more, "more change")))))
+		b = append(b, line(words(fmt.Sprintf("… and %s", text.Plural(more, "more change")))))
 	}
 	return b
 }
 
 // poolLine says how a load balancer stands: after the news or, where its incident went on since, now.
 func poolLine(p watch.PoolNews, course map[string]watch.Course) part {
-	says := append(named(p.CLB), text("  ·  "))
+	says := append(named(p.CLB), words("  ·  "))
 	c, followed := course[p.CLB.Key()]
 	switch {
 	case !followed:
@@ -657,13 +658,13 @@ func poolLine(p watch.PoolNews, course map[string]watch.Course) part {
 		if all := p.Counts.Plus(c.Later); all.Unhealthy == all.Bad() {
 			was = "unhealthy"
 		}
-		return line(append(says, text(running(c.Capacity)+"  ·  "+was+" "), date(c.Since), text(" – "), clock(c.Over),
-			text(" ("+duration(c.Over.Sub(c.Since))+")"))...)
+		return line(append(says, words(running(c.Capacity)+"  ·  "+was+" "), date(c.Since), words(" – "), clock(c.Over),
+			words(" ("+text.Duration(c.Over.Sub(c.Since))+")"))...)
 	}
 	lost, all := c.NotServing()
-	says = append(append(says, text("now ")), capacityOf(c.Capacity, lost, all, "out", stillBare(p, c), true)...)
+	says = append(append(says, words("now ")), capacityOf(c.Capacity, lost, all, "out", stillBare(p, c), true)...)
 	if n := c.Later.Total(); n > 0 {
-		says = append(says, text("  ·  "+report.Plural(n, "later change")+" in the thread"))
+		says = append(says, words("  ·  "+text.Plural(n, "later change")+" in the thread"))
 	}
 	return line(says...)
 }
@@ -683,7 +684,7 @@ func capacityOf(c lb.Capacity, lost, all int, how string, bare *lb.Part, bad boo
 	if lost > 0 && c.Running > 0 {
 		s += ", " + percent(lost, all) + " of weight " + how
 	}
-	says := []span{text(s)}
+	says := []span{words(s)}
 	switch {
 	case c.Total == 0 && bad:
 		says = append(says, bold("  ·  no backends left"))
@@ -742,7 +743,7 @@ func heading(e event, a watch.Alert) []span {
 	}
 	says := []span{bold(string(e.kind))}
 	if rest != "" {
-		says = append(says, text(rest))
+		says = append(says, words(rest))
 	}
 	return append(says, seen(e.at, e.after, a)...)
 }
@@ -750,7 +751,7 @@ func heading(e event, a watch.Alert) []span {
 // over is the heading of what began and ended before it could be told: it is told late, or it would have been told in two
 // messages.
 func over(what, lasted string, e event) []span {
-	return []span{bold(what), text(", " + lasted + duration(e.at.Sub(e.out.Since)) + ": "), date(e.out.Since), text(" – "), clock(e.at)}
+	return []span{bold(what), words(", " + lasted + text.Duration(e.at.Sub(e.out.Since)) + ": "), date(e.out.Since), words(" – "), clock(e.at)}
 }
 
 // seen says when something happened that was seen at a time, and not before another one if that is not zero; nothing if it
@@ -758,16 +759,16 @@ func over(what, lasted string, e event) []span {
 func seen(at, after time.Time, a watch.Alert) []span {
 	switch {
 	case !after.IsZero():
-		return []span{text(", some time between "), date(after), text(" and "), date(at)}
+		return []span{words(", some time between "), date(after), words(" and "), date(at)}
 	case a.To.Sub(at) >= time.Minute:
-		return []span{text(", seen "), date(at)}
+		return []span{words(", seen "), date(at)}
 	}
 	return nil
 }
 
 // status is a backend's status in words; what is no instance has none of its own.
 func status(b lb.Backend) string {
-	return cmp.Or(report.Clean(b.Type, maxType), b.Status.String())
+	return cmp.Or(text.Clean(b.Type, maxType), b.Status.String())
 }
 
 // why is a backend's status in words, and what is to be expected of it.
@@ -788,7 +789,7 @@ func row(e event) []string {
 		if old := report.BackendName(e.old); old != name {
 			return []string{old + " → " + name, report.Address(e.b)}
 		}
-		return []string{name, report.Clean(e.old.ID, 20) + " → " + report.Clean(e.b.ID, 20)}
+		return []string{name, text.Clean(e.old.ID, 20) + " → " + text.Clean(e.b.ID, 20)}
 	}
 	return []string{name, report.Address(e.b)}
 }
@@ -807,21 +808,7 @@ func outFor(e event) string {
 	case !e.after.IsZero():
 		about = "after at most "
 	}
-	return about + duration(e.at.Sub(e.out.Since))
-}
-
-func duration(d time.Duration) string {
-	minutes := int(d.Round(time.Minute) / time.Minute)
-	switch h := minutes / 60; {
-	case minutes < 1:
-		return "less than 1 min"
-	case h < 1:
-		return fmt.Sprintf("%d min", minutes)
-	case h < 48:
-		return strings.TrimSuffix(fmt.Sprintf("%d h %d min", h, minutes%60), " 0 min")
-	default:
-		return strings.TrimSuffix(fmt.Sprintf("%d d %d h", h/24, h%24), " 0 h")
-	}
+	return about + text.Duration(e.at.Sub(e.out.Since))
 }
 
 // massTable says how the worst load balancers stand, and how many changes of the worst kind each has. The title counts all
@@ -853,7 +840,7 @@ func poolTable(pools []watch.PoolNews, k lb.Kind) []string {
 		if n := p.Counts.Of(k); n != nil {
 			count = fmt.Sprint(*n)
 		}
-		rows = append(rows, []string{report.Clean(report.Name(p.CLB), 28), fmt.Sprintf("%d of %d", p.Running, p.Total), ill, count})
+		rows = append(rows, []string{text.Clean(report.Name(p.CLB), 28), fmt.Sprintf("%d of %d", p.Running, p.Total), ill, count})
 	}
-	return report.Columns(rows, 1)
+	return text.Columns(rows, 1)
 }

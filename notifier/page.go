@@ -12,6 +12,7 @@ import (
 
 	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
+	"clbwatch/internal/text"
 )
 
 // Limits of one message. Slack's own are higher and partly unpublished.
@@ -88,7 +89,7 @@ type span struct {
 
 func line(spans ...span) part { return part{line: spans} }
 func pre(lines []string) part { return part{pre: strings.Join(lines, "\n")} }
-func text(s string) span      { return span{text: s} }
+func words(s string) span     { return span{text: s} }
 func bold(s string) span      { return span{text: s, bold: true} }
 func date(t time.Time) span   { return span{text: utc(t), at: t, format: dateFormat} }
 func clock(t time.Time) span  { return span{text: t.UTC().Format("15:04 UTC"), at: t, format: "{time}"} }
@@ -103,11 +104,11 @@ const dateFormat = "{date_short_pretty} {time}"
 // named begins a line about a load balancer: its name, which leads to the console, and its id.
 func named(c lb.CLB) []span {
 	name := span{text: report.Name(c), url: consoleURL(c), bold: true}
-	id := report.Clean(c.ID, 28)
+	id := text.Clean(c.ID, 28)
 	if id == "" || id == name.text {
 		return []span{name}
 	}
-	return []span{name, text("  "), {text: id, code: true}}
+	return []span{name, words("  "), {text: id, code: true}}
 }
 
 // message puts the page into Slack's terms, with as much detail as fits.
@@ -225,7 +226,7 @@ func plain(head string, details []block) string {
 	for i, l := range lines {
 		l = inert(l)
 		if len(head)+1+len(l) > room {
-			return head + fmt.Sprintf("\n… and %s", report.Plural(len(lines)-i, "more line"))
+			return head + fmt.Sprintf("\n… and %s", text.Plural(len(lines)-i, "more line"))
 		}
 		head += "\n" + l
 	}
@@ -312,7 +313,7 @@ func nonEmpty(s []string) []string {
 // consoleURL is where the load balancer is found in the console.
 func consoleURL(c lb.CLB) string {
 	rid := regionNumber(c.Region)
-	id := report.Clean(c.ID, 48)
+	id := text.Clean(c.ID, 48)
 	if rid == 0 || id == "" || report.IsRegion(c) {
 		return console
 	}

@@ -10,6 +10,7 @@ import (
 
 	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
+	"clbwatch/internal/text"
 )
 
 // Bounds of a report's message.
@@ -38,8 +39,8 @@ func ReportMessage(r report.Report) Message {
 	changed := r.Changed()
 	return p.message(func(room room) []block {
 		var blocks []block
-		if note := report.Clean(r.Note, maxText+100); note != "" {
-			blocks = append(blocks, block{line(bold("Note"), text("  "+note))})
+		if note := text.Clean(r.Note, maxText+100); note != "" {
+			blocks = append(blocks, block{line(bold("Note"), words("  "+note))})
 		}
 		single := len(pools) == 1 && pools[0].Err == ""
 		if single {
@@ -69,7 +70,7 @@ func reportPage(r report.Report, pools []report.Pool) page {
 		read += fmt.Sprintf(" in %.1f s", r.Took)
 	}
 	if _, _, unread := r.Totals(); unread > 0 {
-		read += fmt.Sprintf("  ·  %d of %s read", len(pools)-unread, report.Plural(len(pools), "load balancer"))
+		read += fmt.Sprintf("  ·  %d of %s read", len(pools)-unread, text.Plural(len(pools), "load balancer"))
 	}
 	url := linkFor(clbs, len(r.Unlisted))
 	for _, u := range r.Unlisted {
@@ -113,7 +114,7 @@ func notWellBlocks(w report.Way, r report.Report, pools []report.Pool, room room
 	for i, p := range broken[:min(len(broken), left)] {
 		head := ""
 		if len(r.Pools) > 1 {
-			head = report.Short(report.Name(p.CLB), maxNameCells) + ": "
+			head = text.Short(report.Name(p.CLB), maxNameCells) + ": "
 		}
 		type row struct {
 			lb.Backend
@@ -130,18 +131,18 @@ func notWellBlocks(w report.Way, r report.Report, pools []report.Pool, room room
 		left -= share
 		for _, b := range alike[:share] {
 			heads = append(heads, head+b.why)
-			rows = append(rows, []string{"  " + report.Short(report.BackendName(b.Backend), maxMemberCells), report.Address(b.Backend), outSince(b.Backend, r)})
+			rows = append(rows, []string{"  " + text.Short(report.BackendName(b.Backend), maxMemberCells), report.Address(b.Backend), outSince(b.Backend, r)})
 		}
 	}
 	b := block{line(bold(fmt.Sprintf("%s (%d)", strings.ToUpper(w.Name[:1])+w.Name[1:], out)))}
 	var lines []string
-	for i, row := range report.Columns(rows, 3) {
+	for i, row := range text.Columns(rows, 3) {
 		switch first := i == 0 || heads[i] != heads[i-1]; {
 		case first && w.Long: // what is preformatted is torn within words
 			if len(lines) > 0 {
 				b, lines = append(b, pre(lines)), nil
 			}
-			b = append(b, line(text(heads[i])))
+			b = append(b, line(words(heads[i])))
 		case first:
 			lines = append(lines, heads[i])
 		}
@@ -162,7 +163,7 @@ func outSince(b lb.Backend, r report.Report) string {
 		}
 		return "seen just now" // no tick has seen it so
 	}
-	out := duration(r.At.Sub(since.Since))
+	out := text.Duration(r.At.Sub(since.Since))
 	for _, unit := range []string{" d", " h"} {
 		if n, _, ok := strings.Cut(out, unit+" "); ok {
 			out = n + unit
@@ -186,20 +187,20 @@ func unreadBlocks(unread []report.Unread, room room) []block {
 			says = says[:1]
 		}
 		for _, u := range g[1:min(len(g), most)] {
-			says = append(says, text(", "), named(u.CLB)[0])
+			says = append(says, words(", "), named(u.CLB)[0])
 		}
 		if more := len(g) - most; more > 0 {
-			says = append(says, text(fmt.Sprintf(" and %d more", more)))
+			says = append(says, words(fmt.Sprintf(" and %d more", more)))
 		}
-		b := block{line(append(says, text("  ·  "+cannot(g[0].What)))...), pre([]string{cmp.Or(report.Clean(g[0].Err, maxText), "(no reason given)")})}
-		if do := report.Clean(g[0].Do, maxText); do != "" {
-			b = append(b, line(bold("What to do"), text("  "+do)))
+		b := block{line(append(says, words("  ·  "+cannot(g[0].What)))...), pre([]string{cmp.Or(text.Clean(g[0].Err, maxText), "(no reason given)")})}
+		if do := text.Clean(g[0].Do, maxText); do != "" {
+			b = append(b, line(bold("What to do"), words("  "+do)))
 		}
 		blocks = append(blocks, b)
 		left -= len(g)
 	}
 	if left > 0 {
-		blocks = append(blocks, block{line(text(fmt.Sprintf("… and %s that cannot be read", report.Plural(left, "more load balancer"))))})
+		blocks = append(blocks, block{line(words(fmt.Sprintf("… and %s that cannot be read", text.Plural(left, "more load balancer"))))})
 	}
 	return blocks
 }
@@ -208,16 +209,16 @@ func unreadBlocks(unread []report.Unread, room room) []block {
 func standBlock(p report.Pool) block {
 	says := named(p.CLB)
 	if p.Kind != lb.Classic {
-		says = append(says, text("  ·  "+report.Clean(p.Kind.String(), maxType)))
+		says = append(says, words("  ·  "+text.Clean(p.Kind.String(), maxType)))
 	}
 	if p.Backends > 0 {
-		says = append(says, text("  ·  "+running(lb.Capacity{Running: p.Running, Total: p.Backends, Ill: len(p.Unhealthy)})))
+		says = append(says, words("  ·  "+running(lb.Capacity{Running: p.Running, Total: p.Backends, Ill: len(p.Unhealthy)})))
 	}
 	share := p.Share()
 	if p.Backends > 0 && p.Weight > 0 {
 		share += " of weight"
 	}
-	return block{line(append(says, text("  ·  "+share))...)}
+	return block{line(append(says, words("  ·  "+share))...)}
 }
 
 // runningBlocks name the running backends of the only load balancer, where they are few.
@@ -228,13 +229,13 @@ func runningBlocks(r report.Report) []block {
 	}
 	var names []string
 	for _, b := range p.Members[len(p.NotRunning):] {
-		name := report.Short(report.BackendName(b), maxNameCells)
+		name := text.Short(report.BackendName(b), maxNameCells)
 		if s := state(b); s != plainRunning {
 			name += " (" + s + ")"
 		}
 		names = append(names, name)
 	}
-	return []block{{line(bold(fmt.Sprintf("Running (%d)", p.Running)), text("  "+strings.Join(names, ", ")))}}
+	return []block{{line(bold(fmt.Sprintf("Running (%d)", p.Running)), words("  "+strings.Join(names, ", ")))}}
 }
 
 // few reports whether there is one load balancer, with so few backends that the message names them all.
@@ -254,20 +255,20 @@ func standBlocks(pools []report.Pool, room room) []block {
 	}
 	lines := make([]string, 0, shown+1)
 	for _, p := range pools[:shown] { // the name last: where a row is too wide for a phone, nothing else is torn
-		l := fmt.Sprintf("%-16s  %*s  %s", p.Share(), widest, p.Ratio(), report.Short(report.Name(p.CLB), maxNameCells))
+		l := fmt.Sprintf("%-16s  %*s  %s", p.Share(), widest, p.Ratio(), text.Short(report.Name(p.CLB), maxNameCells))
 		if ill := len(p.Unhealthy); ill > 0 {
 			l += fmt.Sprintf("  %d unhealthy", ill)
 		}
 		lines = append(lines, l)
 	}
 	if rest := pools[shown:]; len(rest) > 0 {
-		more := fmt.Sprintf("… and %s", report.Plural(len(rest), "more load balancer"))
+		more := fmt.Sprintf("… and %s", text.Plural(len(rest), "more load balancer"))
 		if (report.Report{Pools: rest}).Severity() == report.Well {
 			more += ", all running"
 		}
 		lines = append(lines, more)
 	}
-	return []block{{line(bold("In service"), text("  of weight, of backends")), pre(lines)}}
+	return []block{{line(bold("In service"), words("  of weight, of backends")), pre(lines)}}
 }
 
 // changedBlocks tell what changed: of each backend or, where these are many, counted by load balancer.
@@ -284,9 +285,9 @@ func changedBlocks(r report.Report, pools []report.PoolChanges, room room) []blo
 	if backends <= min(room.lines, maxChanged) {
 		for _, p := range pools {
 			for _, c := range p.Backends {
-				says := append([]span{bold(c.Backend), text("  ")}, sentence(c.Says, false)...)
+				says := append([]span{bold(c.Backend), words("  ")}, sentence(c.Says, false)...)
 				if len(r.Pools) > 1 {
-					says = append([]span{text(report.Name(p.CLB) + "  ")}, says...)
+					says = append([]span{words(report.Name(p.CLB) + "  ")}, says...)
 				}
 				b = append(b, line(says...))
 			}
@@ -295,11 +296,11 @@ func changedBlocks(r report.Report, pools []report.PoolChanges, room room) []blo
 	}
 	shown := pools[:min(len(pools), room.pools)]
 	for _, p := range shown {
-		b = append(b, line(bold(report.Name(p.CLB)), text("  "+countChanges(p.Counts))))
+		b = append(b, line(bold(report.Name(p.CLB)), words("  "+countChanges(p.Counts))))
 		changes -= p.Counts.Total()
 	}
 	if more := len(pools) - len(shown); more > 0 {
-		b = append(b, line(text(fmt.Sprintf("… and %s with %s", report.Plural(more, "more load balancer"), report.Plural(changes, "change")))))
+		b = append(b, line(words(fmt.Sprintf("… and %s with %s", text.Plural(more, "more load balancer"), text.Plural(changes, "change")))))
 	}
 	return []block{b}
 }
@@ -402,7 +403,7 @@ func fill(pools []report.Pool) [][]string {
 		pages = append(pages, l.lines)
 	}
 	if left > 0 {
-		pages[len(pages)-1] = append(pages[len(pages)-1], fmt.Sprintf("… and %s on %s", report.Plural(left, "more backend"), report.Plural(leftOn, "load balancer")))
+		pages[len(pages)-1] = append(pages[len(pages)-1], fmt.Sprintf("… and %s on %s", text.Plural(left, "more backend"), text.Plural(leftOn, "load balancer")))
 	}
 	return pages
 }
@@ -419,9 +420,9 @@ func memberRows(p report.Pool) []string {
 			}
 			listeners = fmt.Sprint(len(on))
 		}
-		rows = append(rows, []string{"  " + report.Short(report.BackendName(b), maxMemberCells), report.Address(b), fmt.Sprintf("%3d", b.Weight), listeners, state(b)})
+		rows = append(rows, []string{"  " + text.Short(report.BackendName(b), maxMemberCells), report.Address(b), fmt.Sprintf("%3d", b.Weight), listeners, state(b)})
 	}
-	return report.Columns(rows, 5)
+	return text.Columns(rows, 5)
 }
 
 // plainRunning is the state of a backend that is well.
@@ -430,7 +431,7 @@ const plainRunning = "running"
 // state is how a backend is in a word or two: its status, unless it is unhealthy or has none of its own.
 func state(b lb.Backend) string {
 	status, _, _ := strings.Cut(b.Status.String(), " (")
-	switch ill, kind := len(b.Failing) > 0, report.Clean(b.Type, maxType); {
+	switch ill, kind := len(b.Failing) > 0, text.Clean(b.Type, maxType); {
 	case status == "unknown":
 		return b.Status.String()
 	case !b.Running():

@@ -8,6 +8,7 @@ import (
 
 	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
+	"clbwatch/internal/text"
 	"clbwatch/internal/watch"
 )
 
@@ -27,7 +28,7 @@ func fated(a watch.Alert, f watch.Fate) []lb.CLB {
 // fateTitle says what became of load balancers; "" if that became of none.
 func fateTitle(a watch.Alert, f watch.Fate) string {
 	all := fated(a, f)
-	who, is, was, kind := report.Plural(len(all), "load balancer"), " are ", " were ", "of another kind"
+	who, is, was, kind := text.Plural(len(all), "load balancer"), " are ", " were ", "of another kind"
 	switch {
 	case len(all) == 0:
 		return ""
@@ -58,7 +59,7 @@ func kindOf(k lb.Type) string {
 // fate says what became of a load balancer: in a few words, and the rest of it.
 func fate(n watch.CLBNews) (is, rest string) {
 	if n.Before != nil {
-		rest = fmt.Sprintf("; it had %s, %d running", report.Plural(n.Before.Total, "backend"), n.Before.Running) + report.AndUnhealthy(n.Before.Ill)
+		rest = fmt.Sprintf("; it had %s, %d running", text.Plural(n.Before.Total, "backend"), n.Before.Running) + report.AndUnhealthy(n.Before.Ill)
 	}
 	switch n.Fate {
 	case watch.Deleted:
@@ -72,7 +73,7 @@ func fate(n watch.CLBNews) (is, rest string) {
 	}
 	rest = ", it was " + was.String()
 	if n.Before != nil && n.Now != nil {
-		rest += fmt.Sprintf(": %s before, %d now, %d running", report.Plural(n.Before.Total, "backend"), n.Now.Total, n.Now.Running) + report.AndUnhealthy(n.Now.Ill)
+		rest += fmt.Sprintf(": %s before, %d now, %d running", text.Plural(n.Before.Total, "backend"), n.Now.Total, n.Now.Running) + report.AndUnhealthy(n.Now.Ill)
 	}
 	return kindOf(n.Is) + " now", rest + "; same id"
 }
@@ -85,19 +86,19 @@ func fateBlocks(a watch.Alert, r room) []block {
 	shown := a.CLBs[:min(r.pools, len(a.CLBs))]
 	var b block
 	for _, n := range shown {
-		says := append(named(n.CLB), text("  ·  "))
+		says := append(named(n.CLB), words("  ·  "))
 		if n.Fate == watch.Deleted {
 			says[0].url = console // it has no page any more
 		}
 		is, rest := fate(n)
 		says = append(says, bold(is))
 		if rest != "" {
-			says = append(says, text(rest))
+			says = append(says, words(rest))
 		}
 		b = append(b, line(append(says, seen(n.At, time.Time{}, a)...)...))
 	}
 	if more := len(a.CLBs) - len(shown) + a.MoreCLBs; more > 0 {
-		b = append(b, line(text(fmt.Sprintf("… and %s", report.Plural(more, "more load balancer")))))
+		b = append(b, line(words(fmt.Sprintf("… and %s", text.Plural(more, "more load balancer")))))
 	}
 	return []block{b}
 }
@@ -125,11 +126,11 @@ func objects[T any](all []T, more int, of func(T) (lb.CLB, string)) (verbs, obje
 func means(what string) part {
 	switch what {
 	case watch.OfHealth:
-		return line(bold("What it means"), text("  What becomes unhealthy is "), bold("not"), text(" being detected; all else is. The last known health is kept."))
+		return line(bold("What it means"), words("  What becomes unhealthy is "), bold("not"), words(" being detected; all else is. The last known health is kept."))
 	case watch.OfRegion:
-		return line(bold("What it means"), text("  New load balancers and deleted ones are "), bold("not"), text(" being found. Those known are watched as before."))
+		return line(bold("What it means"), words("  New load balancers and deleted ones are "), bold("not"), words(" being found. Those known are watched as before."))
 	}
-	return line(bold("What it means"), text("  Changes on what cannot be read are "), bold("not"), text(" being detected. The last known state is kept; what changes meanwhile is told after the next good reading."))
+	return line(bold("What it means"), words("  Changes on what cannot be read are "), bold("not"), words(" being detected. The last known state is kept; what changes meanwhile is told after the next good reading."))
 }
 
 // blindBlocks tell what cannot be read: in one block what has the same remedy, in one line of it what failed together.
@@ -152,19 +153,19 @@ func blindBlocks(a watch.Alert, r room) []block {
 			b = append(b, blindLine(l, room))
 			left -= min(len(l), room)
 		}
-		if why := report.Clean(alike[0].Why, maxText); why != "" {
+		if why := text.Clean(alike[0].Why, maxText); why != "" {
 			b = append(b, pre([]string{why}))
 		}
 		if what := alike[0].What; !explained[what] {
 			b, explained[what] = append(b, means(what)), true
 		}
-		if do := report.Clean(alike[0].Do, maxText); do != "" {
-			b = append(b, line(bold("What to do"), text("  "+do)))
+		if do := text.Clean(alike[0].Do, maxText); do != "" {
+			b = append(b, line(bold("What to do"), words("  "+do)))
 		}
 		blocks = append(blocks, b)
 	}
 	if left > 0 {
-		blocks = append(blocks, block{line(text(fmt.Sprintf("… and %s that cannot be read", report.Plural(left, "more load balancer"))))})
+		blocks = append(blocks, block{line(words(fmt.Sprintf("… and %s that cannot be read", text.Plural(left, "more load balancer"))))})
 	}
 	return blocks
 }
@@ -190,26 +191,26 @@ func blindLine(together []watch.Blind, room int) part {
 		says = nil
 		for i, o := range together[:min(room, len(together))] {
 			if i > 0 {
-				says = append(says, text(", "))
+				says = append(says, words(", "))
 			}
 			says = append(says, named(o.CLB)[0])
 		}
 		if len(together) > room {
-			says = append(says, text(" and others")) // counted once, at the end
+			says = append(says, words(" and others")) // counted once, at the end
 		}
 	}
 	failed := "the reading failed"
 	if b.Ticks > 1 {
 		failed = fmt.Sprintf("%d readings in a row failed", b.Ticks)
 	}
-	says = append(says, text("  ·  "+cannot(b.What)+" since "), date(b.Since), text(", "+failed+"  ·  "))
+	says = append(says, words("  ·  "+cannot(b.What)+" since "), date(b.Since), words(", "+failed+"  ·  "))
 	switch {
 	case b.LastGood.IsZero():
-		says = append(says, text("never read before"))
+		says = append(says, words("never read before"))
 	case b.Since.Sub(b.LastGood) < 12*time.Hour:
-		says = append(says, text("last good reading "), clock(b.LastGood))
+		says = append(says, words("last good reading "), clock(b.LastGood))
 	default:
-		says = append(says, text("last good reading "), date(b.LastGood))
+		says = append(says, words("last good reading "), date(b.LastGood))
 	}
 	return line(says...)
 }
@@ -244,13 +245,13 @@ func sightedBlocks(a watch.Alert, r room) []block {
 		case s.What == watch.OfRegion:
 			again, found = "load balancers listed again", ""
 		case s.Changes > 0:
-			found = "  ·  " + report.Plural(s.Changes, "change") + " found in between"
+			found = "  ·  " + text.Plural(s.Changes, "change") + " found in between"
 		}
-		b = append(b, line(append(named(s.CLB), text("  ·  "+again+", gap "), date(from), text(" – "), clock(s.At),
-			text(fmt.Sprintf(" (%s)%s", duration(s.At.Sub(from)), found)))...))
+		b = append(b, line(append(named(s.CLB), words("  ·  "+again+", gap "), date(from), words(" – "), clock(s.At),
+			words(fmt.Sprintf(" (%s)%s", text.Duration(s.At.Sub(from)), found)))...))
 	}
 	if more := len(a.Sighted) - len(shown) + a.MoreSighted; more > 0 {
-		b = append(b, line(text(fmt.Sprintf("… and %s", report.Plural(more, "more load balancer")))))
+		b = append(b, line(words(fmt.Sprintf("… and %s", text.Plural(more, "more load balancer")))))
 	}
 	return []block{b}
 }
@@ -263,9 +264,9 @@ func baselineBlocks(base *watch.Baseline, r room) []block {
 	const from = "This is where watching begins; changes from here on are told."
 	if base.CLBs == 1 && len(base.Pools) == 1 {
 		p := base.Pools[0]
-		return []block{{line(append(named(p.CLB), text("  ·  "+running(p.Capacity)))...), line(text(from))}}
+		return []block{{line(append(named(p.CLB), words("  ·  "+running(p.Capacity)))...), line(words(from))}}
 	}
-	b := block{line(text(from))}
+	b := block{line(words(from))}
 	// The worst few, and all that have backends not running: rows of zeros are noise.
 	notWhole := len(slices.DeleteFunc(slices.Clone(base.Pools), func(p watch.PoolNews) bool { return p.Running == p.Total }))
 	shown := min(r.pools, max(notWhole, 3), len(base.Pools))
@@ -277,7 +278,7 @@ func baselineBlocks(base *watch.Baseline, r room) []block {
 	if more := base.CLBs - shown; more > 0 && out == 0 {
 		lines = append(lines, fmt.Sprintf("… and %d more, all running", more))
 	} else if more > 0 {
-		lines = append(lines, fmt.Sprintf("… and %s", report.Plural(more, "more load balancer")))
+		lines = append(lines, fmt.Sprintf("… and %s", text.Plural(more, "more load balancer")))
 	}
 	return []block{append(b, pre(lines))}
 }

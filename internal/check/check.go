@@ -1,5 +1,5 @@
-// Package check runs probes and says of each what works, what does not, and what to do about it. It decides nothing and
-// mends nothing.
+// Package check runs probes and says of each what works, what does not, and what to do about it. It decides
+// nothing and mends nothing.
 package check
 
 import (
@@ -10,6 +10,7 @@ import (
 	"strings"
 
 	"clbwatch/internal/advice"
+	"clbwatch/internal/text"
 )
 
 // Probe looks at one thing that clbwatch needs.
@@ -32,8 +33,8 @@ type Result struct {
 	Optional bool `json:"optional,omitempty"`
 }
 
-// Run runs probes one after another, writes a line or more for each as it is done, or all of them as JSON in the end, and
-// reports whether clbwatch has what it needs.
+// Run runs probes one after another, writes a line or more for each as it is done, or all of them as JSON in
+// the end, and reports whether clbwatch has what it needs.
 func Run(ctx context.Context, w io.Writer, probes []Probe, asJSON bool) (well bool, err error) {
 	well = true
 	results := make([]Result, 0, len(probes))
@@ -60,33 +61,23 @@ func Run(ctx context.Context, w io.Writer, probes []Probe, asJSON bool) (well bo
 }
 
 func (r Result) write(w io.Writer) error {
-	verdict, texts := "ok", []string{r.Found}
+	verdict, lines := "ok", []string{r.Found}
 	if !r.OK {
-		verdict, texts = "WRONG", strings.Split(r.Wrong, "\n")
+		verdict, lines = "WRONG", strings.Split(r.Wrong, "\n")
 		if r.Optional {
 			verdict = "note"
 		}
 	}
 	if r.Do != "" {
-		texts = append(texts, "→ "+r.Do)
+		lines = append(lines, "→ "+r.Do)
 	}
-	for i, text := range texts {
+	for i, l := range lines {
 		if i > 0 {
 			verdict, r.Name = "", ""
 		}
-		if _, err := fmt.Fprintf(w, "%-6s %-14s %s\n", verdict, r.Name, Printable(text)); err != nil {
+		if _, err := fmt.Fprintf(w, "%-6s %-14s %s\n", verdict, r.Name, text.Printable(l)); err != nil {
 			return err
 		}
 	}
 	return nil
-}
-
-// Printable is text from the cloud that cannot drive the terminal: without controls.
-func Printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r < ' ' || r == 0x7f || (r >= 0x80 && r < 0xa0) {
-			return -1
-		}
-		return r
-	}, s)
 }

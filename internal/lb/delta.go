@@ -70,8 +70,8 @@ func weigh(bs []Binding) (sum int) {
 
 // way is one listener, or one rule of a listener that has some: traffic goes a way of its own through each.
 type way struct {
-	serving int // weight
-	out     int // weight that went out of service
+	serving int             // weight
+	out     int             // weight that went out of service
 	bound   map[string]bool // which backends, by which bindings
 	served  []string        // of those, the ones that serve
 }

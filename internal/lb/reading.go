@@ -2,7 +2,7 @@ package lb
 
 import "errors"
 
-// ErrNotFound: the cloud says that there is no such load balancer.
+// ErrNotFound means that the cloud says that there is no such load balancer.
 var ErrNotFound = errors.New("there is no such load balancer")
 
 // Digest stands for the exact bytes of a verified answer. Its form is the Source's own; "" matches nothing.

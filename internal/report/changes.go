@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"clbwatch/internal/lb"
+	"clbwatch/internal/text"
 	"clbwatch/internal/watch"
 )
 
@@ -137,7 +138,7 @@ func fold(all []watch.Past, p Pool) []Change {
 		last := h.steps[len(h.steps)-1].kind
 		known := p.Err == "" && (last != lb.Unhealthy || p.HealthErr == "")
 		c := Change{Backend: h.name, Says: h.says(!known || now[outage{last, h.id}])}
-		if id := Clean(h.id, maxName); same[h.name] > 1 && !h.replaced {
+		if id := text.Clean(h.id, maxName); same[h.name] > 1 && !h.replaced {
 			c.Backend += " " + id
 		}
 		changes = append(changes, c)
@@ -254,7 +255,7 @@ func (h *history) says(out bool) []Span {
 				says = append(says, words(" %s", s.is))
 			}
 		default:
-			says = append(says, words("%s ", Clean(Happened(s.kind), maxName)), say(s.to))
+			says = append(says, words("%s ", text.Clean(Happened(s.kind), maxName)), say(s.to))
 		}
 	}
 	return says

@@ -12,6 +12,7 @@ import (
 
 	"clbwatch/internal/advice"
 	"clbwatch/internal/lb"
+	"clbwatch/internal/text"
 	"clbwatch/internal/watch"
 )
 
@@ -290,7 +291,7 @@ func (r Report) summary() string {
 		if len(r.Pools) == 1 {
 			return Name(r.Pools[0].CLB)
 		}
-		return Plural(n, "load balancer")
+		return text.Plural(n, "load balancer")
 	}
 	var s string
 	switch {
@@ -303,9 +304,9 @@ func (r Report) summary() string {
 	case backends == 0:
 		s = where(read) + " have no backends"
 	case running == 0:
-		s = fmt.Sprintf("None of %s running on %s", Plural(backends, "backend"), where(read))
+		s = fmt.Sprintf("None of %s running on %s", text.Plural(backends, "backend"), where(read))
 	default:
-		s = fmt.Sprintf("%d of %s running on %s%s", running, Plural(backends, "backend"), where(read), r.noneRunning())
+		s = fmt.Sprintf("%d of %s running on %s%s", running, text.Plural(backends, "backend"), where(read), r.noneRunning())
 	}
 	ill := 0
 	for _, p := range r.Pools {

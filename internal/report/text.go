@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"clbwatch/internal/lb"
+	"clbwatch/internal/text"
 )
 
 // maxWhy is how many characters of an error, or of what to do about it, are shown.
@@ -25,11 +26,11 @@ func (r Report) WriteJSON(w io.Writer) error {
 // WriteText writes the report for a terminal: a table of the load balancers, then what is not running or unhealthy, what
 // could not be read, and what changed. Names cannot move the cursor, change a colour or start a line of their own.
 func (r Report) WriteText(w io.Writer, color bool) error {
-	t := text{color: color}
+	t := terminal{color: color}
 	t.line(paint{bold, r.Severity().ink()}, r.Summary())
 	t.line(paint{dim}, fmt.Sprintf("read %s in %.1f s; times are UTC", r.At.UTC().Format("2006-01-02 15:04:05"), r.Took))
 	if r.Note != "" {
-		t.line(paint{yellow}, "Note: "+Clean(r.Note, maxWhy))
+		t.line(paint{yellow}, "Note: "+text.Clean(r.Note, maxWhy))
 	}
 	pools := r.WorstFirst()
 	t.pools(pools)
@@ -66,14 +67,14 @@ func (s Severity) ink() ink {
 
 type paint []ink
 
-// text is text for a terminal.
-type text struct {
+// terminal is text for a terminal.
+type terminal struct {
 	strings.Builder
 	color bool
 }
 
 // line writes one line, in colour if that is wanted.
-func (t *text) line(p paint, s string) {
+func (t *terminal) line(p paint, s string) {
 	if !t.color || len(p) == 0 || s == "" {
 		t.WriteString(s + "\n")
 		return
@@ -85,12 +86,12 @@ func (t *text) line(p paint, s string) {
 }
 
 // head begins a section.
-func (t *text) head(s string) {
+func (t *terminal) head(s string) {
 	t.line(nil, "")
 	t.line(paint{bold}, s)
 }
 
-func (t *text) pools(pools []Pool) {
+func (t *terminal) pools(pools []Pool) {
 	if len(pools) == 0 {
 		return
 	}
@@ -103,15 +104,15 @@ func (t *text) pools(pools []Pool) {
 		}
 		kind := ""
 		if kinds {
-			rows[0][3], kind = "KIND", Clean(p.Kind.String(), maxName)
+			rows[0][3], kind = "KIND", text.Clean(p.Kind.String(), maxName)
 		}
-		id := Clean(p.CLB.ID, maxName)
+		id := text.Clean(p.CLB.ID, maxName)
 		if id == Name(p.CLB) {
 			id = "-"
 		}
-		rows = append(rows, []string{Name(p.CLB), id, Clean(p.CLB.Region, maxName), kind, p.Ratio(), ill, fmt.Sprintf("%-16s", p.Share())})
+		rows = append(rows, []string{Name(p.CLB), id, text.Clean(p.CLB.Region, maxName), kind, p.Ratio(), ill, fmt.Sprintf("%-16s", p.Share())})
 	}
-	lines := Columns(rows, 4)
+	lines := text.Columns(rows, 4)
 	t.head(lines[0])
 	for i, l := range lines[1:] {
 		var p paint
@@ -123,7 +124,7 @@ func (t *text) pools(pools []Pool) {
 }
 
 // notWell writes which backends are not well in one way, and why.
-func (t *text) notWell(w Way, pools []Pool, r Report) {
+func (t *terminal) notWell(w Way, pools []Pool, r Report) {
 	head := strings.ToUpper(w.Name)
 	for _, p := range pools {
 		if len(w.Of(p)) == 0 {
@@ -135,7 +136,7 @@ func (t *text) notWell(w Way, pools []Pool, r Report) {
 		}
 		rows := make([][]string, 0, len(w.Of(p)))
 		for _, b := range w.Of(p) {
-			id := Clean(b.ID, maxName)
+			id := text.Clean(b.ID, maxName)
 			if id == BackendName(b) {
 				id = ""
 			}
@@ -146,9 +147,9 @@ func (t *text) notWell(w Way, pools []Pool, r Report) {
 }
 
 // of writes what there is to tell about a load balancer.
-func (t *text) of(c lb.CLB, rows [][]string) {
+func (t *terminal) of(c lb.CLB, rows [][]string) {
 	t.line(nil, Name(c))
-	for _, l := range Columns(rows, 5) {
+	for _, l := range text.Columns(rows, 5) {
 		t.line(nil, l)
 	}
 }
@@ -179,19 +180,19 @@ func (r Report) stamp(t time.Time) string {
 	return t.Format("15:04")
 }
 
-func (t *text) unread(r Report) {
+func (t *terminal) unread(r Report) {
 	for i, u := range r.Unread() {
 		if i == 0 {
 			t.head("CANNOT BE READ")
 		}
-		t.line(nil, Objects(u.What, u.CLB, 1)+"  "+Clean(u.Err, maxWhy))
+		t.line(nil, Objects(u.What, u.CLB, 1)+"  "+text.Clean(u.Err, maxWhy))
 		if u.Do != "" {
-			t.line(nil, "  → "+Clean(u.Do, maxWhy))
+			t.line(nil, "  → "+text.Clean(u.Do, maxWhy))
 		}
 	}
 }
 
-func (t *text) changes(r Report) {
+func (t *terminal) changes(r Report) {
 	title := r.ChangesTitle()
 	if title == nil {
 		return

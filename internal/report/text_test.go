@@ -6,7 +6,6 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"reflect"
 	"regexp"
 	"strings"
 	"testing"
@@ -147,49 +146,6 @@ func TestTextIsInUTC(t *testing.T) {
 	}
 }
 
-func TestShort(t *testing.T) {
-	t.Parallel()
-	for _, tt := range []struct {
-		in   string
-		n    int
-		want string
-	}{
-		{"prod-web", 8, "prod-web"}, {"prod-web-07", 8, "prod…-07"}, {"prod-web-07", 9, "prod…b-07"}, {"prod web 07", 10, "prod…b 07"},
-		{"数据库", 6, "数据库"}, {"数据库服务器", 7, "数据…器"}, {"数据库服务器", 6, "数…器"}, {"数据库服务器", 1, "…"},
-	} {
-		if got := Short(tt.in, tt.n); got != tt.want || cells(got) > tt.n {
-			t.Errorf("Short(%q, %d) = %q, want %q", tt.in, tt.n, got, tt.want)
-		}
-	}
-}
-
-func TestClean(t *testing.T) {
-	t.Parallel()
-	for name, tt := range map[string]struct{ in, want string }{
-		"plain":                      {"web-07", "web-07"},
-		"markup is left as it is":    {"<!channel> *b* `c` :fire:", "<!channel> *b* `c` :fire:"},
-		"newlines become a space":    {"a\r\n\tb", "a b"},
-		"line separators":            {"a\u2028b\u2029c", "a b c"},
-		"escape sequences":           {"\x1b[31mred\x07", "[31mred"},
-		"bidirectional overrides":    {"a\u202egnp\u2066", "agnp"},
-		"zero width and tags":        {"a\u200b\u200d\ufeff\U000e0041b", "ab"},
-		"private use":                {"a\ue000\U0010fffdb", "ab"},
-		"broken UTF-8":               {"a\xff\xc3b\ufffd", "ab"},
-		"space around":               {"\u00a0 a\u3000", "a"},
-		"nothing visible":            {"\u200b\n", ""},
-		"too long":                   {strings.Repeat("界", 60), strings.Repeat("界", 47) + "…"},
-		"as long as is shown":        {strings.Repeat("界", 48), strings.Repeat("界", 48)},
-		"emoji and Chinese are kept": {"🔥数据库", "🔥数据库"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			if got := Clean(tt.in, maxName); got != tt.want {
-				t.Errorf("Clean(%q) = %q, want %q", tt.in, got, tt.want)
-			}
-		})
-	}
-}
-
 func TestParts(t *testing.T) {
 	t.Parallel()
 	part := func(n, of int, rules bool, names ...string) *lb.Part {
@@ -239,15 +195,6 @@ func TestNames(t *testing.T) {
 	}
 	if IsRegion(lb.CLB{}) {
 		t.Error("what has no region and no id is taken for a region")
-	}
-}
-
-func TestColumnsCountWideCharacters(t *testing.T) {
-	t.Parallel()
-	got := Columns([][]string{{"数据库", "1"}, {"db", "22"}, {"e\u0301", "3"}}, 1)
-	want := []string{"数据库   1", "db      22", "e\u0301        3"}
-	if !reflect.DeepEqual(got, want) {
-		t.Errorf("Columns = %q, want %q", got, want)
 	}
 }
 

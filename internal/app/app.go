@@ -1,0 +1,150 @@
+// Package app connects the parts of clbwatch according to the settings, and does what events and commands ask
+// for. It decides nothing about load balancers, and has settings and clock only from its caller.
+package app
+
+import (
+	"cmp"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net/http"
+	"os"
+	"path"
+	"path/filepath"
+	"time"
+
+	"golang.org/x/time/rate"
+
+	"clbwatch/internal/clb"
+	"clbwatch/internal/config"
+	"clbwatch/internal/store"
+	"clbwatch/internal/watch"
+	"clbwatch/notifier"
+)
+
+// App is one invocation: its settings, and the parts connected according to them.
+type App struct {
+	cfg     *config.Config
+	log     *slog.Logger
+	now     func() time.Time
+	watcher *watch.Watcher
+	api     *clb.Client
+	store   *store.Store
+	slack   *notifier.Slack // nil if neither a bot nor a webhook is set
+}
+
+// Process is what outlives an invocation.
+type Process struct {
+	http *http.Client // keeps connections from one tick to the next
+	logs io.Writer
+	now  func() time.Time
+}
+
+// New returns a Process that logs to logs and reads the clock by now.
+func New(logs io.Writer, now func() time.Time) *Process {
+	return &Process{http: clb.NewHTTP(), logs: logs, now: now}
+}
+
+// errNoSlack is returned by whatever has to post, if no place to post to is set.
+var errNoSlack = errors.New("neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set; see README, Settings")
+
+// Function makes the App of one event from the environment of its invocation, which it may change. shard is
+// the one that the event names; "" leaves it to the setting SHARD. It is an error if there is nowhere to post
+// to. An error is logged here as well as returned, because without an App the caller has no log.
+func (p *Process) Function(environ map[string]string, shard string) (*App, error) {
+	if shard != "" {
+		environ["SHARD"] = shard
+	}
+	a, err := p.Open(environ)
+	if err == nil && a.slack == nil {
+		err = errNoSlack
+	}
+	if err != nil {
+		slog.New(slog.NewJSONHandler(p.logs, nil)).Error(err.Error())
+		return nil, err
+	}
+	return a, nil
+}
+
+// Open connects the parts according to the settings in an environment. Its error names every setting that is
+// wrong. It touches neither the network nor the disk.
+func (p *Process) Open(environ map[string]string) (*App, error) {
+	cfg, err := config.Parse(environ)
+	if err != nil {
+		return nil, err
+	}
+	a := &App{cfg: cfg, now: p.now, api: p.openAPI(cfg)}
+	a.log = slog.New(slog.NewJSONHandler(p.logs, &slog.HandlerOptions{Level: cfg.LogLevel}))
+	if a.store, err = p.openStore(cfg, cfg.Shard); err != nil {
+		return nil, fmt.Errorf("STATE_URL: %w", err)
+	}
+	a.watcher = &watch.Watcher{
+		CLBs:       cfg.CLBs,
+		Discover:   cfg.Discover,
+		Shard:      cfg.Shard,
+		Source:     a.api,
+		Finder:     a.api,
+		Store:      a.store,
+		Stores:     func(s watch.Shard) (watch.Store, error) { return p.openStore(cfg, s) },
+		BlindAfter: cfg.BlindAfter,
+		Spool:      spool,
+		Now:        p.now,
+		Sleep:      sleep,
+		Nonce:      rand.Text,
+	}
+	if cfg.Slack.Webhook == "" && cfg.Slack.Token == "" {
+		return a, nil
+	}
+	if a.slack, err = p.openSlack(cfg.Slack); err != nil {
+		return nil, err
+	}
+	a.watcher.Notifier = a.slack
+	return a, nil
+}
+
+// openAPI makes the client of the cloud's API.
+func (p *Process) openAPI(cfg *config.Config) *clb.Client {
+	return &clb.Client{
+		Endpoint:   cfg.Endpoint,
+		EndpointV3: cfg.EndpointV3,
+		API:        clb.API(cfg.API),
+		Health:     cfg.Health,
+		Credentials: clb.Credentials{
+			SecretID: cfg.SecretID, SecretKey: cfg.SecretKey.Reveal(), Token: cfg.Token.Reveal(),
+		},
+		HTTP:  p.http,
+		Rate:  rate.Limit(cfg.Rate / float64(max(cfg.Shard.Of, 1))), // the platform counts all shards as one
+		Now:   p.now,
+		Sleep: sleep,
+	}
+}
+
+// openStore opens the state of a shard: that of all load balancers is where STATE_URL says, that of a part
+// below it.
+func (p *Process) openStore(cfg *config.Config, s watch.Shard) (*store.Store, error) {
+	below := ""
+	if s.Of > 1 {
+		below = fmt.Sprintf("shards/%d-of-%d", s.N, s.Of)
+	}
+	at := cfg.State
+	if at.Dir != "" {
+		return store.Files(filepath.Join(at.Dir, below), p.now), nil
+	}
+	return store.COS(store.COSConfig{
+		Bucket: at.Bucket, Region: at.Region, Prefix: path.Join(at.Prefix, below), Endpoint: at.Endpoint,
+		SecretID: cfg.SecretID, SecretKey: cfg.SecretKey.Reveal(), Token: cfg.Token.Reveal(),
+		Transport: p.http.Transport, Cache: cmp.Or(at.Cache, os.TempDir()), Now: p.now, Sleep: sleep,
+	})
+}
+
+// openSlack makes the notifier.
+func (p *Process) openSlack(cfg config.Slack) (*notifier.Slack, error) {
+	return notifier.New(notifier.Config{
+		WebhookURL: cfg.Webhook.Reveal(),
+		Token:      cfg.Token.Reveal(), Channel: cfg.Channel, APIURL: cfg.APIURL,
+		Style: notifier.Style{Mention: cfg.Mention, MentionAt: cfg.MentionAt},
+		Now:   p.now, Sleep: sleep,
+	})
+}

@@ -1,0 +1,75 @@
+package app
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"clbwatch/internal/check"
+	"clbwatch/internal/clb"
+	"clbwatch/internal/lb"
+	"clbwatch/internal/text"
+)
+
+// Probes look at what a tick needs. They leave nothing behind, except for a test message if send is set.
+func (a *App) Probes(ctx context.Context, send bool) []check.Probe {
+	p := check.Parts{
+		Settings: a.settings(),
+		Watched:  a.watcher.Watched,
+		Cloud:    cloud{a.api},
+		APIs: []check.API{
+			{Name: "API 2.0", Optional: a.cfg.API != string(clb.V2), Names: a.names(clb.V2)},
+			{Name: "API 3.0", Optional: a.cfg.API != string(clb.V3), Names: a.names(clb.V3)},
+		},
+		Place: a.cfg.State.String(),
+		Store: a.store,
+		Slack: noSlack{},
+		Bot:   a.cfg.Slack.Token != "",
+		Now:   a.now,
+	}
+	for _, s := range a.cfg.Discover {
+		p.Searches = append(p.Searches, s.String())
+	}
+	if a.slack != nil {
+		p.Slack = a.slack
+	}
+	return check.Probes(ctx, p, send)
+}
+
+// settings says what is set, in a few words.
+func (a *App) settings() string {
+	says := []string{text.Plural(len(a.cfg.CLBs), "load balancer") + " by id"}
+	if n := len(a.cfg.Discover); n > 0 {
+		says = append(says, fmt.Sprintf("others by %d of CLB_DISCOVER", n))
+	}
+	if a.cfg.Shard.Of > 1 {
+		says = append(says, "of them shard "+a.cfg.Shard.String())
+	}
+	return fmt.Sprintf("%s, at most %g calls a second", strings.Join(says, ", "), a.cfg.Rate)
+}
+
+// names returns the function that asks one version of the API for the names of load balancers.
+func (a *App) names(by clb.API) func(context.Context, string, []string) (map[string]string, error) {
+	return func(ctx context.Context, region string, ids []string) (map[string]string, error) {
+		found, err := a.api.Describe(ctx, by, region, ids)
+		names := make(map[string]string, len(found))
+		for id, b := range found {
+			names[id] = b.Name
+		}
+		return names, err
+	}
+}
+
+// cloud is the API as the probes see it.
+type cloud struct{ *clb.Client }
+
+// Calls says what a reading took.
+func (cloud) Calls(r lb.Reading) string {
+	return text.Plural(clb.Pages(r), "call") + " of API " + clb.ReadBy(r)
+}
+
+// noSlack is where messages go if neither a bot nor a webhook is set.
+type noSlack struct{}
+
+func (noSlack) Check(context.Context) error { return errNoSlack }
+func (noSlack) Test(context.Context) error  { return errNoSlack }

@@ -1,0 +1,193 @@
+package check
+
+import (
+	"context"
+	"fmt"
+	"iter"
+	"time"
+
+	"clbwatch/internal/advice"
+	"clbwatch/internal/lb"
+	"clbwatch/internal/text"
+	"clbwatch/internal/watch"
+)
+
+// Parts are what a tick needs, as far as the probes look at it.
+type Parts struct {
+	Settings string // what is set, in a few words
+	// Watched returns the load balancers that a tick would read, by key, and for each of Searches why it
+	// failed.
+	Watched  func(ctx context.Context) (clbs []lb.CLB, failed map[string]error)
+	Searches []string // where load balancers are discovered
+	Cloud    Cloud
+	APIs     []API
+	Place    string // where the state is
+	Store    Store
+	Slack    Slack
+	Bot      bool // Slack is reached by a bot, not by a webhook
+	Now      func() time.Time
+}
+
+// Cloud is the load balancers' API, in whichever version a tick would use.
+type Cloud interface {
+	// Skew returns how far this machine's clock is ahead of the API's; negative if it is behind.
+	Skew(ctx context.Context) (time.Duration, error)
+	// Read reads one load balancer, as watch.Source does.
+	Read(ctx context.Context, c lb.CLB, known lb.Digest) (lb.Reading, error)
+	// Calls says what a reading took, such as "2 calls of API 2.0".
+	Calls(r lb.Reading) string
+}
+
+// API is one version of that API.
+type API struct {
+	Name     string // such as "API 2.0"
+	Optional bool   // a tick can do without it
+	// Names returns the names of those of ids that this version knows in a region, by id.
+	Names func(ctx context.Context, region string, ids []string) (map[string]string, error)
+}
+
+// Store is where the state is kept.
+type Store interface {
+	// Check tries whether state can be written and read there, and leaves nothing behind.
+	Check(ctx context.Context) error
+	// Load returns the newest head, or nil if nothing was ever committed.
+	Load(ctx context.Context) (*watch.Head, error)
+}
+
+// Slack is where messages go.
+type Slack interface {
+	// Check tries whether messages would be taken. It posts nothing.
+	Check(ctx context.Context) error
+	// Test posts one test message.
+	Test(ctx context.Context) error
+}
+
+// Probes look at what a tick needs. They leave nothing behind, except for a test message if send is set.
+// Which load balancers there are is found out at once, the rest when they run, in this order.
+func Probes(ctx context.Context, p Parts, send bool) []Probe {
+	probes := []Probe{Settings(p.Settings, nil), {Name: "clock", Run: p.clock}}
+	clbs, failed := p.Watched(ctx)
+	names := make(map[string]string) // by key; the API's probes fill it for those of the load balancers
+	for region, ids := range regions(clbs) {
+		for _, api := range p.APIs {
+			probes = append(probes, api.probe(region, ids, names))
+		}
+	}
+	for _, s := range p.Searches {
+		probes = append(probes, Probe{Name: "search", Run: func(context.Context) (string, error) {
+			return s + " was searched for load balancers", failed[s]
+		}})
+	}
+	for _, c := range clbs {
+		probes = append(probes, Probe{Name: "load balancer", Run: func(ctx context.Context) (string, error) {
+			return p.balancer(ctx, c, names[c.Key()])
+		}})
+	}
+	return append(probes, Probe{Name: "state", Run: p.state},
+		Probe{Name: "Slack", Run: func(ctx context.Context) (string, error) { return p.slack(ctx, send) }})
+}
+
+// Settings is the probe of the settings: what is set, in a few words, or why they cannot be used.
+func Settings(found string, err error) Probe {
+	return Probe{Name: "settings", Run: func(context.Context) (string, error) { return found, err }}
+}
+
+// regions are load balancers' ids by region, in order. The load balancers come by key.
+func regions(clbs []lb.CLB) iter.Seq2[string, []string] {
+	return func(yield func(string, []string) bool) {
+		for i := 0; i < len(clbs); {
+			region := clbs[i].Region
+			var ids []string
+			for ; i < len(clbs) && clbs[i].Region == region; i++ {
+				ids = append(ids, clbs[i].ID)
+			}
+			if !yield(region, ids) {
+				return
+			}
+		}
+	}
+}
+
+// probe asks one version of the API for the load balancers of a region, and adds their names to names.
+func (a API) probe(region string, ids []string, names map[string]string) Probe {
+	return Probe{Name: a.Name, Optional: a.Optional, Run: func(ctx context.Context) (string, error) {
+		found, err := a.Names(ctx, region, ids)
+		for id, name := range found {
+			names[region+"/"+id] = name
+		}
+		all := text.Plural(len(ids), "load balancer")
+		return fmt.Sprintf("takes the keys in %s, and knows %d of %s", region, len(found), all), err
+	}}
+}
+
+// maxSkew is how far the clock may be off: the API allows 5 min, and some of that is left for the clock to
+// drift.
+const maxSkew = 2 * time.Minute
+
+func (p Parts) clock(ctx context.Context) (string, error) {
+	skew, err := p.Cloud.Skew(ctx)
+	if err != nil {
+		return "", err
+	}
+	if skew.Abs() > maxSkew {
+		err := fmt.Errorf("it is %v off the API's, which refuses requests 5 min off", skew)
+		return "", advice.Add(err, "set this machine's clock")
+	}
+	return "agrees with the API's", nil
+}
+
+func (p Parts) balancer(ctx context.Context, c lb.CLB, name string) (string, error) {
+	r, err := p.Cloud.Read(ctx, c, "")
+	if err == nil {
+		err = r.HealthErr
+	}
+	if err != nil {
+		return "", fmt.Errorf("%s: %w", c.Key(), err)
+	}
+	is := c.Key()
+	if name != "" {
+		is += fmt.Sprintf(" (%q)", name)
+	}
+	backends := text.Plural(len(r.Backends), "backend")
+	says := fmt.Sprintf("%s is %s and has %s, read in %s", is, r.Kind, backends, p.Cloud.Calls(r))
+	if r.Kind == lb.Application {
+		says += "; their status is CVM's"
+	}
+	if r.Health {
+		says += "; their health was read"
+	}
+	return says, nil
+}
+
+// owedFor is how long an alert may be owed before that is a fault.
+const owedFor = 5 * time.Minute
+
+func (p Parts) state(ctx context.Context) (string, error) {
+	if err := p.Store.Check(ctx); err != nil {
+		return "", fmt.Errorf("%s (STATE_URL): %w", p.Place, err)
+	}
+	head, err := p.Store.Load(ctx)
+	switch {
+	case err != nil:
+		return "", fmt.Errorf("%s (STATE_URL): %w", p.Place, err)
+	case head == nil:
+		return p.Place + " has no state yet: the next tick takes the baseline", nil
+	case len(head.Outbox) > 0 && p.Now().Sub(head.Outbox[0].From) > owedFor:
+		from := head.Outbox[0].From.Format(time.RFC3339)
+		err := fmt.Errorf("%s: an alert of %s is still owed", p.Place, from)
+		return "", advice.Add(err, "see below what Slack says, and whether ticks run")
+	}
+	return fmt.Sprintf("%s was last written %s, %s owed", p.Place, head.CommittedAt.Format(time.RFC3339),
+		text.Plural(len(head.Outbox), "alert")), nil
+}
+
+func (p Parts) slack(ctx context.Context, send bool) (string, error) {
+	if send {
+		return "a test message was posted", p.Slack.Test(ctx)
+	}
+	says := "the webhook answers"
+	if p.Bot {
+		says = "the bot is in the channel and may look for its messages"
+	}
+	return says + "; --send posts a test message", p.Slack.Check(ctx)
+}

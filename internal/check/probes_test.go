@@ -1,0 +1,141 @@
+package check_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"clbwatch/internal/check"
+	"clbwatch/internal/lb"
+	"clbwatch/internal/watch"
+)
+
+var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+// world is a cloud, a store and a Slack whose answers are given.
+type world struct {
+	skew    time.Duration
+	reading lb.Reading
+	head    *watch.Head
+	sent    int
+}
+
+func (w *world) Skew(context.Context) (time.Duration, error)                 { return w.skew, nil }
+func (w *world) Read(context.Context, lb.CLB, lb.Digest) (lb.Reading, error) { return w.reading, nil }
+func (w *world) Calls(lb.Reading) string                                     { return "1 call of API 2.0" }
+func (w *world) Load(context.Context) (*watch.Head, error)                   { return w.head, nil }
+func (w *world) Check(context.Context) error                                 { return nil }
+func (w *world) Test(context.Context) error                                  { w.sent++; return nil }
+func (w *world) names(_ context.Context, r string, _ []string) (map[string]string, error) {
+	return map[string]string{"lb-1": "one of " + r}, nil
+}
+
+func (w *world) parts(clbs ...lb.CLB) check.Parts {
+	return check.Parts{
+		Settings: "as they are",
+		Watched: func(context.Context) ([]lb.CLB, map[string]error) {
+			return clbs, map[string]error{"ap-b": errors.New("not granted")}
+		},
+		Searches: []string{"ap-a", "ap-b"},
+		Cloud:    w,
+		APIs: []check.API{
+			{Name: "API 2.0", Names: w.names},
+			{Name: "API 3.0", Optional: true, Names: w.names},
+		},
+		Place: "/state", Store: w, Slack: w, Bot: true,
+		Now: func() time.Time { return noon },
+	}
+}
+
+// run runs the probes and returns what they print.
+func run(t *testing.T, p check.Parts, send bool) string {
+	t.Helper()
+	var out strings.Builder
+	if _, err := check.Run(t.Context(), &out, check.Probes(t.Context(), p, send), false); err != nil {
+		t.Fatal(err)
+	}
+	return out.String()
+}
+
+func TestProbesInOrder(t *testing.T) {
+	t.Parallel()
+	w := &world{}
+	a1, a2 := lb.CLB{Region: "ap-a", ID: "lb-1"}, lb.CLB{Region: "ap-a", ID: "lb-2"}
+	b1 := lb.CLB{Region: "ap-b", ID: "lb-1"}
+	got := run(t, w.parts(a1, a2, b1), false)
+	want := `ok     settings       as they are
+ok     clock          agrees with the API's
+ok     API 2.0        takes the keys in ap-a, and knows 1 of 2 load balancers
+ok     API 3.0        takes the keys in ap-a, and knows 1 of 2 load balancers
+ok     API 2.0        takes the keys in ap-b, and knows 1 of 1 load balancer
+ok     API 3.0        takes the keys in ap-b, and knows 1 of 1 load balancer
+ok     search         ap-a was searched for load balancers
+WRONG  search         not granted
+ok     load balancer  ap-a/lb-1 ("one of ap-a") is classic and has 0 backends, read in 1 call of API 2.0
+ok     load balancer  ap-a/lb-2 is classic and has 0 backends, read in 1 call of API 2.0
+ok     load balancer  ap-b/lb-1 ("one of ap-b") is classic and has 0 backends, read in 1 call of API 2.0
+ok     state          /state has no state yet: the next tick takes the baseline
+ok     Slack          the bot is in the channel and may look for its messages; --send posts a test message
+`
+	if got != want {
+		t.Errorf("the probes print\n%s\nwant\n%s", got, want)
+	}
+	if w.sent != 0 {
+		t.Errorf("%d test messages were posted, want none", w.sent)
+	}
+}
+
+func TestProbes(t *testing.T) {
+	t.Parallel()
+	owed := func(since time.Duration) *watch.Head {
+		return &watch.Head{CommittedAt: noon, Outbox: []watch.Alert{{From: noon.Add(-since)}}}
+	}
+	const (
+		wrongState = "WRONG  state          /state: "
+		okState    = "ok     state          /state was last written 2026-11-23T12:00:00Z, "
+	)
+	for name, tt := range map[string]struct {
+		world world
+		want  string
+	}{
+		"clock ahead, a little":  {world{skew: 2 * time.Minute}, "ok     clock"},
+		"clock ahead":            {world{skew: 121 * time.Second}, "WRONG  clock          it is 2m1s off"},
+		"clock behind, a little": {world{skew: -2 * time.Minute}, "ok     clock"},
+		"clock behind":           {world{skew: -121 * time.Second}, "WRONG  clock          it is -2m1s off"},
+		"owed, not for long":     {world{head: owed(5 * time.Minute)}, okState + "1 alert owed"},
+		"owed for long": {world{head: owed(301 * time.Second)},
+			wrongState + "an alert of 2026-11-23T11:54:59Z is still owed"},
+		"nothing owed": {world{head: &watch.Head{CommittedAt: noon}}, okState + "0 alerts owed"},
+		"health that cannot be read": {world{reading: lb.Reading{HealthErr: errors.New("no right")}},
+			"WRONG  load balancer  ap-a/lb-1: no right"},
+		"health": {world{reading: lb.Reading{Health: true}}, "; their health was read\n"},
+		"application": {world{reading: lb.Reading{Kind: lb.Application, Backends: make([]lb.Backend, 2)}},
+			"is application and has 2 backends, read in 1 call of API 2.0; their status is CVM's\n"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			got := run(t, tt.world.parts(lb.CLB{Region: "ap-a", ID: "lb-1"}), false)
+			if !strings.Contains(got, tt.want) {
+				t.Errorf("the probes print\n%s\nwant %q in it", got, tt.want)
+			}
+		})
+	}
+}
+
+func TestProbeOfSlackPostsOnlyIfAsked(t *testing.T) {
+	t.Parallel()
+	for _, send := range []bool{false, true} {
+		w := &world{}
+		p := w.parts()
+		p.Bot = false
+		want, sent := "the webhook answers; --send posts a test message", 0
+		if send {
+			want, sent = "a test message was posted", 1
+		}
+		if got := run(t, p, send); !strings.Contains(got, want) || w.sent != sent {
+			t.Errorf("send %v: %d messages, want %d, and\n%s\nwant %q in it", send, w.sent, sent, got, want)
+		}
+	}
+}

@@ -1,0 +1,123 @@
+// Package cli is the command line: it runs one command and returns the exit code. It decides nothing about
+// load balancers, and touches nothing of the process but the arguments, environment and writers that it is
+// given.
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"strings"
+
+	"github.com/urfave/cli/v3"
+
+	"clbwatch/internal/advice"
+	"clbwatch/internal/check"
+	"clbwatch/internal/report"
+	"clbwatch/internal/text"
+	"clbwatch/internal/watch"
+)
+
+// App does what commands ask for.
+type App interface {
+	// Read reads how things stand. It posts and stores nothing.
+	Read(ctx context.Context) report.Report
+	// Tick does one tick.
+	Tick(ctx context.Context) (watch.Summary, error)
+	// Preview returns the message that a tick would post, as text for a terminal; "" if it would post none.
+	// It posts and stores nothing.
+	Preview(ctx context.Context) (message string, sum watch.Summary, err error)
+	// Probes look at what a tick needs, and post a test message if send is set.
+	Probes(ctx context.Context, send bool) []check.Probe
+}
+
+// Program is clbwatch as a command line.
+type Program struct {
+	Version        string
+	Environ        map[string]string // the settings, and NO_COLOR
+	Stdout, Stderr io.Writer
+	// Open makes the App from the environment. Its error names every setting that is wrong.
+	Open func(environ map[string]string) (App, error)
+}
+
+// Exit codes.
+const (
+	exitDone   = 0
+	exitFailed = 1
+	exitUsage  = 2
+)
+
+// Run runs a command line, of which the first argument is the program's name, and returns its exit code: 0 if
+// the command did its job and found nothing wrong, 1 if not, 2 if the command line itself is wrong. Errors go
+// to Stderr.
+func (p *Program) Run(ctx context.Context, args []string) int {
+	err := p.root().Run(ctx, args)
+	p.complain(err)
+	var usage usageError
+	switch {
+	case errors.As(err, &usage):
+		return exitUsage
+	case err != nil:
+		return exitFailed
+	}
+	return exitDone
+}
+
+// usageError is an error about the command line itself.
+type usageError struct{ error }
+
+func (e usageError) Unwrap() error { return e.error }
+
+// errSaid is the error of a command whose output says already what is wrong.
+var errSaid = errors.New("see the output")
+
+// complain prints an error, each line of it, and what can be done about it.
+func (p *Program) complain(err error) {
+	if err == nil || errors.Is(err, errSaid) {
+		return
+	}
+	lines := strings.Split(err.Error(), "\n")
+	if do := advice.Of(err); do != "" {
+		lines = append(lines, "→ "+do)
+	}
+	for _, l := range lines {
+		_, _ = fmt.Fprintln(p.Stderr, "clbwatch:", text.Printable(l)) // nowhere is left to report an error to
+	}
+}
+
+// root is the command line as a whole.
+func (p *Program) root() *cli.Command {
+	return &cli.Command{
+		Name: "clbwatch",
+		Usage: "tells Slack when a backend of a Tencent Cloud load balancer is added, removed or " +
+			"leaves the running status",
+		Description: "Settings come from the environment: CLB_IDS, CLB_REGION, SLACK_WEBHOOK_URL, " +
+			"TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY and others; see README, Settings. " +
+			"Exit codes: 0 done, 1 failed, 2 wrong usage.",
+		UsageText:       "clbwatch COMMAND",
+		Version:         p.Version,
+		HideHelpCommand: true,
+		Writer:          p.Stdout,
+		ErrWriter:       p.Stderr,
+		ExitErrHandler:  func(context.Context, *cli.Command, error) {}, // the exit code is ours
+		OnUsageError:    wrongUsage,
+		Commands:        p.commands(),
+		Action:          p.noCommand,
+	}
+}
+
+// noCommand is what runs if the command line names no command that there is.
+func (p *Program) noCommand(_ context.Context, c *cli.Command) error {
+	if c.Args().Present() {
+		return usageError{fmt.Errorf("there is no command %q; clbwatch --help lists them", c.Args().First())}
+	}
+	c.Writer = p.Stderr
+	if err := cli.ShowRootCommandHelp(c); err != nil {
+		return usageError{err}
+	}
+	return usageError{errSaid}
+}
+
+// wrongUsage marks what the library finds wrong with flags.
+func wrongUsage(_ context.Context, _ *cli.Command, err error, _ bool) error { return usageError{err} }

@@ -1,0 +1,121 @@
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os"
+
+	"github.com/urfave/cli/v3"
+
+	"clbwatch/internal/check"
+)
+
+// commands are all there are.
+func (p *Program) commands() []*cli.Command {
+	asJSON := &cli.BoolFlag{Name: "json", Usage: "print JSON"}
+	return []*cli.Command{
+		command("report", "read now and print how things stand; posts nothing", p.report, asJSON),
+		command("tick", "read, compare with the last tick, and post what changed", p.tick,
+			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be told; post and store nothing"}),
+		command("check", "try settings, clock, credentials, each load balancer, the state and Slack", p.check,
+			asJSON, &cli.BoolFlag{Name: "send", Usage: "post a test message too"}),
+		command("version", "print the version", func(context.Context, *cli.Command) error {
+			_, err := fmt.Fprintln(p.Stdout, p.Version)
+			return err
+		}),
+	}
+}
+
+// command is one command, which takes flags only.
+func command(name, about string, run cli.ActionFunc, flags ...cli.Flag) *cli.Command {
+	return &cli.Command{
+		Name: name, Usage: about, Flags: flags, OnUsageError: wrongUsage, HideHelpCommand: true,
+		Action: func(ctx context.Context, c *cli.Command) error {
+			if c.Args().Present() {
+				return usageError{fmt.Errorf("%s takes no argument, not %q", name, c.Args().First())}
+			}
+			return run(ctx, c)
+		},
+	}
+}
+
+// report prints how things stand. It fails if a load balancer could not be read.
+func (p *Program) report(ctx context.Context, c *cli.Command) error {
+	a, err := p.Open(p.Environ)
+	if err != nil {
+		return err
+	}
+	r := a.Read(ctx)
+	if c.Bool("json") {
+		err = r.WriteJSON(p.Stdout)
+	} else {
+		err = r.WriteText(p.Stdout, p.color())
+	}
+	if err != nil {
+		return err
+	}
+	if _, _, unread := r.Totals(); unread > 0 {
+		return errSaid // the report says which, and why
+	}
+	return nil
+}
+
+// color reports whether colours are welcome: on a terminal, unless NO_COLOR is set (https://no-color.org).
+func (p *Program) color() bool {
+	f, ok := p.Stdout.(*os.File)
+	if !ok || p.Environ["NO_COLOR"] != "" {
+		return false
+	}
+	info, err := f.Stat()
+	return err == nil && info.Mode()&os.ModeCharDevice != 0
+}
+
+// tick does one tick and prints its summary as JSON. It does not fail because of a load balancer that could
+// not be read while others could, nor because of alerts that are still owed: the tick did its job.
+func (p *Program) tick(ctx context.Context, c *cli.Command) error {
+	a, err := p.Open(p.Environ)
+	if err != nil {
+		return err
+	}
+	if c.Bool("dry-run") {
+		return p.preview(ctx, a)
+	}
+	sum, err := a.Tick(ctx)
+	if err != nil {
+		return err
+	}
+	p.complain(sum.Unread)
+	p.complain(sum.Unsent)
+	return json.NewEncoder(p.Stdout).Encode(sum)
+}
+
+// preview prints what a tick would post.
+func (p *Program) preview(ctx context.Context, a App) error {
+	message, sum, err := a.Preview(ctx)
+	if err != nil {
+		return err
+	}
+	p.complain(sum.Unread)
+	if message == "" {
+		_, err = fmt.Fprintf(p.Stdout, "nothing to tell: %d of %d load balancers read\n", sum.Read, sum.CLBs)
+		return err
+	}
+	_, err = fmt.Fprintln(p.Stdout, message)
+	return err
+}
+
+// check tries what a tick needs and prints what was found. It fails if something is wrong that a tick cannot
+// do without.
+func (p *Program) check(ctx context.Context, c *cli.Command) error {
+	a, err := p.Open(p.Environ)
+	probes := []check.Probe{check.Settings("", err)}
+	if err == nil {
+		probes = a.Probes(ctx, c.Bool("send"))
+	}
+	well, err := check.Run(ctx, p.Stdout, probes, c.Bool("json"))
+	if err == nil && !well {
+		err = errSaid
+	}
+	return err
+}

@@ -1,0 +1,94 @@
+package text_test
+
+import (
+	"reflect"
+	"strings"
+	"testing"
+	"time"
+
+	"clbwatch/internal/text"
+)
+
+func TestClean(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct{ in, want string }{
+		"plain":                      {"web-07", "web-07"},
+		"markup is left as it is":    {"<!channel> *b* `c` :fire:", "<!channel> *b* `c` :fire:"},
+		"newlines become a space":    {"a\r\n\tb", "a b"},
+		"line separators":            {"a\u2028b\u2029c", "a b c"},
+		"escape sequences":           {"\x1b[31mred\x07", "[31mred"},
+		"bidirectional overrides":    {"a\u202egnp\u2066", "agnp"},
+		"zero width and tags":        {"a\u200b\u200d\ufeff\U000e0041b", "ab"},
+		"private use":                {"a\ue000\U0010fffdb", "ab"},
+		"broken UTF-8":               {"a\xff\xc3b\ufffd", "ab"},
+		"space around":               {"\u00a0 a\u3000", "a"},
+		"nothing visible":            {"\u200b\n", ""},
+		"too long":                   {strings.Repeat("界", 60), strings.Repeat("界", 47) + "…"},
+		"as long as is shown":        {strings.Repeat("界", 48), strings.Repeat("界", 48)},
+		"emoji and Chinese are kept": {"🔥数据库", "🔥数据库"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			if got := text.Clean(tt.in, 48); got != tt.want {
+				t.Errorf("Clean(%q) = %q, want %q", tt.in, got, tt.want)
+			}
+		})
+	}
+}
+
+func TestPrintableLeavesNoControls(t *testing.T) {
+	t.Parallel()
+	got, want := text.Printable("\x00a\x1f \x7e\x7f\u0080b\u009b\u009f\u00a0界\n"), "a \x7eb\u00a0界"
+	if got != want {
+		t.Errorf("Printable = %q, want %q", got, want)
+	}
+}
+
+func TestShort(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		in   string
+		n    int
+		want string
+	}{
+		{"prod-web", 8, "prod-web"}, {"prod-web-07", 8, "prod…-07"}, {"prod-web-07", 9, "prod…b-07"},
+		{"prod web 07", 10, "prod…b 07"},
+		{"数据库", 6, "数据库"}, {"数据库服务器", 7, "数据…器"}, {"数据库服务器", 6, "数…器"}, {"数据库服务器", 1, "…"},
+	} {
+		if got := text.Short(tt.in, tt.n); got != tt.want || text.Cells(got) > tt.n {
+			t.Errorf("Short(%q, %d) = %q, want %q", tt.in, tt.n, got, tt.want)
+		}
+	}
+}
+
+func TestColumnsCountWideCharacters(t *testing.T) {
+	t.Parallel()
+	got := text.Columns([][]string{{"数据库", "1"}, {"db", "22"}, {"e\u0301", "3"}}, 1)
+	want := []string{"数据库   1", "db      22", "e\u0301        3"}
+	if !reflect.DeepEqual(got, want) {
+		t.Errorf("Columns = %q, want %q", got, want)
+	}
+}
+
+func TestDurationIsSaidInTheUnitsOfPeople(t *testing.T) {
+	t.Parallel()
+	for d, want := range map[time.Duration]string{
+		0: "less than 1 min", 29 * time.Second: "less than 1 min", 30 * time.Second: "1 min",
+		59 * time.Minute: "59 min",
+		time.Hour:        "1 h", 47*time.Hour + 59*time.Minute: "47 h 59 min",
+		48 * time.Hour: "2 d", 73 * time.Hour: "3 d 1 h",
+	} {
+		if got := text.Duration(d); got != want {
+			t.Errorf("Duration(%v) = %q, want %q", d, got, want)
+		}
+	}
+}
+
+func TestPlural(t *testing.T) {
+	t.Parallel()
+	for n, want := range map[int]string{0: "0 backends", 1: "1 backend", 2: "2 backends"} {
+		if got := text.Plural(n, "backend"); got != want {
+			t.Errorf("Plural(%d) = %q, want %q", n, got, want)
+		}
+	}
+}

@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"clbwatch/internal/lb"
 )
 
 // Call is one call to Slack about a root: what to do, not in which words.
@@ -394,4 +396,11 @@ func (s *State) accepted(step Step) {
 			r.Delivery.Presumed = time.Time{}
 		}
 	}
+}
+
+// Document is a root with all that its message needs beside it.
+type Document struct {
+	*Root
+	Reason func(n int) Reason      // see State.Reason
+	Name   func(key string) lb.CLB // the names of a load balancer whose incident does not hold them
 }

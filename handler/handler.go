@@ -73,10 +73,13 @@ func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 		if sum.Stale {
 			log = log.With("stale", true)
 		}
+		if sum.Odd != nil {
+			log = log.With("oddRows", sum.Odd.Error())
+		}
 		if sum.Untidy != nil {
 			log = log.With("untidyWhy", sum.Untidy.Error())
 		}
-		if err == nil && (sum.Unread != nil || sum.Unsent != nil || sum.Untidy != nil) {
+		if err == nil && (sum.Unread != nil || sum.Unsent != nil || sum.Untidy != nil || sum.Odd != nil) {
 			log.Warn("done, with trouble")
 			return json.Marshal(answer)
 		}

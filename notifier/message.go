@@ -169,7 +169,7 @@ func alertLook(a watch.Alert, events []event, n map[lb.Kind]int) look {
 		return look{"red_circle", "#a30200"}
 	case n[lb.LeftRunning]+n[lb.Unhealthy] > 0:
 		return look{"large_orange_circle", "#e8912d"}
-	case n[lb.Removed]+n[lb.Unbound] > 0, len(fated(a, watch.Deleted))+len(fated(a, watch.Unmatched))+a.MoreCLBs > 0:
+	case n[lb.Removed]+n[lb.Unbound] > 0, len(fated(a, watch.Deleted))+len(fated(a, watch.Unmatched))+len(fated(a, watch.Nothing))+a.MoreCLBs > 0:
 		return look{"large_yellow_circle", "#daa038"}
 	case len(a.Blind)+a.MoreBlind > 0:
 		return look{"warning", "#daa038"}
@@ -200,7 +200,7 @@ func alertTitle(a watch.Alert, events []event, counts map[lb.Kind]int, capacity 
 	if serious {
 		parts = append(parts, changes)
 	}
-	parts = append(parts, nonEmpty([]string{fateTitle(a, watch.Deleted), fateTitle(a, watch.Unmatched)})...)
+	parts = append(parts, nonEmpty([]string{fateTitle(a, watch.Nothing), fateTitle(a, watch.Deleted), fateTitle(a, watch.Unmatched)})...)
 	verbs, unread := objects(a.Blind, a.MoreBlind, func(b watch.Blind) (lb.CLB, string) { return b.CLB, b.What })
 	for i, verb := range verbs {
 		say("cannot", " "+verb+" "+unread[i])

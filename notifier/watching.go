@@ -39,6 +39,8 @@ func fateTitle(a watch.Alert, f watch.Fate) string {
 		kind = kindOf(a.CLBs[slices.IndexFunc(a.CLBs, func(n watch.CLBNews) bool { return n.Fate == f })].Is)
 	}
 	switch f {
+	case watch.Nothing:
+		return "CLB_DISCOVER finds nothing"
 	case watch.Deleted:
 		return who + was + "deleted"
 	case watch.Unmatched:
@@ -62,6 +64,8 @@ func fate(n watch.CLBNews) (is, rest string) {
 		rest = fmt.Sprintf("; it had %s, %d running", text.Plural(n.Before.Total, "backend"), n.Before.Running) + report.AndUnhealthy(n.Before.Ill)
 	}
 	switch n.Fate {
+	case watch.Nothing:
+		return "finds nothing", ": no load balancer there matches it; clbwatch check lists those that there are"
 	case watch.Deleted:
 		return "deleted", rest
 	case watch.Unmatched:
@@ -87,7 +91,7 @@ func fateBlocks(a watch.Alert, r room) []block {
 	var b block
 	for _, n := range shown {
 		says := append(named(n.CLB), words("  ·  "))
-		if n.Fate == watch.Deleted {
+		if n.Fate == watch.Deleted || n.Fate == watch.Nothing {
 			says[0].url = console // it has no page any more
 		}
 		is, rest := fate(n)

@@ -41,8 +41,20 @@ type Status int
 // Running is the one status in which a backend serves traffic.
 const Running Status = 2
 
-// Rescue is the status of an instance in CVM's rescue mode, for which API 2.0 has no number.
-const Rescue Status = 101
+// Statuses for which API 2.0 has no number.
+const (
+	// Rescue is the status of an instance in CVM's rescue mode.
+	Rescue Status = 101
+	// Unknown is the status of a backend whose row does not tell it, or whose instance CVM does not tell: it is neither
+	// running nor out. A Diff keeps the status that was known before.
+	Unknown Status = -1
+)
+
+// UnknownWeight is the weight, in a Reading, of a backend or binding whose row does not tell it.
+const UnknownWeight = -1
+
+// DefaultWeight is the weight of what no reading ever told. Source: ClassicalTarget of API 3.0.
+const DefaultWeight = 10
 
 // statusWords are the published meanings; 15 to 18 and 20 have none.
 var statusWords = map[Status]string{
@@ -52,8 +64,12 @@ var statusWords = map[Status]string{
 	Rescue: "in rescue mode",
 }
 
-// String is the status in words with its number, such as "shut down (4)"; "unknown (99)" where no meaning is published.
+// String is the status in words with its number, such as "shut down (4)"; "unknown (99)" where no meaning is published,
+// and just "unknown" where the cloud does not tell it.
 func (s Status) String() string {
+	if s == Unknown {
+		return "unknown"
+	}
 	word, ok := statusWords[s]
 	if !ok {
 		word = "unknown"
@@ -85,6 +101,9 @@ type Backend struct {
 
 	Bindings []Binding `json:"bindings,omitempty"` // sorted; none on a classic load balancer, where it serves every listener
 
+	Missing bool `json:"missing,omitempty"` // the last whole reading lacked it: a second one that does removes it
+	Vague   bool `json:"vague,omitempty"`   // in a Reading only: a row of it does not tell which binding it is of
+
 	// Health is not always read. What a backend that does not run fails is not kept: it fails everything.
 	Checked int      `json:"checked,omitempty"` // how many of its ports are checked; 0 if health is not read
 	Failing []string `json:"failing,omitempty"` // which of them fail, such as "TCP:80 → 8080", sorted; untrusted text
@@ -98,6 +117,11 @@ type Binding struct {
 	Rule     string `json:"rule,omitempty"` // domain and path of an HTTP or HTTPS listener; untrusted text
 	Port     int    `json:"port"`           // the backend's
 	Weight   int    `json:"weight"`         // 0 to 100
+
+	// ID is what the API tells bindings of one port apart by: the listener's id, or "listener/rule". Nobody is shown it:
+	// two listeners may have one name. "" if the API gives none.
+	ID      string `json:"id,omitempty"`
+	Missing bool   `json:"missing,omitempty"` // as in Backend
 }
 
 // String is the binding as people see it, such as "HTTPS:443 example.com/api → 8080".
@@ -111,26 +135,36 @@ func (b Binding) String() string {
 // SortBindings puts bindings into the one order used everywhere.
 func SortBindings(bs []Binding) {
 	slices.SortFunc(bs, func(a, b Binding) int {
-		return cmp.Or(cmp.Compare(a.Listener, b.Listener), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Port, b.Port))
+		return cmp.Or(cmp.Compare(a.Listener, b.Listener), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Port, b.Port), cmp.Compare(a.ID, b.ID))
 	})
 }
 
 // Running reports whether the backend is in the running status.
 func (b Backend) Running() bool { return b.Status == Running }
 
-// Serving is the weight with which the backend takes traffic: none unless it runs, and none of what fails its check.
+// Stopped reports whether the backend is known not to run.
+func (b Backend) Stopped() bool { return b.Status != Running && b.Status != Unknown }
+
+// Serving is the weight with which the backend takes traffic: none if it is stopped, and none of what fails its check.
+// A backend of unknown status counts as one that serves: nothing says that it does not.
 func (b Backend) Serving() int {
 	switch {
-	case !b.Running():
+	case b.Stopped():
 		return 0
 	case len(b.Failing) == 0:
 		return b.Weight
 	case len(b.Bindings) == 0: // classic: one weight for all listeners
 		return b.Weight * max(b.Checked-len(b.Failing), 0) / max(b.Checked, 1)
 	}
+	failing := make(map[string]int, len(b.Failing)) // two listeners may have one name: then it is in there once for each
+	for _, name := range b.Failing {
+		failing[name]++
+	}
 	sum := 0
 	for _, on := range b.Bindings {
-		if _, fails := slices.BinarySearch(b.Failing, on.String()); !fails {
+		if name := on.String(); failing[name] > 0 {
+			failing[name]--
+		} else {
 			sum += on.Weight
 		}
 	}

@@ -6,6 +6,7 @@ type Capacity struct {
 	Running int `json:"running"`           // backends running
 	Total   int `json:"total"`             // backends bound
 	Ill     int `json:"ill,omitempty"`     // of those running, how many fail a health check
+	Unknown int `json:"unknown,omitempty"` // backends whose status is not known: they are neither running nor out
 	Weight  int `json:"weight,omitempty"`  // of all
 	Serving int `json:"serving,omitempty"` // of that, the weight that serves
 	Lost    int `json:"lost,omitempty"`    // of the rest, the weight of what served before, while it was watched
@@ -18,8 +19,11 @@ func CapacityOf(bs []Backend) (c Capacity) {
 		c.Total++
 		c.Weight += b.Weight
 		c.Serving += b.Serving()
-		if b.Running() {
+		switch {
+		case b.Running():
 			c.Running++
+		case b.Status == Unknown:
+			c.Unknown++
 		}
 		if b.Running() && len(b.Failing) > 0 {
 			c.Ill++

@@ -29,7 +29,7 @@ func Compare(old, next []Backend, changes []Change) Delta {
 			i++
 		}
 		if i == len(old) || old[i].ID != b.ID {
-			if b.Running() {
+			if !b.Stopped() {
 				d.Added += b.Weight
 			}
 			continue
@@ -123,7 +123,7 @@ func waysOf(bs []Backend) map[string]*way {
 				w = &way{bound: make(map[string]bool)}
 				ways[on.way()] = w
 			}
-			serves := b.Running()
+			serves := !b.Stopped()
 			if _, fails := slices.BinarySearch(b.Failing, on.String()); fails {
 				serves = false
 			}

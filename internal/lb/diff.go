@@ -14,7 +14,7 @@ func Diff(old, now []Backend, at, after time.Time) (next []Backend, changes []Ch
 	tell := func(k Kind, b Backend, p *Part) *Change {
 		// What a change is about is in its Part: a backend may have thousands of bindings.
 		ch := Change{Kind: k, Part: p, At: at, After: after, Lost: b.Weight - b.Serving()}
-		b.Bindings, b.Failing, b.Checked, b.Ill = nil, nil, 0, nil
+		b.Bindings, b.Failing, b.Checked, b.Ill, b.Missing = nil, nil, 0, nil, false
 		ch.Backend = b
 		changes = append(changes, ch)
 		return &changes[len(changes)-1]
@@ -31,7 +31,7 @@ func Diff(old, now []Backend, at, after time.Time) (next []Backend, changes []Ch
 			i++
 		}
 		b.Unclear = nil
-		if !b.Running() {
+		if b.Stopped() {
 			b.Out, b.Failing = &Out{Since: at}, nil
 		}
 		if i == len(old) || old[i].ID != b.ID {
@@ -55,14 +55,14 @@ func Diff(old, now []Backend, at, after time.Time) (next []Backend, changes []Ch
 			}
 		}
 		switch {
-		case was.Running() && !b.Running():
+		case !was.Stopped() && b.Stopped():
 			tell(LeftRunning, *b, nil).Was = was.Status
-		case !was.Running() && b.Running():
+		case was.Stopped() && b.Running():
 			c := tell(Recovered, *b, nil)
 			c.Was, c.Out = was.Status, was.Out
-		case !b.Running() && was.Out != nil:
+		case b.Stopped() && was.Out != nil:
 			b.Out = was.Out // another status of the same incident
-		case b.Running():
+		case !b.Stopped():
 			diffHealth(was, b, at, tell)
 		}
 		for n := first; n < len(changes); n++ {
@@ -81,7 +81,7 @@ func diffHealth(was Backend, b *Backend, at time.Time, tell func(Kind, Backend, 
 	b.Ill = was.Ill
 	news := b.Failing
 	if was.Ill != nil {
-		news = slices.DeleteFunc(slices.Clone(b.Failing), func(s string) bool { return slices.Contains(was.Failing, s) })
+		news = more(b.Failing, was.Failing)
 	}
 	switch {
 	case len(news) > 0:
@@ -95,6 +95,22 @@ func diffHealth(was Backend, b *Backend, at time.Time, tell func(Kind, Backend, 
 	}
 }
 
+// more returns what a has more of than b, both sorted: two listeners of one name may fail.
+func more(a, b []string) (only []string) {
+	left := make(map[string]int, len(b))
+	for _, s := range b {
+		left[s]++
+	}
+	for _, s := range a {
+		if left[s] > 0 {
+			left[s]--
+		} else {
+			only = append(only, s)
+		}
+	}
+	return only
+}
+
 // Rank orders changes by how much they matter.
 var Rank = map[Kind]int{LeftRunning: 0, Unhealthy: 1, Removed: 2, Unbound: 3, Added: 4, Bound: 5, Recovered: 6, Healthy: 7}
 
@@ -104,7 +120,7 @@ func Baseline(now []Backend, at time.Time) []Backend {
 	for i := range next {
 		b := &next[i]
 		b.Unclear = nil
-		if !b.Running() {
+		if b.Stopped() {
 			b.Out, b.Failing = &Out{Since: at, AtLeast: true}, nil
 		}
 	}
@@ -115,7 +131,7 @@ func Baseline(now []Backend, at time.Time) []Backend {
 // baselineHealth takes the first health there is of a load balancer's backends as it is: what fails failed before.
 func baselineHealth(bs []Backend, at time.Time) {
 	for i := range bs {
-		if len(bs[i].Failing) > 0 && bs[i].Running() {
+		if len(bs[i].Failing) > 0 && !bs[i].Stopped() {
 			bs[i].Ill = &Out{Since: at, AtLeast: true}
 		}
 	}
@@ -147,7 +163,7 @@ func KeepHealth(old, now []Backend, all bool) {
 func AssumeHealth(old, now []Backend, at time.Time) {
 	for i := range old {
 		j, ok := slices.BinarySearchFunc(now, old[i].ID, func(n Backend, id string) int { return cmp.Compare(n.ID, id) })
-		if ok && old[i].Running() && now[j].Running() {
+		if ok && !old[i].Stopped() && !now[j].Stopped() {
 			old[i].Checked, old[i].Failing = now[j].Checked, now[j].Failing
 		}
 	}

@@ -72,15 +72,14 @@ func checksOf(some []string, of int) *Part {
 
 // without returns the bindings of a that b has not, whatever their weight. Both are sorted.
 func without(a, b []Binding) (only []Binding) {
-	has := make(map[Binding]bool, len(b))
+	has := make(map[bindingKey]int, len(b))
 	for _, x := range b {
-		x.Weight = 0
-		has[x] = true
+		has[x.key()]++
 	}
 	for _, x := range a {
-		key := x
-		key.Weight = 0
-		if !has[key] {
+		if key := x.key(); has[key] > 0 {
+			has[key]--
+		} else {
 			only = append(only, x)
 		}
 	}
@@ -96,7 +95,7 @@ func Bare(before, now []Backend) *Part {
 		for _, b := range bs {
 			for _, on := range b.Bindings {
 				rules = rules || on.Rule != ""
-				if b.Running() {
+				if !b.Stopped() {
 					m[strings.TrimSpace(on.Listener+" "+on.Rule)] = true
 				}
 			}

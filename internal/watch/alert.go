@@ -125,6 +125,7 @@ const (
 	Deleted   Fate = "deleted"   // it was discovered, and is not there any more
 	Unmatched Fate = "unmatched" // it is there, and is not what CLB_DISCOVER asks for any more
 	Migrated  Fate = "migrated"  // it is of the other kind now
+	Nothing   Fate = "nothing"   // the first list of a Scope has none: CLB.ID is what CLB_DISCOVER says of it
 )
 
 // CLBNews tells what became of a load balancer itself. Its backends are then not told as removed or added.

@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -29,6 +30,7 @@ type delta struct {
 	clbs         []lb.CLB             // those that were read, or tried
 	listed       map[string]time.Time // when each Scope was listed last
 	listedNow    bool                 // one was by this sweep
+	unlisted     map[string]Unlisted  // Scopes that cannot be listed
 	untold       []string             // see Head.Untold
 }
 
@@ -42,7 +44,7 @@ func (d *delta) apply(h *Head) {
 	if d.stale {
 		return
 	}
-	h.Blind, h.Listed, h.Untold = d.blind, d.listed, d.untold
+	h.Blind, h.Listed, h.Unlisted, h.Untold = d.blind, d.listed, d.unlisted, d.untold
 	if !d.at.IsZero() {
 		h.ObservedAt = d.at
 	}
@@ -65,9 +67,15 @@ func (w *Watcher) diff(ctx context.Context, b base, seen *sweep) (*delta, error)
 	if b.head != nil && !b.head.ObservedAt.Before(seen.at) && b.head.ObservedAt.Sub(w.Now()) < clockSlack {
 		return &delta{stale: true}, nil
 	}
-	d := &delta{alert: Alert{From: seen.at, To: seen.at}, found: make(map[string]int), clbs: seen.clbs, listed: seen.listed}
-	for _, at := range seen.listed {
-		d.listedNow = d.listedNow || at.Equal(seen.at)
+	d := &delta{alert: Alert{From: seen.at, To: seen.at}, found: make(map[string]int), clbs: seen.clbs,
+		listed: seen.listed, listedNow: seen.listedAt, unlisted: seen.unlisted}
+	if b.head != nil { // a list that failed now, or that failed before and was had now
+		d.listedNow = d.listedNow || !maps.Equal(b.head.Unlisted, d.unlisted)
+	}
+	if w.Shard.first() {
+		for _, s := range seen.empty {
+			d.alert.CLBs = append(d.alert.CLBs, CLBNews{CLB: lb.CLB{Region: s.Region, ID: s.String()}, Fate: Nothing, At: seen.at})
+		}
 	}
 	if slices.ContainsFunc(seen.seen, func(o observation) bool { return o.err == nil }) {
 		d.at = seen.at
@@ -92,7 +100,7 @@ func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) er
 	if d.snapshot, err = w.Store.CreateSnapshot(ctx); err != nil {
 		return err
 	}
-	idx := w.index(b.known.CLBs, seen)
+	idx := w.index(b.number(), b.known.CLBs, seen)
 	if err := writeLine(d.snapshot, idx); err != nil {
 		return err
 	}
@@ -110,12 +118,12 @@ func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) er
 		}
 		next := line // nil if it was never read
 		_, untold := slices.BinarySearch(b.untold(), key)
-		doubtful := o.doubtful(b.known.CLBs[key])
-		unclear := o.err != nil || o.healthErr != nil || doubtful
+		unclear := o.err != nil || o.healthErr != nil
 		if untold && unclear {
 			d.untold = append(d.untold, key)
 		}
-		if o.changed && !doubtful || untold && !unclear && line != nil {
+		confirms := o.err == nil && !o.changed && b.known.CLBs[key].Doubt && line != nil
+		if o.changed || confirms || untold && !unclear && line != nil {
 			if next, err = w.follow(b, seen, i, line, d); err != nil {
 				return err
 			}
@@ -170,17 +178,17 @@ func (w *Watcher) follow(b base, seen *sweep, i int, line []byte, d *delta) ([]b
 	var now []lb.Backend
 	var err error
 	if o.changed {
-		now, err = seen.reading(o)
+		now, err = seen.reading(o.at)
 	} else { // it is as it was, and what was not told then is now
-		o.kind = known.Kind
+		o.kind, o.by = known.Kind, known.By
 		now, err = decodeRecord(line)
 	}
 	if err != nil {
 		return nil, err
 	}
-	news := PoolNews{CLB: clb, Capacity: lb.CapacityOf(now)}
 	if line == nil {
-		d.alert.Baseline = d.alert.Baseline.plus(news)
+		lb.Settle(nil, now, false)
+		d.alert.Baseline = d.alert.Baseline.plus(PoolNews{CLB: clb, Capacity: lb.CapacityOf(now)})
 		return json.Marshal(record{clb.Key(), lb.Baseline(now, seen.at)})
 	}
 	before, err := decodeRecord(line)
@@ -188,6 +196,10 @@ func (w *Watcher) follow(b base, seen *sweep, i int, line []byte, d *delta) ([]b
 		return nil, err
 	}
 	was := lb.CapacityOf(before)
+	if now, err = w.hold(seen, o, known, before, now); err != nil {
+		return nil, err
+	}
+	news := PoolNews{CLB: clb}
 	switch {
 	case o.healthErr != nil:
 		lb.KeepHealth(before, now, true)
@@ -219,14 +231,42 @@ func (w *Watcher) follow(b base, seen *sweep, i int, line []byte, d *delta) ([]b
 	return json.Marshal(record{clb.Key(), now})
 }
 
+// hold returns what may be believed of a reading: nothing that it is the first to lack is gone yet.
+func (w *Watcher) hold(seen *sweep, o observation, known entry, before, now []lb.Backend) ([]lb.Backend, error) {
+	if !o.changed {
+		if known.Doubt { // the same bytes once more
+			now = lb.Believe(now)
+		}
+		return now, nil
+	}
+	lb.Settle(before, now, known.By != o.by)
+	if o.kind != known.Kind {
+		return now, nil // what is bound to the other kind differs in form, and is not told
+	}
+	var first []lb.Backend
+	if o.twice {
+		var err error
+		if first, err = seen.reading(o.first); err != nil {
+			return nil, err
+		}
+		lb.Settle(before, first, known.By != o.by)
+	}
+	now, _ = lb.Hold(before, first, now, o.unnamed > 0)
+	return now, nil
+}
+
 // index is the first line of the snapshot that follows: what was read, and what was known of the rest.
-func (w *Watcher) index(known map[string]entry, seen *sweep) index {
+func (w *Watcher) index(number int64, known map[string]entry, seen *sweep) index {
 	idx := index{Schema: snapshotSchema, CLBs: make(map[string]entry, len(w.CLBs))}
 	for i, clb := range seen.clbs {
 		key := clb.Key()
 		e := known[key]
-		if o := seen.seen[i]; o.changed && !o.doubtful(e) {
-			e = entry{Digest: o.digest, Backends: o.backends, Kind: o.kind, Health: o.health || o.healthErr != nil && e.Health}
+		if o := seen.seen[i]; o.changed {
+			// If another run committed since, nobody knows what this reading is the first to lack.
+			e = entry{Digest: o.digest, Backends: o.backends, Kind: o.kind, By: o.by, Doubt: o.missing || number != seen.base,
+				Health: o.health || o.healthErr != nil && e.Health}
+		} else if o.err == nil {
+			e.Doubt = false // confirmed
 		}
 		e.In, e.Name = seen.scope[key], ""
 		if e.In != "" {
@@ -276,7 +316,7 @@ func (w *Watcher) blind(b base, seen *sweep, d *delta) {
 	if w.Shard.first() { // each shard lists every region: one tells
 		for _, s := range w.Discover {
 			w.blindTo(old, Blind{CLB: lb.CLB{Region: s.Region, ID: s.String()}, What: OfRegion, LastGood: seen.listed[s.String()]},
-				seen.unlisted[s.String()], seen.at, d)
+				seen.unlistedErr(s), seen.at, d)
 		}
 	}
 	d.blindChanged = !maps.Equal(old, d.blind)
@@ -302,7 +342,7 @@ func (w *Watcher) blindTo(old map[string]Blind, what Blind, err error, at time.T
 	if !was.Told {
 		was.Ticks++
 		was.Why, was.Do = explain(err)
-		if was.Ticks >= w.BlindAfter {
+		if was.Ticks >= w.BlindAfter || errors.Is(err, ErrNoRegion) { // a mistake in the settings, which no tick mends
 			was.Told = true
 			d.alert.Blind = append(d.alert.Blind, was)
 		}

@@ -4,7 +4,6 @@ import (
 	"cmp"
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"path"
 	"slices"
@@ -16,7 +15,8 @@ import (
 )
 
 const (
-	// relist is how old the list of a region's load balancers may get before a tick asks for it again.
+	// relist is how old the list of a region's load balancers may get before a tick asks for it again. It also bounds
+	// the back-off from a list that fails.
 	relist = 5 * time.Minute
 	// maxFound bounds how many load balancers are discovered: beyond it one function cannot read them in its time.
 	maxFound = 20_000
@@ -58,7 +58,8 @@ type Listed struct {
 
 // Finder finds load balancers.
 type Finder interface {
-	// List returns all load balancers of a region, whole: a partial, foreign or failed answer is an error.
+	// List returns all load balancers of a region, whole: a partial, foreign or failed answer is an error, and
+	// ErrNoRegion if there is no such region. It gives up when ctx ends.
 	List(ctx context.Context, region string) ([]Listed, error)
 	// Exist returns those of some load balancers of a region that there are, by ID.
 	Exist(ctx context.Context, region string, ids []string) (map[string]bool, error)
@@ -69,14 +70,41 @@ type roster struct {
 	clbs     []lb.CLB             // sorted by key
 	scope    map[string]string    // of those that were discovered, by key: the Scope that did
 	listed   map[string]time.Time // when each scope was listed last
+	listedAt bool                 // one was just now
 	gone     []CLBNews            // discovered once, and not to be watched any more
-	unlisted map[string]error     // why a scope could not be listed: what is known of it goes on
+	empty    []Scope              // listed for the first time, and found nothing
+	unlisted map[string]Unlisted  // why a scope could not be listed: what is known of it goes on
 }
 
-// find says which load balancers there are: those of the settings, and those that are discovered. Most ticks take these
-// from the snapshot; the regions are asked where the last list is older than maxAge.
-func (w *Watcher) find(ctx context.Context, b base, at time.Time, maxAge time.Duration) roster {
-	r := roster{scope: make(map[string]string), listed: make(map[string]time.Time), unlisted: make(map[string]error)}
+// Unlisted is a Scope that cannot be listed now, and when it is tried again.
+type Unlisted struct {
+	Tries int       `json:"tries"` // in a row
+	Next  time.Time `json:"next"`  // not tried before
+	Why   string    `json:"why"`   // the last error; untrusted text, at most maxWhy bytes
+	Do    string    `json:"do,omitempty"`
+
+	none bool // there is no such region
+}
+
+// Error says why.
+func (u Unlisted) Error() string { return u.Why }
+
+// Is reports whether the region is one that there is not.
+func (u Unlisted) Is(target error) bool { return u.none && target == ErrNoRegion }
+
+// unlistedErr is why a Scope could not be listed, with advice; nil if it could.
+func (r roster) unlistedErr(s Scope) error {
+	u, ok := r.unlisted[s.String()]
+	if !ok {
+		return nil
+	}
+	return advice.Add(u, u.Do)
+}
+
+// enlist says which load balancers there are: those of the settings, and those that are discovered, by lists of regions
+// where there are some and else by the snapshot. said is what reading said of those that were read already, by key.
+func (w *Watcher) enlist(ctx context.Context, b base, ls *lists, said map[string]error) roster {
+	r := roster{scope: make(map[string]string), listed: make(map[string]time.Time), unlisted: make(map[string]Unlisted)}
 	taken := make(map[string]bool)
 	for _, c := range w.CLBs {
 		if w.Shard.Owns(c.Key()) {
@@ -90,39 +118,34 @@ func (w *Watcher) find(ctx context.Context, b base, at time.Time, maxAge time.Du
 			r.clbs, r.scope[c.Key()] = append(r.clbs, c), s.String()
 		}
 	}
-	left := make(map[string]bool) // regions with one that the settings named and do not any more: a search may find it
-	for key, e := range b.known.CLBs {
-		if region, _, _ := strings.Cut(key, "/"); e.In == "" && !taken[key] {
-			left[region] = true
-		}
-	}
-	lists := make(map[string][]Listed) // by region
 	for _, s := range w.Discover {
 		var last time.Time
 		if b.head != nil {
 			last = b.head.Listed[s.String()]
 		}
-		if age := at.Sub(last); age >= maxAge || age < -clockSlack || left[s.Region] {
-			list, ok := lists[s.Region]
-			var err error
-			if !ok {
-				list, err = w.list(ctx, s.Region)
+		list, listed := ls.found[s.Region]
+		if err := ls.failed[s.Region]; err != nil {
+			r.unlisted[s.String()] = failedAgain(b.unlisted(s), err, ls.at)
+		} else if was := b.unlisted(s); !listed && was.Tries > 0 {
+			r.unlisted[s.String()] = was
+		}
+		if listed {
+			found := false
+			for _, l := range list {
+				if s.matches(l) {
+					found = true
+					add(s, lb.CLB{Region: s.Region, ID: l.ID, Title: l.Name})
+				}
 			}
-			if err == nil {
-				lists[s.Region], last = list, at
-			} else {
-				r.unlisted[s.String()] = err
+			if !found && last.IsZero() {
+				r.empty = append(r.empty, s)
 			}
+			last, r.listedAt = ls.at, true
 		}
 		if !last.IsZero() {
 			r.listed[s.String()] = last
 		}
-		if list, ok := lists[s.Region]; ok {
-			for _, l := range list {
-				if s.matches(l) {
-					add(s, lb.CLB{Region: s.Region, ID: l.ID, Title: l.Name})
-				}
-			}
+		if listed {
 			continue
 		}
 		for key, e := range b.known.CLBs {
@@ -131,26 +154,54 @@ func (w *Watcher) find(ctx context.Context, b base, at time.Time, maxAge time.Du
 			}
 		}
 	}
-	w.missing(ctx, b, &r, lists, taken, at)
+	w.missing(ctx, b, &r, ls, taken, said)
 	slices.SortFunc(r.clbs, func(a, b lb.CLB) int { return cmp.Compare(a.Key(), b.Key()) })
 	return r
 }
 
-// Watched says which load balancers there are to watch now, by key, and why a Scope could not be listed, by its text.
-func (w *Watcher) Watched(ctx context.Context) (clbs []lb.CLB, unlisted map[string]error) {
-	r := w.find(ctx, base{}, w.Now(), 0)
-	return r.clbs, r.unlisted
+// failedAgain is a Scope after one more try that failed.
+func failedAgain(was Unlisted, err error, at time.Time) Unlisted {
+	u := Unlisted{Tries: was.Tries + 1, none: errors.Is(err, ErrNoRegion)}
+	u.Why, u.Do = explain(err)
+	u.Next = at.Add(min(time.Minute<<min(u.Tries-1, 10), relist))
+	return u
 }
 
-func (w *Watcher) list(ctx context.Context, region string) ([]Listed, error) {
-	list, err := w.Finder.List(ctx, region)
-	if err != nil {
-		return nil, fmt.Errorf("list the load balancers of %s: %w", region, err)
+// Found is what one Scope finds now.
+type Found struct {
+	Scope Scope
+	CLBs  []lb.CLB // that it finds, of all shards
+	There []Listed // all of its region
+	Err   error    // why the region could not be listed; all else is zero then
+}
+
+// Search says what each Scope finds now.
+func (w *Watcher) Search(ctx context.Context) []Found {
+	ls := w.listAll(ctx, base{}, w.Now(), 0)
+	ls.wait()
+	all := make([]Found, len(w.Discover))
+	for i, s := range w.Discover {
+		all[i] = Found{Scope: s, There: ls.found[s.Region], Err: ls.failed[s.Region]}
+		for _, l := range all[i].There {
+			if s.matches(l) {
+				all[i].CLBs = append(all[i].CLBs, lb.CLB{Region: s.Region, ID: l.ID, Title: l.Name})
+			}
+		}
 	}
-	if len(list) > maxFound {
-		return nil, advice.Add(fmt.Errorf("%s has %d load balancers, more than %d", region, len(list), maxFound), "say in CLB_IDS which to watch")
+	return all
+}
+
+// Watched says which load balancers there are to watch now, by key, and why a Scope could not be listed, by its text.
+func (w *Watcher) Watched(ctx context.Context) (clbs []lb.CLB, unlisted map[string]error) {
+	ls := w.listAll(ctx, base{}, w.Now(), 0)
+	ls.wait()
+	unlisted = make(map[string]error)
+	for _, s := range w.Discover {
+		if err := ls.failed[s.Region]; err != nil {
+			unlisted[s.String()] = err
+		}
 	}
-	return list, nil
+	return w.enlist(ctx, base{}, ls, nil).clbs, unlisted
 }
 
 func named(key string, e entry) lb.CLB {
@@ -158,14 +209,14 @@ func named(key string, e entry) lb.CLB {
 	return lb.CLB{Region: region, ID: id, Title: e.Name}
 }
 
-// missing looks for those that were discovered once and are in no list any more: deleted, if the cloud says so when it is
-// asked for them alone; else not what the settings ask for any more, or missing by mistake.
-func (w *Watcher) missing(ctx context.Context, b base, r *roster, lists map[string][]Listed, taken map[string]bool, at time.Time) {
-	if len(lists) == 0 { // as in most ticks
+// missing looks for those that were discovered once and are in no list any more: deleted, if the cloud says so when it
+// is asked for them alone and when they are read; else not what the settings ask for any more, or missing by mistake.
+func (w *Watcher) missing(ctx context.Context, b base, r *roster, ls *lists, taken map[string]bool, said map[string]error) {
+	if len(ls.found) == 0 { // as in most ticks
 		return
 	}
 	present := make(map[string]bool)
-	for region, list := range lists {
+	for region, list := range ls.found {
 		for _, l := range list {
 			present[region+"/"+l.ID] = true
 		}
@@ -175,26 +226,29 @@ func (w *Watcher) missing(ctx context.Context, b base, r *roster, lists map[stri
 	for _, s := range w.Discover {
 		in[s.String()] = s.Region
 	}
+	keep := func(c lb.CLB) { r.clbs, r.scope[c.Key()] = append(r.clbs, c), b.known.CLBs[c.Key()].In }
 	for _, key := range slices.Sorted(maps.Keys(b.known.CLBs)) {
 		e := b.known.CLBs[key]
 		region, ok := in[e.In] // else it is forgotten quietly, as the settings say
-		if _, listed := lists[region]; !ok || !listed || taken[key] || !w.Shard.Owns(key) {
+		if _, listed := ls.found[region]; !ok || !listed || taken[key] || !w.Shard.Owns(key) {
 			continue
 		}
-		if present[key] {
-			r.gone = append(r.gone, CLBNews{CLB: named(key, e), Fate: Unmatched, At: at})
-			continue
+		switch {
+		case present[key]:
+			r.gone = append(r.gone, CLBNews{CLB: named(key, e), Fate: Unmatched, At: ls.at})
+		case errors.Is(said[key], lb.ErrNotFound):
+			doubtful = append(doubtful, named(key, e))
+		default: // a list may be wrong, in perfect form
+			keep(named(key, e))
 		}
-		doubtful = append(doubtful, named(key, e))
 	}
-	for _, c := range w.deleted(ctx, doubtful, func(c lb.CLB) {
-		r.clbs, r.scope[c.Key()] = append(r.clbs, c), b.known.CLBs[c.Key()].In
-	}) {
-		r.gone = append(r.gone, CLBNews{CLB: c, Fate: Deleted, At: at})
+	for _, c := range w.deleted(ctx, doubtful, keep) {
+		r.gone = append(r.gone, CLBNews{CLB: c, Fate: Deleted, At: ls.at})
 	}
 }
 
-// deleted returns those of some load balancers that are not there any more; keep is called for the others.
+// deleted returns those of some load balancers, which reading did not find, that the cloud does not know either when it
+// is asked for them; keep is called for the others.
 func (w *Watcher) deleted(ctx context.Context, doubtful []lb.CLB, keep func(lb.CLB)) (gone []lb.CLB) {
 	byRegion := make(map[string][]string)
 	for _, c := range doubtful {
@@ -214,30 +268,4 @@ func (w *Watcher) deleted(ctx context.Context, doubtful []lb.CLB, keep func(lb.C
 		}
 	}
 	return gone
-}
-
-// strike takes load balancers out of a sweep that were discovered, and that reading found to be deleted.
-func (w *Watcher) strike(ctx context.Context, s *sweep) {
-	var doubtful []lb.CLB
-	for i, o := range s.seen {
-		if errors.Is(o.err, lb.ErrNotFound) && s.roster.scope[s.clbs[i].Key()] != "" {
-			doubtful = append(doubtful, s.clbs[i])
-		}
-	}
-	struck := make(map[string]bool)
-	for _, c := range w.deleted(ctx, doubtful, func(lb.CLB) {}) {
-		struck[c.Key()] = true
-		s.gone = append(s.gone, CLBNews{CLB: c, Fate: Deleted, At: s.at})
-	}
-	if len(struck) == 0 {
-		return
-	}
-	var clbs []lb.CLB
-	var seen []observation
-	for i, c := range s.clbs {
-		if !struck[c.Key()] {
-			clbs, seen = append(clbs, c), append(seen, s.seen[i])
-		}
-	}
-	s.clbs, s.seen = clbs, seen
 }

@@ -156,18 +156,24 @@ func TestEmptyPoolIsConfirmedAgainstTheStateItIsTold(t *testing.T) {
 	}
 }
 
-func TestNoTimeToConfirmIsUnread(t *testing.T) {
+func TestRemovalIsConfirmedByTheNextTickWhereThereIsNoTime(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
 	w.Set(web, up("ins-a")...)
-	w.Set(api, up("ins-c")...)
+	w.Set(api, up("ins-c", "ins-d")...)
 	tick(t, w, web, api)
 	w.Set(web)
+	w.Set(api, backend("ins-d", 4)) // what stopped is news at once
 	v := w.Watcher(web, api)
 	v.Sleep = func(context.Context, time.Duration) error { return context.DeadlineExceeded }
 	w.Advance(time.Minute)
-	if sum, err := v.Tick(deadline(t, w)); err != nil || sum.Unreadable != 1 || sum.Changes != 0 {
-		t.Errorf("%+v, %v, want it unread and nothing told", sum, err)
+	if sum, err := v.Tick(deadline(t, w)); err != nil || sum.Unreadable != 0 || sum.Changes != 1 {
+		t.Errorf("%+v, %v, want both read, and one change", sum, err)
+	}
+	tick(t, w, web, api)
+	tick(t, w, web, api)
+	if got, want := news(w), "baseline 2/3/3 | ins-d left running | ins-c removed, ins-a removed"; got != want {
+		t.Errorf("told %q, want %q", got, want)
 	}
 }
 

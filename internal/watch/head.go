@@ -35,10 +35,12 @@ type Head struct {
 	Log         []Past           `json:"log,omitempty"`      // the last changes, oldest first; at most maxLog
 	LogFrom     time.Time        `json:"logFrom,omitzero"`   // the log has every change since
 
-	Listed map[string]time.Time `json:"listed,omitempty"` // when each Scope was listed last
-	Untold []string             `json:"untold,omitempty"` // load balancers with backends that fail checks since they came or ran again: told if they still do next time; by key, sorted
-	Moved  int                  `json:"moved,omitempty"`  // the state went over to so many shards: this head is its last word; 0 if not
-	Era    int                  `json:"era,omitempty"`    // how often the state had gone over when this shard got its own; 0 in heads of schemas before 4
+	Listed   map[string]time.Time `json:"listed,omitempty"`   // when each Scope was listed last
+	Unlisted map[string]Unlisted  `json:"unlisted,omitempty"` // Scopes that cannot be listed now, and when they are tried again
+
+	Untold []string `json:"untold,omitempty"` // load balancers with backends that fail checks since they came or ran again: told if they still do next time; by key, sorted
+	Moved  int      `json:"moved,omitempty"`  // the state went over to so many shards: this head is its last word; 0 if not
+	Era    int      `json:"era,omitempty"`    // how often the state had gone over when this shard got its own; 0 in heads of schemas before 4
 }
 
 // Blob names an immutable snapshot by its content.

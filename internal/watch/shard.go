@@ -196,6 +196,14 @@ func (w *Watcher) bring(ctx context.Context, f former, own *Head) error {
 func (w *Watcher) inherit(h, old *Head) {
 	h.ObservedAt = later(h.ObservedAt, old.ObservedAt)
 	h.LogFrom = later(h.LogFrom, old.LogFrom)
+	for scope, at := range old.Listed { // each shard lists them all
+		if h.Listed == nil {
+			h.Listed = make(map[string]time.Time)
+		}
+		if last, ok := h.Listed[scope]; !ok || at.Before(last) {
+			h.Listed[scope] = at
+		}
+	}
 	for _, a := range old.Outbox {
 		if w.Shard.Owns(a.about()) {
 			h.Outbox = append(h.Outbox, a)

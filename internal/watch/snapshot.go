@@ -31,6 +31,8 @@ type entry struct {
 	Backends int       `json:"backends"`
 	Kind     lb.Type   `json:"kind,omitempty"`
 	Health   bool      `json:"health,omitempty"` // the backends' health was read at least once
+	By       string    `json:"by,omitempty"`     // the version of the API that it was read by
+	Doubt    bool      `json:"doubt,omitempty"`  // that reading was the first to lack something: one of the same bytes confirms it
 	In       string    `json:"in,omitempty"`     // the Scope that discovered it; "" if the settings name it
 	Name     string    `json:"name,omitempty"`   // of what was discovered; untrusted text
 }

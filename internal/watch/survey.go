@@ -2,10 +2,12 @@ package watch
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"time"
 
+	"clbwatch/internal/advice"
 	"clbwatch/internal/lb"
 )
 
@@ -23,6 +25,9 @@ type Standing struct {
 	Kind lb.Type
 	lb.Capacity
 	NotRunning []lb.Backend // by ID, with Out where the state knows it
+	Unknown    []lb.Backend // whose status the cloud does not tell now; by ID
+	Odd        []string     // what is odd about rows of the answer, such as "ins-2 has no RunFlag"; the first few
+	Functions  int          // cloud functions that are bound: they are not watched
 	Ill        []lb.Backend // running, and failing health checks; by ID, with Ill where the state knows it
 	Backends   []lb.Backend // the first of all, by ID, without Out; at most maxListed of one, and none where there are many load balancers
 	HealthErr  error        // why the health of its backends could not be read, where it should have been
@@ -45,7 +50,9 @@ func (w *Watcher) Survey(ctx context.Context) (Survey, error) {
 	if len(w.Discover) > 0 {
 		known, _ = w.load(readCtx) // for regions that cannot be listed now; recall says what is wrong with the state
 	}
-	r := w.find(readCtx, known, w.Now(), 0)
+	ls := w.listAll(readCtx, known, w.Now(), 0)
+	ls.wait()
+	r := w.enlist(readCtx, known, ls, nil)
 	all := make([]int, len(r.clbs))
 	for i := range all {
 		all[i] = i
@@ -65,39 +72,59 @@ func (w *Watcher) Survey(ctx context.Context) (Survey, error) {
 	if len(empty) > 0 {
 		if err := w.Sleep(readCtx, confirmAfter); err != nil {
 			for _, i := range empty {
-				out[i] = Standing{CLB: r.clbs[i], Err: unconfirmed(err)}
+				out[i] = Standing{CLB: r.clbs[i], Err: advice.Add(
+					fmt.Errorf("it reads as empty, and there was no time to confirm it: %w", err), DoTime)}
 			}
 		} else {
 			w.stand(readCtx, empty, out)
 		}
 	}
-	found := Survey{Standings: out}
+	found := Survey{Standings: w.standing(readCtx, out, r)}
 	recallCtx, cancel2 := context.WithDeadline(ctx, t.readUntil.Add(t.sendUntil.Sub(t.readUntil)/2))
 	defer cancel2()
 	err := w.recall(recallCtx, &found)
 	for _, s := range w.Discover {
-		if err := r.unlisted[s.String()]; err != nil {
+		if err := r.unlistedErr(s); err != nil {
 			found.Standings = append(found.Standings, Standing{CLB: lb.CLB{Region: s.Region, ID: s.String()}, Err: err})
 		}
 	}
 	return found, err
 }
 
+// standing leaves out what was discovered once and is deleted now: no list has it, nor the reading, nor the cloud when it
+// is asked for it.
+func (w *Watcher) standing(ctx context.Context, all []Standing, r roster) []Standing {
+	var doubtful []lb.CLB
+	for _, s := range all {
+		if errors.Is(s.Err, lb.ErrNotFound) && r.scope[s.CLB.Key()] != "" {
+			doubtful = append(doubtful, s.CLB)
+		}
+	}
+	gone := make(map[string]bool)
+	for _, c := range w.deleted(ctx, doubtful, func(lb.CLB) {}) {
+		gone[c.Key()] = true
+	}
+	return slices.DeleteFunc(all, func(s Standing) bool { return gone[s.CLB.Key()] })
+}
+
 // stand reads some load balancers.
 func (w *Watcher) stand(ctx context.Context, which []int, out []Standing) {
-	each(which, func(i int) {
+	w.each(ctx, which, func(ctx context.Context, i int) error {
 		out[i] = Standing{CLB: out[i].CLB}
 		r, err := w.Source.Read(ctx, out[i].CLB, "")
 		if err != nil {
-			out[i].Err = err
-			return
+			out[i].Err = given(ctx, err)
+			return err
 		}
-		out[i].Kind, out[i].HealthErr = r.Kind, r.HealthErr
+		lb.Settle(nil, r.Backends, false)
+		out[i].Kind, out[i].HealthErr, out[i].Odd, out[i].Functions = r.Kind, r.HealthErr, r.Odd, max(r.Functions, 0)
 		for j := range r.Backends {
 			switch b := &r.Backends[j]; {
-			case !b.Running():
+			case b.Stopped():
 				b.Failing = nil // it fails everything
 				out[i].NotRunning = append(out[i].NotRunning, *b)
+			case b.Status == lb.Unknown:
+				out[i].Unknown = append(out[i].Unknown, *b)
 			case len(b.Failing) > 0:
 				out[i].Ill = append(out[i].Ill, *b)
 			}
@@ -106,6 +133,7 @@ func (w *Watcher) stand(ctx context.Context, which []int, out []Standing) {
 		if len(out) <= maxListedCLBs {
 			out[i].Backends = r.Backends[:min(len(r.Backends), maxListed)]
 		}
+		return nil
 	})
 }
 

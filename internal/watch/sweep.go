@@ -17,13 +17,15 @@ import (
 const (
 	// readers bounds how many load balancers are read at once. At 20 calls a second it allows for answers that take 3 s.
 	readers = 64
-	// confirmAfter is how long a pool that reads as empty is left alone before the second reading that confirms it.
-	confirmAfter = 2 * time.Second
+	// maxStall is for how long nothing may be read, after something was, before whatever is still being read is given up:
+	// load balancers that hang must not delay the others. It is less than the 5 s that design.md allows.
+	maxStall = 4 * time.Second
 )
 
 // sweep is what one tick saw: which load balancers there are, and one observation for each.
 type sweep struct {
-	at time.Time // before the first call
+	at   time.Time // before the first call
+	base int64     // the number of the head that it started from
 	roster
 	seen []observation // in the order of roster.clbs
 
@@ -38,75 +40,101 @@ type observation struct {
 	healthErr error     // why its backends' health could not be
 	health    bool      // their health was read
 	kind      lb.Type   // of the load balancer, if changed
+	by        string    // the version of the API, if changed
 	digest    lb.Digest // of the answer
 	backends  int       // how many it has, if changed
+	unnamed   int       // rows that do not say what they are about, if changed
+	odd       []string  // what is odd about rows, if changed
 	changed   bool      // not the answer that the snapshot was made from: the reading is in the spool
 	remember  bool      // its digest must be stored with this tick
-	off, len  int64     // where
+	at        span      // where
 
-	confirmed bool // it reads as empty, and did so twice
+	twice   bool // it was read twice
+	first   span // the first reading, if twice
+	missing bool // it may be the first whole reading that lacks something: the next one, of the same bytes, confirms that
 }
 
-// doubtful reports whether the load balancer, which had backends, reads as empty for the first time.
-func (o observation) doubtful(known entry) bool {
-	return o.changed && o.backends == 0 && known.Backends > 0 && !o.confirmed
-}
+// span is where a reading is in the spool.
+type span struct{ off, len int64 }
 
-// observe reads every load balancer. It does not fail: what could not be read is in the observations.
-// The order starts anywhere, so that a tick which runs out of time does not starve the same ones every time.
+// observe reads every load balancer: first those that are known, while regions are listed, then those that were found.
+// It does not fail: what could not be read is in the observations.
 func (w *Watcher) observe(ctx context.Context, b base) *sweep {
-	known := b.known.CLBs
-	s := &sweep{at: w.Now().UTC().Truncate(time.Millisecond)}
-	s.roster = w.find(ctx, b, s.at, relist)
+	s := &sweep{at: w.Now().UTC().Truncate(time.Millisecond), base: b.number()}
+	ls := w.listAll(ctx, b, s.at, relist)
+	s.roster = w.enlist(ctx, b, &lists{at: s.at}, nil)
 	s.seen = make([]observation, len(s.clbs))
-	all := make([]int, len(s.clbs))
-	start := fnv.New32a()
-	_, _ = start.Write([]byte(w.Nonce())) // never fails
-	for i := range all {
-		all[i] = (i + int(start.Sum32())) % len(all)
+	w.readAll(ctx, s, b, w.shuffled(len(s.clbs)))
+	if len(w.Discover) > 0 {
+		until := w.Now().Add(listGrace)
+		if len(s.clbs) == 0 {
+			until = w.Now().Add(maxLease) // nobody is delayed: until the lists' own deadline
+		}
+		ls.waitUntil(ctx, until)
+		w.readFound(ctx, s, b, ls)
 	}
-	each(all, func(i int) { s.seen[i] = w.read(ctx, s, i, known[s.clbs[i].Key()].Digest) })
+	ls.wait()
 	w.strike(ctx, s)
-
-	var emptied []int
-	for i, o := range s.seen {
-		if o.doubtful(known[s.clbs[i].Key()]) {
-			emptied = append(emptied, i)
-		}
-	}
-	if len(emptied) > 0 {
-		// A cloud that answers with nothing for a moment would be told as everything removed. If the second reading
-		// is not to be had, the load balancer counts as unread.
-		if err := w.Sleep(ctx, confirmAfter); err != nil {
-			for _, i := range emptied {
-				s.seen[i] = observation{err: unconfirmed(err)}
-			}
-			return s
-		}
-		each(emptied, func(i int) {
-			s.seen[i] = w.read(ctx, s, i, "")
-			s.seen[i].confirmed = true
-		})
-	}
+	w.confirm(ctx, s, b)
 	return s
 }
 
-func unconfirmed(err error) error {
-	return advice.Add(fmt.Errorf("it reads as empty, and there was no time to confirm it: %w", err), DoTime)
+// shuffled are the numbers below n, from anywhere on, so that a tick which runs out of time does not starve the same
+// load balancers every time.
+func (w *Watcher) shuffled(n int) []int {
+	all := make([]int, n)
+	start := fnv.New32a()
+	_, _ = start.Write([]byte(w.Nonce())) // never fails
+	for i := range all {
+		all[i] = (i + int(start.Sum32())) % n
+	}
+	return all
 }
 
-// each calls f for every i of which, several at once.
-func each(which []int, f func(i int)) {
+// readFound takes lists over into a sweep, and reads what was not known before.
+func (w *Watcher) readFound(ctx context.Context, s *sweep, b base, ls *lists) {
+	seen, said := make(map[string]observation, len(s.clbs)), make(map[string]error)
+	for i, c := range s.clbs {
+		seen[c.Key()] = s.seen[i]
+		said[c.Key()] = s.seen[i].err
+	}
+	s.roster = w.enlist(ctx, b, ls, said)
+	s.seen = make([]observation, len(s.clbs))
+	var fresh []int
+	for i, c := range s.clbs {
+		if o, ok := seen[c.Key()]; ok {
+			s.seen[i] = o
+		} else {
+			fresh = append(fresh, i)
+		}
+	}
+	w.readAll(ctx, s, b, fresh)
+}
+
+// readAll reads some load balancers.
+func (w *Watcher) readAll(ctx context.Context, s *sweep, b base, which []int) {
+	w.each(ctx, which, func(ctx context.Context, i int) error {
+		s.seen[i] = w.read(ctx, s, i, b.known.CLBs[s.clbs[i].Key()].Digest)
+		return s.seen[i].err
+	})
+}
+
+// each calls f for every i of which, several at once. Once some have succeeded, and for maxStall none has, those that
+// are still at it have their contexts ended.
+func (w *Watcher) each(ctx context.Context, which []int, f func(ctx context.Context, i int) error) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
+	stall := newStall(ctx, maxStall)
+	defer stall.stop()
 	for range min(readers, len(which)) {
 		wg.Go(func() {
 			for {
-				k := int(next.Add(1)) - 1
-				if k >= len(which) {
+				n := int(next.Add(1)) - 1
+				if n >= len(which) {
 					return
 				}
-				f(which[k])
+				ctx, done := stall.enter()
+				done(f(ctx, which[n]))
 			}
 		})
 	}
@@ -119,14 +147,15 @@ func (w *Watcher) read(ctx context.Context, s *sweep, i int, known lb.Digest) ob
 	}
 	r, err := w.Source.Read(ctx, s.clbs[i], known)
 	if err != nil {
-		return observation{err: err}
+		return observation{err: given(ctx, err)}
 	}
 	o := observation{digest: r.Digest, health: r.Health, healthErr: r.HealthErr}
 	if r.Unchanged {
 		return o
 	}
-	o.kind, o.backends, o.changed, o.remember = r.Kind, len(r.Backends), true, r.Remember
-	if o.off, o.len, err = w.keep(s, r.Backends); err != nil {
+	o.kind, o.by, o.backends, o.changed, o.remember = r.Kind, r.By, len(r.Backends), true, r.Remember
+	o.unnamed, o.odd = r.Unnamed, r.Odd
+	if o.at, err = w.keep(s, r.Backends); err != nil {
 		return observation{err: err}
 	}
 	return o
@@ -134,32 +163,43 @@ func (w *Watcher) read(ctx context.Context, s *sweep, i int, known lb.Digest) ob
 
 var errNotReached = advice.Add(errors.New("not reached before the deadline of this run"), DoTime)
 
+// given says so if a reading was given up because the others were done.
+func given(ctx context.Context, err error) error {
+	if errors.Is(context.Cause(ctx), errStalled) {
+		return advice.Add(fmt.Errorf("%w: %w", errStalled, err), advice.Of(err))
+	}
+	return err
+}
+
 // keep puts a reading into the spool.
-func (w *Watcher) keep(s *sweep, bs []lb.Backend) (off, n int64, err error) {
+func (w *Watcher) keep(s *sweep, bs []lb.Backend) (span, error) {
+	if bs == nil {
+		bs = []lb.Backend{}
+	}
 	b, err := json.Marshal(bs)
 	if err != nil {
-		return 0, 0, fmt.Errorf("keep reading: %w", err)
+		return span{}, fmt.Errorf("keep reading: %w", err)
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.spool == nil {
 		if s.spool, err = w.Spool(); err != nil {
-			return 0, 0, fmt.Errorf("keep reading: %w", err)
+			return span{}, fmt.Errorf("keep reading: %w", err)
 		}
 	}
-	off = s.size
+	at := span{s.size, int64(len(b))}
 	m, err := s.spool.Write(b)
 	s.size += int64(m)
 	if err != nil {
-		return 0, 0, fmt.Errorf("keep reading: %w", err)
+		return span{}, fmt.Errorf("keep reading: %w", err)
 	}
-	return off, int64(m), nil
+	return at, nil
 }
 
 // reading brings a changed reading back from the spool.
-func (s *sweep) reading(o observation) ([]lb.Backend, error) {
-	b := make([]byte, o.len)
-	if _, err := s.spool.ReadAt(b, o.off); err != nil {
+func (s *sweep) reading(at span) ([]lb.Backend, error) {
+	b := make([]byte, at.len)
+	if _, err := s.spool.ReadAt(b, at.off); err != nil {
 		return nil, fmt.Errorf("read back a reading: %w", err)
 	}
 	var bs []lb.Backend
@@ -175,7 +215,7 @@ func (s *sweep) quiet(known map[string]entry) bool {
 		return false
 	}
 	for i, o := range s.seen {
-		if o.changed || o.err != nil || s.renamed(i, known) {
+		if o.changed || o.err != nil || s.renamed(i, known) || known[s.clbs[i].Key()].Doubt {
 			return false
 		}
 	}

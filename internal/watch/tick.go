@@ -4,8 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
+	"strings"
 	"time"
 
 	"clbwatch/internal/lb"
@@ -63,6 +62,7 @@ type Summary struct {
 	Unsent error `json:"-"` // why alerts are still owed, or were refused; the tick itself did its job
 	Stale  bool  `json:"-"` // a faster run saw the load balancers later than this one, whose readings were dropped
 	Unread error `json:"-"` // why load balancers, their health or the lists of them could not be read, a line each, the first few
+	Odd    error `json:"-"` // rows that do not tell all, a line for each load balancer that has some, the first few
 	Untidy error `json:"-"` // why old state was not deleted; it is tried again later
 }
 
@@ -324,14 +324,16 @@ func (w *Watcher) mark(ctx context.Context, h *Head, sent map[string]outcome) (*
 
 func (w *Watcher) summary(s *sweep) Summary {
 	sum := Summary{CLBs: len(s.seen)}
-	var unread []error
+	var unread, odd []error
 	note := func(err error) {
 		if len(unread) < maxUnread {
 			unread = append(unread, err)
 		}
 	}
-	for _, scope := range slices.Sorted(maps.Keys(s.unlisted)) {
-		note(s.unlisted[scope])
+	for _, scope := range w.Discover {
+		if err := s.unlistedErr(scope); err != nil {
+			note(err)
+		}
 	}
 	for i, o := range s.seen {
 		if o.err != nil {
@@ -344,6 +346,11 @@ func (w *Watcher) summary(s *sweep) Summary {
 			note(fmt.Errorf("cannot read the health of %s: %w", s.clbs[i].Key(), o.healthErr))
 		}
 	}
-	sum.Unread = errors.Join(unread...)
+	for i, o := range s.seen {
+		if len(o.odd) > 0 && len(odd) < maxUnread {
+			odd = append(odd, fmt.Errorf("%s: %s", s.clbs[i].Key(), strings.Join(o.odd, "; ")))
+		}
+	}
+	sum.Unread, sum.Odd = errors.Join(unread...), errors.Join(odd...)
 	return sum
 }

@@ -46,6 +46,8 @@ var (
 	ErrConflict = errors.New("another run committed first")
 	// ErrRefused: this message will never be taken, in no form. It is dropped, loudly, so that later ones get through.
 	ErrRefused = errors.New("message refused for good")
+	// ErrNoRegion: the cloud says that there is no such region.
+	ErrNoRegion = errors.New("there is no such region")
 	// ErrNotSent: people certainly do not have the message. It stays owed and may be joined with later news.
 	ErrNotSent = errors.New("message not sent")
 )

@@ -387,6 +387,9 @@ func (c *Campaign) check(end bool) {
 			}
 		}
 		for _, n := range d.Alert.CLBs {
+			if n.Fate == watch.Nothing && c.gone[campaignFar] {
+				continue
+			}
 			if n.Fate != watch.Deleted || !c.gone[n.CLB.Key()] {
 				c.Fatalf("told that %s is %s", n.CLB.Key(), n.Fate)
 			}

@@ -3,6 +3,8 @@
 package main
 
 import (
+	_ "time/tzdata" // SCF has no zones of its own
+
 	"context"
 	"os"
 	"os/signal"

@@ -9,15 +9,9 @@ import (
 	"log/slog"
 	"net"
 	"net/url"
-	"path"
-	"path/filepath"
 	"reflect"
-	"regexp"
-	"slices"
-	"strconv"
 	"strings"
-	"unicode"
-	"unicode/utf8"
+	"time"
 
 	"github.com/caarlos0/env/v11"
 
@@ -44,16 +38,22 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
 type Config struct {
 	CLBs       []lb.CLB      // sorted by key, each once
 	Discover   []watch.Scope // each once
-	Shard      watch.Shard
+	Shard      state.Shard
 	Health     bool
 	API        string   // v2, v3 or auto
 	Endpoint   *url.URL // of API 2.0
 	EndpointV3 *url.URL // of API 3.0
 	Rate       float64  // API calls a second
-	BlindAfter int      // ticks without a reading before people are told
-	Slack      Slack
-	State      State
-	LogLevel   slog.Level
+	BlindAfter int      // ticks without a reading before that is reported
+
+	StableAfter  time.Duration  // how long what is seen must stay the same to be taken for stable
+	TransientFor time.Duration  // how long news is held back that may pass by itself; 0: not at all
+	Heartbeat    Secret         // the URL that is called after each good tick; "" for none
+	Zone         *time.Location // of times in the terminal and in plain text
+
+	Slack    Slack
+	State    State
+	LogLevel slog.Level
 
 	SecretID  string
 	SecretKey Secret
@@ -67,7 +67,9 @@ type Slack struct {
 	Channel   string // the ID of the bot's channel
 	APIURL    string // ends in "/"
 	Mention   string // the ID of a user or user group, or "here", "channel", "everyone"; "" for nobody
-	MentionAt int    // percent of a load balancer's weight lost
+	MentionAt int    // percent of its weight lost from which a load balancer is degraded
+	Console   string // where links to the console lead, without a slash at its end
+	Runbook   string // a link in every message, with {clb}, {label} and {region}; "" for none
 }
 
 // State is where the state lives: in the folder Dir or, if that is "", in a COS bucket.
@@ -104,6 +106,12 @@ type settings struct {
 	Channel  string     `env:"SLACK_CHANNEL"`
 	Mention  string     `env:"SLACK_MENTION"`
 	At       percent    `env:"SLACK_MENTION_AT"  envDefault:"50"   expect:"a percentage of a load balancer's weight, 1 to 100"`
+	Stable   patience   `env:"STABLE_AFTER"      envDefault:"10m"  expect:"a time of 1s to 1h, such as 10m"`
+	Passing  pending    `env:"TRANSIENT_FOR"     envDefault:"0s"   expect:"a time of up to 1h, such as 2m"`
+	Console  string     `env:"CONSOLE_URL"       envDefault:"https://console.cloud.tencent.com"`
+	Runbook  string     `env:"RUNBOOK_URL"`
+	Beat     Secret     `env:"HEARTBEAT_URL"`
+	Zone     zone       `env:"TZ"                envDefault:"UTC"  expect:"a time zone, such as Asia/Shanghai"`
 	SlackAPI string     `env:"SLACK_API_URL"     envDefault:"https://slack.com/api/"`
 	State    string     `env:"STATE_URL"`
 	Level    slog.Level `env:"LOG_LEVEL"         envDefault:"info" expect:"debug, info, warn or error"`
@@ -141,7 +149,8 @@ func Parse(environ map[string]string) (*Config, error) {
 	errs := parseInto(&s, trimmed)
 	errs = append(errs, parseInto(&p, trimmed)...)
 
-	c := &Config{API: string(s.API), Health: s.Health == "on", Shard: watch.Shard(s.Shard), Rate: float64(s.Rate), BlindAfter: int(s.Blind), LogLevel: s.Level}
+	c := &Config{API: string(s.API), Health: s.Health == "on", Shard: state.Shard(s.Shard), Rate: float64(s.Rate), BlindAfter: int(s.Blind),
+		StableAfter: time.Duration(s.Stable), TransientFor: time.Duration(s.Passing), Zone: s.Zone.Location, LogLevel: s.Level}
 	note := func(name string, err error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s %w", name, err))
@@ -165,6 +174,8 @@ func Parse(environ map[string]string) (*Config, error) {
 	note("CLB_V3_ENDPOINT", err)
 	c.Slack, wrong = parseSlack(s)
 	errs = append(errs, wrong...)
+	c.Heartbeat, err = parseHeartbeat(s.Beat, c.Shard.String())
+	note("HEARTBEAT_URL", err)
 	c.State, err = parseState(s.State, p)
 	note("STATE_URL", err)
 	if err := c.credentials(p); err != nil {
@@ -197,168 +208,6 @@ func parseInto(into any, environ map[string]string) []error {
 	return errs
 }
 
-// rate is a number of calls a second. The bounds only catch mistakes: what an account may is the platform's to say.
-type rate float64
-
-// UnmarshalText reads a rate, and takes none beyond its bounds.
-func (r *rate) UnmarshalText(b []byte) error {
-	v, err := strconv.ParseFloat(string(b), 64)
-	if err != nil || !(v >= 0.1 && v <= 100_000) { // NaN is neither
-		return errBounds
-	}
-	*r = rate(v)
-	return nil
-}
-
-// ticks is a number of ticks.
-type ticks int
-
-// UnmarshalText reads a number of ticks, and takes none beyond its bounds.
-func (t *ticks) UnmarshalText(b []byte) error {
-	v, err := strconv.Atoi(string(b))
-	if err != nil || v < 1 || v > 1000 {
-		return errBounds
-	}
-	*t = ticks(v)
-	return nil
-}
-
-// version says which API is asked.
-type version string
-
-// UnmarshalText reads v2, v3 or auto.
-func (v *version) UnmarshalText(b []byte) error {
-	switch s := string(b); s {
-	case "v2", "v3", "auto":
-		*v = version(s)
-		return nil
-	}
-	return errBounds
-}
-
-// onOff is a switch.
-type onOff string
-
-// UnmarshalText reads on or off.
-func (o *onOff) UnmarshalText(b []byte) error {
-	if s := string(b); s != "on" && s != "off" {
-		return errBounds
-	}
-	*o = onOff(b)
-	return nil
-}
-
-// shard is a part of the load balancers.
-type shard watch.Shard
-
-// UnmarshalText reads N/M, with N from 1 to M.
-func (s *shard) UnmarshalText(b []byte) error {
-	n, of, ok := strings.Cut(string(b), "/")
-	var err1, err2 error
-	s.N, err1 = strconv.Atoi(n)
-	s.Of, err2 = strconv.Atoi(of)
-	if !ok || err1 != nil || err2 != nil || s.N < 1 || s.N > s.Of || s.Of > watch.MaxShards {
-		return errBounds
-	}
-	return nil
-}
-
-// percent is a share in hundredths.
-type percent int
-
-// UnmarshalText reads a percentage, and takes none beyond its bounds.
-func (p *percent) UnmarshalText(b []byte) error {
-	v, err := strconv.Atoi(string(b))
-	if err != nil || v < 1 || v > 100 {
-		return errBounds
-	}
-	*p = percent(v)
-	return nil
-}
-
-var errBounds = errors.New("not a number within the bounds") // parseInto says which
-
-var (
-	regionForm = regexp.MustCompile(`^[a-z]{2,20}(-[a-z0-9]{1,20}){1,3}$`)
-	idForm     = regexp.MustCompile(`^[a-z]{1,8}-?[A-Za-z0-9]{4,60}$`)
-)
-
-// parseCLBs reads "[region/]lb-id[=label]", separated by commas or spaces.
-func parseCLBs(s, region string) ([]lb.CLB, []error) {
-	words := strings.FieldsFunc(s, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
-	if len(words) == 0 {
-		return nil, []error{errors.New("is not set, and neither is CLB_DISCOVER; expected [region/]lb-id[=label], separated by commas; see README, Settings")}
-	}
-	var clbs []lb.CLB
-	var errs []error
-	seen := make(map[string]bool)
-	for _, word := range words {
-		c, err := parseCLB(word, region)
-		if err == nil && seen[c.Key()] {
-			err = fmt.Errorf("has %s twice", c.Key())
-		}
-		if err != nil {
-			errs = append(errs, err)
-			continue
-		}
-		seen[c.Key()] = true
-		clbs = append(clbs, c)
-	}
-	slices.SortFunc(clbs, func(a, b lb.CLB) int { return cmp.Compare(a.Key(), b.Key()) })
-	return clbs, errs
-}
-
-func parseCLB(word, region string) (lb.CLB, error) {
-	c := lb.CLB{Region: region, ID: word}
-	c.ID, c.Label, _ = strings.Cut(c.ID, "=")
-	if r, id, ok := strings.Cut(c.ID, "/"); ok {
-		c.Region, c.ID = r, id
-	}
-	switch {
-	case !idForm.MatchString(c.ID):
-		return c, fmt.Errorf("has %.60q, expected [region/]lb-id[=label], such as ap-guangzhou/lb-byhpduqt=web", word)
-	case c.Region == "":
-		return c, fmt.Errorf("has %.60q without a region, and CLB_REGION is not set", word)
-	case !regionForm.MatchString(c.Region):
-		return c, fmt.Errorf("has %.60q with the region %.40q, expected one like ap-guangzhou", word, c.Region)
-	case utf8.RuneCountInString(c.Label) > 48:
-		return c, fmt.Errorf("has a label of more than 48 characters for %s", c.ID)
-	}
-	return c, nil
-}
-
-// scopeForms is what CLB_DISCOVER may be.
-const scopeForms = "region, region/name-* or region/tag:key=value, separated by commas, such as ap-guangzhou/prod-*"
-
-// parseScopes reads CLB_DISCOVER.
-func parseScopes(s, api string) (scopes []watch.Scope, errs []error) {
-	for _, word := range strings.FieldsFunc(s, func(r rune) bool { return r == ',' || unicode.IsSpace(r) }) {
-		region, filter, filtered := strings.Cut(word, "/")
-		scope := watch.Scope{Region: region}
-		tag, isTag := strings.CutPrefix(filter, "tag:")
-		if isTag {
-			scope.Key, scope.Tag, isTag = strings.Cut(tag, "=")
-			filtered = isTag && scope.Key != ""
-		} else {
-			scope.Glob = filter
-		}
-		_, bad := path.Match(scope.Glob, "")
-		switch {
-		case !regionForm.MatchString(region):
-			errs = append(errs, fmt.Errorf("has the region %.40q, expected %s", region, scopeForms))
-		case bad != nil || strings.HasSuffix(word, "/") || strings.HasPrefix(filter, "tag:") && !filtered || len(filter) > 128:
-			errs = append(errs, fmt.Errorf("has %.80q, expected %s", word, scopeForms))
-		case scope.Key != "" && api == "v2":
-			errs = append(errs, fmt.Errorf("has %.80q, and CLB_API is v2: only API 3.0 tells tags", word))
-		case slices.Contains(scopes, scope):
-			errs = append(errs, fmt.Errorf("has %.80q twice", word))
-		default:
-			scopes = append(scopes, scope)
-		}
-	}
-	return scopes, errs
-}
-
 func parseEndpoint(s, like string) (*url.URL, error) {
 	u, err := url.Parse(s)
 	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
@@ -375,107 +224,6 @@ func parseEndpoint(s, like string) (*url.URL, error) {
 
 func loopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
-}
-
-var (
-	channelForm = regexp.MustCompile(`^[CDG][A-Z0-9]{7,20}$`)
-	mentionForm = regexp.MustCompile(`^([UWS][A-Z0-9]{7,20}|here|channel|everyone)$`)
-)
-
-// parseSlack reads where messages go. Neither a bot nor a webhook is fine here: not everything posts.
-func parseSlack(s settings) (Slack, []error) {
-	c := Slack{Webhook: s.Webhook, Token: s.Token, Channel: s.Channel, Mention: s.Mention, MentionAt: int(s.At)}
-	var errs []error
-	if c.Token != "" && !strings.Contains(c.Token.Reveal(), "xoxb-") {
-		errs = append(errs, errors.New("SLACK_BOT_TOKEN is not a bot token, expected one that begins with xoxb-; copy it from the Slack app's page OAuth & Permissions"))
-	}
-	switch {
-	case c.Token != "" && c.Channel == "":
-		errs = append(errs, errors.New("SLACK_BOT_TOKEN is set and SLACK_CHANNEL is not; expected the channel's ID, such as C024BE91L, from the end of its details in Slack"))
-	case c.Token == "" && c.Channel != "":
-		errs = append(errs, errors.New("SLACK_CHANNEL is set and SLACK_BOT_TOKEN is not; a webhook posts to the channel it was made for"))
-	case c.Channel != "" && !channelForm.MatchString(c.Channel):
-		errs = append(errs, errors.New("SLACK_CHANNEL is not a channel's ID, expected one such as C024BE91L, from the end of its details in Slack"))
-	}
-	if c.Mention != "" && !mentionForm.MatchString(c.Mention) {
-		errs = append(errs, errors.New("SLACK_MENTION is nobody, expected the ID of a user (U…) or user group (S…), or here, channel or everyone"))
-	}
-	u, err := parseEndpoint(s.SlackAPI, "https://slack.com/api/")
-	if err != nil {
-		return c, append(errs, fmt.Errorf("SLACK_API_URL %w", err))
-	}
-	c.APIURL = strings.TrimSuffix(u.String(), "/") + "/"
-	return c, errs
-}
-
-// stateForms is what STATE_URL may be.
-const stateForms = "cos://bucket-appid/prefix?region=ap-guangzhou or file:///dir"
-
-var (
-	bucketForm = regexp.MustCompile(`^[a-z0-9][a-z0-9-]{0,58}-[0-9]{4,20}$`)
-	prefixForm = regexp.MustCompile(`^[A-Za-z0-9._-]+(/[A-Za-z0-9._-]+)*$`)
-)
-
-// parseState reads STATE_URL. On a laptop the default is the user's own folder.
-func parseState(s string, p platform) (State, error) {
-	if s == "" {
-		home := p.StateHome
-		if !filepath.IsAbs(home) && p.Home != "" { // a relative one is to be ignored, says its specification
-			home = filepath.Join(p.Home, ".local", "state")
-		}
-		if p.onSCF() || !filepath.IsAbs(home) {
-			return State{}, errors.New("is not set; expected " + stateForms)
-		}
-		return State{Dir: filepath.Join(home, "clbwatch")}, nil
-	}
-	u, err := url.Parse(s)
-	switch {
-	case err != nil || u.User != nil || u.Fragment != "" || strings.Contains(u.Path, "\x00"): // no file has that in its name
-		return State{}, fmt.Errorf("is not a URL, expected %s", stateForms)
-	case u.Scheme == "cos":
-		return parseCOS(u, p)
-	case u.Scheme != "file" || u.Host != "" || !filepath.IsAbs(u.Path) || u.RawQuery != "":
-		return State{}, fmt.Errorf("is %.80q, expected %s", s, stateForms)
-	}
-	dir := filepath.Clean(u.Path)
-	if p.onSCF() && (dir == "/tmp" || strings.HasPrefix(dir, "/tmp/")) {
-		return State{}, fmt.Errorf("is %.80q: on SCF /tmp dies with the instance, and with it alerts that are owed; expected a place "+
-			"that outlives it, such as %s", s, stateForms)
-	}
-	return State{Dir: dir}, nil
-}
-
-func parseCOS(u *url.URL, p platform) (State, error) {
-	query := u.Query()
-	state := State{Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"), Region: cmp.Or(query.Get("region"), p.Region)}
-	if e := query.Get("endpoint"); e != "" {
-		var err error
-		if state.Endpoint, err = parseEndpoint(e, "https://bucket-appid.cos-internal.ap-guangzhou.tencentcos.cn"); err != nil {
-			return State{}, fmt.Errorf("has an endpoint that %w", err)
-		}
-	}
-	if !p.onSCF() {
-		switch {
-		case filepath.IsAbs(p.CacheHome):
-			state.Cache = p.CacheHome
-		case filepath.IsAbs(p.Home):
-			state.Cache = filepath.Join(p.Home, ".cache")
-		}
-	}
-	query.Del("region")
-	query.Del("endpoint")
-	switch {
-	case !bucketForm.MatchString(state.Bucket):
-		return State{}, fmt.Errorf("has the bucket %.80q, expected its whole name with the appid, such as ops-1250000000", state.Bucket)
-	case !prefixForm.MatchString(state.Prefix) || len(state.Prefix) > 200 || path.Clean(state.Prefix) != state.Prefix ||
-		strings.HasPrefix(state.Prefix, ".."):
-		return State{}, fmt.Errorf("has the prefix %.80q, expected one of letters, digits, '.', '_', '-' and '/', such as clbwatch", state.Prefix)
-	case !regionForm.MatchString(state.Region):
-		return State{}, fmt.Errorf("has the region %.40q, expected one like ap-guangzhou", state.Region)
-	case len(query) > 0:
-		return State{}, errors.New("has more than region and endpoint behind its question mark")
-	}
-	return state, nil
 }
 
 // credentials takes those of SCF, which come with each invocation, else those that the official SDK looks for.

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"time"
 
+	"clbwatch/internal/advice"
 	"clbwatch/internal/lb"
 )
 
@@ -158,6 +159,9 @@ type Reason struct {
 	Why string `json:"why"`
 	Do  string `json:"do,omitempty"`
 }
+
+// ReasonOf is why something cannot be read, and the advice that comes with the error.
+func ReasonOf(err error) Reason { return Reason{cut(err.Error()), cut(advice.Of(err))} }
 
 // Bounds of the state, so that a head stays below 4 MB whatever happens.
 const (

@@ -47,24 +47,24 @@ func (w *Watcher) lacking(ctx context.Context, s *sweep, b base) (which []int, e
 	if !slices.ContainsFunc(s.seen, func(o observation) bool { return o.changed }) {
 		return nil, nil
 	}
-	old, _, err := w.snapshot(ctx, b.head)
+	old, err := state.OpenSnapshot(ctx, w.Store, b.head)
 	if err != nil {
 		return nil, err
 	}
-	defer old.close()
+	defer old.Close()
 	for i, c := range s.clbs {
-		o, e := s.seen[i], b.known.CLBs[c.Key()]
+		o, e := s.seen[i], b.known[c.Key()]
 		if !o.changed || o.kind != e.Kind { // what is bound to one of another kind differs in form
 			continue
 		}
-		line, err := old.seek(c.Key())
+		line, err := old.Seek(c.Key())
 		if err != nil {
 			return nil, err
 		}
 		if line == nil {
 			continue
 		}
-		before, err := decodeRecord(line)
+		before, err := state.DecodePool(line)
 		now, err2 := s.reading(o.at)
 		if err := errors.Join(err, err2); err != nil {
 			return nil, err
@@ -88,7 +88,7 @@ func (w *Watcher) strike(ctx context.Context, s *sweep) {
 	struck := make(map[string]bool)
 	for _, c := range w.deleted(ctx, doubtful, func(lb.CLB) {}) {
 		struck[c.Key()] = true
-		s.gone = append(s.gone, CLBNews{CLB: c, Fate: Deleted, At: s.at})
+		s.gone = append(s.gone, goneCLB{c, true})
 	}
 	if len(struck) == 0 {
 		return

@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"clbwatch/internal/advice"
+	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 )
 
@@ -67,30 +68,20 @@ type Finder interface {
 
 // roster is which load balancers a tick is about.
 type roster struct {
-	clbs     []lb.CLB             // sorted by key
-	scope    map[string]string    // of those that were discovered, by key: the Scope that did
-	listed   map[string]time.Time // when each scope was listed last
-	listedAt bool                 // one was just now
-	gone     []CLBNews            // discovered once, and not to be watched any more
-	empty    []Scope              // listed for the first time, and found nothing
-	unlisted map[string]Unlisted  // why a scope could not be listed: what is known of it goes on
+	clbs     []lb.CLB                  // sorted by key
+	scope    map[string]string         // of those that were discovered, by key: the Scope that did
+	listed   map[string]time.Time      // when each scope was listed last
+	listedAt bool                      // one was just now
+	gone     []goneCLB                 // discovered once, and not to be watched any more
+	empty    []Scope                   // listed for the first time, and found nothing
+	unlisted map[string]state.Unlisted // why a scope could not be listed: what is known of it goes on
 }
 
-// Unlisted is a Scope that cannot be listed now, and when it is tried again.
-type Unlisted struct {
-	Tries int       `json:"tries"` // in a row
-	Next  time.Time `json:"next"`  // not tried before
-	Why   string    `json:"why"`   // the last error; untrusted text, at most maxWhy bytes
-	Do    string    `json:"do,omitempty"`
-
-	none bool // there is no such region
+// goneCLB is a load balancer that was found once and is not to be watched any more: deleted, or not matching.
+type goneCLB struct {
+	lb.CLB
+	deleted bool
 }
-
-// Error says why.
-func (u Unlisted) Error() string { return u.Why }
-
-// Is reports whether the region is one that there is not.
-func (u Unlisted) Is(target error) bool { return u.none && target == ErrNoRegion }
 
 // unlistedErr is why a Scope could not be listed, with advice; nil if it could.
 func (r roster) unlistedErr(s Scope) error {
@@ -98,13 +89,13 @@ func (r roster) unlistedErr(s Scope) error {
 	if !ok {
 		return nil
 	}
-	return advice.Add(u, u.Do)
+	return advice.Add(errors.New(u.Why), u.Do)
 }
 
 // enlist says which load balancers there are: those of the settings, and those that are discovered, by lists of regions
 // where there are some and else by the snapshot. said is what reading said of those that were read already, by key.
 func (w *Watcher) enlist(ctx context.Context, b base, ls *lists, said map[string]error) roster {
-	r := roster{scope: make(map[string]string), listed: make(map[string]time.Time), unlisted: make(map[string]Unlisted)}
+	r := roster{scope: make(map[string]string), listed: make(map[string]time.Time), unlisted: make(map[string]state.Unlisted)}
 	taken := make(map[string]bool)
 	for _, c := range w.CLBs {
 		if w.Shard.Owns(c.Key()) {
@@ -148,7 +139,7 @@ func (w *Watcher) enlist(ctx context.Context, b base, ls *lists, said map[string
 		if listed {
 			continue
 		}
-		for key, e := range b.known.CLBs {
+		for key, e := range b.known {
 			if e.In == s.String() {
 				add(s, named(key, e))
 			}
@@ -160,9 +151,10 @@ func (w *Watcher) enlist(ctx context.Context, b base, ls *lists, said map[string
 }
 
 // failedAgain is a Scope after one more try that failed.
-func failedAgain(was Unlisted, err error, at time.Time) Unlisted {
-	u := Unlisted{Tries: was.Tries + 1, none: errors.Is(err, ErrNoRegion)}
-	u.Why, u.Do = explain(err)
+func failedAgain(was state.Unlisted, err error, at time.Time) state.Unlisted {
+	u := state.Unlisted{Tries: was.Tries + 1}
+	why := incident.ReasonOf(err)
+	u.Why, u.Do = why.Why, why.Do
 	u.Next = at.Add(min(time.Minute<<min(u.Tries-1, 10), relist))
 	return u
 }
@@ -204,7 +196,7 @@ func (w *Watcher) Watched(ctx context.Context) (clbs []lb.CLB, unlisted map[stri
 	return w.enlist(ctx, base{}, ls, nil).clbs, unlisted
 }
 
-func named(key string, e entry) lb.CLB {
+func named(key string, e state.Entry) lb.CLB {
 	region, id, _ := strings.Cut(key, "/")
 	return lb.CLB{Region: region, ID: id, Title: e.Name}
 }
@@ -226,16 +218,16 @@ func (w *Watcher) missing(ctx context.Context, b base, r *roster, ls *lists, tak
 	for _, s := range w.Discover {
 		in[s.String()] = s.Region
 	}
-	keep := func(c lb.CLB) { r.clbs, r.scope[c.Key()] = append(r.clbs, c), b.known.CLBs[c.Key()].In }
-	for _, key := range slices.Sorted(maps.Keys(b.known.CLBs)) {
-		e := b.known.CLBs[key]
+	keep := func(c lb.CLB) { r.clbs, r.scope[c.Key()] = append(r.clbs, c), b.known[c.Key()].In }
+	for _, key := range slices.Sorted(maps.Keys(b.known)) {
+		e := b.known[key]
 		region, ok := in[e.In] // else it is forgotten quietly, as the settings say
 		if _, listed := ls.found[region]; !ok || !listed || taken[key] || !w.Shard.Owns(key) {
 			continue
 		}
 		switch {
 		case present[key]:
-			r.gone = append(r.gone, CLBNews{CLB: named(key, e), Fate: Unmatched, At: ls.at})
+			r.gone = append(r.gone, goneCLB{named(key, e), false})
 		case errors.Is(said[key], lb.ErrNotFound):
 			doubtful = append(doubtful, named(key, e))
 		default: // a list may be wrong, in perfect form
@@ -243,7 +235,7 @@ func (w *Watcher) missing(ctx context.Context, b base, r *roster, ls *lists, tak
 		}
 	}
 	for _, c := range w.deleted(ctx, doubtful, keep) {
-		r.gone = append(r.gone, CLBNews{CLB: c, Fate: Deleted, At: ls.at})
+		r.gone = append(r.gone, goneCLB{c, true})
 	}
 }
 

@@ -85,7 +85,7 @@ func (w *Watcher) due(b base, at time.Time, maxAge time.Duration) map[string]boo
 		named[c.Key()] = true
 	}
 	left := make(map[string]bool) // regions with one that the settings named and do not any more: a search may find it
-	for key, e := range b.known.CLBs {
+	for key, e := range b.known {
 		if region, _, _ := strings.Cut(key, "/"); e.In == "" && !named[key] {
 			left[region] = true
 		}
@@ -123,9 +123,9 @@ func (w *Watcher) list(ctx context.Context, region string) ([]Listed, error) {
 }
 
 // unlisted is what the head knows of a Scope that could not be listed; zero if it could.
-func (b base) unlisted(s Scope) Unlisted {
+func (b base) unlisted(s Scope) state.Unlisted {
 	if b.head == nil {
-		return Unlisted{}
+		return state.Unlisted{}
 	}
 	return b.head.Unlisted[s.String()]
 }

@@ -8,14 +8,17 @@ import (
 	"time"
 
 	"clbwatch/internal/advice"
+	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 )
 
 // Survey is how everything stands now, and what the state knows of how it came to that.
 type Survey struct {
-	Standings []Standing // by key, then the regions that could not be searched
-	Log       []Past     // the last changes that ticks found, oldest first
-	LogFrom   time.Time  // the log has every change since; zero if there is no state
+	Standings []Standing       // by key, then the regions that could not be searched
+	Open      []*incident.Root // what is open, as the newest heads have it
+	Past      incident.Period  // what happened since
+	Reason    func(n int) incident.Reason
+	From      time.Time // the history has every change since; zero if there is no state
 }
 
 // Standing is how one load balancer stands now. Where a region could not be searched for load balancers, it is a Standing
@@ -42,7 +45,7 @@ const (
 
 // Survey reads every load balancer and says how it stands. It changes no state. Of the state it needs only what was
 // before: if that cannot be had, the standings come without it, and the error says why.
-func (w *Watcher) Survey(ctx context.Context) (Survey, error) {
+func (w *Watcher) Survey(ctx context.Context, since time.Time) (Survey, error) {
 	t := w.schedule(ctx)
 	readCtx, cancel := context.WithDeadline(ctx, t.readUntil) // or no time is left to tell
 	defer cancel()
@@ -155,7 +158,6 @@ func (w *Watcher) recall(ctx context.Context, found *Survey) error {
 			return err
 		}
 	}
-	slices.SortStableFunc(found.Log, func(a, b Past) int { return a.At.Compare(b.At) })
 	return nil
 }
 

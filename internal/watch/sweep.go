@@ -1,17 +1,20 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"hash/fnv"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
 
 	"clbwatch/internal/advice"
 	"clbwatch/internal/lb"
+	"clbwatch/internal/state"
 )
 
 const (
@@ -24,8 +27,9 @@ const (
 
 // sweep is what one tick saw: which load balancers there are, and one observation for each.
 type sweep struct {
-	at   time.Time // before the first call
+	at   time.Time // before the first call, by the store's clock
 	base int64     // the number of the head that it started from
+	from string    // the observation that this holds
 	roster
 	seen []observation // in the order of roster.clbs
 
@@ -60,7 +64,7 @@ type span struct{ off, len int64 }
 // observe reads every load balancer: first those that are known, while regions are listed, then those that were found.
 // It does not fail: what could not be read is in the observations.
 func (w *Watcher) observe(ctx context.Context, b base) *sweep {
-	s := &sweep{at: w.Now().UTC().Truncate(time.Millisecond), base: b.number()}
+	s := &sweep{at: w.Store.Now().UTC().Truncate(time.Millisecond), base: b.head.Number(), from: b.head.Holds()}
 	ls := w.listAll(ctx, b, s.at, relist)
 	s.roster = w.enlist(ctx, b, &lists{at: s.at}, nil)
 	s.seen = make([]observation, len(s.clbs))
@@ -68,7 +72,7 @@ func (w *Watcher) observe(ctx context.Context, b base) *sweep {
 	if len(w.Discover) > 0 {
 		until := w.Now().Add(listGrace)
 		if len(s.clbs) == 0 {
-			until = w.Now().Add(maxLease) // nobody is delayed: until the lists' own deadline
+			until = w.Now().Add(noDeadline) // nobody is delayed: until the lists' own deadline
 		}
 		ls.waitUntil(ctx, until)
 		w.readFound(ctx, s, b, ls)
@@ -114,7 +118,7 @@ func (w *Watcher) readFound(ctx context.Context, s *sweep, b base, ls *lists) {
 // readAll reads some load balancers.
 func (w *Watcher) readAll(ctx context.Context, s *sweep, b base, which []int) {
 	w.each(ctx, which, func(ctx context.Context, i int) error {
-		s.seen[i] = w.read(ctx, s, i, b.known.CLBs[s.clbs[i].Key()].Digest)
+		s.seen[i] = w.read(ctx, s, i, b.known[s.clbs[i].Key()].Digest)
 		return s.seen[i].err
 	})
 }
@@ -210,7 +214,7 @@ func (s *sweep) reading(at span) ([]lb.Backend, error) {
 }
 
 // quiet reports whether every load balancer was read and is as the snapshot has it.
-func (s *sweep) quiet(known map[string]entry) bool {
+func (s *sweep) quiet(known map[string]state.Entry) bool {
 	if len(s.seen) != len(known) || len(s.gone) > 0 {
 		return false
 	}
@@ -223,10 +227,19 @@ func (s *sweep) quiet(known map[string]entry) bool {
 }
 
 // renamed reports whether the snapshot has another name of a load balancer, or another Scope.
-func (s *sweep) renamed(i int, known map[string]entry) bool {
+func (s *sweep) renamed(i int, known map[string]state.Entry) bool {
 	key := s.clbs[i].Key()
 	e := known[key]
 	return e.In != s.scope[key] || e.In != "" && e.Name != s.clbs[i].Title
+}
+
+// name is what is known of the names of a load balancer.
+func (s *sweep) name(key string) lb.CLB {
+	at, ok := slices.BinarySearchFunc(s.clbs, key, func(c lb.CLB, key string) int { return cmp.Compare(c.Key(), key) })
+	if !ok {
+		return lb.ParseKey(key)
+	}
+	return s.clbs[at]
 }
 
 func (s *sweep) close() error {

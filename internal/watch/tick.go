@@ -7,22 +7,23 @@ import (
 	"strings"
 	"time"
 
+	"clbwatch/internal/advice"
+	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
+	"clbwatch/internal/state"
 )
 
 const (
 	// heartbeat is how old the head may get before a quiet tick renews it. It bounds how exactly a gap can be told.
 	heartbeat = 5 * time.Minute
-	// gap is how old the last known reading must be for a change to be told as "between … and …".
+	// gap is how old the last known reading must be for a change to be reported as "between … and …".
 	gap = 2*heartbeat + time.Minute
-	// leaseSlack is how long the lease outlives the run that holds it, for clocks that differ.
-	leaseSlack = 5 * time.Second
+	// claimSlack is how long a claim outlives the run that made it.
+	claimSlack = 5 * time.Second
 	// noDeadline is how long a run may take where the platform sets no limit.
 	noDeadline = 5 * time.Minute
 	// collectEvery is how many heads pass between two collections of old state.
 	collectEvery = 64
-	// maxLease is the longest that a lease can still last: the platform's longest timeout, and clocks that differ.
-	maxLease = 15*time.Minute + clockSlack
 	// clockSlack is how far the clocks of two runs may differ before one of them is wrong.
 	clockSlack = time.Minute
 	// maxUnread bounds how many reasons a summary gives.
@@ -33,18 +34,19 @@ const (
 
 // Watcher watches load balancers. All fields must be set, unless they say otherwise.
 type Watcher struct {
-	CLBs       []lb.CLB // sorted by Key, each once
-	Discover   []Scope  // more load balancers to be found; each once
-	Shard      Shard    // which of them are this run's
-	Source     Source
-	Finder     Finder                     // nil if nothing is to be discovered
-	Stores     func(Shard) (Store, error) // the state of any shard, of however many: where it is left when their number changes; nil if there are no others
-	Store      Store
-	Notifier   Notifier
-	BlindAfter int // ticks without a reading before people are told; at least 1
+	CLBs     []lb.CLB    // sorted by Key, each once
+	Discover []Scope     // more load balancers to be found; each once
+	Shard    state.Shard // which of them are this run's
+	Source   Source
+	Finder   Finder                                 // nil if nothing is to be discovered
+	Stores   func(state.Shard) (state.Store, error) // the state of any shard, of however many: where it is left when their number changes; nil if there are no others
+	Store    state.Store
+	Notifier Notifier
+	Rules    incident.Rules // but for Tag, which each commit has its own of
+	By       string         // who commits: the function as "region/namespace/name", or state.CLI
 
 	Spool func() (Spool, error)                            // room for one tick's changed readings
-	Now   func() time.Time                                 // the clock
+	Now   func() time.Time                                 // the clock that deadlines go by; all else goes by the store's
 	Sleep func(ctx context.Context, d time.Duration) error // returns early, with an error, when ctx ends
 	Nonce func() string                                    // a new random text each time, at least 8 bytes
 }
@@ -55,19 +57,20 @@ type Summary struct {
 	Read       int `json:"read"`       // of those, read whole and verified
 	Unreadable int `json:"unreadable"` // of those, not
 	Changes    int `json:"changes"`    // backend changes found
-	Sent       int `json:"sent"`       // messages delivered
-	Pending    int `json:"pending"`    // alerts still owed
+	Sent       int `json:"sent"`       // messages that Slack took, without edits
+	Pending    int `json:"pending"`    // messages that are due and not in Slack
 
 	Head   int64 `json:"-"` // number of the head at the end
-	Unsent error `json:"-"` // why alerts are still owed, or were refused; the tick itself did its job
-	Stale  bool  `json:"-"` // a faster run saw the load balancers later than this one, whose readings were dropped
+	Unsent error `json:"-"` // what went wrong on the way to Slack, the first few; the tick itself did its job
+	Stale  bool  `json:"-"` // another run saw the load balancers after this one began, whose readings were dropped
 	Unread error `json:"-"` // why load balancers, their health or the lists of them could not be read, a line each, the first few
 	Odd    error `json:"-"` // rows that do not tell all, a line for each load balancer that has some, the first few
 	Untidy error `json:"-"` // why old state was not deleted; it is tried again later
 }
 
-// Tick does one round: load, observe, diff, commit, notify, mark. Whatever stops it between two steps, the next tick
-// goes on from the head. It is an error only if the job could not be done at all: no state, or nothing readable.
+// Tick does one round: load, observe, diff, judge, commit, notify, mark. Whatever stops it between two steps, the next
+// tick goes on from the head. It is an error if the job could not be done at all (no state, or nothing readable), or if
+// something has been due for too long.
 func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	t := w.schedule(ctx)
 	base, err := w.begin(ctx)
@@ -82,29 +85,28 @@ func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	sum := w.summary(seen)
 
 	// If we stop before the commit, nothing has happened: the next tick diffs against the same snapshot.
-	head, claimed, err := w.commit(ctx, base, seen, t.leaseUntil, &sum)
+	head, err := w.commit(ctx, base, seen, t, &sum)
 	if err != nil {
 		return sum, err
 	}
-	// If we stop from here on, the alerts are in the outbox, and the next tick sends them when our lease has ended.
-	sum.Head = head.N
-	sum.Pending = len(head.Outbox)
-	if claimed != nil {
+	// If we stop from here on, what this run claimed is in doubt once its claims have ended: the next tick looks for it.
+	if run := w.round(head, seen); run != nil {
 		sendCtx, cancel := context.WithDeadline(ctx, t.sendUntil)
-		w.notify(sendCtx, head, claimed, &sum)
+		run.notify(sendCtx)
 		cancel()
-		// If we stop here, messages that people have are sent again: the one double that a webhook cannot avoid.
-		if head, err = w.mark(ctx, head, claimed); err != nil {
+		sum.Sent, sum.Unsent = run.sent, errors.Join(run.errs...)
+		// If we stop here, the same: a bot finds what it posted, and a webhook posts it once more, marked as a repeat.
+		if head, err = w.mark(ctx, head, run); err != nil {
 			return sum, fmt.Errorf("%d messages were sent but could not be marked, the next tick may repeat them: %w", sum.Sent, err)
 		}
-		sum.Head, sum.Pending = head.N, len(head.Outbox)
 	}
-	if base.number()/collectEvery < head.N/collectEvery {
+	sum.Head, sum.Pending = head.N, head.Incidents.Pending()
+	if base.head.Number()/collectEvery < head.N/collectEvery {
 		tidyCtx, cancel := context.WithDeadline(ctx, t.sendUntil)
 		sum.Untidy = w.Store.Collect(tidyCtx)
 		cancel()
 	}
-	return sum, sum.nothingRead()
+	return sum, errors.Join(sum.nothingRead(), w.overdue(head))
 }
 
 // nothingRead is an error if there was something to read and nothing could be.
@@ -115,29 +117,60 @@ func (s Summary) nothingRead() error {
 	return fmt.Errorf("no load balancer could be read: %w", s.Unread)
 }
 
-// Preview does the first half of a tick and reports what it would tell. Nothing is stored and nobody is told.
-func (w *Watcher) Preview(ctx context.Context) (Alert, Summary, error) {
-	base, err := w.load(ctx)
-	if err != nil {
-		return Alert{}, Summary{CLBs: len(w.CLBs)}, err
+// overdue is an error if something has been due, or presumed delivered, for too long: the platform counts it, so that
+// somebody notices.
+func (w *Watcher) overdue(h *state.Head) error {
+	late := h.Incidents.Overdue(w.Store.Now())
+	if len(late) == 0 {
+		return nil
 	}
-	seen := w.observe(ctx, base)
-	defer func() { _ = seen.close() }() // an unlinked temporary file
-	sum := w.summary(seen)
-	d, err := w.diff(ctx, base, seen)
+	var ids []string
+	for _, r := range late[:min(len(late), maxUnread)] {
+		ids = append(ids, r.ID())
+	}
+	err := fmt.Errorf("the news of %d messages, such as incident %s, has not reached Slack, or may not have, for 15 minutes",
+		len(late), strings.Join(ids, ", "))
+	return advice.Add(err, "the log says what Slack answers; clbwatch check tries the settings")
+}
+
+// Preview does the first half of a tick and returns the documents that it would post. Nothing is stored or posted.
+func (w *Watcher) Preview(ctx context.Context) (posts []Preview, sum Summary, err error) {
+	b, err := w.load(ctx)
 	if err != nil {
-		return Alert{}, sum, err
+		return nil, Summary{CLBs: len(w.CLBs)}, err
+	}
+	seen := w.observe(ctx, b)
+	defer func() { _ = seen.close() }() // an unlinked temporary file
+	sum = w.summary(seen)
+	d, err := w.diff(ctx, b, seen)
+	if err != nil {
+		return nil, sum, err
 	}
 	defer d.close()
 	sum.Changes = d.changes
-	if base.head != nil {
-		sum.Head, sum.Pending = base.head.N, len(base.head.Outbox)
+	h := w.successor(b.head)
+	d.apply(h, w.rules())
+	now := w.Store.Now()
+	h.Incidents.Plan(d.seen.At, now, "preview", now.Add(time.Minute), w.rules())
+	roots, _ := h.Incidents.Claimed("preview")
+	for _, r := range roots {
+		if call, ok := r.NextPost(); ok {
+			doc := incident.Document{Root: r, Reason: h.Incidents.Reason, Name: seen.name}
+			posts = append(posts, Preview{Call: call, Document: doc})
+		}
 	}
-	return d.alert.bound(), sum, sum.nothingRead()
+	sum.Head, sum.Pending = b.head.Number(), len(posts)
+	return posts, sum, sum.nothingRead()
+}
+
+// Preview is one message that a tick would post.
+type Preview struct {
+	Call     incident.Call
+	Document incident.Document
 }
 
 // schedule divides the time of a run, so that a hanging call cannot take the time of what comes after it.
-type schedule struct{ readUntil, sendUntil, leaseUntil time.Time }
+type schedule struct{ readUntil, sendUntil, end time.Time }
 
 func (w *Watcher) schedule(ctx context.Context) schedule {
 	now := w.Now()
@@ -147,30 +180,47 @@ func (w *Watcher) schedule(ctx context.Context) schedule {
 	}
 	left := deadline.Sub(now)
 	return schedule{
-		readUntil:  deadline.Add(-min(15*time.Second, left*2/5)), // then: confirm, diff, commit, notify, mark
-		sendUntil:  deadline.Add(-min(5*time.Second, left/5)),    // then: mark
-		leaseUntil: deadline.Add(leaseSlack),
+		readUntil: deadline.Add(-min(15*time.Second, left*2/5)), // then: confirm, diff, judge, commit, notify, mark
+		sendUntil: deadline.Add(-min(5*time.Second, left/5)),    // then: mark
+		end:       deadline,
 	}
 }
 
 // base is what a tick starts from: the newest head, or nil, and the index of its snapshot.
 type base struct {
-	head  *Head
-	known index
+	head  *state.Head
+	known map[string]state.Entry // by key
 }
 
-func (b base) number() int64 {
-	if b.head == nil {
-		return 0
-	}
-	return b.head.N
-}
-
-func (b base) untold() []string {
+func (b base) unposted() []string {
 	if b.head == nil {
 		return nil
 	}
-	return b.head.Untold
+	return b.head.Unposted
+}
+
+// after is a time after the head's observation: at, unless the clocks of two runs differ.
+func (b base) after(at time.Time) time.Time {
+	if b.head == nil || b.head.Incidents.At.Before(at) || b.head.Incidents.At.Sub(at) > clockSlack*15 {
+		return at
+	}
+	return b.head.Incidents.At.Add(time.Millisecond)
+}
+
+// observedIf is when the head's observation began, if something was known by it.
+func (b base) observedIf(known bool) time.Time {
+	if b.head == nil || !known {
+		return time.Time{}
+	}
+	return b.head.ObservedAt
+}
+
+// abandoning are the load balancers whose incidents this observation may abandon.
+func (b base) abandoning(at time.Time, rules incident.Rules) map[string]bool {
+	if b.head == nil {
+		return nil
+	}
+	return b.head.Incidents.Abandoning(at, rules)
 }
 
 // begin loads what a tick starts from. Where this shard has no state, or its state went over to another number of
@@ -185,11 +235,11 @@ func (w *Watcher) begin(ctx context.Context) (base, error) {
 			return w.open(ctx, head)
 		}
 		// Other shards may be at it too.
-		if err := w.takeOver(ctx, head); err != nil && !errors.Is(err, ErrConflict) {
+		if err := w.takeOver(ctx, head); err != nil && !errors.Is(err, state.ErrConflict) {
 			return base{}, err
 		}
 	}
-	return base{}, fmt.Errorf("take over the state: %w, %d times in a row", ErrConflict, maxConflicts)
+	return base{}, fmt.Errorf("take over the state: %w, %d times in a row", state.ErrConflict, maxConflicts)
 }
 
 func (w *Watcher) load(ctx context.Context) (base, error) {
@@ -200,116 +250,91 @@ func (w *Watcher) load(ctx context.Context) (base, error) {
 	return w.open(ctx, head)
 }
 
-func (w *Watcher) open(ctx context.Context, head *Head) (base, error) {
-	if head != nil && head.Moved != 0 {
-		return base{}, fmt.Errorf("load state: it went over to %d shards", head.Moved)
+func (w *Watcher) open(ctx context.Context, head *state.Head) (base, error) {
+	if head != nil {
+		if head.Moved != 0 {
+			return base{}, fmt.Errorf("load state: it went over to %d shards", head.Moved)
+		}
+		if err := head.By.Check(w.By, w.Store.Now()); err != nil {
+			return base{}, fmt.Errorf("load state: %w", err)
+		}
 	}
-	s, known, err := w.snapshot(ctx, head)
+	s, err := state.OpenSnapshot(ctx, w.Store, head)
 	if err != nil {
 		return base{}, fmt.Errorf("load state: %w", err)
 	}
-	s.close()
-	return base{head, known}, nil
+	s.Close()
+	return base{head, s.Index.CLBs}, nil
 }
 
-// commit writes what was seen and what is owed because of it. It returns the newest head: the old one if there was
-// nothing to write, which is how most ticks end. claimed is what this run is now to send, nil if it is not the sender.
-// If another run was first, it starts over from that run's head.
-func (w *Watcher) commit(ctx context.Context, b base, seen *sweep, leaseUntil time.Time, sum *Summary) (h *Head, claimed map[string]outcome, err error) {
+// rules are the rules of one commit.
+func (w *Watcher) rules() incident.Rules {
+	r := w.Rules
+	r.Tag = w.Nonce()
+	return r
+}
+
+// successor starts the head after h, which may be nil.
+func (w *Watcher) successor(h *state.Head) *state.Head { return h.Next(w.Nonce(), w.By, w.Store.Now()) }
+
+// commit writes what was seen, what it means, and what this run is to post because of it. It returns the newest head: the
+// old one if there was nothing to write, which is how most ticks end. If another run was first, it starts over from that
+// run's head.
+func (w *Watcher) commit(ctx context.Context, b base, seen *sweep, t schedule, sum *Summary) (h *state.Head, err error) {
 	for range maxConflicts {
 		d, err := w.diff(ctx, b, seen)
 		if err != nil {
-			return nil, nil, err
+			return nil, err
 		}
-		h, claimed, err := w.write(ctx, b.head, d, leaseUntil)
+		h, err := w.write(ctx, b.head, d, seen, t)
 		d.close()
 		sum.Changes, sum.Stale = d.changes, d.stale
-		if !errors.Is(err, ErrConflict) {
-			return h, claimed, err
+		if !errors.Is(err, state.ErrConflict) {
+			return h, err
 		}
 		if b, err = w.load(ctx); err != nil {
-			return nil, nil, err
+			return nil, err
 		}
 	}
-	return nil, nil, fmt.Errorf("commit state: %w, %d times in a row", ErrConflict, maxConflicts)
+	return nil, fmt.Errorf("commit state: %w, %d times in a row", state.ErrConflict, maxConflicts)
 }
 
-// write commits the head that follows, first the snapshot it points to, if there is anything to write.
-func (w *Watcher) write(ctx context.Context, old *Head, d *delta, leaseUntil time.Time) (h *Head, claimed map[string]outcome, err error) {
-	now := w.Now().UTC().Truncate(time.Millisecond)
-	h = old.successor(w.Nonce(), now)
-	d.apply(h)
-	if !d.stale {
-		h.Threads = h.Threads.of(d.clbs)
-	}
-	send := len(h.Outbox) > 0 && !h.leased(now)
-	if old != nil && !send && d.empty() && !due(old, now) {
-		return old, nil, nil
-	}
-	if send {
-		claimed = h.claim(leaseUntil)
+// write commits the head that follows, first what it points to, if there is anything to write.
+func (w *Watcher) write(ctx context.Context, old *state.Head, d *delta, seen *sweep, t schedule) (h *state.Head, err error) {
+	h = w.successor(old)
+	rules, now := w.rules(), w.Store.Now()
+	busy := old != nil && old.Incidents.Busy()
+	d.apply(h, rules)
+	until := now.Add(t.end.Sub(w.Now()) + claimSlack)
+	h.Tail = append(h.Tail, h.Incidents.Plan(h.Incidents.At, now, h.Writer, until, rules)...)
+	if old != nil && !busy && !h.Incidents.Busy() && d.empty() && !due(old, now) {
+		return old, nil
 	}
 	if d.snapshot != nil {
 		// If we stop after this, the snapshot is an orphan that Collect deletes.
-		blob, err := d.snapshot.Commit()
-		if err != nil {
-			return nil, nil, fmt.Errorf("commit snapshot: %w", err)
+		if h.Snapshot, err = d.snapshot.Commit(); err != nil {
+			return nil, err
 		}
-		h.Snapshot = &blob
 	}
-	if err := w.Store.Commit(ctx, h); err != nil {
-		return nil, nil, fmt.Errorf("commit state: %w", err)
+	if err := state.Commit(ctx, w.Store, h); err != nil {
+		return nil, fmt.Errorf("commit state: %w", err)
 	}
-	return h, claimed, nil
+	return h, nil
 }
 
 // due reports whether a head is so old that a quiet tick renews it.
-func due(h *Head, now time.Time) bool { return now.Sub(h.CommittedAt) >= heartbeat }
+func due(h *state.Head, now time.Time) bool { return now.Sub(h.CommittedAt) >= heartbeat }
 
-// notify sends what is owed, oldest first, and stops at the first failure, so that messages keep their order. It notes
-// in sent what became of each.
-func (w *Watcher) notify(ctx context.Context, h *Head, sent map[string]outcome, sum *Summary) {
-	threads := h.Threads
-	for _, a := range h.Outbox {
-		if ctx.Err() != nil {
-			sum.Unsent = fmt.Errorf("no time left to send: %w", ctx.Err())
-			return
-		}
-		d := Delivery{Alert: a, Again: sent[a.ID].fate == unknown}
-		if t, ok := threads[a.Thread]; ok {
-			t = t.with(a)
-			d.Thread = &t
-		}
-		receipt, err := w.Notifier.Notify(ctx, d)
-		if err == nil {
-			sent[a.ID] = outcome{done, receipt}
-			threads = threads.after(a, receipt)
-			sum.Sent++
-			continue
-		}
-		sum.Unsent = fmt.Errorf("send alert %s: %w", a.ID, err)
-		if errors.Is(err, ErrRefused) {
-			sent[a.ID] = outcome{fate: done}
-			continue
-		}
-		if !errors.Is(err, ErrNotSent) {
-			sent[a.ID] = outcome{fate: unknown}
-		}
-		return
-	}
-}
-
-// mark takes what was sent out of the newest head, whoever wrote that, and gives the lease back.
-func (w *Watcher) mark(ctx context.Context, h *Head, sent map[string]outcome) (*Head, error) {
-	sender := h.Writer
+// mark takes what was done into the newest head, whoever wrote that, and ends the run's claims.
+func (w *Watcher) mark(ctx context.Context, h *state.Head, run *round) (*state.Head, error) {
 	for range maxConflicts {
-		next := h.successor(w.Nonce(), w.Now().UTC().Truncate(time.Millisecond))
-		next.mark(sender, sent)
-		err := w.Store.Commit(ctx, next)
+		next := w.successor(h)
+		next.Incidents.Mark(run.by, run.steps, w.Store.Now())
+		err := state.Commit(ctx, w.Store, next)
 		if err == nil {
 			return next, nil
 		}
-		if !errors.Is(err, ErrConflict) {
+		if !errors.Is(err, state.ErrConflict) {
 			return nil, fmt.Errorf("mark: %w", err)
 		}
 		if h, err = w.Store.Load(ctx); err != nil {
@@ -319,7 +344,7 @@ func (w *Watcher) mark(ctx context.Context, h *Head, sent map[string]outcome) (*
 			return nil, errors.New("mark: the state is gone")
 		}
 	}
-	return nil, fmt.Errorf("mark: %w, %d times in a row", ErrConflict, maxConflicts)
+	return nil, fmt.Errorf("mark: %w, %d times in a row", state.ErrConflict, maxConflicts)
 }
 
 func (w *Watcher) summary(s *sweep) Summary {

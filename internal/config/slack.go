@@ -1,0 +1,81 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"regexp"
+	"strings"
+)
+
+var (
+	channelForm = regexp.MustCompile(`^[CDG][A-Z0-9]{7,20}$`)
+	mentionForm = regexp.MustCompile(`^([UWS][A-Z0-9]{7,20}|here|channel|everyone)$`)
+)
+
+// parseSlack reads where messages go. Neither a bot nor a webhook is fine here: not everything posts.
+func parseSlack(s settings) (Slack, []error) {
+	c := Slack{Webhook: s.Webhook, Token: s.Token, Channel: s.Channel, Mention: s.Mention, MentionAt: int(s.At)}
+	var errs []error
+	if c.Token != "" && !strings.Contains(c.Token.Reveal(), "xoxb-") {
+		errs = append(errs, errors.New("SLACK_BOT_TOKEN is not a bot token, expected one that begins with xoxb-; copy it from the Slack app's page OAuth & Permissions"))
+	}
+	switch {
+	case c.Token != "" && c.Channel == "":
+		errs = append(errs, errors.New("SLACK_BOT_TOKEN is set and SLACK_CHANNEL is not; expected the channel's ID, such as C024BE91L, from the end of its details in Slack"))
+	case c.Token == "" && c.Channel != "":
+		errs = append(errs, errors.New("SLACK_CHANNEL is set and SLACK_BOT_TOKEN is not; a webhook posts to the channel it was made for"))
+	case c.Channel != "" && !channelForm.MatchString(c.Channel):
+		errs = append(errs, errors.New("SLACK_CHANNEL is not a channel's ID, expected one such as C024BE91L, from the end of its details in Slack"))
+	}
+	if c.Mention != "" && !mentionForm.MatchString(c.Mention) {
+		errs = append(errs, errors.New("SLACK_MENTION is not a user or group ID; expected the ID of a user (U…) or user group (S…), or here, channel or everyone"))
+	}
+	u, err := parseEndpoint(s.SlackAPI, "https://slack.com/api/")
+	if err != nil {
+		return c, append(errs, fmt.Errorf("SLACK_API_URL %w", err))
+	}
+	c.APIURL = strings.TrimSuffix(u.String(), "/") + "/"
+	errs = append(errs, parseLinks(s, &c)...)
+	return c, errs
+}
+
+// parseLinks reads where links in messages lead.
+func parseLinks(s settings, c *Slack) (errs []error) {
+	console, err := parseEndpoint(s.Console, "https://console.cloud.tencent.com")
+	if err != nil {
+		errs = append(errs, fmt.Errorf("CONSOLE_URL %w", err))
+	} else {
+		c.Console = strings.TrimSuffix(console.String(), "/")
+	}
+	if c.Runbook = s.Runbook; c.Runbook == "" {
+		return errs
+	}
+	u, err := url.Parse(strings.NewReplacer("{clb}", "x", "{label}", "x", "{region}", "x").Replace(c.Runbook))
+	switch {
+	case err != nil || u.Hostname() == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http":
+		errs = append(errs, errors.New("RUNBOOK_URL is not a URL like https://wiki.example.com/clb/{clb}"))
+	case strings.ContainsAny(u.String(), "{}"):
+		errs = append(errs, errors.New("RUNBOOK_URL has a brace that is neither of {clb}, {label} nor {region}"))
+	case len(c.Runbook) > 1000:
+		errs = append(errs, errors.New("RUNBOOK_URL has more than 1,000 characters"))
+	}
+	return errs
+}
+
+// parseHeartbeat reads the URL that is called after each good tick. It is a secret: whoever has it can keep a dead watcher
+// looking alive.
+func parseHeartbeat(s Secret, shard string) (Secret, error) {
+	if s == "" {
+		return "", nil
+	}
+	text := strings.ReplaceAll(s.Reveal(), "{shard}", url.PathEscape(shard))
+	u, err := url.Parse(text)
+	if err != nil || u.Hostname() == "" || u.User != nil {
+		return "", errors.New("is not a URL like https://hc-ping.com/…")
+	}
+	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
+		return "", errors.New("is not an https URL")
+	}
+	return Secret(text), nil
+}

@@ -1,0 +1,101 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"clbwatch/internal/incident"
+	"clbwatch/internal/lb"
+	"clbwatch/internal/state"
+)
+
+// callTime is the longest that one call to Slack may take: a claim that ends sooner is not good for another.
+const callTime = 10 * time.Second
+
+// Notifier makes calls to Slack.
+type Notifier interface {
+	// Do makes one call about a root, in the words and the layout of the document as it is now, and says what its answer
+	// means. It is called by one goroutine at a time and gives up when ctx ends; an outcome that is not Done has an error,
+	// with advice where there is some (package advice).
+	Do(ctx context.Context, call incident.Call, doc incident.Document) incident.Outcome
+}
+
+// round is what one run does about the roots it has claimed.
+type round struct {
+	w     *Watcher
+	state *incident.State // the run's own copy, which goes on with each answer
+	by    string
+	at    time.Time               // of the observation that is posted
+	names func(key string) lb.CLB // of load balancers whose incidents do not hold them
+	down  map[incident.Route]bool // routes on which nothing would arrive now
+	steps []incident.Step         // what was done
+	errs  []error
+	sent  int
+}
+
+// round is what a run does with the head that it committed; nil if it claimed nothing.
+func (w *Watcher) round(h *state.Head, seen *sweep) *round {
+	posts, edits := h.Incidents.Claimed(h.Writer)
+	if len(posts)+len(edits) == 0 {
+		return nil
+	}
+	return &round{w: w, state: h.Incidents.Clone(), by: h.Writer, at: h.Incidents.At, names: seen.name, down: make(map[incident.Route]bool)}
+}
+
+// notify posts what the run has claimed: first what no post has shown, then edits, until time runs out. What goes wrong
+// about one root delays no other.
+func (r *round) notify(ctx context.Context) {
+	posts, edits := r.state.Claimed(r.by)
+	for _, root := range posts {
+		for {
+			call, ok := root.NextPost()
+			if !ok || !r.do(ctx, root, call) {
+				break
+			}
+		}
+	}
+	for _, root := range edits {
+		for {
+			call, ok := root.NextEdit(r.w.Store.Now())
+			if !ok || !r.do(ctx, root, call) {
+				break
+			}
+		}
+	}
+}
+
+// do makes one call, and reports whether the next one about the same root may follow.
+func (r *round) do(ctx context.Context, root *incident.Root, call incident.Call) bool {
+	if r.down[call.Route] {
+		return false
+	}
+	claim := root.Delivery.Claim
+	if left := claim.Until.Sub(r.w.Store.Now()); left < callTime {
+		r.fail(errors.New("no time left for calls to Slack: the next tick goes on"))
+		r.down[call.Route] = true
+		return false
+	}
+	callCtx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	doc := incident.Document{Root: root, Reason: r.state.Reason, Name: r.names}
+	out := r.w.Notifier.Do(callCtx, call, doc)
+	step := incident.Step{Root: root.Prefix(), Call: call, Outcome: out, Now: r.w.Store.Now(), At: r.at}
+	r.steps = append(r.steps, step)
+	if out.Class != incident.Done && out.Class != incident.NotThere {
+		r.fail(fmt.Errorf("incident %s: %w", root.ID(), out.Err))
+	}
+	if out.Class == incident.Done && call.Do == incident.Send {
+		r.sent++
+	}
+	stop := root.Take(step)
+	r.down[call.Route] = r.down[call.Route] || stop
+	return !stop
+}
+
+func (r *round) fail(err error) {
+	if len(r.errs) < maxUnread {
+		r.errs = append(r.errs, err)
+	}
+}

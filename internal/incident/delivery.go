@@ -56,18 +56,19 @@ const (
 
 // Delivery is the record of what Slack shows of a root. Judge does not touch it, but for the Route.
 type Delivery struct {
-	Route     Route     `json:"route"`
-	Posted    bool      `json:"posted,omitempty"`    // the root is in Slack, or presumed to be
-	TS        string    `json:"ts,omitempty"`        // where; "" if that is not known, as ever by webhook
-	Series    int       `json:"series,omitempty"`    // which root it is: they can be deleted
-	Shown     int       `json:"shown,omitempty"`     // the revision that posts have shown
-	ShownEnd  bool      `json:"shownEnd,omitempty"`  // the last post showed the root as closed
-	RootRev   int       `json:"rootRev,omitempty"`   // the revision that the root shows; 0 if that is not known
-	Confirmed time.Time `json:"confirmed,omitzero"`  // when it was accepted last that it shows that
-	Updates   int       `json:"updates,omitempty"`   // updates in Slack, or presumed to be
-	Counted   int       `json:"counted,omitempty"`   // of those, the ones that count for the pace
-	Messages  int       `json:"messages,omitempty"`  // posts that Slack accepted
-	Reminders int       `json:"reminders,omitempty"` // since the last news
+	Route      Route     `json:"route"`
+	Posted     bool      `json:"posted,omitempty"`     // the root is in Slack, or presumed to be
+	TS         string    `json:"ts,omitempty"`         // where; "" if that is not known, as ever by webhook
+	Series     int       `json:"series,omitempty"`     // which root it is: they can be deleted
+	Shown      int       `json:"shown,omitempty"`      // the revision that posts have shown
+	ShownEnd   bool      `json:"shownEnd,omitempty"`   // the last post showed the root as closed
+	ShownLevel Level     `json:"shownLevel,omitempty"` // how bad the last post showed it
+	RootRev    int       `json:"rootRev,omitempty"`    // the revision that the root shows; 0 if that is not known
+	Confirmed  time.Time `json:"confirmed,omitzero"`   // when it was accepted last that it shows that
+	Updates    int       `json:"updates,omitempty"`    // updates in Slack, or presumed to be
+	Counted    int       `json:"counted,omitempty"`    // of those, the ones that count for the pace
+	Messages   int       `json:"messages,omitempty"`   // posts that Slack accepted
+	Reminders  int       `json:"reminders,omitempty"`  // since the last news
 
 	UpdatedAt  time.Time `json:"updatedAt,omitzero"`  // observation that the last post went with
 	RemindedAt time.Time `json:"remindedAt,omitzero"` // and the last reminder
@@ -309,7 +310,7 @@ func (r *Root) shown(p Post, ts string, at time.Time) {
 	} else {
 		d.Updates = p.N + 1
 	}
-	d.Shown, d.ShownEnd, d.UpdatedAt = max(d.Shown, p.Rev), p.End, at
+	d.Shown, d.ShownEnd, d.ShownLevel, d.UpdatedAt = max(d.Shown, p.Rev), p.End, p.Level, at
 	switch {
 	case p.Reminder:
 		d.Reminders++

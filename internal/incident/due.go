@@ -14,6 +14,7 @@ type Post struct {
 	Current   Set      `json:"current,omitempty"`   // of those, the marks that the root is at now
 	Ends      Set      `json:"ends,omitempty"`      // marks whose end it shows
 	End       bool     `json:"end,omitempty"`       // the root is closed
+	Level     Level    `json:"level,omitempty"`     // how bad it is now where it is worst
 	Broadcast bool     `json:"broadcast,omitempty"` // an update that is shown in the channel too
 	Mention   bool     `json:"mention,omitempty"`   // it mentions whom the settings name
 	Reminder  bool     `json:"reminder,omitempty"`  // nothing in it is news
@@ -42,7 +43,7 @@ const (
 // due says which post is due, if any is. It does not look at what holds delivery up.
 func (r *Root) due(at time.Time, rules Rules) (p Post, ok bool) {
 	d := &r.Delivery
-	p = Post{Root: !d.Posted, Rev: r.Rev, End: !r.Open()}
+	p = Post{Root: !d.Posted, Rev: r.Rev, End: !r.Open(), Level: r.Level()}
 	loud := false
 	for m := range r.Marks {
 		mark := &r.Marks[m]
@@ -126,8 +127,16 @@ func (r *Root) reminderDue(at time.Time, rules Rules) bool {
 	return elapsed(rules.StableAfter*reminder<<d.Reminders, since, at)
 }
 
-// lastWordDue reports whether an update must say how it ended, because the root cannot be edited.
+// lastWordDue reports whether an update must say how things are, because no root can be edited to say so.
 func (r *Root) lastWordDue() bool {
 	d := &r.Delivery
-	return !r.Open() && !r.Notice() && d.Route.Bot() && !d.ShownEnd && (d.NoEdit || d.EditFails >= editTries)
+	if !d.Route.Bot() { // a level whose end nobody announced is over, because a removal was accepted
+		return r.stable() && d.ShownLevel >= Degraded && r.Level() < d.ShownLevel
+	}
+	return !r.Open() && !r.Notice() && !d.ShownEnd && (d.NoEdit || d.EditFails >= editTries)
+}
+
+// stable reports whether all of its incidents are stable.
+func (r *Root) stable() bool {
+	return !slices.ContainsFunc(r.Incidents, func(i *Incident) bool { return i.Open() && !i.Stable })
 }

@@ -363,7 +363,7 @@ func (s *State) settle(r *Root, o Observation, rules Rules) {
 		}
 	}
 	r.watchMarks(o.At)
-	if !slices.ContainsFunc(r.Incidents, func(i *Incident) bool { return i.Open() && !i.Stable }) {
+	if r.stable() {
 		r.PaceFrom = r.Delivery.Counted
 	}
 }

@@ -57,6 +57,7 @@ func (c apiCall) list(name string) json.RawMessage {
 func (s *Workspace) serveAPI(w http.ResponseWriter, r *http.Request) {
 	method := strings.TrimPrefix(r.URL.Path, apiPath)
 	s.mu.Lock()
+	s.settle()
 	s.calls[method]++
 	if method == "chat.postMessage" {
 		s.attempts++
@@ -76,7 +77,7 @@ func (s *Workspace) serveAPI(w http.ResponseWriter, r *http.Request) {
 		defer s.mu.Unlock()
 		var effect func() map[string]any
 		if effect, err = do(c); err == nil {
-			s.answer(w, r, method, effect, c)
+			s.answer(w, r, c, effect, do)
 			return
 		}
 	} else {
@@ -96,24 +97,30 @@ func (s *Workspace) serveAPI(w http.ResponseWriter, r *http.Request) {
 		"response_metadata": map[string]any{"messages": []string{"[ERROR] " + e.why}}})
 }
 
-// answer lets the call take effect, unless it comes too soon or a fault prevents that. The caller holds s.mu.
-func (s *Workspace) answer(w http.ResponseWriter, r *http.Request, method string,
-	effect func() map[string]any, c apiCall) {
-	if wait := s.tooSoon(method); wait > 0 {
+// answer lets the call take effect, unless it comes too soon or a fault prevents that. do checks the call
+// anew, if it takes effect later. The caller holds s.mu.
+func (s *Workspace) answer(w http.ResponseWriter, r *http.Request, c apiCall, effect func() map[string]any,
+	do func(apiCall) (func() map[string]any, error)) {
+	if wait := s.tooSoon(c.method); wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusTooManyRequests)
 		_, _ = io.WriteString(w, `{"ok":false,"error":"ratelimited"}`) // the client is gone if this fails
 		return
 	}
-	raw := c.message()
-	f := s.due(method, raw)
-	if f.serve == nil {
+	f := s.due(c.method, c.message(), c.text("thread_ts") != "")
+	switch {
+	case f.serve == nil:
 		writeAPI(w, effect())
 		return
-	}
-	if f.taken {
+	case f.taken:
 		effect()
+	case f.held:
+		s.hold(f.after, func() {
+			if effect, err := do(c); err == nil { // else Slack refuses it, and nobody hears
+				effect()
+			}
+		})
 	}
 	s.mu.Unlock() // it may hang
 	defer s.mu.Lock()

@@ -108,7 +108,8 @@ func TestWebAPIRefuses(t *testing.T) {
 		{"metadata_too_large", "chat.postMessage",
 			[]string{"text", "x", "metadata",
 				`{"event_type":"a","event_payload":{"x":"` + strings.Repeat("y", 2000) + `"}}`}},
-		{"cannot_reply_to_message", "chat.postMessage", []string{"text", "x", "thread_ts", "1.000000"}},
+		{"thread_not_found", "chat.postMessage", []string{"text", "x", "thread_ts", "1.000000"}},
+		{"invalid_metadata_schema", "chat.postMessage", []string{"text", "x", "metadata", "{}"}},
 		{"cannot_reply_to_message", "chat.postMessage", []string{"text", "x", "thread_ts", reply}},
 		{"invalid_arguments", "chat.postMessage", []string{"text", "x", "reply_broadcast", "true"}},
 		{"message_not_found", "chat.update",
@@ -220,8 +221,13 @@ func TestWebAPIPostsThreadsAndEdits(t *testing.T) {
 		t.Errorf("after the first message was deleted the channel is %+v", s.Channel())
 	}
 	if got := s.call("chat.postMessage", "text", "x", "thread_ts",
-		ts); got["error"] != "cannot_reply_to_message" {
+		ts); got["error"] != "thread_not_found" {
 		t.Errorf("a reply to what was deleted: %v", got)
+	}
+	s.Unthreads = true
+	got := s.call("chat.postMessage", "text", "x", "thread_ts", ts)
+	if posts := s.Channel(); got["ok"] != true || len(posts) != 4 || posts[3].Thread != "" {
+		t.Errorf("a reply to what was deleted, where Slack posts it in the channel: %v, %+v", got, posts)
 	}
 }
 
@@ -233,6 +239,31 @@ func TestWebAPIShowsMetadataIfAsked(t *testing.T) {
 		got, _ := json.Marshal(s.call("conversations.history", "include_all_metadata", ask))
 		if strings.Contains(string(got), "event_type") != want {
 			t.Errorf("include_all_metadata=%q: %s", ask, got)
+		}
+	}
+}
+
+func TestWebAPIKeepsMetadataInAnEdit(t *testing.T) {
+	t.Parallel()
+	const meta = `{"event_type":"e","event_payload":{"id":"1"}}`
+	for _, tt := range []struct{ name, edit, want string }{
+		{"not named", "", `"id":"1"`},
+		{"others", `{"event_type":"e","event_payload":{"id":"2"}}`, `"id":"2"`},
+		{"removed", "{}", ""},
+	} {
+		s := newAPITest(t)
+		ts, _ := s.call("chat.postMessage", "text", "x", "metadata", meta)["ts"].(string)
+		edit := []string{"ts", ts, "text", "edited", "blocks", "[]", "attachments", "[]"}
+		if tt.edit != "" {
+			edit = append(edit, "metadata", tt.edit)
+		}
+		if got := s.call("chat.update", edit...); got["ok"] != true {
+			t.Errorf("%s: %v", tt.name, got)
+		}
+		raw := string(s.Channel()[0].Raw)
+		if !strings.Contains(raw, "edited") || !strings.Contains(raw, tt.want) ||
+			strings.Contains(raw, "metadata") != (tt.want != "") {
+			t.Errorf("%s: the message is %s, want it edited, with metadata %q", tt.name, raw, tt.want)
 		}
 	}
 }

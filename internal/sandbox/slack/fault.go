@@ -1,47 +1,28 @@
 package slack
 
 import (
-	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
+	"strings"
 	"time"
 
 	"clbwatch/internal/sandbox"
 )
 
-// Fault is one way in which Slack fails. Make one with the functions below.
+// Fault is one way in which Slack fails. Make one with the functions below, and say with Fail, FailMethod or
+// FailCalls what it hits.
 type Fault struct {
 	name   string
-	taken  bool // the message is recorded all the same
-	blocks bool // only posts with blocks are hit, and counted
+	taken  bool          // the message is recorded all the same
+	held   bool          // the message is recorded later
+	after  time.Duration // of held: how much later; below 0: at Release
+	blocks bool          // only posts with blocks are hit, and counted
 	serve  func(http.ResponseWriter, *http.Request)
 }
 
 // String names the fault, for a subtest.
 func (f Fault) String() string { return f.name }
-
-// Fail makes the next posts go wrong, in the order of the calls; times below 0 lasts until ClearFaults. A
-// post that breaks Slack's rules is refused as ever and uses up no fault.
-func (s *Workspace) Fail(f Fault, times int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = append(s.faults, &pending{f, times, ""})
-}
-
-// FailMethod makes the next calls of one method of the Web API go wrong, such as "chat.update"; below 0 times
-// until ClearFaults. A call that breaks Slack's rules is refused as ever and uses up no fault.
-func (s *Workspace) FailMethod(method string, f Fault, times int) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = append(s.faults, &pending{f, times, method})
-}
-
-// ClearFaults ends every fault; posts that hang go on hanging.
-func (s *Workspace) ClearFaults() {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.faults = nil
-}
 
 // Answer answers with any status and body, and takes nothing: 404 no_service, 410 channel_is_archived,
 // 500 rollup_error, or a 200 that does not say ok.
@@ -99,9 +80,14 @@ func EmptyAnswer() Fault {
 	return f
 }
 
-// Error answers with an error of the Web API, and takes nothing.
+// Error refuses the call with one of Slack's words, and takes nothing: the Web API answers 200 and an error,
+// the webhook 400.
 func Error(code string) Fault {
-	return Fault{name: code, serve: func(w http.ResponseWriter, _ *http.Request) {
+	return Fault{name: code, serve: func(w http.ResponseWriter, r *http.Request) {
+		if !strings.HasPrefix(r.URL.Path, apiPath) {
+			writeText(w, http.StatusBadRequest, code)
+			return
+		}
 		writeAPI(w, map[string]any{"ok": false, "error": code})
 	}}
 }
@@ -149,41 +135,25 @@ func TakesLate(d time.Duration) Fault {
 		}}
 }
 
-// pending is a fault that was asked for.
-type pending struct {
-	fault  Fault
-	times  int    // posts left; below 0 without end
-	method string // of the Web API; "" for every post, by webhook or bot
+// TakesThenBreaksOff takes the message and ends the connection in the middle of the answer.
+func TakesThenBreaksOff() Fault {
+	return Fault{name: "taken, answer broken off", taken: true,
+		serve: func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			_, _ = io.WriteString(w, `{"ok":tr`)      // too little, whether it arrives or not
+			_ = http.NewResponseController(w).Flush() // likewise
+			panic(http.ErrAbortHandler)
+		}}
 }
 
-// due takes the fault for this call, if there is one; method is "" for the webhook. The caller holds s.mu.
-func (s *Workspace) due(method string, raw json.RawMessage) Fault {
-	for _, p := range s.faults {
-		posts := p.method == "" && (method == "" || method == "chat.postMessage")
-		if !posts && (p.method == "" || p.method != method) {
-			continue
-		}
-		if p.times == 0 || p.fault.blocks && !hasBlocks(raw) {
-			continue
-		}
-		if p.times > 0 {
-			p.times--
-		}
-		return p.fault
-	}
-	return Fault{}
+// Hangs takes nothing and never answers; the call ends when the client goes away.
+func Hangs() Fault {
+	return Fault{name: "hangs", serve: func(_ http.ResponseWriter, r *http.Request) { sandbox.Hang(r) }}
 }
 
-func hasBlocks(raw json.RawMessage) bool {
-	var m struct {
-		Blocks      []json.RawMessage
-		Attachments []struct{ Blocks []json.RawMessage }
-	}
-	_ = json.Unmarshal(raw, &m) // it passed check
-	for _, a := range m.Attachments {
-		if len(a.Blocks) > 0 {
-			return true
-		}
-	}
-	return len(m.Blocks) > 0
+// HeldBack drops the connection: the network has the call, and hands it on when d has passed by the
+// Workspace's clock; with d below 0, at Release. What Slack would refuse then does not take effect.
+func HeldBack(d time.Duration) Fault {
+	return Fault{name: fmt.Sprintf("held back for %v", d), held: true, after: d,
+		serve: func(w http.ResponseWriter, _ *http.Request) { sandbox.Reset(w) }}
 }

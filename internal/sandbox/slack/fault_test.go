@@ -30,6 +30,10 @@ func TestSlackFaults(t *testing.T) {
 		{TakesThenDrops(), plainText, "reset by peer", true},
 		{TakesThenFails(), plainText, "500 rollup_error", true},
 		{TakesThenHangs(), plainText, "deadline exceeded", true},
+		{Hangs(), plainText, "deadline exceeded", false},
+		{TakesThenBreaksOff(), plainText, "unexpected EOF", true},
+		{Error("invalid_arguments"), plainText, "400 invalid_arguments", false},
+		{HeldBack(time.Hour), plainText, "reset by peer", false},
 		{TakesLate(time.Hour), plainText, "deadline exceeded", true},
 		{TakesLate(time.Millisecond), plainText, "200 ok", true},
 	}

@@ -36,8 +36,12 @@ func (s *Workspace) postMessage(c apiCall) (func() map[string]any, error) {
 	case c.text("unfurl_links") != "false" || c.text("unfurl_media") != "false":
 		return nil, refuseAPI("invalid_arguments",
 			"unfurling is on: a link from the cloud would be fetched and shown")
-	case thread != "" && (i < 0 || s.posts[i].Thread != ""):
-		return nil, refuseAPI("cannot_reply_to_message", "thread_ts %q", thread)
+	case thread != "" && i < 0 && s.Unthreads:
+		thread, broadcast = "", false
+	case thread != "" && i < 0:
+		return nil, refuseAPI("thread_not_found", "thread_ts %q", thread)
+	case thread != "" && s.posts[i].Thread != "":
+		return nil, refuseAPI("cannot_reply_to_message", "thread_ts %q is a reply", thread)
 	case broadcast && thread == "":
 		return nil, refuseAPI("invalid_arguments", "reply_broadcast without thread_ts")
 	}
@@ -61,7 +65,7 @@ func (s *Workspace) update(c apiCall) (func() map[string]any, error) {
 		return nil, refuseAPI("message_not_found", "ts %q", c.text("ts"))
 	case !s.posts[i].Bot:
 		return nil, refuseAPI("cant_update_message", "it is not the bot's")
-	case s.EditWindow > 0 && s.Now().Sub(s.posts[i].At) > s.EditWindow:
+	case s.EditWindow > 0 && s.now().Sub(s.posts[i].At) > s.EditWindow:
 		return nil, refuseAPI("edit_window_closed", "it is of %v", s.posts[i].At)
 	case len(c.text("text")) > maxUpdateText:
 		return nil, refuseAPI("msg_too_long", "text has %d bytes", len(c.text("text")))
@@ -69,13 +73,33 @@ func (s *Workspace) update(c apiCall) (func() map[string]any, error) {
 		// Slack keeps what is not named: a message edited so would be half old.
 		return nil, refuseAPI("invalid_arguments", "blocks and attachments must both be named")
 	}
-	raw, ts := c.message(), c.text("ts")
+	ts := c.text("ts")
 	return func() map[string]any {
 		p := &s.posts[s.index(ts)]
-		p.Raw, p.Edited = raw, s.Now()
+		p.Raw, p.Edited = c.edited(p.Raw), s.now()
 		s.announce()
 		return map[string]any{"ok": true, "channel": s.ChannelID(), "ts": ts, "text": c.text("text")}
 	}, nil
+}
+
+// edited is the message of the call in place of an old one: metadata that it does not name stay, and an empty
+// object removes them. Source: docs.slack.dev/reference/methods/chat.update.
+func (c apiCall) edited(old json.RawMessage) json.RawMessage {
+	var was, is map[string]json.RawMessage
+	_, _ = json.Unmarshal(old, &was), json.Unmarshal(c.message(), &is) // both were checked
+	switch meta, named := is["metadata"]; {
+	case !named && was["metadata"] != nil:
+		is["metadata"] = was["metadata"]
+	case named && noMetadata(meta):
+		delete(is, "metadata")
+	}
+	raw, _ := json.Marshal(is) // it was JSON before
+	return raw
+}
+
+func noMetadata(raw json.RawMessage) bool {
+	var m map[string]json.RawMessage
+	return json.Unmarshal(raw, &m) == nil && m != nil && len(m) == 0
 }
 
 func (s *Workspace) history(c apiCall) (func() map[string]any, error) {
@@ -205,7 +229,7 @@ func (s *Workspace) checkMessage(c apiCall) error {
 		return err
 	}
 	raw := c.list("metadata")
-	if len(raw) == 0 {
+	if len(raw) == 0 || c.method == "chat.update" && noMetadata(raw) {
 		return nil
 	}
 	var m struct {

@@ -40,6 +40,10 @@ func (s *Workspace) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 
 	raw, err := readPost(w, r)
 	if err == nil {
+		if f := s.asked(raw); f.serve != nil {
+			f.serve(w, r)
+			return
+		}
 		err = s.check(raw)
 	}
 	if err != nil {
@@ -56,6 +60,20 @@ func (s *Workspace) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	default:
 		writeText(w, http.StatusOK, "ok")
 	}
+}
+
+// asked takes the fault that is due for an empty message. Without one, that is refused like any other.
+func (s *Workspace) asked(raw json.RawMessage) Fault {
+	var m struct {
+		Text                string
+		Blocks, Attachments []json.RawMessage
+	}
+	if json.Unmarshal(raw, &m) != nil || m.Text != "" || len(m.Blocks)+len(m.Attachments) > 0 {
+		return Fault{}
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.due(WebhookAsk, raw, false)
 }
 
 // check holds a message against Slack's rules, and refuses one that mentions somebody whom nobody asked to
@@ -77,16 +95,22 @@ func (s *Workspace) check(raw []byte) error {
 func (s *Workspace) take(raw json.RawMessage) (f Fault, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.settle()
 	if wait := s.spend(); wait > 0 {
 		return f, wait
 	}
-	f = s.due("", raw)
-	if f.serve != nil && !f.taken {
-		s.tokens++
-		return f, 0
+	take := func() {
+		p := s.post(raw, Post{})
+		s.messages = append(s.messages, Message{At: p.At, Raw: raw})
 	}
-	p := s.post(raw, Post{})
-	s.messages = append(s.messages, Message{At: p.At, Raw: raw})
+	switch f = s.due(Webhook, raw, false); {
+	case f.held:
+		s.hold(f.after, take)
+	case f.serve != nil && !f.taken:
+		s.tokens++
+	default:
+		take()
+	}
 	return f, 0
 }
 

@@ -33,6 +33,9 @@ type Workspace struct {
 	EditWindow time.Duration
 	// the most messages on a page of the history; 0: as many as are asked for. Set it before serving
 	PageLimit int
+	// a reply to what is gone is posted in the channel, as Slack was seen to do (slack-go issue 1571); else it
+	// is refused, as it was seen to do too. Set it before serving
+	Unthreads bool
 
 	path, token string
 
@@ -41,6 +44,8 @@ type Workspace struct {
 	attempts int
 	refused  []string
 	faults   []*pending
+	held     []held        // what takes effect later
+	at       time.Time     // when what is being handed on takes effect; zero: now
 	tokens   float64       // messages that may come now
 	refilled time.Time     // when tokens was right
 	changed  chan struct{} // closed at the next message, edit or deletion
@@ -99,6 +104,7 @@ func (s *Workspace) ChannelID() string { return "C0SANDBOX1" }
 func (s *Workspace) Messages() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.settle()
 	return slices.Clone(s.messages)
 }
 
@@ -106,6 +112,7 @@ func (s *Workspace) Messages() []Message {
 func (s *Workspace) Channel() []Post {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.settle()
 	return slices.Clone(s.posts)
 }
 
@@ -113,6 +120,7 @@ func (s *Workspace) Channel() []Post {
 func (s *Workspace) Wait(ctx context.Context, n int) error {
 	for {
 		s.mu.Lock()
+		s.settle()
 		have, changed := len(s.messages), s.changed
 		s.mu.Unlock()
 		if have >= n {
@@ -159,6 +167,7 @@ func (s *Workspace) Say(text string) string {
 	raw, _ := json.Marshal(map[string]string{"text": text}) // a string is always JSON
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.settle()
 	return s.post(raw, Post{others: true}).TS
 }
 
@@ -166,6 +175,7 @@ func (s *Workspace) Say(text string) string {
 func (s *Workspace) Delete(ts string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.settle()
 	i := s.index(ts)
 	if i < 0 {
 		return false
@@ -189,7 +199,7 @@ func (s *Workspace) setMember(in bool) {
 
 // post adds a message to the channel. The caller holds s.mu.
 func (s *Workspace) post(raw json.RawMessage, p Post) Post {
-	p.At, p.Raw = s.Now(), raw
+	p.At, p.Raw = s.now(), raw
 	// Rising even if the clock stands still, or goes back.
 	s.lastTS = max(s.lastTS+100, p.At.UnixMicro())
 	p.TS = fmt.Sprintf("%d.%06d", s.lastTS/1_000_000, s.lastTS%1_000_000)

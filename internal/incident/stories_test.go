@@ -1,0 +1,349 @@
+package incident
+
+import (
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"clbwatch/internal/lb"
+	"clbwatch/internal/watchtest/stories"
+)
+
+// player plays a story: it is the world, the tick and Slack, in simulated time.
+type player struct {
+	t      *testing.T
+	story  stories.Story
+	rules  Rules
+	begin  time.Time
+	jitter bool
+	noLook bool                           // the bot may not look for its posts
+	answer func(Call, *Root, *player) int // what Slack does: ok, and below
+
+	minute  int
+	now     time.Time
+	world   map[string]map[string]int
+	snap    map[string][]lb.Backend
+	api     bool
+	slackIs string
+	head    *State
+	slack   *fakeSlack
+	oracle  *oracle
+
+	posted   []*message // of this tick
+	overdue  []int      // minutes of ticks that failed
+	problems []string
+}
+
+// What Slack does with a call.
+const (
+	well      = iota
+	noConn    // nothing gets through
+	broken    // 500, and nothing happened
+	brokenYet // 500, and it happened
+	lostYet   // no answer, and it happened
+	refuses   // a word
+)
+
+func play(t *testing.T, s stories.Story, route Route, change func(*player)) *player {
+	p := &player{t: t, story: s, api: true, slackIs: "well", world: make(map[string]map[string]int), snap: make(map[string][]lb.Backend),
+		slack: newSlack(), begin: s.Start, head: &State{}}
+	if p.begin.IsZero() {
+		p.begin = time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
+	}
+	p.rules = Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: route}
+	if d := s.Settings["TRANSIENT_FOR"]; d != "" {
+		p.rules.TransientFor, _ = time.ParseDuration(d)
+	}
+	if change != nil {
+		change(p)
+	}
+	p.oracle = newOracle(p)
+	next := 0
+	for p.minute = -1; p.minute < s.Ticks+stories.Settle; p.minute++ {
+		for ; next < len(s.Steps) && s.Steps[next].T <= p.minute; next++ {
+			p.step(s.Steps[next])
+		}
+		p.tick()
+	}
+	return p
+}
+
+func (p *player) step(s stories.Step) {
+	switch {
+	case s.API != "":
+		p.api = s.API == "well"
+	case s.Slack != "":
+		p.slackIs = s.Slack
+	default:
+		if p.world[s.CLB] == nil {
+			p.world[s.CLB] = make(map[string]int)
+		}
+		for id, status := range s.Set {
+			if p.world[s.CLB][id] = status; status == 0 {
+				delete(p.world[s.CLB], id)
+			}
+		}
+	}
+}
+
+func keyOf(clb string) string { return "ap-test/" + clb }
+
+func (p *player) tick() {
+	at := p.begin.Add(time.Duration(p.minute) * time.Minute)
+	if p.jitter {
+		at = at.Add(time.Duration((p.minute*7919+31)%3000) * time.Millisecond)
+	}
+	p.now = at
+	s := p.load()
+	o := Observation{At: at, Accepted: make(map[string]bool)}
+	abandoning := s.Abandoning(at, p.rules)
+	for _, name := range slices.Sorted(maps.Keys(p.world)) {
+		clb := lb.ParseKey(keyOf(name))
+		clb.Label = name
+		if !p.api {
+			o.Unread = append(o.Unread, Unread{Key: clb.Key(), About: Reading, Reason: Reason{Why: "RequestLimitExceeded"}})
+			continue
+		}
+		old := p.snap[name]
+		now := backendsOf(p.world[name])
+		if p.minute < 0 {
+			p.snap[name] = lb.Baseline(now, at)
+			continue
+		}
+		next, changes := lb.Diff(old, now, at, time.Time{})
+		if len(changes) > 0 {
+			o.Changed = append(o.Changed, Changed{clb, lb.Compare(old, next, changes)})
+		} else if abandoning[clb.Key()] {
+			lb.Accept(next)
+			o.Accepted[clb.Key()] = true
+		}
+		p.snap[name] = next
+	}
+	rules := p.rules
+	rules.Tag = fmt.Sprintf("tag%05d", p.minute+1)
+	by := fmt.Sprintf("run %d", p.minute)
+	s.Judge(o, rules)
+	p.now = p.now.Add(time.Second)
+	s.Plan(at, p.now, by, p.now.Add(55*time.Second), rules)
+	p.head = s
+
+	p.posted = nil
+	steps := p.notify(s.Clone(), by, at)
+	top := p.load()
+	top.Mark(by, steps, p.now)
+	if len(top.Overdue(p.now)) > 0 {
+		p.overdue = append(p.overdue, p.minute)
+	}
+	p.head = top
+	p.oracle.check()
+}
+
+// load is the newest state: now and then, and always in a short story, it went through bytes.
+func (p *player) load() *State {
+	if p.story.Ticks > 1000 && p.minute%10 != 0 {
+		return p.head.Clone()
+	}
+	text, err := json.Marshal(p.head)
+	if err != nil {
+		p.t.Fatal(err)
+	}
+	s := new(State)
+	if err := json.Unmarshal(text, s); err != nil {
+		p.t.Fatal(err)
+	}
+	return s
+}
+
+func (p *player) notify(s *State, by string, at time.Time) (steps []Step) {
+	posts, edits := s.Claimed(by)
+	call := func(r *Root, c Call) (stop bool) {
+		p.now = p.now.Add(200 * time.Millisecond)
+		step := Step{Root: r.Prefix(), Call: c, Outcome: p.send(c, r), Now: p.now, At: at}
+		steps = append(steps, step)
+		return r.Take(step)
+	}
+	stopped := false
+	for _, r := range posts {
+		for n := 0; !stopped; n++ {
+			c, ok := r.NextPost()
+			if !ok {
+				break
+			}
+			if stopped = call(r, c); n > 20 {
+				p.t.Fatalf("minute %d: a post never ends: %+v", p.minute, c)
+			}
+		}
+	}
+	for _, r := range edits {
+		for n := 0; !stopped; n++ {
+			c, ok := r.NextEdit(p.now)
+			if !ok {
+				break
+			}
+			if stopped = call(r, c); n > 50 {
+				p.t.Fatalf("minute %d: an edit never ends: %+v", p.minute, c)
+			}
+		}
+	}
+	return steps
+}
+
+// send is one call, as the story has Slack answer it.
+func (p *player) send(c Call, r *Root) Outcome {
+	is := well
+	switch bad, poisoned := strings.CutPrefix(p.slackIs, "500 to what names "); {
+	case p.slackIs == "no connection":
+		is = noConn
+	case poisoned && c.Do != Look && c.Do != Ask && c.Do != Copies && c.Form < Bare:
+		for _, i := range r.Incidents {
+			if strings.Contains(i.Label, bad) {
+				is = broken
+			}
+		}
+	}
+	if p.answer != nil {
+		is = p.answer(c, r, p)
+	}
+	unknown := Outcome{Class: Unknown, Err: errSlack}
+	switch is {
+	case noConn:
+		return Outcome{Class: ChannelDown, Err: errSlack}
+	case broken:
+		return unknown
+	case refuses:
+		return Outcome{Class: Content, Err: errSlack}
+	}
+	n := len(p.slack.messages)
+	out := p.slack.do(c, r, p.now, false)
+	p.posted = append(p.posted, p.slack.messages[n:]...)
+	if is != well {
+		return unknown
+	}
+	return out
+}
+
+func backendsOf(pool map[string]int) (bs []lb.Backend) {
+	for id, status := range pool {
+		bs = append(bs, lb.Backend{ID: id, Name: id, Status: lb.Status(status), Weight: 10})
+	}
+	lb.SortBackends(bs)
+	return bs
+}
+
+// tally is what Slack accepted, as stories.Bounds has it.
+func (p *player) tally() (b stories.Bounds) {
+	for _, m := range p.slack.messages {
+		b.Messages++
+		switch {
+		case m.thread == "" && (m.post.Root || !m.route.Bot()):
+			b.Channel++
+		default:
+			b.Updates++
+			if m.inChannel() {
+				b.Broadcast++
+			}
+		}
+		if m.post.Mention {
+			b.Mentions++
+		}
+	}
+	return b
+}
+
+func (p *player) complain(format string, args ...any) {
+	p.problems = append(p.problems, fmt.Sprintf("minute %d: ", p.minute)+fmt.Sprintf(format, args...))
+}
+
+const (
+	bot     Route = "C0123456789"
+	webhook Route = "webhook:abcd"
+)
+
+// TestStoriesMeetTheirBounds plays every story but the silenced one, by bot and by webhook, on time and a little off it.
+func TestStoriesMeetTheirBounds(t *testing.T) {
+	t.Parallel()
+	all, err := stories.All()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(all) < 22 {
+		t.Fatalf("only %d stories", len(all))
+	}
+	for _, s := range all {
+		if s.Settings["SILENCES"] != "" {
+			continue // silences are not among the rules yet
+		}
+		for _, route := range []Route{bot, webhook} {
+			for _, jitter := range []bool{false, true} {
+				if jitter && s.Ticks > 2000 {
+					continue
+				}
+				t.Run(fmt.Sprintf("%s/%s/jitter=%v", s.Name, route, jitter), func(t *testing.T) {
+					t.Parallel()
+					p := play(t, s, route, func(p *player) { p.jitter = jitter })
+					got := p.tally()
+					want := s.Bot
+					if route.Bot() {
+						got.Messages = 0
+					} else {
+						want, got = s.Webhook, stories.Bounds{Messages: got.Messages}
+					}
+					if got.Channel > want.Channel || got.Updates > want.Updates || got.Broadcast > want.Broadcast ||
+						got.Mentions > want.Mentions || got.Messages > want.Messages {
+						t.Errorf("too much: %+v, want at most %+v", got, want)
+					} else if got != want {
+						t.Logf("fewer: %+v of %+v", got, want)
+					}
+					for n, x := range p.problems {
+						if n == 3 {
+							t.Errorf("… and %d more", len(p.problems)-n)
+							break
+						}
+						t.Error(x)
+					}
+					if t.Failed() && testing.Verbose() {
+						p.dump(t)
+					}
+				})
+			}
+		}
+	}
+}
+
+func (p *player) dump(t *testing.T) {
+	var b strings.Builder
+	for n, m := range p.slack.messages {
+		if n == 60 {
+			fmt.Fprintf(&b, "… %d messages in all", len(p.slack.messages))
+			break
+		}
+		what := "update"
+		if m.post.Root {
+			what = "ROOT"
+		}
+		fmt.Fprintf(&b, "%7.1f %s %s rev %d", m.at.Sub(p.begin).Minutes(), what, m.key, m.post.Rev)
+		for _, x := range []struct {
+			is   bool
+			name string
+		}{{m.post.Broadcast, "broadcast"}, {m.post.Mention, "MENTION"}, {m.post.Reminder, "reminder"}, {m.post.End, "end"}} {
+			if x.is {
+				b.WriteString(" " + x.name)
+			}
+		}
+		fmt.Fprintf(&b, " rises %b/%b ends %b", m.post.Rises, m.post.Current, m.post.Ends)
+		fmt.Fprintf(&b, "; now rev %d after %d edits:", m.rev, m.edits)
+		for k, s := range m.shows {
+			if k == 3 {
+				fmt.Fprintf(&b, " … (%d)", len(m.shows))
+				break
+			}
+			fmt.Fprintf(&b, " %s %s %s%s %d/%d", s.id, s.key, s.level, s.end, s.running, s.total)
+		}
+		b.WriteByte('\n')
+	}
+	t.Log("\n" + b.String())
+}

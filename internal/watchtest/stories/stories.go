@@ -1,0 +1,94 @@
+// Package stories is what a day does to a few load balancers, to the cloud's API and to Slack, with the number of messages
+// that each may take. It only reads the stories: who plays them counts for himself what became of them.
+package stories
+
+import (
+	"bytes"
+	"cmp"
+	"embed"
+	"encoding/json"
+	"fmt"
+	"io"
+	"slices"
+	"strings"
+	"time"
+)
+
+//go:embed *.jsonl
+var files embed.FS
+
+// Settle is how many minutes the last state of a story stays, which count too.
+const Settle = 40
+
+// Story is what happens, minute by minute.
+type Story struct {
+	Name     string            `json:"story"`
+	Ticks    int               `json:"ticks"`    // minutes; Settle more follow
+	Start    time.Time         `json:"start"`    // the time of minute 0; zero if it does not matter
+	Settings map[string]string `json:"settings"` // beyond those that all stories have; see Base
+	Bot      Bounds            `json:"bot"`
+	Webhook  Bounds            `json:"webhook"`
+	Steps    []Step            `json:"-"` // by T
+}
+
+// Bounds is how many of each Slack may accept at most. A webhook has Messages only, a bot the others.
+type Bounds struct {
+	Channel   int `json:"channel"`   // messages in the channel that are no updates
+	Updates   int `json:"updates"`   // replies in threads, broadcast ones too
+	Broadcast int `json:"broadcast"` // of those, the ones shown in the channel too
+	Mentions  int `json:"mentions"`
+	Messages  int `json:"messages"`
+}
+
+// Step is one thing that happens. Exactly one of CLB, API and Slack is set.
+type Step struct {
+	T     int            `json:"t"`     // the minute of the tick that sees it; -1 is when watching begins
+	CLB   string         `json:"clb"`   // a load balancer
+	Set   map[string]int `json:"set"`   // and the statuses that its backends have now, by their ids; 0 is gone
+	API   string         `json:"api"`   // "fails" or "well", for every load balancer
+	Slack string         `json:"slack"` // "no connection", "well", or "500 to what names X": whatever else succeeds
+}
+
+// Base are the settings that all stories have, unless Story.Settings says otherwise.
+var Base = map[string]string{"STABLE_AFTER": "10m", "CLB_BLIND_AFTER": "3", "SLACK_MENTION": "here"}
+
+// All are the stories, by name.
+func All() ([]Story, error) {
+	entries, err := files.ReadDir(".")
+	if err != nil {
+		return nil, err
+	}
+	all := make([]Story, len(entries))
+	for i, e := range entries {
+		text, err := files.ReadFile(e.Name())
+		if err != nil {
+			return nil, err
+		}
+		if all[i], err = parse(text); err != nil {
+			return nil, fmt.Errorf("%s: %w", e.Name(), err)
+		}
+		if want := strings.TrimSuffix(e.Name(), ".jsonl"); all[i].Name != want {
+			return nil, fmt.Errorf("%s: its name is %q, not that of the file", e.Name(), all[i].Name)
+		}
+	}
+	return all, nil
+}
+
+func parse(text []byte) (s Story, err error) {
+	d := json.NewDecoder(bytes.NewReader(text))
+	d.DisallowUnknownFields()
+	if err := d.Decode(&s); err != nil {
+		return s, err
+	}
+	for {
+		var step Step
+		if err := d.Decode(&step); err == io.EOF {
+			break
+		} else if err != nil {
+			return s, err
+		}
+		s.Steps = append(s.Steps, step)
+	}
+	slices.SortStableFunc(s.Steps, func(a, b Step) int { return cmp.Compare(a.T, b.T) })
+	return s, nil
+}

@@ -16,6 +16,7 @@ import (
 	"github.com/caarlos0/env/v11"
 
 	"clbwatch/internal/lb"
+	"clbwatch/internal/state"
 	"clbwatch/internal/watch"
 )
 

@@ -5,6 +5,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"clbwatch/internal/state"
 )
 
 // rate is a number of calls a second. The bounds only catch mistakes: what an account may is the platform's to say.

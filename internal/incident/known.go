@@ -47,3 +47,13 @@ func (b *Baseline) Add(s Standing) {
 	})
 	b.Worst = b.Worst[:min(len(b.Worst), maxBaseline)]
 }
+
+// Pending is how many roots have something due that no post has shown.
+func (s *State) Pending() (n int) {
+	for _, r := range s.Roots {
+		if !r.Delivery.Due.IsZero() {
+			n++
+		}
+	}
+	return n
+}

@@ -5,9 +5,9 @@ import (
 	"slices"
 	"time"
 
+	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/text"
-	"clbwatch/internal/watch"
 )
 
 // Span is a piece of a sentence: words or, if At is set, a time, which each medium shows in its own way.
@@ -54,7 +54,7 @@ func (r Report) ChangesTitle() []Span {
 
 // Changed are the changes by load balancer, worst first as WorstFirst.
 func (r Report) Changed() []PoolChanges {
-	found := make(map[string][]watch.Past)
+	found := make(map[string][]incident.Record)
 	for _, c := range r.Changes {
 		found[c.CLB.Key()] = append(found[c.CLB.Key()], c)
 	}
@@ -67,9 +67,9 @@ func (r Report) Changed() []PoolChanges {
 	return out
 }
 
-func counts(all []watch.Past) (n lb.Counts) {
+func counts(all []incident.Record) (n lb.Counts) {
 	for _, c := range all {
-		if of := n.Of(c.Kind); of != nil {
+		if of := n.Of(c.Change.Kind); of != nil {
 			*of++
 		}
 	}
@@ -105,16 +105,16 @@ type history struct {
 }
 
 // fold puts the changes of one load balancer together by backend.
-func fold(all []watch.Past, p Pool) []Change {
+func fold(all []incident.Record, p Pool) []Change {
 	var order []*history
 	byID := make(map[string]*history)
 	for _, c := range all {
-		h := byID[c.ID]
+		h := byID[c.Change.ID]
 		if h == nil {
-			h = &history{id: c.ID}
-			byID[c.ID], order = h, append(order, h)
+			h = &history{id: c.Change.ID}
+			byID[c.Change.ID], order = h, append(order, h)
 		}
-		h.name = BackendName(lb.Backend{ID: c.ID, Name: c.Name})
+		h.name = BackendName(lb.Backend{ID: c.Change.ID, Name: c.Change.Name})
 		h.add(c)
 	}
 	order = replace(order)
@@ -147,23 +147,23 @@ func fold(all []watch.Past, p Pool) []Change {
 }
 
 // add adds a later change.
-func (h *history) add(c watch.Past) {
-	_, lasts := outages[c.Kind]
+func (h *history) add(c incident.Record) {
+	_, lasts := outages[c.Change.Kind]
 	if n := len(h.steps); n > 0 {
 		switch last := &h.steps[n-1]; {
-		case lasts && c.Kind == last.kind:
+		case lasts && c.Change.Kind == last.kind:
 			last.times++
 			last.from, last.to = c.At, time.Time{}
 			return
-		case last.times > 0 && c.Kind == outages[last.kind].end:
+		case last.times > 0 && c.Change.Kind == outages[last.kind].end:
 			last.to = c.At
 			return
-		case last.kind == lb.Unbound && c.Kind == lb.Bound && last.to.Equal(c.At):
+		case last.kind == lb.Unbound && c.Change.Kind == lb.Bound && last.to.Equal(c.At):
 			last.kind = rebound
 			return
 		}
 	}
-	s := step{kind: c.Kind, to: c.At, is: c.Is}
+	s := step{kind: c.Change.Kind, to: c.At, is: c.Change.Is}
 	if lasts {
 		s.times, s.from, s.to = 1, c.At, time.Time{}
 	}

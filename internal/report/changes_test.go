@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
@@ -96,7 +97,7 @@ func TestChangesAreFoldedByBackend(t *testing.T) {
 
 func TestWhatIsNotKnownGoesOn(t *testing.T) {
 	t.Parallel()
-	log := []watch.Past{past(web, at(4, 10), lb.Unhealthy, "a"), past(web, at(4, 11), lb.LeftRunning, "b")}
+	log := []incident.Record{past(web, at(4, 10), lb.Unhealthy, "a"), past(web, at(4, 11), lb.LeftRunning, "b")}
 	s := watch.Standing{CLB: web, Capacity: lb.Capacity{Total: 9, Running: 9}, HealthErr: errors.New("timeout")}
 	want := []string{"Changed in the last 24 h", "prod-web: a unhealthy since 04:10", "prod-web: b out 04:11"}
 	if got := told(New(at(4, 53), 0, watch.Survey{Standings: []watch.Standing{s}, Log: log, LogFrom: at(0, 0).AddDate(0, 0, -9)}, time.Time{}, nil)); !reflect.DeepEqual(got, want) {
@@ -106,21 +107,21 @@ func TestWhatIsNotKnownGoesOn(t *testing.T) {
 
 func TestSameNameOfTwoBackends(t *testing.T) {
 	t.Parallel()
-	named := func(minute int, k lb.Kind, id string) watch.Past {
-		return watch.Past{At: at(3, minute), CLB: web, Kind: k, ID: id, Name: "未命名", Is: lb.Running}
+	named := func(minute int, k lb.Kind, id string) incident.Record {
+		return incident.Record{At: at(3, minute), CLB: web, Kind: k, ID: id, Name: "未命名", Is: lb.Running}
 	}
 	for name, tt := range map[string]struct {
-		log  []watch.Past
+		log  []incident.Record
 		want []string
 	}{
-		"one went, another came":        {[]watch.Past{named(10, lb.Removed, "1"), named(12, lb.Added, "2")}, []string{"未命名 replaced 03:12"}},
-		"the new one came first":        {[]watch.Past{named(10, lb.Added, "2"), named(12, lb.Removed, "1")}, []string{"未命名 replaced 03:12"}},
-		"one by one":                    {[]watch.Past{named(1, lb.Removed, "1"), named(2, lb.Added, "2"), named(3, lb.Removed, "3"), named(4, lb.Added, "4")}, []string{"未命名 replaced 03:02", "未命名 replaced 03:04"}},
-		"one of them is new besides":    {[]watch.Past{named(1, lb.Removed, "1"), named(1, lb.Added, "2"), named(1, lb.Added, "3")}, []string{"未命名 replaced 03:01", "未命名 3 added 03:01"}},
-		"long after":                    {[]watch.Past{named(0, lb.Removed, "1"), named(61, lb.Added, "2")}, []string{"未命名 1 removed 03:00", "未命名 2 added 04:01"}},
-		"the one that came went again":  {[]watch.Past{named(1, lb.Removed, "1"), named(2, lb.Added, "2"), named(3, lb.Removed, "2")}, []string{"未命名 1 removed 03:01", "未命名 2 added 03:02, removed 03:03"}},
-		"both were out: not replaced":   {[]watch.Past{named(1, lb.LeftRunning, "1"), named(2, lb.Recovered, "2")}, []string{"未命名 1 out 03:01", "未命名 2 running since 03:02"}},
-		"both went, and one came again": {[]watch.Past{named(1, lb.Removed, "1"), named(1, lb.Removed, "2"), named(2, lb.Added, "3")}, []string{"未命名 replaced 03:02", "未命名 2 removed 03:01"}},
+		"one went, another came":        {[]incident.Record{named(10, lb.Removed, "1"), named(12, lb.Added, "2")}, []string{"未命名 replaced 03:12"}},
+		"the new one came first":        {[]incident.Record{named(10, lb.Added, "2"), named(12, lb.Removed, "1")}, []string{"未命名 replaced 03:12"}},
+		"one by one":                    {[]incident.Record{named(1, lb.Removed, "1"), named(2, lb.Added, "2"), named(3, lb.Removed, "3"), named(4, lb.Added, "4")}, []string{"未命名 replaced 03:02", "未命名 replaced 03:04"}},
+		"one of them is new besides":    {[]incident.Record{named(1, lb.Removed, "1"), named(1, lb.Added, "2"), named(1, lb.Added, "3")}, []string{"未命名 replaced 03:01", "未命名 3 added 03:01"}},
+		"long after":                    {[]incident.Record{named(0, lb.Removed, "1"), named(61, lb.Added, "2")}, []string{"未命名 1 removed 03:00", "未命名 2 added 04:01"}},
+		"the one that came went again":  {[]incident.Record{named(1, lb.Removed, "1"), named(2, lb.Added, "2"), named(3, lb.Removed, "2")}, []string{"未命名 1 removed 03:01", "未命名 2 added 03:02, removed 03:03"}},
+		"both were out: not replaced":   {[]incident.Record{named(1, lb.LeftRunning, "1"), named(2, lb.Recovered, "2")}, []string{"未命名 1 out 03:01", "未命名 2 running since 03:02"}},
+		"both went, and one came again": {[]incident.Record{named(1, lb.Removed, "1"), named(1, lb.Removed, "2"), named(2, lb.Added, "3")}, []string{"未命名 replaced 03:02", "未命名 2 removed 03:01"}},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -159,7 +160,7 @@ func TestWhichChangesAreToldOf(t *testing.T) {
 			t.Parallel()
 			found := watch.Survey{Standings: []watch.Standing{{CLB: web}}, LogFrom: tt.logFrom}
 			if !tt.logFrom.IsZero() {
-				found.Log = []watch.Past{
+				found.Log = []incident.Record{
 					past(web, at(4, 0).AddDate(0, 0, -1), lb.Added, "a"), past(web, at(5, 0).AddDate(0, 0, -1), lb.Added, "b"),
 					past(api, at(4, 30), lb.Added, "of a load balancer that is not watched any more"), past(web, at(4, 30), lb.Added, "c"),
 					past(api, at(4, 34), lb.Removed, "x"),
@@ -175,7 +176,7 @@ func TestWhichChangesAreToldOf(t *testing.T) {
 func TestDaysAreSaidWhereTheyAreOther(t *testing.T) {
 	t.Parallel()
 	day := func(n, hour int) time.Time { return at(hour, 0).AddDate(0, 0, n) }
-	found := watch.Survey{Standings: []watch.Standing{{CLB: web, Err: errors.New("timeout")}}, LogFrom: day(-99, 0), Log: []watch.Past{
+	found := watch.Survey{Standings: []watch.Standing{{CLB: web, Err: errors.New("timeout")}}, LogFrom: day(-99, 0), Log: []incident.Record{
 		past(web, day(-31, 4), lb.Added, "a"), past(web, day(-2, 23), lb.LeftRunning, "b"), past(web, day(-1, 10), lb.Recovered, "b"),
 		past(web, day(-1, 10), lb.LeftRunning, "c"), past(web, day(0, 0), lb.Recovered, "c"), past(web, day(0, 1), lb.LeftRunning, "d"),
 		past(web, day(0, 2), lb.Removed, "e"), past(web, day(0, 3), lb.Added, "e"),
@@ -197,7 +198,7 @@ func TestDaysAreSaidWhereTheyAreOther(t *testing.T) {
 
 func TestChangesAreCounted(t *testing.T) {
 	t.Parallel()
-	log := []watch.Past{past(api, at(4, 0), lb.LeftRunning, "x")}
+	log := []incident.Record{past(api, at(4, 0), lb.LeftRunning, "x")}
 	for i, k := range []lb.Kind{lb.LeftRunning, lb.Recovered, lb.LeftRunning, lb.Removed, lb.Added, lb.Added, lb.Added,
 		lb.Unhealthy, lb.Healthy, lb.Unbound, lb.Bound, "a kind of another version"} {
 		log = append(log, past(web, at(4, i), k, "a"))

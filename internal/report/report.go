@@ -11,6 +11,7 @@ import (
 	"time"
 
 	"clbwatch/internal/advice"
+	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/text"
 	"clbwatch/internal/watch"
@@ -25,9 +26,9 @@ type Report struct {
 
 	Unlisted []Unread `json:"unlisted,omitempty"` // regions that could not be searched for load balancers
 
-	LastReport  time.Time    `json:"lastReport,omitzero"`  // when the one before was posted; zero if that is not known
-	ChangesFrom time.Time    `json:"changesFrom,omitzero"` // Changes are all that ticks found since then; zero if the state does not tell
-	Changes     []watch.Past `json:"changes,omitempty"`    // since LastReport or, where it is zero, in the last 24 h; oldest first
+	LastReport  time.Time         `json:"lastReport,omitzero"`  // when the one before was posted; zero if that is not known
+	ChangesFrom time.Time         `json:"changesFrom,omitzero"` // Changes are all that ticks found since then; zero if the state does not tell
+	Changes     []incident.Record `json:"changes,omitempty"`    // since LastReport or, where it is zero, in the last 24 h; oldest first
 }
 
 // Pool is one load balancer in a Report.
@@ -51,10 +52,10 @@ type Pool struct {
 
 // Unread is what could not be read.
 type Unread struct {
-	CLB  lb.CLB `json:"of"`
-	What string `json:"-"` // as in watch.Blind
-	Err  string `json:"error"`
-	Do   string `json:"do,omitempty"`
+	CLB  lb.CLB         `json:"of"`
+	What incident.About `json:"-"` // as in incident.About
+	Err  string         `json:"error"`
+	Do   string         `json:"do,omitempty"`
 }
 
 // recently is what a report looks back on where no report is known before it.
@@ -67,7 +68,7 @@ func New(at time.Time, took time.Duration, found watch.Survey, last time.Time, i
 	watched := make(map[string]bool, len(found.Standings))
 	for _, s := range found.Standings {
 		if IsRegion(s.CLB) && s.Err != nil {
-			r.Unlisted = append(r.Unlisted, Unread{s.CLB, watch.OfRegion, s.Err.Error(), advice.Of(s.Err)})
+			r.Unlisted = append(r.Unlisted, Unread{s.CLB, incident.Listing, s.Err.Error(), advice.Of(s.Err)})
 			continue
 		}
 		watched[s.CLB.Key()] = true
@@ -87,14 +88,14 @@ func New(at time.Time, took time.Duration, found watch.Survey, last time.Time, i
 	if !last.After(at) { // else a clock is wrong
 		r.LastReport = last
 	}
-	if found.LogFrom.IsZero() {
+	if found.From.IsZero() {
 		return r
 	}
 	r.ChangesFrom = r.since()
-	if found.LogFrom.After(r.ChangesFrom) {
-		r.ChangesFrom = found.LogFrom
+	if found.From.After(r.ChangesFrom) {
+		r.ChangesFrom = found.From
 	}
-	for _, c := range found.Log {
+	for _, c := range found.Past {
 		if watched[c.CLB.Key()] && !c.At.Before(r.ChangesFrom) {
 			r.Changes = append(r.Changes, c)
 		}
@@ -128,9 +129,9 @@ func (r Report) Unread() []Unread {
 	for _, p := range r.WorstFirst() {
 		switch {
 		case p.Err != "":
-			all = append(all, Unread{p.CLB, watch.OfBackends, p.Err, p.Do})
+			all = append(all, Unread{p.CLB, incident.Reading, p.Err, p.Do})
 		case p.HealthErr != "":
-			all = append(all, Unread{p.CLB, watch.OfHealth, p.HealthErr, p.Do})
+			all = append(all, Unread{p.CLB, incident.Health, p.HealthErr, p.Do})
 		}
 	}
 	return append(all, r.Unlisted...)
@@ -271,7 +272,7 @@ func (r Report) Totals() (backends, running, unread int) {
 // Summary is the report in one line, such as "9 of 12 backends running on prod-web". It holds no control characters.
 func (r Report) Summary() string {
 	s := r.summary()
-	for _, what := range []string{watch.OfHealth, watch.OfRegion} {
+	for _, what := range []incident.About{incident.Health, incident.Listing} {
 		some := slices.DeleteFunc(r.Unread(), func(u Unread) bool { return u.What != what })
 		switch {
 		case len(some) == 0:

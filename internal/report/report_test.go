@@ -8,6 +8,7 @@ import (
 	"testing"
 	"time"
 
+	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
@@ -44,7 +45,7 @@ func TestSummary(t *testing.T) {
 		}
 	}
 	region := func(id string) Unread {
-		return Unread{CLB: lb.CLB{Region: "ap-guangzhou", ID: id}, What: watch.OfRegion, Err: "timeout"}
+		return Unread{CLB: lb.CLB{Region: "ap-guangzhou", ID: id}, What: incident.Listing, Err: "timeout"}
 	}
 	for _, tt := range []struct {
 		report Report

@@ -14,6 +14,7 @@ import (
 	"unicode/utf8"
 
 	"clbwatch/internal/advice"
+	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
@@ -28,8 +29,8 @@ var (
 	old = lb.CLB{Region: "ap-beijing", ID: "lb-gone", Label: "old"}
 )
 
-func past(c lb.CLB, when time.Time, k lb.Kind, name string) watch.Past {
-	return watch.Past{At: when, CLB: c, Kind: k, ID: "ins-" + name, Name: name, Is: lb.Running}
+func past(c lb.CLB, when time.Time, k lb.Kind, name string) incident.Record {
+	return incident.Record{At: when, CLB: c, Kind: k, ID: "ins-" + name, Name: name, Is: lb.Running}
 }
 
 func sample() Report {
@@ -47,7 +48,7 @@ func sample() Report {
 			{CLB: lb.CLB{Region: "ap-beijing", ID: "lb-spare", Label: "备用"}},
 			{CLB: lb.CLB{Region: "ap-beijing", ID: "lb-idle", Label: "drained"}, Capacity: lb.Capacity{Total: 2, Running: 2}},
 		},
-		Log: []watch.Past{
+		Log: []incident.Record{
 			past(web, at(4, 10).AddDate(0, 0, -1), lb.Removed, "too-old"),
 			past(web, at(23, 50).AddDate(0, 0, -1), lb.LeftRunning, "网页服务器-02"),
 			past(web, at(0, 5), lb.Recovered, "网页服务器-02"),
@@ -76,7 +77,7 @@ func applications() Report {
 		{CLB: lb.CLB{Region: "ap-guangzhou", ID: "lb-5zz1", Title: "prod-blog"}, Kind: lb.Application, Capacity: lb.Capacity{Running: 1, Total: 1, Weight: 10, Serving: 10},
 			HealthErr: advice.Add(errors.New("UnauthorizedOperation"), "grant the role clb:DescribeTargetHealth")},
 		{CLB: lb.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, Err: errors.New("InternalError")},
-	}, Log: []watch.Past{past(shop, at(3, 0), lb.Unbound, "web-04"), {At: at(4, 41), CLB: shop, Kind: lb.Unhealthy, ID: "ins-1", Name: "web-07", Is: lb.Running}}}
+	}, Log: []incident.Record{past(shop, at(3, 0), lb.Unbound, "web-04"), {At: at(4, 41), CLB: shop, Kind: lb.Unhealthy, ID: "ins-1", Name: "web-07", Is: lb.Running}}}
 	return New(at(4, 53), 300*time.Millisecond, found, time.Time{}, nil)
 }
 
@@ -211,7 +212,7 @@ func FuzzWriteText(f *testing.F) {
 			{CLB: lb.CLB{ID: "r/" + name, Region: "r"}, Err: advice.Add(errors.New(err), do)},
 		}}
 		for i, k := range []lb.Kind{lb.Added, lb.LeftRunning, lb.Recovered, lb.Removed, lb.Unbound, lb.Bound, lb.Unhealthy, lb.Healthy, lb.Kind(do)} {
-			found.Log = append(found.Log, watch.Past{At: found.LogFrom.Add(time.Duration(i)), CLB: c, Kind: k, ID: err, Name: name, Is: lb.Status(n)})
+			found.Log = append(found.Log, incident.Record{At: found.LogFrom.Add(time.Duration(i)), CLB: c, Kind: k, ID: err, Name: name, Is: lb.Status(n)})
 		}
 		r := New(at(4, 53), 0, found, time.Time{}, errors.New(do))
 		var plain, color strings.Builder

@@ -5,9 +5,9 @@ import (
 	"fmt"
 	"strings"
 
+	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/text"
-	"clbwatch/internal/watch"
 )
 
 // maxName is how many characters of a name are shown: enough to tell names apart, too little to hide a line behind.
@@ -27,27 +27,27 @@ func AndUnhealthy(n int) string {
 }
 
 // Objects are what could not be read, or can be again, as part of a sentence: n load balancers, or what of them, as
-// watch.Blind has it. It is for the first of them if there is one.
-func Objects(what string, first lb.CLB, n int) string {
+// incident.About has it. It is for the first of them if there is one.
+func Objects(what incident.About, first lb.CLB, n int) string {
 	of := Name(first)
 	switch {
-	case what == watch.OfRegion && n > 1:
+	case what == incident.Listing && n > 1:
 		of += fmt.Sprintf(" and %d more", n-1) // there may be several of one region
 	case n > 1:
 		of = text.Plural(n, "load balancer")
 	}
 	switch what {
-	case watch.OfHealth:
+	case incident.Health:
 		return "the health of " + of
-	case watch.OfRegion:
+	case incident.Listing:
 		return "the load balancers of " + of
 	}
 	return of
 }
 
 // Verb is what is done with Objects.
-func Verb(what string) string {
-	if what == watch.OfRegion {
+func Verb(what incident.About) string {
+	if what == incident.Listing {
 		return "list"
 	}
 	return "read"

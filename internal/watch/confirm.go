@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"clbwatch/internal/lb"
+	"clbwatch/internal/state"
 )
 
 // confirmAfter is how long a load balancer that lacks something is left alone before the second reading that confirms it.

@@ -11,6 +11,7 @@ import (
 
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
+	"clbwatch/internal/state"
 )
 
 // delta is what a sweep changes about a head.
@@ -33,15 +34,16 @@ func (d *delta) empty() bool {
 }
 
 // apply takes all but the snapshot over into a head, and judges it.
-func (d *delta) apply(h *state.Head, observation string, rules incident.Rules) {
+func (d *delta) apply(h *state.Head, rules incident.Rules) {
 	if d.stale {
 		return
 	}
 	h.Listed, h.Unlisted, h.Unposted = d.listed, d.unlisted, d.unposted
-	h.Observation = observation
+	at := h.ObservedAt
 	if d.read {
-		h.ObservedAt = d.seen.At
+		at = d.seen.At
 	}
+	h.Observe(h.Writer, at)
 	h.Tail = append(h.Tail, h.Incidents.Judge(d.seen, rules)...)
 }
 
@@ -207,7 +209,7 @@ func (w *Watcher) notices(b base, seen *sweep, d *delta) {
 		d.seen.Notices = append(d.seen.Notices, incident.Incident{
 			About: incident.Watching, Key: clb.Key(), Label: clb.Label, Title: clb.Title, Baseline: d.baseline})
 	}
-	if w.Shard.first() {
+	if w.Shard.First() {
 		for _, s := range seen.empty {
 			d.seen.Notices = append(d.seen.Notices, incident.Incident{About: incident.Nothing, Key: s.String()})
 		}
@@ -311,7 +313,7 @@ func (w *Watcher) unread(b base, seen *sweep, d *delta) {
 		note(clb.Key(), incident.Reading, b.observedIf(known.Known()), o.err)
 		note(clb.Key(), incident.Health, b.observedIf(known.Health), o.healthErr)
 	}
-	if w.Shard.first() { // each shard lists every region: one reports
+	if w.Shard.First() { // each shard lists every region: one reports
 		for _, s := range w.Discover {
 			note(s.String(), incident.Listing, seen.listed[s.String()], seen.unlistedErr(s))
 		}

@@ -13,6 +13,7 @@ import (
 	"clbwatch/internal/advice"
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
+	"clbwatch/internal/state"
 )
 
 const (

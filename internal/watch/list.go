@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"clbwatch/internal/advice"
+	"clbwatch/internal/state"
 )
 
 const (

@@ -10,15 +10,15 @@ import (
 	"clbwatch/internal/advice"
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
+	"clbwatch/internal/state"
 )
 
 // Survey is how everything stands now, and what the state knows of how it came to that.
 type Survey struct {
-	Standings []Standing       // by key, then the regions that could not be searched
-	Open      []*incident.Root // what is open, as the newest heads have it
-	Past      incident.Period  // what happened since
-	Reason    func(n int) incident.Reason
-	From      time.Time // the history has every change since; zero if there is no state
+	Standings []Standing          // by key, then the regions that could not be searched
+	Open      []incident.Document // what is open, as the newest heads have it
+	Past      []incident.Record   // the last changes since the time that was asked for, oldest first; at most maxRecalled
+	From      time.Time           // Past has every change since; zero if there is no state
 }
 
 // Standing is how one load balancer stands now. Where a region could not be searched for load balancers, it is a Standing
@@ -40,6 +40,7 @@ type Standing struct {
 // Bounds of a survey: it must not hold a million backends to show a few hundred.
 const (
 	maxListed     = 1000 // backends of one load balancer
+	maxRecalled   = 5000 // changes
 	maxListedCLBs = 100  // beyond it no backends are listed but those not running
 )
 
@@ -82,7 +83,7 @@ func (w *Watcher) Survey(ctx context.Context, since time.Time) (Survey, error) {
 			w.stand(readCtx, empty, out)
 		}
 	}
-	found := Survey{Standings: w.standing(readCtx, out, r)}
+	found := Survey{Standings: w.standing(readCtx, out, r), From: since}
 	recallCtx, cancel2 := context.WithDeadline(ctx, t.readUntil.Add(t.sendUntil.Sub(t.readUntil)/2))
 	defer cancel2()
 	err := w.recall(recallCtx, &found)
@@ -140,48 +141,59 @@ func (w *Watcher) stand(ctx context.Context, which []int, out []Standing) {
 	})
 }
 
-// recall adds what the state knows: since when backends are out, and the last changes. Where it is divided into shards,
-// all of them are asked.
+// recall adds what the state knows: since when backends are out, what is open, and what happened. Where it is divided into
+// shards, all of them are asked.
 func (w *Watcher) recall(ctx context.Context, found *Survey) error {
-	head, err := w.Store.Load(ctx)
+	all, err := state.Current(ctx, w.Store, w.States)
 	if err != nil {
-		return fmt.Errorf("load state: %w", err)
+		return err
 	}
-	f := former{of: 1, heads: []*Head{head}, stores: []Store{w.Store}}
-	if head != nil && head.Moved != 0 && w.Stores != nil {
-		if f, err = w.trace(ctx, nil, nowhere); err != nil {
-			return fmt.Errorf("load state: %w", err)
+	for i, head := range all.Heads {
+		if head == nil {
+			continue
 		}
-	}
-	for i := range f.heads {
-		if err := w.recallShard(ctx, f.heads[i], f.stores[i], found); err != nil {
+		for _, r := range head.Incidents.Roots {
+			if r.Open() {
+				found.Open = append(found.Open, incident.Document{Root: r, Reason: head.Incidents.Reason, Name: lb.ParseKey})
+			}
+		}
+		if err := recallShard(ctx, head, all.Stores[i], found); err != nil {
 			return err
 		}
+	}
+	for rec, err := range all.Read(ctx, found.From) {
+		if err != nil {
+			return fmt.Errorf("read the history: %w", err)
+		}
+		if rec.Change == nil {
+			continue
+		}
+		if len(found.Past) == maxRecalled {
+			found.From = found.Past[0].At.Add(time.Millisecond) // times are whole milliseconds
+			found.Past = found.Past[1:]
+		}
+		found.Past = append(found.Past, rec)
 	}
 	return nil
 }
 
-// recallShard adds what the state of one shard knows.
-func (w *Watcher) recallShard(ctx context.Context, head *Head, store Store, found *Survey) error {
-	part := &Watcher{Store: store}
-	old, _, err := part.snapshot(ctx, head)
+// recallShard adds since when backends are out, as the snapshot of one shard knows it.
+func recallShard(ctx context.Context, head *state.Head, store state.Store, found *Survey) error {
+	old, err := state.OpenSnapshot(ctx, store, head)
 	if err != nil {
 		return fmt.Errorf("load state: %w", err)
 	}
-	defer old.close()
-	if head != nil {
-		found.Log, found.LogFrom = append(found.Log, head.Log...), later(found.LogFrom, head.LogFrom)
-	}
+	defer old.Close()
 	for i := range found.Standings {
 		s := found.Standings[i] // in the state of one shard there is nothing of another's
-		line, err := old.seek(s.CLB.Key())
+		line, err := old.Seek(s.CLB.Key())
 		if err != nil {
 			return err
 		}
 		if line == nil || len(s.NotRunning)+len(s.Ill) == 0 {
 			continue
 		}
-		before, err := decodeRecord(line)
+		before, err := state.DecodePool(line)
 		if err != nil {
 			return err
 		}

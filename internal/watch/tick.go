@@ -34,21 +34,18 @@ const (
 
 // Watcher watches load balancers. All fields must be set, unless they say otherwise.
 type Watcher struct {
-	CLBs     []lb.CLB    // sorted by Key, each once
-	Discover []Scope     // more load balancers to be found; each once
-	Shard    state.Shard // which of them are this run's
+	state.Part // the state; its Shard says which load balancers are this run's
+
+	CLBs     []lb.CLB // sorted by Key, each once
+	Discover []Scope  // more load balancers to be found; each once
 	Source   Source
-	Finder   Finder                                 // nil if nothing is to be discovered
-	Stores   func(state.Shard) (state.Store, error) // the state of any shard, of however many: where it is left when their number changes; nil if there are no others
-	Store    state.Store
+	Finder   Finder // nil if nothing is to be discovered
 	Notifier Notifier
 	Rules    incident.Rules // but for Tag, which each commit has its own of
-	By       string         // who commits: the function as "region/namespace/name", or state.CLI
 
 	Spool func() (Spool, error)                            // room for one tick's changed readings
 	Now   func() time.Time                                 // the clock that deadlines go by; all else goes by the store's
 	Sleep func(ctx context.Context, d time.Duration) error // returns early, with an error, when ctx ends
-	Nonce func() string                                    // a new random text each time, at least 8 bytes
 }
 
 // Summary is what one tick did.
@@ -148,7 +145,7 @@ func (w *Watcher) Preview(ctx context.Context) (posts []Preview, sum Summary, er
 	}
 	defer d.close()
 	sum.Changes = d.changes
-	h := w.successor(b.head)
+	h := w.Next(b.head)
 	d.apply(h, w.rules())
 	now := w.Store.Now()
 	h.Incidents.Plan(d.seen.At, now, "preview", now.Add(time.Minute), w.rules())
@@ -223,42 +220,25 @@ func (b base) abandoning(at time.Time, rules incident.Rules) map[string]bool {
 	return b.head.Incidents.Abandoning(at, rules)
 }
 
-// begin loads what a tick starts from. Where this shard has no state, or its state went over to another number of
-// shards, it is brought here first.
+// begin loads what a tick starts from.
 func (w *Watcher) begin(ctx context.Context) (base, error) {
-	for range maxConflicts {
-		head, err := w.Store.Load(ctx)
-		if err != nil {
-			return base{}, fmt.Errorf("load state: %w", err)
-		}
-		if w.Stores == nil || (head != nil || w.Shard.Of <= 1) && (head == nil || head.Moved == 0) {
-			return w.open(ctx, head)
-		}
-		// Other shards may be at it too.
-		if err := w.takeOver(ctx, head); err != nil && !errors.Is(err, state.ErrConflict) {
-			return base{}, err
-		}
+	head, err := w.Part.Begin(ctx)
+	if err != nil {
+		return base{}, err
 	}
-	return base{}, fmt.Errorf("take over the state: %w, %d times in a row", state.ErrConflict, maxConflicts)
+	return w.open(ctx, head)
 }
 
+// load loads what a commit starts from that another run was faster than.
 func (w *Watcher) load(ctx context.Context) (base, error) {
-	head, err := w.Store.Load(ctx)
+	head, err := w.Part.Load(ctx)
 	if err != nil {
-		return base{}, fmt.Errorf("load state: %w", err)
+		return base{}, err
 	}
 	return w.open(ctx, head)
 }
 
 func (w *Watcher) open(ctx context.Context, head *state.Head) (base, error) {
-	if head != nil {
-		if head.Moved != 0 {
-			return base{}, fmt.Errorf("load state: it went over to %d shards", head.Moved)
-		}
-		if err := head.By.Check(w.By, w.Store.Now()); err != nil {
-			return base{}, fmt.Errorf("load state: %w", err)
-		}
-	}
 	s, err := state.OpenSnapshot(ctx, w.Store, head)
 	if err != nil {
 		return base{}, fmt.Errorf("load state: %w", err)
@@ -270,12 +250,9 @@ func (w *Watcher) open(ctx context.Context, head *state.Head) (base, error) {
 // rules are the rules of one commit.
 func (w *Watcher) rules() incident.Rules {
 	r := w.Rules
-	r.Tag = w.Nonce()
+	r.Tag, r.Suffix = w.Nonce(), w.Shard.Suffix()
 	return r
 }
-
-// successor starts the head after h, which may be nil.
-func (w *Watcher) successor(h *state.Head) *state.Head { return h.Next(w.Nonce(), w.By, w.Store.Now()) }
 
 // commit writes what was seen, what it means, and what this run is to post because of it. It returns the newest head: the
 // old one if there was nothing to write, which is how most ticks end. If another run was first, it starts over from that
@@ -301,7 +278,7 @@ func (w *Watcher) commit(ctx context.Context, b base, seen *sweep, t schedule, s
 
 // write commits the head that follows, first what it points to, if there is anything to write.
 func (w *Watcher) write(ctx context.Context, old *state.Head, d *delta, seen *sweep, t schedule) (h *state.Head, err error) {
-	h = w.successor(old)
+	h = w.Next(old)
 	rules, now := w.rules(), w.Store.Now()
 	busy := old != nil && old.Incidents.Busy()
 	d.apply(h, rules)
@@ -328,7 +305,7 @@ func due(h *state.Head, now time.Time) bool { return now.Sub(h.CommittedAt) >= h
 // mark takes what was done into the newest head, whoever wrote that, and ends the run's claims.
 func (w *Watcher) mark(ctx context.Context, h *state.Head, run *round) (*state.Head, error) {
 	for range maxConflicts {
-		next := w.successor(h)
+		next := w.Next(h)
 		next.Incidents.Mark(run.by, run.steps, w.Store.Now())
 		err := state.Commit(ctx, w.Store, next)
 		if err == nil {
@@ -337,11 +314,11 @@ func (w *Watcher) mark(ctx context.Context, h *state.Head, run *round) (*state.H
 		if !errors.Is(err, state.ErrConflict) {
 			return nil, fmt.Errorf("mark: %w", err)
 		}
-		if h, err = w.Store.Load(ctx); err != nil {
-			return nil, fmt.Errorf("mark: %w", err)
+		if h, err = w.Part.Load(ctx); err == nil && h == nil {
+			err = errors.New("the state is gone")
 		}
-		if h == nil {
-			return nil, errors.New("mark: the state is gone")
+		if err != nil {
+			return nil, fmt.Errorf("mark: %w", err)
 		}
 	}
 	return nil, fmt.Errorf("mark: %w, %d times in a row", state.ErrConflict, maxConflicts)

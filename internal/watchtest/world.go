@@ -17,14 +17,16 @@ import (
 	"sync"
 	"time"
 
+	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
+	"clbwatch/internal/state"
 	"clbwatch/internal/watch"
 )
 
 // Fault decides what becomes of one call: whether it takes effect, and what the caller is told. It is called once at a
-// time. op is "read", "health", "list", "exist",
-// "load", "open", "create", "commit snapshot", "commit", "notify" or "collect", or what a store in a Place says; what is the
-// key, region, head or alert.
+// time. op is "read", "health", "list", "exist", "load", "open", "create", "commit snapshot", "commit", "open segment",
+// "create segment", "once", "collect", what a Call does ("send", "look", "ask", "edit", "copies", "void", "leave"), or what
+// a store in a Place says; what is the key of a load balancer or message, the region, the head or the day.
 type Fault func(op, what string) (apply bool, err error)
 
 // ErrDied is what a run gets from a world in which it is dead: nothing it does takes effect any more.
@@ -38,9 +40,16 @@ var (
 	ErrStale  = errors.New("the newest is not listed yet")
 )
 
+// Errors by which a fault says what Slack answers. Any other leaves open whether Slack did what it was asked for.
+var (
+	ErrDown      = errors.New("nothing arrives in the channel")
+	ErrRefused   = errors.New("Slack refuses it")
+	ErrTemporary = errors.New("Slack did not do it this time")
+)
+
 // Place opens the state of a shard for one process. Each call that this makes outside goes through do, which decides
 // what becomes of it; now is the time in the world.
-type Place func(s watch.Shard, do func(op, what string, effect func() error) error, now func() time.Time) (watch.Store, error)
+type Place func(s state.Shard, do func(op, what string, effect func() error) error, now func() time.Time) (state.Store, error)
 
 // World is what a watcher lives in. The zero value is not usable; see New.
 type World struct {
@@ -51,10 +60,11 @@ type World struct {
 	kinds   map[string]lb.Type
 	names   map[string]watch.Listed
 	health  bool
-	states  map[watch.Shard]*state
-	snaps   map[string][]byte
-	told    []watch.Delivery
-	threads bool
+	states  map[state.Shard]*heads
+	blobs   map[string][]byte // snapshots and segments of history
+	once    map[string]bool
+	slack   []Message
+	bot     bool
 	reads   int
 	nonce   int
 	fault   Fault
@@ -67,22 +77,22 @@ func New() *World {
 	return &World{
 		now:   time.Date(2126, 11, 23, 4, 53, 0, 0, time.UTC),
 		pools: map[string][]lb.Backend{}, kinds: map[string]lb.Type{}, names: map[string]watch.Listed{},
-		states: map[watch.Shard]*state{}, snaps: map[string][]byte{},
+		states: map[state.Shard]*heads{}, blobs: map[string][]byte{}, once: map[string]bool{}, bot: true,
 	}
 }
 
-// state is the heads of one shard.
-type state struct {
-	heads  map[int64][]byte
+// heads are those of one shard.
+type heads struct {
+	stored map[int64][]byte
 	newest int64
 }
 
-func (w *World) state(s watch.Shard) *state {
+func (w *World) heads(s state.Shard) *heads {
 	if s.Of <= 1 {
-		s = watch.Shard{}
+		s = state.Shard{}
 	}
 	if w.states[s] == nil {
-		w.states[s] = &state{heads: map[int64][]byte{}}
+		w.states[s] = &heads{stored: map[int64][]byte{}}
 	}
 	return w.states[s]
 }
@@ -96,24 +106,27 @@ func (w *World) Watcher(keys ...string) *watch.Watcher {
 		clbs = append(clbs, lb.CLB{Region: region, ID: id})
 	}
 	return &watch.Watcher{
-		CLBs: clbs, Source: (*source)(r), Finder: (*source)(r), Store: must(r.store(watch.Shard{})), Notifier: (*slack)(r), BlindAfter: 3,
-		Stores: r.store,
-		Spool:  func() (watch.Spool, error) { return &spool{}, nil },
-		Now:    w.Now, Sleep: func(ctx context.Context, d time.Duration) error { w.Advance(d); return ctx.Err() },
-		Nonce: func() string {
+		Part: state.Part{Store: must(r.store(state.Shard{})), States: r.store, By: state.CLI, Nonce: func() string {
 			w.mu.Lock()
 			defer w.mu.Unlock()
 			w.nonce++
-			return fmt.Sprintf("%08dnonce", w.nonce) // alerts are named by the first 8 bytes
-		},
+			return fmt.Sprintf("%08dnonce", w.nonce)
+		}},
+		CLBs: clbs, Source: (*source)(r), Finder: (*source)(r), Notifier: (*slack)(r),
+		Rules: incident.Rules{StableAfter: StableAfter, MentionAt: 50, BlindAfter: 3, Route: w.Route()},
+		Spool: func() (watch.Spool, error) { return &spool{}, nil },
+		Now:   w.Now, Sleep: func(ctx context.Context, d time.Duration) error { w.Advance(d); return ctx.Err() },
 	}
 }
 
+// StableAfter is the setting of every Watcher.
+const StableAfter = 10 * time.Minute
+
 // Shard returns a watcher of one part of what Watcher would watch.
-func (w *World) Shard(s watch.Shard, keys ...string) *watch.Watcher {
+func (w *World) Shard(s state.Shard, keys ...string) *watch.Watcher {
 	watcher := w.Watcher(keys...)
 	watcher.Shard = s
-	watcher.Store = must(watcher.Stores(s))
+	watcher.Store = must(watcher.States(s))
 	return watcher
 }
 
@@ -175,28 +188,6 @@ func (w *World) Health(on bool) {
 	w.health = on
 }
 
-// Thread makes Slack one that finds its messages again: it gives receipts, and takes an alert once however often it comes.
-func (w *World) Thread() {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.threads = true
-}
-
-// Told returns the alerts that Slack took, in order.
-func (w *World) Told() (told []watch.Alert) {
-	for _, d := range w.Deliveries() {
-		told = append(told, d.Alert)
-	}
-	return told
-}
-
-// Deliveries returns what Slack took, in order.
-func (w *World) Deliveries() []watch.Delivery {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.Clone(w.told)
-}
-
 // Reads is how many readings were asked for.
 func (w *World) Reads() int {
 	w.mu.Lock()
@@ -219,23 +210,23 @@ func (w *World) In(p Place) {
 }
 
 // Head returns the newest head, or nil.
-func (w *World) Head() *watch.Head { return w.HeadOf(watch.Shard{}) }
+func (w *World) Head() *state.Head { return w.HeadOf(state.Shard{}) }
 
 // HeadOf returns the newest head of a shard, or nil.
-func (w *World) HeadOf(s watch.Shard) *watch.Head {
+func (w *World) HeadOf(s state.Shard) *state.Head {
 	if w.place != nil {
 		return must(must(w.place(s, func(_, _ string, effect func() error) error { return effect() }, w.Now)).Load(context.Background()))
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.state(s).head()
+	return w.heads(s).head()
 }
 
-func (s *state) head() *watch.Head {
+func (s *heads) head() *state.Head {
 	if s.newest == 0 {
 		return nil
 	}
-	h, err := watch.DecodeHead(s.newest, s.heads[s.newest])
+	h, err := state.DecodeHead(s.newest, s.stored[s.newest])
 	if err != nil {
 		panic(err) // the world wrote it
 	}
@@ -246,8 +237,8 @@ func (s *state) head() *watch.Head {
 func (w *World) Snapshot() string {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if h := w.state(watch.Shard{}).head(); h != nil && h.Snapshot != nil {
-		return string(w.snaps[h.Snapshot.SHA256])
+	if h := w.heads(state.Shard{}).head(); h != nil && h.Snapshot != nil {
+		return string(w.blobs[h.Snapshot.SHA256])
 	}
 	return ""
 }
@@ -378,7 +369,7 @@ func (s *source) Exist(_ context.Context, region string, ids []string) (there ma
 }
 
 // store opens the state of a shard.
-func (r *run) store(s watch.Shard) (watch.Store, error) {
+func (r *run) store(s state.Shard) (state.Store, error) {
 	if r.place != nil {
 		return r.place(s, r.call, r.Now)
 	}
@@ -396,36 +387,36 @@ func must[T any](v T, err error) T {
 // store is the state of one shard.
 type store struct {
 	*run
-	shard watch.Shard
+	shard state.Shard
 }
 
-func (s *store) Load(context.Context) (h *watch.Head, err error) {
+func (s *store) Load(context.Context) (h *state.Head, err error) {
 	r := s.run
-	err = r.do("load", "", func() error { h = r.state(s.shard).head(); return nil })
+	err = r.do("load", "", func() error { h = r.heads(s.shard).head(); return nil })
 	return h, err
 }
 
-func (s *store) Commit(_ context.Context, h *watch.Head) error {
+func (s *store) Commit(_ context.Context, h *state.Head) error {
 	r := s.run
 	return r.do("commit", fmt.Sprint(h.N), func() error {
 		b, err := h.Encode()
 		if err != nil {
 			return err
 		}
-		st := r.state(s.shard)
-		if st.heads[h.N] != nil {
-			return watch.ErrConflict
+		st := r.heads(s.shard)
+		if st.stored[h.N] != nil {
+			return state.ErrConflict
 		}
-		st.heads[h.N] = b
+		st.stored[h.N] = b
 		st.newest = max(st.newest, h.N)
 		return nil
 	})
 }
 
-func (s *store) OpenSnapshot(_ context.Context, b watch.Blob) (out io.ReadCloser, err error) {
+func (s *store) OpenSnapshot(_ context.Context, b state.Blob) (out io.ReadCloser, err error) {
 	r := s.run
 	err = r.do("open", b.SHA256, func() error {
-		text, ok := r.snaps[b.SHA256]
+		text, ok := r.blobs[b.SHA256]
 		if !ok {
 			return fmt.Errorf("there is no snapshot %s", b.SHA256)
 		}
@@ -435,11 +426,50 @@ func (s *store) OpenSnapshot(_ context.Context, b watch.Blob) (out io.ReadCloser
 	return out, err
 }
 
-func (s *store) CreateSnapshot(context.Context) (out watch.SnapshotWriter, err error) {
+func (s *store) CreateSnapshot(context.Context) (out state.SnapshotWriter, err error) {
 	r := s.run
 	err = r.do("create", "", func() error { out = &snapshotWriter{run: r}; return nil })
 	return out, err
 }
+
+func (s *store) OpenSegment(_ context.Context, seg state.Segment) (out io.ReadCloser, err error) {
+	r := s.run
+	err = r.do("open segment", seg.Name, func() error {
+		text, ok := r.blobs[seg.Name]
+		if !ok {
+			return state.ErrAbsent
+		}
+		out = io.NopCloser(bytes.NewReader(text))
+		return nil
+	})
+	return out, err
+}
+
+func (s *store) CreateSegment(_ context.Context, day string, n int, write func(io.Writer) error) (seg state.Segment, err error) {
+	r := s.run
+	var b bytes.Buffer
+	if err := write(&b); err != nil {
+		return seg, err
+	}
+	sum := sha256.Sum256(b.Bytes())
+	seg = state.Segment{Day: day, N: n, Name: hex.EncodeToString(sum[:]), Bytes: int64(b.Len()), Text: int64(b.Len())}
+	return seg, r.do("create segment", day, func() error {
+		r.blobs[seg.Name] = bytes.Clone(b.Bytes())
+		return nil
+	})
+}
+
+func (s *store) Once(_ context.Context, name string) (first bool, err error) {
+	r := s.run
+	err = r.do("once", name, func() error {
+		first = !r.once[name]
+		r.once[name] = true
+		return nil
+	})
+	return first, err
+}
+
+func (s *store) Now() time.Time { return s.run.Now() }
 
 func (s *store) Collect(context.Context) error {
 	r := s.run
@@ -451,37 +481,16 @@ type snapshotWriter struct {
 	run *run
 }
 
-func (w *snapshotWriter) Commit() (b watch.Blob, err error) {
+func (w *snapshotWriter) Commit() (b state.Blob, err error) {
 	sum := sha256.Sum256(w.Bytes())
-	b = watch.Blob{SHA256: hex.EncodeToString(sum[:]), Bytes: int64(w.Len())}
+	b = state.Blob{SHA256: hex.EncodeToString(sum[:]), Bytes: int64(w.Len())}
 	return b, w.run.do("commit snapshot", b.SHA256, func() error {
-		w.run.snaps[b.SHA256] = bytes.Clone(w.Bytes())
+		w.run.blobs[b.SHA256] = bytes.Clone(w.Bytes())
 		return nil
 	})
 }
 
 func (w *snapshotWriter) Close() error { return nil }
-
-type slack run
-
-func (s *slack) Notify(_ context.Context, d watch.Delivery) (receipt watch.Receipt, err error) {
-	r := (*run)(s)
-	err = r.do("notify", d.Alert.ID, func() error {
-		at := slices.IndexFunc(r.told, func(o watch.Delivery) bool { return o.Alert.ID == d.Alert.ID })
-		if !r.threads || !d.Again || at < 0 {
-			at = len(r.told)
-			r.told = append(r.told, d)
-		}
-		switch {
-		case r.threads && d.Thread != nil:
-			receipt = d.Thread.Receipt
-		case r.threads:
-			receipt = watch.Receipt{Channel: "C1", TS: fmt.Sprint(at + 1)}
-		}
-		return nil
-	})
-	return receipt, err
-}
 
 type spool struct{ b []byte }
 

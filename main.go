@@ -22,10 +22,12 @@ var version = "dev"
 
 func main() {
 	if os.Getenv("_LAMBDA_SERVER_PORT") != "" {
-		p := app.New(os.Stdout, time.Now)
+		p, start := app.New(os.Stdout, time.Now), environ() // the library adds each invocation's, and takes none away
 		handler.Serve(&handler.Handler{
-			Open: func(shard string) (handler.App, error) { return p.Function(environ(), shard) },
-			Now:  time.Now,
+			Open: func(i handler.Invocation) (handler.App, error) {
+				return p.Function(start, i.Environ, i.Function, i.Shard)
+			},
+			Now: time.Now,
 		})
 	}
 	os.Exit(commandLine())

@@ -3,13 +3,11 @@
 package handler
 
 import (
-	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
-	"fmt"
 	"log/slog"
 	"runtime/debug"
+	"strings"
 	"time"
 
 	"github.com/tencentyun/scf-go-lib/cloudfunction"
@@ -23,19 +21,27 @@ import (
 type App interface {
 	// Tick does one tick.
 	Tick(ctx context.Context) (watch.Summary, error)
-	// Report reads how things stand, posts it and returns it. It changes no state.
-	Report(ctx context.Context) (report.Report, error)
+	// Report reads how things stand and what happened in the time before, posts it and returns it. It changes no state.
+	Report(ctx context.Context, since time.Duration) (report.Report, error)
+	// Check tries what a tick needs and returns what it found, as JSON.
+	Check(ctx context.Context) (json.RawMessage, error)
 	// Test posts one test message.
 	Test(ctx context.Context) error
 	// Log is where this invocation is logged.
 	Log() *slog.Logger
 }
 
+// Invocation is what the platform and the event say of one invocation.
+type Invocation struct {
+	Environ  map[string]string // its own variables, credentials among them; nil where the platform gave none
+	Function string            // "region/namespace/name" of the function; "" if the platform does not say
+	Shard    string            // such as "2/4"; "" if the event says nothing
+}
+
 // Handler answers events.
 type Handler struct {
-	// Open makes the App of one invocation from the environment as it is then: SCF changes it with each. shard is what the
-	// event says of it, such as "2/4"; "" if it says nothing.
-	Open func(shard string) (App, error)
+	// Open makes the App of one invocation.
+	Open func(Invocation) (App, error)
 	// Now is the clock.
 	Now func() time.Time
 }
@@ -45,22 +51,22 @@ func Serve(h *Handler) { cloudfunction.StartHandler(h) }
 
 // Invoke answers one event with JSON. Its error names no secret.
 func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
-	action, shard, err := actionOf(event)
+	r, err := parse(event)
 	if err != nil {
 		return nil, err
 	}
 	limitMemory(ctx)
-	app, err := h.Open(shard)
+	app, err := h.Open(invocation(ctx, r.shard))
 	if err != nil {
 		return nil, err
 	}
 	start := h.Now()
-	answer, err := actions[action](ctx, app)
+	answer, err := actions[r.action](ctx, app, r)
 	log := app.Log()
-	if shard != "" {
-		log = log.With("shard", shard)
+	if r.shard != "" {
+		log = log.With("shard", r.shard)
 	}
-	log = log.With("action", action, "ms", h.Now().Sub(start).Milliseconds())
+	log = log.With("action", r.action, "ms", h.Now().Sub(start).Milliseconds())
 	if sum, ok := answer.(watch.Summary); ok {
 		log = log.With("clbs", sum.CLBs, "read", sum.Read, "unreadable", sum.Unreadable, "changes", sum.Changes,
 			"sent", sum.Sent, "pending", sum.Pending, "head", sum.Head)
@@ -92,6 +98,19 @@ func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	return json.Marshal(answer)
 }
 
+// invocation is what the platform says in the context of a call.
+func invocation(ctx context.Context, shard string) Invocation {
+	c, ok := functioncontext.FromContext(ctx)
+	if !ok {
+		return Invocation{Shard: shard}
+	}
+	inv := Invocation{Environ: c.Environment, Shard: shard}
+	if c.FunctionName != "" {
+		inv.Function = strings.Join([]string{c.TencentcloudRegion, c.Namespace, c.FunctionName}, "/")
+	}
+	return inv
+}
+
 // limitMemory has garbage collected before the instance needs more memory than the platform gives it, and is killed. A
 // quarter is left for what the collector does not know of.
 func limitMemory(ctx context.Context) {
@@ -99,69 +118,3 @@ func limitMemory(ctx context.Context) {
 		debug.SetMemoryLimit(int64(instance.MemoryLimitInMb) << 20 / 4 * 3)
 	}
 }
-
-// actions are what an event can ask for, by name.
-var actions = map[string]func(context.Context, App) (any, error){
-	"tick":   func(ctx context.Context, a App) (any, error) { return a.Tick(ctx) },
-	"report": func(ctx context.Context, a App) (any, error) { return a.Report(ctx) },
-	"test":   func(ctx context.Context, a App) (any, error) { return map[string]bool{"sent": true}, a.Test(ctx) },
-}
-
-// actionOf says what an event asks for, and of which shard. A timer's event asks for a tick; an event that asks for nothing,
-// for a report. Names are matched to the letter: encoding/json's own matching would take {"TYPE":…} for {"Type":…}.
-func actionOf(event []byte) (action, shard string, err error) {
-	event = bytes.TrimSpace(event)
-	var object map[string]json.RawMessage
-	switch {
-	case len(event) == 0 || string(event) == "null":
-		return "report", "", nil
-	case json.Unmarshal(event, &action) == nil: // a plain string
-	case json.Unmarshal(event, &object) == nil:
-		if string(object["Type"]) == `"Timer"` {
-			shard, err = shardOf(argument(object["Message"]))
-			return "tick", shard, err
-		}
-		raw, ok := object["action"]
-		if !ok {
-			raw = []byte(`"report"`)
-		}
-		if err := json.Unmarshal(raw, &action); err != nil {
-			return "", "", fmt.Errorf("the event's action is %.40q, %w", raw, errActions)
-		}
-		if shard, err = shardOf(object); err != nil {
-			return "", "", err
-		}
-	default:
-		return "", "", fmt.Errorf("the event is %.40q, %w", event, errEvent)
-	}
-	if _, ok := actions[action]; !ok {
-		return "", "", fmt.Errorf("the event asks for %.40q, %w", action, errActions)
-	}
-	return action, shard, nil
-}
-
-// argument is a timer's argument, which is JSON in a string; nil if it is something else: it is the user's own.
-func argument(message json.RawMessage) (object map[string]json.RawMessage) {
-	var text string
-	if json.Unmarshal(message, &text) != nil || json.Unmarshal([]byte(text), &object) != nil {
-		return nil
-	}
-	return object
-}
-
-// shardOf is the shard that an object names; "" if it names none. What a shard may be is the settings' to say.
-func shardOf(object map[string]json.RawMessage) (shard string, err error) {
-	raw, ok := object["shard"]
-	if !ok {
-		return "", nil
-	}
-	if err := json.Unmarshal(raw, &shard); err != nil || shard == "" {
-		return "", fmt.Errorf(`the event's shard is %.40q, expected one such as "2/4"`, raw)
-	}
-	return shard, nil
-}
-
-var (
-	errActions = errors.New(`expected "report", "tick" or "test"`)
-	errEvent   = errors.New(`expected a timer's event or {"action": …} with "report", "tick" or "test"`)
-)

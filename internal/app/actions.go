@@ -1,13 +1,16 @@
 package app
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"log/slog"
+	"strings"
 	"time"
 
+	"clbwatch/internal/check"
 	"clbwatch/internal/report"
 	"clbwatch/internal/watch"
-	"clbwatch/notifier"
 )
 
 // Log returns the invocation's log.
@@ -24,39 +27,39 @@ func (a *App) Tick(ctx context.Context) (watch.Summary, error) {
 // Preview does the first half of a tick and returns, as text for a terminal, the message that the tick would
 // post; "" if it would post none. Nothing is stored or posted, and no Slack is needed.
 func (a *App) Preview(ctx context.Context) (message string, sum watch.Summary, err error) {
-	alert, sum, err := a.watcher.Preview(ctx)
-	if err != nil || alert.Empty() {
-		return "", sum, err
+	posts, sum, err := a.watcher.Preview(ctx)
+	var texts []string
+	for _, p := range posts {
+		texts = append(texts, message.Text(p.Document, p.Call, a.style()))
 	}
-	return notifier.Text(alert), sum, nil
+	return strings.Join(texts, "\n\n"), sum, err
 }
 
-// lastReportTimeout is how long the last report is looked for: a Slack that hangs must leave time to read.
-const lastReportTimeout = 5 * time.Second
+// Recently is what a report looks back on unless it is told otherwise.
+const Recently = 24 * time.Hour
 
-// Report reads how things stand, posts it and returns it. Without Slack it is an error, and nothing is read.
-func (a *App) Report(ctx context.Context) (report.Report, error) {
+// Report reads how things stand and what happened in the time before, posts it and returns it. Without Slack it is an
+// error, and nothing is read. It asks Slack for nothing, and changes no state.
+func (a *App) Report(ctx context.Context, since time.Duration) (report.Report, error) {
 	if a.slack == nil {
 		return report.Report{}, errNoSlack
 	}
-	lookCtx, cancel := context.WithTimeout(ctx, lastReportTimeout)
-	defer cancel()
-	last, err := a.slack.LastReport(lookCtx)
-	if err != nil { // the report says how far back its changes go
-		a.log.Warn("cannot find the last report", "why", err.Error())
-	}
-	r := a.read(ctx, last)
+	r := a.Read(ctx, since)
 	return r, a.slack.Report(ctx, r)
 }
 
-// Read reads how things stand, and what changed in the last 24 h. It posts nothing, and needs no Slack.
-func (a *App) Read(ctx context.Context) report.Report { return a.read(ctx, time.Time{}) }
-
-// read reads how things stand, and what changed since the last report or, if that is zero, in the last 24 h.
-func (a *App) read(ctx context.Context, last time.Time) report.Report {
+// Read reads how things stand, and what happened in the time before. It posts nothing, and needs no Slack.
+func (a *App) Read(ctx context.Context, since time.Duration) report.Report {
 	start := a.now()
-	found, err := a.watcher.Survey(ctx)
-	return report.New(start.UTC(), a.now().Sub(start), found, last, err)
+	found, err := a.watcher.Survey(ctx, start.Add(-since))
+	return report.New(start.UTC(), a.now().Sub(start), found, since, err)
+}
+
+// Check tries what a tick needs and returns what it found, as JSON.
+func (a *App) Check(ctx context.Context) (json.RawMessage, error) {
+	var found bytes.Buffer
+	_, err := check.Run(ctx, &found, a.Probes(ctx, false), true)
+	return found.Bytes(), err
 }
 
 // Test posts one test message.

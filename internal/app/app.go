@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net/http"
 	"os"
 	"path"
@@ -19,6 +20,8 @@ import (
 
 	"clbwatch/internal/clb"
 	"clbwatch/internal/config"
+	"clbwatch/internal/incident"
+	"clbwatch/internal/state"
 	"clbwatch/internal/store"
 	"clbwatch/internal/watch"
 	"clbwatch/notifier"
@@ -32,6 +35,7 @@ type App struct {
 	watcher *watch.Watcher
 	api     *clb.Client
 	store   *store.Store
+	http    *http.Client
 	slack   *notifier.Slack // nil if neither a bot nor a webhook is set
 }
 
@@ -50,14 +54,18 @@ func New(logs io.Writer, now func() time.Time) *Process {
 // errNoSlack is returned by whatever has to post, if no place to post to is set.
 var errNoSlack = errors.New("neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set; see README, Settings")
 
-// Function makes the App of one event from the environment of its invocation, which it may change. shard is
-// the one that the event names; "" leaves it to the setting SHARD. It is an error if there is nowhere to post
-// to. An error is logged here as well as returned, because without an App the caller has no log.
-func (p *Process) Function(environ map[string]string, shard string) (*App, error) {
+// Function makes the App of one event. Its environment is that of the process at its start, and over it that of the
+// invocation: a variable that this invocation does not have is gone. It is an error if there is nowhere to post to. An
+// error is logged here as well as returned, because without an App the caller has no log.
+//
+// function is its "region/namespace/name", and shard the one that the event names; "" leaves that to the setting SHARD.
+func (p *Process) Function(start, own map[string]string, function, shard string) (*App, error) {
+	environ := maps.Clone(start)
+	maps.Copy(environ, own)
 	if shard != "" {
 		environ["SHARD"] = shard
 	}
-	a, err := p.Open(environ)
+	a, err := p.open(environ, cmp.Or(function, state.CLI))
 	if err == nil && a.slack == nil {
 		err = errNoSlack
 	}
@@ -68,39 +76,44 @@ func (p *Process) Function(environ map[string]string, shard string) (*App, error
 	return a, nil
 }
 
-// Open connects the parts according to the settings in an environment. Its error names every setting that is
-// wrong. It touches neither the network nor the disk.
-func (p *Process) Open(environ map[string]string) (*App, error) {
+// Open connects the parts of a command according to the settings in an environment. Its error names every setting that
+// is wrong. It touches neither the network nor the disk.
+func (p *Process) Open(environ map[string]string) (*App, error) { return p.open(environ, state.CLI) }
+
+// open connects the parts; by is who commits to the state.
+func (p *Process) open(environ map[string]string, by string) (*App, error) {
 	cfg, err := config.Parse(environ)
 	if err != nil {
 		return nil, err
 	}
-	a := &App{cfg: cfg, now: p.now, api: p.openAPI(cfg)}
+	a := &App{cfg: cfg, now: p.now, api: p.openAPI(cfg), http: p.http}
 	a.log = slog.New(slog.NewJSONHandler(p.logs, &slog.HandlerOptions{Level: cfg.LogLevel}))
 	if a.store, err = p.openStore(cfg, cfg.Shard); err != nil {
 		return nil, fmt.Errorf("STATE_URL: %w", err)
 	}
 	a.watcher = &watch.Watcher{
-		CLBs:       cfg.CLBs,
-		Discover:   cfg.Discover,
-		Shard:      cfg.Shard,
-		Source:     a.api,
-		Finder:     a.api,
-		Store:      a.store,
-		Stores:     func(s watch.Shard) (watch.Store, error) { return p.openStore(cfg, s) },
-		BlindAfter: cfg.BlindAfter,
-		Spool:      spool,
-		Now:        p.now,
-		Sleep:      sleep,
-		Nonce:      rand.Text,
+		Part: state.Part{
+			Shard: cfg.Shard, Store: a.store, By: by, Nonce: rand.Text,
+			States: func(s state.Shard) (state.Store, error) { return p.openStore(cfg, s) },
+		},
+		CLBs:     cfg.CLBs,
+		Discover: cfg.Discover,
+		Source:   a.api,
+		Finder:   a.api,
+		Rules: incident.Rules{
+			StableAfter: cfg.StableAfter, TransientFor: cfg.TransientFor, MentionAt: cfg.Slack.MentionAt, BlindAfter: cfg.BlindAfter,
+		},
+		Spool: spool,
+		Now:   p.now,
+		Sleep: sleep,
 	}
 	if cfg.Slack.Webhook == "" && cfg.Slack.Token == "" {
 		return a, nil
 	}
-	if a.slack, err = p.openSlack(cfg.Slack); err != nil {
+	if a.slack, err = p.openSlack(cfg); err != nil {
 		return nil, err
 	}
-	a.watcher.Notifier = a.slack
+	a.watcher.Notifier, a.watcher.Rules.Route = a.slack, a.slack.Route()
 	return a, nil
 }
 
@@ -123,7 +136,7 @@ func (p *Process) openAPI(cfg *config.Config) *clb.Client {
 
 // openStore opens the state of a shard: that of all load balancers is where STATE_URL says, that of a part
 // below it.
-func (p *Process) openStore(cfg *config.Config, s watch.Shard) (*store.Store, error) {
+func (p *Process) openStore(cfg *config.Config, s state.Shard) (*store.Store, error) {
 	below := ""
 	if s.Of > 1 {
 		below = fmt.Sprintf("shards/%d-of-%d", s.N, s.Of)
@@ -140,11 +153,12 @@ func (p *Process) openStore(cfg *config.Config, s watch.Shard) (*store.Store, er
 }
 
 // openSlack makes the notifier.
-func (p *Process) openSlack(cfg config.Slack) (*notifier.Slack, error) {
+func (p *Process) openSlack(cfg *config.Config) (*notifier.Slack, error) {
+	to := cfg.Slack
 	return notifier.New(notifier.Config{
-		WebhookURL: cfg.Webhook.Reveal(),
-		Token:      cfg.Token.Reveal(), Channel: cfg.Channel, APIURL: cfg.APIURL,
-		Style: notifier.Style{Mention: cfg.Mention, MentionAt: cfg.MentionAt},
+		WebhookURL: to.Webhook.Reveal(),
+		Token:      to.Token.Reveal(), Channel: to.Channel, APIURL: to.APIURL,
+		Style: message.Style{Mention: to.Mention, ConsoleURL: to.Console, RunbookURL: to.Runbook, Zone: cfg.Zone},
 		Now:   p.now, Sleep: sleep,
 	})
 }

@@ -8,8 +8,8 @@ import (
 
 	"clbwatch/internal/advice"
 	"clbwatch/internal/lb"
+	"clbwatch/internal/state"
 	"clbwatch/internal/text"
-	"clbwatch/internal/watch"
 )
 
 // Parts are what a tick needs, as far as the probes look at it.
@@ -51,7 +51,7 @@ type Store interface {
 	// Check tries whether state can be written and read there, and leaves nothing behind.
 	Check(ctx context.Context) error
 	// Load returns the newest head, or nil if nothing was ever committed.
-	Load(ctx context.Context) (*watch.Head, error)
+	Load(ctx context.Context) (*state.Head, error)
 }
 
 // Slack is where messages go.
@@ -159,9 +159,6 @@ func (p Parts) balancer(ctx context.Context, c lb.CLB, name string) (string, err
 	return says, nil
 }
 
-// owedFor is how long an alert may be owed before that is a fault.
-const owedFor = 5 * time.Minute
-
 func (p Parts) state(ctx context.Context) (string, error) {
 	if err := p.Store.Check(ctx); err != nil {
 		return "", fmt.Errorf("%s (STATE_URL): %w", p.Place, err)
@@ -172,13 +169,24 @@ func (p Parts) state(ctx context.Context) (string, error) {
 		return "", fmt.Errorf("%s (STATE_URL): %w", p.Place, err)
 	case head == nil:
 		return p.Place + " has no state yet: the next tick takes the baseline", nil
-	case len(head.Outbox) > 0 && p.Now().Sub(head.Outbox[0].From) > owedFor:
-		from := head.Outbox[0].From.Format(time.RFC3339)
-		err := fmt.Errorf("%s: an alert of %s is still owed", p.Place, from)
+	}
+	if late := head.Incidents.Overdue(p.Now()); len(late) > 0 {
+		err := fmt.Errorf("%s: incident %s has not reached Slack for 15 minutes, or may not have", p.Place, late[0].ID())
 		return "", advice.Add(err, "see below what Slack says, and whether ticks run")
 	}
-	return fmt.Sprintf("%s was last written %s, %s owed", p.Place, head.CommittedAt.Format(time.RFC3339),
-		text.Plural(len(head.Outbox), "alert")), nil
+	return fmt.Sprintf("%s was last written %s; %s open, %s due", p.Place, head.CommittedAt.Format(time.RFC3339),
+		text.Plural(open(head), "incident"), text.Plural(head.Incidents.Pending(), "message")), nil
+}
+
+func open(h *state.Head) (n int) {
+	for _, r := range h.Incidents.Roots {
+		for _, i := range r.Incidents {
+			if i.Open() {
+				n++
+			}
+		}
+	}
+	return n
 }
 
 func (p Parts) slack(ctx context.Context, send bool) (string, error) {

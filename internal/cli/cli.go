@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"strings"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
@@ -22,7 +23,7 @@ import (
 // App does what commands ask for.
 type App interface {
 	// Read reads how things stand. It posts and stores nothing.
-	Read(ctx context.Context) report.Report
+	Read(ctx context.Context, since time.Duration) report.Report
 	// Tick does one tick.
 	Tick(ctx context.Context) (watch.Summary, error)
 	// Preview returns the message that a tick would post, as text for a terminal; "" if it would post none.

@@ -9,15 +9,17 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"clbwatch/internal/check"
+	"clbwatch/internal/text"
 )
 
 // commands are all there are.
 func (p *Program) commands() []*cli.Command {
 	asJSON := &cli.BoolFlag{Name: "json", Usage: "print JSON"}
+	since := &cli.StringFlag{Name: "since", Value: "24h", Usage: "how far back to look: 1m to 90d"}
 	return []*cli.Command{
-		command("report", "read now and print how things stand; posts nothing", p.report, asJSON),
+		command("report", "read now and print how things stand; posts nothing", p.report, asJSON, since),
 		command("tick", "read, compare with the last tick, and post what changed", p.tick,
-			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be told; post and store nothing"}),
+			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be posted; post and store nothing"}),
 		command("check", "try settings, clock, credentials, each load balancer, the state and Slack", p.check,
 			asJSON, &cli.BoolFlag{Name: "send", Usage: "post a test message too"}),
 		command("version", "print the version", func(context.Context, *cli.Command) error {
@@ -40,13 +42,17 @@ func command(name, about string, run cli.ActionFunc, flags ...cli.Flag) *cli.Com
 	}
 }
 
-// report prints how things stand. It fails if a load balancer could not be read.
+// report prints how things stand. It fails if a load balancer could not be read, or the state.
 func (p *Program) report(ctx context.Context, c *cli.Command) error {
+	since, err := text.Period(c.String("since"))
+	if err != nil {
+		return usageError{fmt.Errorf("--since: %w", err)}
+	}
 	a, err := p.Open(p.Environ)
 	if err != nil {
 		return err
 	}
-	r := a.Read(ctx)
+	r := a.Read(ctx, since)
 	if c.Bool("json") {
 		err = r.WriteJSON(p.Stdout)
 	} else {
@@ -55,7 +61,7 @@ func (p *Program) report(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	if _, _, unread := r.Totals(); unread > 0 {
+	if _, _, unread := r.Totals(); unread > 0 || r.Note != "" {
 		return errSaid // the report says which, and why
 	}
 	return nil
@@ -98,7 +104,7 @@ func (p *Program) preview(ctx context.Context, a App) error {
 	}
 	p.complain(sum.Unread)
 	if message == "" {
-		_, err = fmt.Fprintf(p.Stdout, "nothing to tell: %d of %d load balancers read\n", sum.Read, sum.CLBs)
+		_, err = fmt.Fprintf(p.Stdout, "nothing to post: %d of %d load balancers read\n", sum.Read, sum.CLBs)
 		return err
 	}
 	_, err = fmt.Fprintln(p.Stdout, message)

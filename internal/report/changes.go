@@ -44,12 +44,10 @@ func (r Report) ChangesTitle() []Span {
 		return nil
 	case r.ChangesFrom.IsZero():
 		return []Span{words("What changed is not known: no tick has run yet")}
-	case r.ChangesFrom.After(r.since()):
+	case r.ChangesFrom.After(r.Since):
 		return []Span{words("%s since ", changed), moment(r.ChangesFrom), words(" (older changes are not known)")}
-	case r.LastReport.IsZero():
-		return []Span{words("%s in the last %d h", changed, recently/time.Hour)}
 	}
-	return []Span{words("%s since the last report, ", changed), moment(r.LastReport)}
+	return []Span{words("%s in the last %s", changed, text.Duration(r.At.Sub(r.Since)))}
 }
 
 // Changed are the changes by load balancer, worst first as WorstFirst.

@@ -26,9 +26,9 @@ type Report struct {
 
 	Unlisted []Unread `json:"unlisted,omitempty"` // regions that could not be searched for load balancers
 
-	LastReport  time.Time         `json:"lastReport,omitzero"`  // when the one before was posted; zero if that is not known
+	Since       time.Time         `json:"since"`                // the time that it looks back on begins here
 	ChangesFrom time.Time         `json:"changesFrom,omitzero"` // Changes are all that ticks found since then; zero if the state does not tell
-	Changes     []incident.Record `json:"changes,omitempty"`    // since LastReport or, where it is zero, in the last 24 h; oldest first
+	Changes     []incident.Record `json:"changes,omitempty"`    // since ChangesFrom, oldest first; the last few thousand
 }
 
 // Pool is one load balancer in a Report.
@@ -58,12 +58,8 @@ type Unread struct {
 	Do   string         `json:"do,omitempty"`
 }
 
-// recently is what a report looks back on where no report is known before it.
-const recently = 24 * time.Hour
-
-// New makes a report of what a survey found. last is when the report before was posted; zero if that is not known.
-// incomplete is why the state cannot be read, which knows since when backends are not running and what changed, or nil.
-func New(at time.Time, took time.Duration, found watch.Survey, last time.Time, incomplete error) Report {
+// New makes a report of what a survey found, and of what changed in the time before, which since says. incomplete is why the state cannot be read, which knows since when backends are not running and what changed, or nil.
+func New(at time.Time, took time.Duration, found watch.Survey, since time.Duration, incomplete error) Report {
 	r := Report{At: at.UTC().Truncate(time.Second), Took: math.Round(took.Seconds()*1000) / 1000, Pools: make([]Pool, 0, len(found.Standings))}
 	watched := make(map[string]bool, len(found.Standings))
 	for _, s := range found.Standings {
@@ -85,13 +81,11 @@ func New(at time.Time, took time.Duration, found watch.Survey, last time.Time, i
 	if incomplete != nil {
 		r.Note = "The state cannot be read, so ticks fail and no change is told: " + incomplete.Error()
 	}
-	if !last.After(at) { // else a clock is wrong
-		r.LastReport = last
-	}
+	r.Since = r.At.Add(-since)
 	if found.From.IsZero() {
 		return r
 	}
-	r.ChangesFrom = r.since()
+	r.ChangesFrom = r.Since
 	if found.From.After(r.ChangesFrom) {
 		r.ChangesFrom = found.From
 	}
@@ -135,14 +129,6 @@ func (r Report) Unread() []Unread {
 		}
 	}
 	return append(all, r.Unlisted...)
-}
-
-// since is when the time that Changes are about begins.
-func (r Report) since() time.Time {
-	if r.LastReport.IsZero() {
-		return r.At.Add(-recently)
-	}
-	return r.LastReport
 }
 
 // Way is a way in which backends are not well.

@@ -4,6 +4,7 @@ package text
 
 import (
 	"fmt"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -30,4 +31,18 @@ func Duration(d time.Duration) string {
 	default:
 		return strings.TrimSuffix(fmt.Sprintf("%d d %d h", h/24, h%24), " 0 h")
 	}
+}
+
+// Period reads how far back somebody wants to look, such as 30m, 24h or 7d: 1 minute to 90 days.
+func Period(s string) (time.Duration, error) {
+	d, err := time.ParseDuration(s)
+	if days, ok := strings.CutSuffix(s, "d"); ok {
+		var n int
+		n, err = strconv.Atoi(days)
+		d = time.Duration(min(n, 1000)) * 24 * time.Hour
+	}
+	if err != nil || d < time.Minute || d > 90*24*time.Hour {
+		return 0, fmt.Errorf("%.20q is not a time of 1m to 90d, such as 24h or 7d", s)
+	}
+	return d, nil
 }

@@ -17,7 +17,7 @@ var (
 	// ErrDamaged: what is stored is not what was stored.
 	ErrDamaged = errors.New("it is damaged")
 	// ErrAbsent: nothing is stored under this name.
-	ErrAbsent = errors.New("it is not there")
+	ErrAbsent = errors.New("no such object")
 )
 
 // Store keeps the state of one shard. Any error but those named leaves open whether the call took effect.
@@ -41,13 +41,13 @@ type Store interface {
 	CreateSegment(ctx context.Context, day string, n int, write func(io.Writer) error) (Segment, error)
 
 	// Once reports whether this call is the first ever with this name, such as "trouble/2026-11-23T04": of all that
-	// ask, at most one is. A name is lower-case letters, a slash, and letters, digits and hyphens; it is kept for a day.
+	// ask, at most one is. A name is "trouble/" and letters, digits and hyphens; it is kept for a day.
 	Once(ctx context.Context, name string) (first bool, err error)
 
 	// Collect deletes, by age, what nobody can need any more.
 	Collect(ctx context.Context) error
 	// Now is the store's clock, in UTC: the one that runs on different machines share. Before the first answer of the
-	// store it is the local clock. In COS it is never more than a second behind, nor 6 s ahead.
+	// store it is the local clock. In COS it is never more than a second behind, nor 5 s ahead.
 	Now() time.Time
 }
 

@@ -51,23 +51,32 @@ const (
 // COS returns a store in a bucket. A key that must be new is written with x-cos-forbid-overwrite, which has no effect in
 // a bucket that ever had versioning: such a bucket is refused before anything is stored in it.
 func COS(c COSConfig) (*Store, error) {
+	b, err := newCOSBucket(c)
+	if err != nil {
+		return nil, err
+	}
+	return &Store{b: b, now: c.Now}, nil
+}
+
+func newCOSBucket(c COSConfig) (b cosBucket, err error) {
 	if c.Endpoint == nil {
 		u, err := cos.NewBucketURL(c.Bucket, c.Region, true)
 		if err != nil {
-			return nil, err
+			return b, err
 		}
 		c.Endpoint = u
 	}
 	// One cache for each place, so that two states on one machine do not throw out each other's snapshots.
 	place := sha256.Sum256([]byte(c.Endpoint.String() + "/" + c.Bucket + "/" + c.Prefix))
 	cache := files{filepath.Join(c.Cache, "clbwatch-"+hex.EncodeToString(place[:8])), c.Now}
+	now := newClock(c.Now)
 	client := cos.NewClient(&cos.BaseURL{BucketURL: c.Endpoint}, &http.Client{
 		Transport: &cos.AuthorizationTransport{SecretID: c.SecretID, SecretKey: c.SecretKey, SessionToken: c.Token,
-			Transport: bounded{c.Transport}},
+			Transport: bounded{c.Transport, now}},
 		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
 	})
 	client.Conf.RetryOpt = cos.RetryOptions{Count: 1} // it would neither stop with ctx nor read back
-	return &Store{b: cosBucket{c, client, cache, callTimeout}, now: c.Now}, nil
+	return cosBucket{c, client, cache, callTimeout, now}, nil
 }
 
 // cosBucket is a bucket in COS. Errors name bucket and key; the SDK's own would show whole URLs and headers.
@@ -76,6 +85,7 @@ type cosBucket struct {
 	client *cos.Client
 	cache  files         // the newest snapshot, by its key. Where it cannot be used, it is done without
 	limit  time.Duration // of one call: callTimeout
+	time   *clock
 }
 
 // retry makes a call that only reads until it succeeds, or fails for good, or readTries are used up. size is how many
@@ -368,12 +378,21 @@ func (b cosBucket) refused(what string, a *cos.ErrorResponse) error {
 	return err
 }
 
-// bounded bounds the answers that the SDK reads whole: everything but objects.
-type bounded struct{ next http.RoundTripper }
+func (b cosBucket) clock() time.Time { return b.time.now() }
+
+// bounded bounds the answers that the SDK reads whole: everything but objects. It takes the time from them.
+type bounded struct {
+	next http.RoundTripper
+	time *clock
+}
 
 // RoundTrip sends the request on.
 func (t bounded) RoundTrip(r *http.Request) (*http.Response, error) {
+	sent := t.time.read()
 	resp, err := t.next.RoundTrip(r)
+	if err == nil {
+		t.time.heard(resp.Header, sent)
+	}
 	if err == nil && (resp.StatusCode != http.StatusOK || r.URL.Path == "/") {
 		resp.Body = struct {
 			io.Reader

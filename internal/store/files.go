@@ -115,7 +115,17 @@ func (f files) syncDir(key string) error {
 }
 
 func (f files) list(_ context.Context, prefix string, limit int) ([]object, error) {
-	entries, err := os.ReadDir(f.path(prefix))
+	objects, err := f.below(prefix, limit)
+	if err != nil {
+		return nil, err
+	}
+	slices.SortFunc(objects, func(a, b object) int { return cmp.Compare(a.key, b.key) })
+	return objects, nil
+}
+
+// below lists a folder and those in it. The folder itself may be absent.
+func (f files) below(prefix string, limit int) ([]object, error) {
+	entries, err := os.ReadDir(f.path(prefix)) // by name
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return nil, err
 	}
@@ -124,6 +134,15 @@ func (f files) list(_ context.Context, prefix string, limit int) ([]object, erro
 		if strings.HasPrefix(e.Name(), ".") {
 			continue // an NFS client keeps a deleted file that is still open as .nfs…
 		}
+		key := path.Join(prefix, e.Name())
+		if e.IsDir() {
+			more, err := f.below(key, 0)
+			if err != nil {
+				return nil, err
+			}
+			objects = append(objects, more...)
+			continue
+		}
 		info, err := e.Info()
 		if errors.Is(err, fs.ErrNotExist) {
 			continue // another run collected it
@@ -131,12 +150,11 @@ func (f files) list(_ context.Context, prefix string, limit int) ([]object, erro
 		if err != nil {
 			return nil, err
 		}
-		objects = append(objects, object{path.Join(prefix, e.Name()), info.ModTime()})
+		objects = append(objects, object{key, info.ModTime()})
 		if len(objects) == limit {
 			break
 		}
 	}
-	slices.SortFunc(objects, func(a, b object) int { return cmp.Compare(a.key, b.key) })
 	return objects, nil
 }
 
@@ -148,11 +166,16 @@ func (f files) remove(ctx context.Context, keys ...string) error {
 		if err := os.Remove(f.path(key)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			return err
 		}
+		if dir := path.Dir(key); strings.Contains(dir, "/") { // a day of the history
+			_ = os.Remove(f.path(dir)) // if nothing is left in it
+		}
 	}
 	return nil
 }
 
 func (files) suits(context.Context) error { return nil }
+
+func (f files) clock() time.Time { return f.now().Round(0).UTC() }
 
 func (f files) temp() (*os.File, error) {
 	dir := f.path(tempDir)

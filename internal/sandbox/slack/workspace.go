@@ -33,8 +33,8 @@ type Workspace struct {
 	EditWindow time.Duration
 	// the most messages on a page of the history; 0: as many as are asked for. Set it before serving
 	PageLimit int
-	// a reply to what is gone is posted in the channel, as Slack was seen to do (slack-go issue 1571); else it
-	// is refused, as it was seen to do too. Set it before serving
+	// a reply to what is gone is posted in the channel, as Slack was seen to do (slack-go issue 1571);
+	// else it is refused, as it was seen to do too. Set it before serving
 	Unthreads bool
 
 	path, token string

@@ -1,0 +1,144 @@
+package message
+
+import (
+	"fmt"
+	"strings"
+	"time"
+	"unicode"
+
+	"clbwatch/internal/text"
+)
+
+// mrkdwn is a line where Slack parses it.
+func (l line) mrkdwn() string {
+	var b strings.Builder
+	for _, s := range l {
+		switch {
+		case !s.at.IsZero():
+			fmt.Fprintf(&b, "<!date^%d^%s|%s>", s.at.Unix(), s.format, s.text)
+		case s.channel != "":
+			b.WriteString("<#" + token(s.channel) + ">")
+		case s.url != "":
+			b.WriteString("<" + strings.ReplaceAll(s.url, "&", "&amp;") + "|" + inert(s.text) + ">")
+		case s.code:
+			b.WriteString("`" + token(s.text) + "`")
+		default:
+			b.WriteString(inert(s.text))
+		}
+	}
+	return b.String()
+}
+
+// in is a line as text without marks, with times in a zone. Slack parses it all the same.
+func (l line) in(zone *time.Location) string {
+	var b strings.Builder
+	for _, s := range l {
+		if !s.at.IsZero() {
+			b.WriteString(s.stamp(zone))
+			continue
+		}
+		b.WriteString(s.text)
+	}
+	return inert(b.String())
+}
+
+// plain is the message as text only, with whole lines; what does not fit is counted.
+func (p page) plain(details []block) string {
+	as := func(l line) string { return l.in(p.style.zone()) }
+	head := p.headline(as) + "\n" + joined(p.context, func(l line) string {
+		if len(l) == 1 && l[0].url != "" {
+			return l.mrkdwn()
+		}
+		return as(l)
+	})
+	var lines []string
+	for _, b := range details {
+		lines = append(lines, "")
+		for _, part := range b {
+			for _, row := range part.rows {
+				lines = append(lines, as(row))
+			}
+			if part.rows == nil {
+				lines = append(lines, "• "+as(part.line))
+			}
+		}
+	}
+	const room = maxText - len("\n… and 1234567890 more lines")
+	for i, l := range lines {
+		if len(head)+1+len(l) > room {
+			return head + fmt.Sprintf("\n… and %s", text.Plural(len(lines)-i, "more line"))
+		}
+		head += "\n" + l
+	}
+	return head
+}
+
+// textOnly is the message for when Slack refuses its blocks.
+func (m Message) textOnly() Message { return Message{Text: m.Plain, Plain: m.Plain} }
+
+// inert makes text safe where Slack parses mrkdwn: &, < and > are escaped, which stops links and mentions, and what
+// would be formatting, an emoji or a bare link becomes the full-width twin of its character.
+func inert(s string) string {
+	var b strings.Builder
+	rs := []rune(s)
+	at := func(i int) rune {
+		if i < 0 || i >= len(rs) {
+			return ' '
+		}
+		return rs[i]
+	}
+	for i, r := range rs {
+		switch {
+		case r == '&':
+			b.WriteString("&amp;")
+		case r == '<':
+			b.WriteString("&lt;")
+		case r == '>':
+			b.WriteString("&gt;")
+		case strings.ContainsRune("*~`@#", r),
+			r == '_' && !(wordy(at(i-1)) && wordy(at(i+1))), // inside a word it is a letter to Slack too
+			r == ':' && at(i+1) != ' ' && !clockColon(at(i-1), at(i+1), at(i+2), at(i+3)) && !portColon(rs, i),
+			r == '.' && !unicode.IsDigit(at(i+1)) && at(i+1) != ' ': // "evil.example" becomes a link, 10.0.3.17 does not
+			b.WriteRune(r + '＊' - '*')
+		default:
+			b.WriteRune(r)
+		}
+	}
+	return b.String()
+}
+
+// clockColon reports whether a colon between these is that of a time, such as 04:53. No two of them can make an emoji.
+func clockColon(before, tens, ones, after rune) bool {
+	return unicode.IsDigit(before) && unicode.IsDigit(tens) && unicode.IsDigit(ones) && !unicode.IsDigit(after) && after != ':'
+}
+
+// portColon reports whether the colon at i is that of a listener, such as HTTPS:443, that stands alone: no emoji begins or
+// ends there.
+func portColon(rs []rune, i int) bool {
+	const before, after = " (", " ),"
+	from, to := i, i+1
+	for from > 0 && (unicode.IsUpper(rs[from-1]) && rs[from-1] < unicode.MaxASCII || rs[from-1] == '_') {
+		from--
+	}
+	for to < len(rs) && unicode.IsDigit(rs[to]) {
+		to++
+	}
+	return from < i && (from == 0 || strings.ContainsRune(before, rs[from-1])) && to > i+1 && (to == len(rs) || strings.ContainsRune(after, rs[to]))
+}
+
+// wordy reports whether r is an ASCII letter or digit.
+func wordy(r rune) bool {
+	return r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r))
+}
+
+// token keeps of s what means nothing to mrkdwn: ASCII letters, digits and hyphens, at most 64 of them. It is for
+// identifiers, which have no others.
+func token(s string) string {
+	s = strings.Map(func(r rune) rune {
+		if wordy(r) || r == '-' {
+			return r
+		}
+		return -1
+	}, s)
+	return s[:min(len(s), 64)]
+}

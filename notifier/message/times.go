@@ -1,0 +1,48 @@
+package message
+
+import (
+	"time"
+
+	"clbwatch/internal/text"
+)
+
+// Forms of a time for each reader, in the reader's zone: "today 12:53" where that is true, or the time alone.
+const (
+	dateFormat  = "{date_short_pretty} {time}"
+	clockFormat = "{time}"
+)
+
+func (s Style) zone() *time.Location {
+	if s.Zone == nil {
+		return time.UTC
+	}
+	return s.Zone
+}
+
+func date(t time.Time) span {
+	return span{text: t.UTC().Format("2006-01-02 15:04 UTC"), at: t, format: dateFormat}
+}
+
+func clock(t time.Time) span {
+	return span{text: t.UTC().Format("15:04 UTC"), at: t, format: clockFormat}
+}
+
+// stamp is a time where Slack does not show it.
+func (s span) stamp(zone *time.Location) string {
+	if s.format == clockFormat {
+		return s.at.In(zone).Format("15:04 MST")
+	}
+	return s.at.In(zone).Format("Mon 2006-01-02 15:04 MST")
+}
+
+// between says from when until when something lasted, and for how long: a span over days with both dates.
+func (s Style) between(from, to time.Time) line {
+	l := line{date(from), words(" – ")}
+	a, b := from.In(s.zone()), to.In(s.zone())
+	if to.Sub(from) < 12*time.Hour && a.YearDay() == b.YearDay() {
+		l = append(l, clock(to))
+	} else {
+		l = append(l, date(to))
+	}
+	return append(l, words(" ("+text.Duration(to.Sub(from))+")"))
+}

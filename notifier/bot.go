@@ -13,9 +13,9 @@ import (
 
 	"github.com/slack-go/slack"
 
+	"clbwatch/internal/incident"
 	"clbwatch/internal/report"
 	"clbwatch/internal/text"
-	"clbwatch/internal/watch"
 )
 
 // What the metadata of our messages say they are. Whoever reads the channel can read them: they hold a number and no more.
@@ -40,41 +40,8 @@ const (
 // errGone says that a message cannot be edited or answered any more: it was deleted, or is too old.
 var errGone = errors.New("the message is gone")
 
-// deliver tells one alert by bot: it brings the thread's first message up to date and posts the alert below it, or in the
-// channel if it belongs to no thread or that is gone. The edit comes first: it can be repeated, and finds what is gone.
-func (s *Slack) deliver(ctx context.Context, d watch.Delivery) (watch.Receipt, error) {
-	m, where := AlertMessage(d.Alert, s.cfg.Style), watch.Receipt{Channel: s.cfg.Channel}
-	if d.Thread != nil && d.Thread.Receipt.Channel == s.cfg.Channel { // in another one it was before the settings changed
-		switch err := s.edit(ctx, d.Thread.Receipt, ThreadMessage(*d.Thread)); {
-		case err == nil:
-			m, where = ReplyMessage(*d.Thread, d.Alert, s.cfg.Style), d.Thread.Receipt
-		case !errors.Is(err, errGone):
-			return watch.Receipt{}, fmt.Errorf("%w: edit the first message: %w", watch.ErrNotSent, err)
-		}
-	}
-	if d.Again {
-		found, err := s.find(ctx, where, d.Alert)
-		if err != nil {
-			return watch.Receipt{}, fmt.Errorf("look whether Slack has the message already: %w", err)
-		}
-		if found != "" {
-			return receipt(where, found), nil
-		}
-	}
-	ts, err := s.say(ctx, where, m, slack.SlackMetadata{EventType: alertEvent, EventPayload: map[string]any{keyField: d.Alert.ID}})
-	return receipt(where, ts), err
-}
-
-// receipt is what later news belongs to: the thread, or the message ts that may open one.
-func receipt(where watch.Receipt, ts string) watch.Receipt {
-	if where.TS == "" {
-		where.TS = ts
-	}
-	return where
-}
-
 // say posts the message and, if Slack refuses it as it is, once more as plain text, so that people have it.
-func (s *Slack) say(ctx context.Context, where watch.Receipt, m Message, meta slack.SlackMetadata) (ts string, err error) {
+func (s *Slack) say(ctx context.Context, where incident.Receipt, m Message, meta slack.SlackMetadata) (ts string, err error) {
 	post := func(m Message, more ...slack.MsgOption) error {
 		options := append(m.options(), more...)
 		if where.TS != "" {
@@ -84,7 +51,7 @@ func (s *Slack) say(ctx context.Context, where watch.Receipt, m Message, meta sl
 			}
 		}
 		return s.call(ctx, true, func(ctx context.Context, api *slack.Client) (err error) {
-			_, ts, err = api.PostMessageContext(ctx, where.Channel, options...)
+			_, ts, err = api.PostMessageContext(ctx, string(where.Route), options...)
 			if err == nil && ts == "" {
 				err = errors.New("the answer says ok and gives no ts")
 			}
@@ -94,28 +61,10 @@ func (s *Slack) say(ctx context.Context, where watch.Receipt, m Message, meta sl
 	if err = post(m, slack.MsgOptionMetadata(meta)); errors.Is(err, errContent) {
 		// Without the metadata too: it may be what is refused.
 		if err = post(m.asText()); errors.Is(err, errContent) {
-			err = fmt.Errorf("%w, as blocks and as text: %w", watch.ErrRefused, err)
+			err = fmt.Errorf("%w, as blocks and as text: %w", errRefused, err)
 		}
 	}
 	return ts, err
-}
-
-// edit brings a message up to date. errGone: it cannot be.
-func (s *Slack) edit(ctx context.Context, at watch.Receipt, m Message) error {
-	edit := func(m Message) error {
-		return s.call(ctx, false, func(ctx context.Context, api *slack.Client) error {
-			_, _, _, err := api.UpdateMessageContext(ctx, at.Channel, at.TS, m.options()...)
-			return err
-		})
-	}
-	err := edit(m)
-	if errors.Is(err, errContent) {
-		err = edit(m.asText())
-	}
-	if errors.Is(err, errContent) { // then news is told without it
-		return errGone
-	}
-	return err
 }
 
 // options are the message in slack-go's terms. Blocks and attachments are always given: an edit keeps what it does not name.
@@ -132,33 +81,20 @@ func (m Message) options() []slack.MsgOption {
 
 func (m Message) asText() Message { return Message{Text: m.Plain, Broadcast: m.Broadcast} }
 
-// find looks for the message that told an alert, in the channel or in a thread of it; "" if it is not there. Where the
-// token may not look, nothing is found: a message told twice is better than one not told.
-func (s *Slack) find(ctx context.Context, where watch.Receipt, a watch.Alert) (ts string, err error) {
-	is := func(m slack.Message) bool {
-		return m.Metadata.EventType == alertEvent && m.Metadata.EventPayload[keyField] == a.ID
-	}
-	m, err := s.look(ctx, where, a.To.Add(-lookBack), maxPages, is)
-	if errors.Is(err, errScope) {
-		return "", nil
-	}
-	return m.Timestamp, err
-}
-
 // look returns the newest message of the channel, or the oldest of the thread, that is what is looked for.
-func (s *Slack) look(ctx context.Context, where watch.Receipt, oldest time.Time, pages int, is func(slack.Message) bool) (found slack.Message, err error) {
+func (s *Slack) look(ctx context.Context, where incident.Receipt, oldest time.Time, pages int, is func(slack.Message) bool) (found slack.Message, err error) {
 	since, cursor := fmt.Sprintf("%d.000000", max(oldest.Unix(), 0)), ""
 	for range pages {
 		var page []slack.Message
 		err := s.call(ctx, false, func(ctx context.Context, api *slack.Client) (err error) {
 			if where.TS != "" {
 				page, _, cursor, err = api.GetConversationRepliesContext(ctx, &slack.GetConversationRepliesParameters{
-					ChannelID: where.Channel, Timestamp: where.TS, Cursor: cursor, Limit: historyPage, Oldest: since, IncludeAllMetadata: true,
+					ChannelID: string(where.Route), Timestamp: where.TS, Cursor: cursor, Limit: historyPage, Oldest: since, IncludeAllMetadata: true,
 				})
 				return err
 			}
 			answer, err := api.GetConversationHistoryContext(ctx, &slack.GetConversationHistoryParameters{
-				ChannelID: where.Channel, Cursor: cursor, Limit: historyPage, Oldest: since, IncludeAllMetadata: true,
+				ChannelID: string(where.Route), Cursor: cursor, Limit: historyPage, Oldest: since, IncludeAllMetadata: true,
 			})
 			if err == nil {
 				page, cursor = answer.Messages, answer.ResponseMetaData.NextCursor
@@ -178,29 +114,10 @@ func (s *Slack) look(ctx context.Context, where watch.Receipt, oldest time.Time,
 	return slack.Message{}, nil
 }
 
-// LastReport is the time of the last report that was posted; zero if that is not known, as ever with a webhook.
-func (s *Slack) LastReport(ctx context.Context) (time.Time, error) {
-	if !s.bot() {
-		return time.Time{}, nil
-	}
-	m, err := s.look(ctx, watch.Receipt{Channel: s.cfg.Channel}, time.Time{}, maxReportPages, func(m slack.Message) bool {
-		return m.Metadata.EventType == reportEvent
-	})
-	if err != nil || m.Timestamp == "" {
-		return time.Time{}, err
-	}
-	seconds, _ := m.Metadata.EventPayload[atField].(string)
-	at, err := strconv.ParseInt(seconds, 10, 64)
-	if err != nil {
-		return time.Time{}, errors.New("the last report in Slack does not say of when it is")
-	}
-	return time.Unix(at, 0).UTC(), nil
-}
-
 // postReport posts a report, and its pages into a thread of it.
 func (s *Slack) postReport(ctx context.Context, r report.Report) error {
 	meta := slack.SlackMetadata{EventType: reportEvent, EventPayload: map[string]any{atField: strconv.FormatInt(r.At.Unix(), 10)}}
-	where := watch.Receipt{Channel: s.cfg.Channel}
+	where := incident.Receipt{Route: s.Route()}
 	ts, err := s.say(ctx, where, ReportMessage(r), meta)
 	if err != nil {
 		return err
@@ -231,7 +148,7 @@ func (s *Slack) checkBot(ctx context.Context) error {
 	if x.header.Get("X-Oauth-Scopes") != "" && !slices.Contains(scopes, "chat:write") {
 		return errors.New("SLACK_BOT_TOKEN: the scope chat:write is missing; " + addScope)
 	}
-	_, err = s.look(ctx, watch.Receipt{Channel: s.cfg.Channel}, s.cfg.Now().Add(-time.Minute), 1, func(slack.Message) bool { return false })
+	_, err = s.look(ctx, incident.Receipt{Route: s.Route()}, s.cfg.Now().Add(-time.Minute), 1, func(slack.Message) bool { return false })
 	return err
 }
 
@@ -241,7 +158,7 @@ func (s *Slack) call(ctx context.Context, posts bool, f func(context.Context, *s
 	return s.patiently(ctx, func() error {
 		if posts {
 			if err := s.keepPace(ctx); err != nil {
-				return fmt.Errorf("%w: wait to post to Slack: %w", watch.ErrNotSent, err)
+				return fmt.Errorf("%w: wait to post to Slack: %w", errNotSent, err)
 			}
 		}
 		_, err := s.try(ctx, f)
@@ -271,11 +188,11 @@ func (x *exchange) meaning(err error, now time.Time) error {
 	var said slack.SlackErrorResponse
 	switch {
 	case x.status == 429:
-		return fmt.Errorf("%w: %w", watch.ErrNotSent, &rateLimited{x.retryAfter(now)})
+		return fmt.Errorf("%w: %w", errNotSent, &rateLimited{x.retryAfter(now)})
 	case x.status >= 300 && x.status < 400:
-		return fmt.Errorf("%w: SLACK_API_URL answers with a redirect (%d), which Slack does not; set it as the README says, or not at all", watch.ErrNotSent, x.status)
+		return fmt.Errorf("%w: SLACK_API_URL answers with a redirect (%d), which Slack does not; set it as the README says, or not at all", errNotSent, x.status)
 	case x.status >= 400 && x.status < 500:
-		return fmt.Errorf("%w: SLACK_API_URL: answer %d, which is not Slack's; is a proxy in between?", watch.ErrNotSent, x.status)
+		return fmt.Errorf("%w: SLACK_API_URL: answer %d, which is not Slack's; is a proxy in between?", errNotSent, x.status)
 	case x.broken != nil:
 		return fmt.Errorf("the answer broke off, Slack may have the message: %w", x.broken)
 	case x.status != 200:
@@ -294,15 +211,15 @@ func (x *exchange) meaning(err error, now time.Time) error {
 	}
 	switch do := botAdvice(code); {
 	case code == "missing_scope":
-		return fmt.Errorf("%w: SLACK_BOT_TOKEN: Slack says %w (needed: %s); %s", watch.ErrNotSent, errScope, text.Clean(x.conceal(said.Needed), 100), addScope)
+		return fmt.Errorf("%w: SLACK_BOT_TOKEN: Slack says %w (needed: %s); %s", errNotSent, errScope, text.Clean(x.conceal(said.Needed), 100), addScope)
 	case do != "":
-		return fmt.Errorf("%w: Slack says %s: %s", watch.ErrNotSent, code, do)
+		return fmt.Errorf("%w: Slack says %s: %s", errNotSent, code, do)
 	}
 	switch code {
 	case "ratelimited", "rate_limited":
-		return fmt.Errorf("%w: %w", watch.ErrNotSent, &rateLimited{x.retryAfter(now)})
+		return fmt.Errorf("%w: %w", errNotSent, &rateLimited{x.retryAfter(now)})
 	case "request_timeout", "team_added_to_org":
-		return fmt.Errorf("%w: Slack says %s; the next tick tries again", watch.ErrNotSent, code)
+		return fmt.Errorf("%w: Slack says %s; the next tick tries again", errNotSent, code)
 	case "message_not_found", "cant_update_message", "edit_window_closed", "cannot_reply_to_message", "thread_not_found", "is_inactive":
 		return fmt.Errorf("%w: %s", errGone, code)
 	case "invalid_blocks", "invalid_blocks_format", "msg_blocks_too_long", "invalid_attachments", "too_many_attachments",

@@ -14,6 +14,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"clbwatch/internal/incident"
+	"clbwatch/notifier/message"
 )
 
 // What the metadata of our messages say they are. Whoever reads the channel can read them: they hold a key
@@ -45,9 +46,9 @@ func (s *Slack) Do(ctx context.Context, call incident.Call, doc incident.Documen
 	case call.Do == incident.Ask:
 		return s.ask(ctx, call)
 	case call.Do == incident.Send && s.bot():
-		return s.sendByBot(ctx, call, s.render(doc, call))
+		return s.sendByBot(ctx, call, s.message(doc, call))
 	case call.Do == incident.Send:
-		return s.sendByWebhook(ctx, call, s.render(doc, call))
+		return s.sendByWebhook(ctx, call, s.message(doc, call))
 	case !s.bot():
 		why := errors.New("a webhook can only post")
 		return s.result(call, verdict{class: incident.Content, why: why}).Outcome
@@ -56,7 +57,7 @@ func (s *Slack) Do(ctx context.Context, call incident.Call, doc incident.Documen
 	case call.Do == incident.Copies:
 		return s.copies(ctx, call)
 	default:
-		return s.update(ctx, call, s.render(doc, call))
+		return s.update(ctx, call, s.message(doc, call))
 	}
 }
 
@@ -92,6 +93,12 @@ func (s *Slack) ask(ctx context.Context, call incident.Call) incident.Outcome {
 		return incident.Outcome{}
 	}
 	return r.Outcome
+}
+
+// message renders what a call posts.
+func (s *Slack) message(doc incident.Document, call incident.Call) Message {
+	m := message.Of(doc, call, s.cfg.Style)
+	return Message{Text: m.Text, Blocks: m.Blocks, Attachment: m.Attachment, Plain: m.Plain}
 }
 
 // sendByWebhook posts a message.

@@ -13,8 +13,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
-
-	"clbwatch/internal/watch"
 )
 
 // Bounds of one call.
@@ -69,7 +67,7 @@ func (s *Slack) unanswered(x *exchange, err error) error {
 		err = u.Err
 	}
 	if x.unsent() {
-		return s.redact(fmt.Errorf("%w: no connection to Slack: %w", watch.ErrNotSent, err))
+		return s.redact(fmt.Errorf("%w: no connection to Slack: %w", errNotSent, err))
 	}
 	return s.redact(fmt.Errorf("post to Slack, which may have the message: %w", err))
 }
@@ -100,8 +98,8 @@ func (s *Slack) redact(err error) error {
 	if text == err.Error() {
 		return err
 	}
-	if errors.Is(err, watch.ErrNotSent) {
-		return fmt.Errorf("%w (%s)", watch.ErrNotSent, text)
+	if errors.Is(err, errNotSent) {
+		return fmt.Errorf("%w (%s)", errNotSent, text)
 	}
 	return errors.New(text)
 }

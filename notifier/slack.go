@@ -16,6 +16,7 @@ import (
 	"clbwatch/internal/incident"
 	"clbwatch/internal/report"
 	"clbwatch/internal/watch"
+	"clbwatch/notifier/message"
 )
 
 // Config says where messages go: to a channel by bot, if Token is set, else to a webhook. Both are secrets.
@@ -25,7 +26,7 @@ type Config struct {
 	Channel    string // the ID of its channel
 	APIURL     string // of the Web API, such as https://slack.com/api/
 
-	Style     Style
+	Style     message.Style
 	Transport http.RoundTripper // nil: http.DefaultTransport
 	Now       func() time.Time  // the clock
 	// Sleep waits for d or until ctx ends, whose error it then returns.
@@ -36,7 +37,6 @@ type Config struct {
 type Slack struct {
 	cfg     Config
 	secrets []string // what no error may contain
-	render  func(incident.Document, incident.Call) Message
 
 	mu   sync.Mutex
 	next time.Time // when the next post may go out
@@ -76,15 +76,6 @@ func loopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-// Notify posts one alert. A bot threads later news of an incident and posts no alert twice, however often it is told to;
-// a webhook tells no more than that it took the message, so the Receipt is empty.
-func (s *Slack) Notify(ctx context.Context, d watch.Delivery) (watch.Receipt, error) {
-	if s.bot() {
-		return s.deliver(ctx, d)
-	}
-	return watch.Receipt{}, s.send(ctx, AlertMessage(d.Alert, s.cfg.Style))
-}
-
 // Report posts a report. Its errors are those of Notify.
 func (s *Slack) Report(ctx context.Context, r report.Report) error {
 	if s.bot() {
@@ -97,7 +88,7 @@ func (s *Slack) Report(ctx context.Context, r report.Report) error {
 func (s *Slack) Test(ctx context.Context) error {
 	m := testMessage(s.cfg.Now())
 	if s.bot() {
-		_, err := s.say(ctx, watch.Receipt{Channel: s.cfg.Channel}, m, slack.SlackMetadata{EventType: "clbwatch_test", EventPayload: map[string]any{}})
+		_, err := s.say(ctx, incident.Receipt{Route: s.Route()}, m, slack.SlackMetadata{EventType: "clbwatch_test", EventPayload: map[string]any{}})
 		return err
 	}
 	return s.send(ctx, m)
@@ -130,7 +121,7 @@ func (s *Slack) send(ctx context.Context, m Message) error {
 	}
 	text := s.post(ctx, m.textOnly())
 	if errors.Is(text, errContent) {
-		return fmt.Errorf("%w, as blocks and as text: %w", watch.ErrRefused, text)
+		return fmt.Errorf("%w, as blocks and as text: %w", errRefused, text)
 	}
 	return text
 }
@@ -143,7 +134,7 @@ func (s *Slack) post(ctx context.Context, m *slack.WebhookMessage) error {
 // postOnce posts at most once. nil means that Slack said ok.
 func (s *Slack) postOnce(ctx context.Context, m *slack.WebhookMessage) error {
 	if err := s.keepPace(ctx); err != nil {
-		return fmt.Errorf("%w: wait to post to Slack: %w", watch.ErrNotSent, err)
+		return fmt.Errorf("%w: wait to post to Slack: %w", errNotSent, err)
 	}
 	x, client := s.exchange(maxAnswer)
 	err := slack.PostWebhookCustomHTTPContext(x.trace(ctx), s.cfg.WebhookURL, client, m)
@@ -160,15 +151,15 @@ func (x *exchange) verdict(now time.Time) error {
 	case x.status == http.StatusOK && string(x.body) == "ok" && x.broken == nil:
 		return nil
 	case x.status == http.StatusTooManyRequests:
-		return fmt.Errorf("%w: %w", watch.ErrNotSent, &rateLimited{x.retryAfter(now)})
+		return fmt.Errorf("%w: %w", errNotSent, &rateLimited{x.retryAfter(now)})
 	case x.status >= 300 && x.status < 400:
-		return fmt.Errorf("%w: SLACK_WEBHOOK_URL answers with a redirect (%d), which no Slack webhook does; copy it again", watch.ErrNotSent, x.status)
+		return fmt.Errorf("%w: SLACK_WEBHOOK_URL answers with a redirect (%d), which no Slack webhook does; copy it again", errNotSent, x.status)
 	case x.status < 500 && webhookAdvice(code) != "": // of a 5xx nothing is certain
-		return fmt.Errorf("%w: SLACK_WEBHOOK_URL: Slack says %s: %s", watch.ErrNotSent, code, webhookAdvice(code))
+		return fmt.Errorf("%w: SLACK_WEBHOOK_URL: Slack says %s: %s", errNotSent, code, webhookAdvice(code))
 	case x.status == http.StatusBadRequest && code != "", x.status == http.StatusRequestEntityTooLarge, x.status == http.StatusOK && contentCode(code):
 		return fmt.Errorf("%w: %s", errContent, x)
 	case x.status >= 400 && x.status < 500:
-		return fmt.Errorf("%w: SLACK_WEBHOOK_URL: %s; if it lasts, make a new webhook and set it", watch.ErrNotSent, x)
+		return fmt.Errorf("%w: SLACK_WEBHOOK_URL: %s; if it lasts, make a new webhook and set it", errNotSent, x)
 	case x.broken != nil:
 		return fmt.Errorf("post to Slack, which may have the message: the answer broke off: %w", x.broken)
 	default:

@@ -11,6 +11,7 @@ import (
 	"clbwatch/internal/check"
 	"clbwatch/internal/report"
 	"clbwatch/internal/watch"
+	"clbwatch/notifier/message"
 )
 
 // Log returns the invocation's log.
@@ -26,17 +27,14 @@ func (a *App) Tick(ctx context.Context) (watch.Summary, error) {
 
 // Preview does the first half of a tick and returns, as text for a terminal, the message that the tick would
 // post; "" if it would post none. Nothing is stored or posted, and no Slack is needed.
-func (a *App) Preview(ctx context.Context) (message string, sum watch.Summary, err error) {
+func (a *App) Preview(ctx context.Context) (words string, sum watch.Summary, err error) {
 	posts, sum, err := a.watcher.Preview(ctx)
 	var texts []string
 	for _, p := range posts {
-		texts = append(texts, message.Text(p.Document, p.Call, a.style()))
+		texts = append(texts, message.Text(p.Document, p.Call, style(a.cfg)))
 	}
 	return strings.Join(texts, "\n\n"), sum, err
 }
-
-// Recently is what a report looks back on unless it is told otherwise.
-const Recently = 24 * time.Hour
 
 // Report reads how things stand and what happened in the time before, posts it and returns it. Without Slack it is an
 // error, and nothing is read. It asks Slack for nothing, and changes no state.

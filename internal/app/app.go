@@ -25,6 +25,7 @@ import (
 	"clbwatch/internal/store"
 	"clbwatch/internal/watch"
 	"clbwatch/notifier"
+	"clbwatch/notifier/message"
 )
 
 // App is one invocation: its settings, and the parts connected according to them.
@@ -34,7 +35,7 @@ type App struct {
 	now     func() time.Time
 	watcher *watch.Watcher
 	api     *clb.Client
-	store   *store.Store
+	store   *store.Place
 	http    *http.Client
 	slack   *notifier.Slack // nil if neither a bot nor a webhook is set
 }
@@ -136,16 +137,16 @@ func (p *Process) openAPI(cfg *config.Config) *clb.Client {
 
 // openStore opens the state of a shard: that of all load balancers is where STATE_URL says, that of a part
 // below it.
-func (p *Process) openStore(cfg *config.Config, s state.Shard) (*store.Store, error) {
+func (p *Process) openStore(cfg *config.Config, s state.Shard) (*store.Place, error) {
 	below := ""
 	if s.Of > 1 {
 		below = fmt.Sprintf("shards/%d-of-%d", s.N, s.Of)
 	}
 	at := cfg.State
 	if at.Dir != "" {
-		return store.Files(filepath.Join(at.Dir, below), p.now), nil
+		return store.OpenFiles(filepath.Join(at.Dir, below), p.now), nil
 	}
-	return store.COS(store.COSConfig{
+	return store.OpenCOS(store.COSConfig{
 		Bucket: at.Bucket, Region: at.Region, Prefix: path.Join(at.Prefix, below), Endpoint: at.Endpoint,
 		SecretID: cfg.SecretID, SecretKey: cfg.SecretKey.Reveal(), Token: cfg.Token.Reveal(),
 		Transport: p.http.Transport, Cache: cmp.Or(at.Cache, os.TempDir()), Now: p.now, Sleep: sleep,
@@ -158,7 +159,13 @@ func (p *Process) openSlack(cfg *config.Config) (*notifier.Slack, error) {
 	return notifier.New(notifier.Config{
 		WebhookURL: to.Webhook.Reveal(),
 		Token:      to.Token.Reveal(), Channel: to.Channel, APIURL: to.APIURL,
-		Style: message.Style{Mention: to.Mention, ConsoleURL: to.Console, RunbookURL: to.Runbook, Zone: cfg.Zone},
+		Style: style(cfg),
 		Now:   p.now, Sleep: sleep,
 	})
+}
+
+// style is what people set about messages.
+func style(cfg *config.Config) message.Style {
+	to := cfg.Slack
+	return message.Style{Mention: to.Mention, ConsoleURL: to.Console, RunbookURL: to.Runbook, Zone: cfg.Zone}
 }

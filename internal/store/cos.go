@@ -48,16 +48,6 @@ const (
 	maxPages     = 1000                   // of a listing
 )
 
-// COS returns a store in a bucket. A key that must be new is written with x-cos-forbid-overwrite, which has no effect in
-// a bucket that ever had versioning: such a bucket is refused before anything is stored in it.
-func COS(c COSConfig) (*Store, error) {
-	b, err := newCOSBucket(c)
-	if err != nil {
-		return nil, err
-	}
-	return &Store{b: b, now: c.Now}, nil
-}
-
 func newCOSBucket(c COSConfig) (b cosBucket, err error) {
 	if c.Endpoint == nil {
 		u, err := cos.NewBucketURL(c.Bucket, c.Region, true)

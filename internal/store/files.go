@@ -16,10 +16,6 @@ import (
 	"time"
 )
 
-// Files returns a store in a folder, which the first write makes if it is not there. Several processes may use it at
-// once, also over NFS: it relies on link(2) and on no lock.
-func Files(dir string, now func() time.Time) *Store { return &Store{b: files{dir, now}, now: now} }
-
 // tempDir holds files that are being written. It is beside the others, because link(2) stays inside a file system.
 const tempDir = "tmp"
 

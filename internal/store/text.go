@@ -70,13 +70,13 @@ func (t *snapshotText) read(p []byte) (int, error) {
 		return n, nil
 	}
 	if !errors.Is(err, io.EOF) {
-		return n, advice.Add(fmt.Errorf("snapshot %s: %w: %w", t.key, state.ErrDamaged, err), startOver)
+		return n, advice.Add(fmt.Errorf("snapshot %s: %w: %w", t.key, state.ErrDamaged, err), repair)
 	}
 	if _, err := io.Copy(io.Discard, t.stored); err != nil {
 		return n, fmt.Errorf("snapshot %s: %w", t.key, err)
 	}
 	if hex.EncodeToString(t.sum.Sum(nil)) != t.want {
-		return n, advice.Add(fmt.Errorf("snapshot %s: %w: its content is not what its name says", t.key, state.ErrDamaged), startOver)
+		return n, advice.Add(fmt.Errorf("snapshot %s: %w: its content is not what its name says", t.key, state.ErrDamaged), repair)
 	}
 	return n, io.EOF
 }

@@ -17,14 +17,6 @@ const (
 	maxGroups = 6   // reasons, and names beside each
 )
 
-// what is what cannot be read, as reports call it.
-func what(a incident.About) string {
-	if a == incident.Reading {
-		return ""
-	}
-	return string(a)
-}
-
 // objects name what incidents about reading are about, and what is done with it: "read" or "list".
 func (v view) objects(which func(*incident.Incident) bool) (verbs, objects []string) {
 	for _, about := range []incident.About{incident.Reading, incident.Health, incident.Listing} {
@@ -34,7 +26,7 @@ func (v view) objects(which func(*incident.Incident) bool) (verbs, objects []str
 		}
 		c := v.clb(some[0])
 		c.Label = v.name(some[0])
-		verbs, objects = append(verbs, report.Verb(what(about))), append(objects, report.Objects(what(about), c, keys(some)))
+		verbs, objects = append(verbs, report.Verb(about)), append(objects, report.Objects(about, c, keys(some)))
 	}
 	return verbs, objects
 }

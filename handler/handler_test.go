@@ -22,21 +22,26 @@ import (
 // app remembers what it was asked for.
 type app struct {
 	asked string
+	since time.Duration
 	sum   watch.Summary
 	err   error
 	log   bytes.Buffer
 }
 
 func (a *app) Tick(context.Context) (watch.Summary, error) { a.asked = "tick"; return a.sum, a.err }
-func (a *app) Report(context.Context) (report.Report, error) {
-	a.asked = "report"
+func (a *app) Report(_ context.Context, since time.Duration) (report.Report, error) {
+	a.asked, a.since = "report", since
 	return report.Report{Pools: []report.Pool{{Backends: 3}}}, a.err
+}
+func (a *app) Check(context.Context) (json.RawMessage, error) {
+	a.asked = "check"
+	return []byte("[]"), a.err
 }
 func (a *app) Test(context.Context) error { a.asked = "test"; return a.err }
 func (a *app) Log() *slog.Logger          { return slog.New(slog.NewJSONHandler(&a.log, nil)) }
 
 func serve(a *app) *handler.Handler {
-	return &handler.Handler{Open: func(string) (handler.App, error) { return a, nil }, Now: time.Now}
+	return &handler.Handler{Open: func(handler.Invocation) (handler.App, error) { return a, nil }, Now: time.Now}
 }
 
 func ExampleHandler_Invoke() {
@@ -47,7 +52,7 @@ func ExampleHandler_Invoke() {
 	fmt.Println(err)
 	// Output:
 	// {"clbs":2,"read":2,"unreadable":0,"changes":1,"sent":1,"pending":0}
-	// the event asks for "nonsense", expected "report", "tick" or "test"
+	// the event asks for "nonsense", expected {"action": …} with "check", "report", "test" or "tick"
 }
 
 func TestInvokeUnderstandsEvents(t *testing.T) {
@@ -56,9 +61,10 @@ func TestInvokeUnderstandsEvents(t *testing.T) {
 		`{"Type":"Timer","TriggerName":"t","Time":"2019-02-21T11:49:00Z","Message":"user define msg body"}`: "tick",
 		`{"action":"tick"}`: "tick", `"tick"`: "tick",
 		`{"action":"report"}`: "report", `"report"`: "report", `{}`: "report", `null`: "report", ``: "report", "  {}\n": "report",
-		`{"mode":"x"}`: "report", `{"httpMethod":"POST","body":"x"}`: "report",
-		`{"type":"Timer"}`: "report", `{"TYPE":"Timer"}`: "report", `{"Type":"timer"}`: "report", // a timer writes it so and no other way
-		`{"action":"test"}`: "test", `"test"`: "test",
+		`{"key1":"test value 1","key2":"test value 2"}`:                         "report", // the console's Test button
+		`{"Type":"Timer","Message":"{\"action\":\"report\",\"since\":\"7d\"}"}`: "report",
+		`{"Type":"Timer","Message":"{\"action\":\"check\"}"}`:                   "check",
+		`{"action":"test"}`: "test", `"test"`: "test", `{"action":"check"}`: "check", `"check"`: "check",
 	} {
 		a := &app{}
 		if _, err := serve(a).Invoke(t.Context(), []byte(event)); err != nil || a.asked != want {
@@ -74,15 +80,15 @@ func TestInvokePassesTheShardOn(t *testing.T) {
 		`{"Type":"Timer","Message":"shard 2/4"}`:           "",    // the user's own
 		`{"Type":"Timer","Message":"{\"Shard\":\"2/4\"}"}`: "",
 		`{"Type":"Timer","shard":"2/4"}`:                   "",
-		`{"action":"tick","shard":"9/9"}`:                  "9/9", `{"shard":"1/2"}`: "1/2", `{}`: "",
+		`{"action":"tick","shard":"9/9"}`:                  "9/9", `{}`: "",
 	} {
 		got := "not asked"
-		h := &handler.Handler{Now: time.Now, Open: func(shard string) (handler.App, error) { got = shard; return &app{}, nil }}
+		h := &handler.Handler{Now: time.Now, Open: func(i handler.Invocation) (handler.App, error) { got = i.Shard; return &app{}, nil }}
 		if _, err := h.Invoke(t.Context(), []byte(event)); err != nil || got != want {
 			t.Errorf("Invoke(%s) opened shard %q, %v, want %q", event, got, err, want)
 		}
 	}
-	for _, event := range []string{`{"Type":"Timer","Message":"{\"shard\":2}"}`, `{"action":"tick","shard":""}`, `{"shard":["1/2"]}`} {
+	for _, event := range []string{`{"Type":"Timer","Message":"{\"shard\":2}"}`, `{"action":"tick","shard":""}`, `{"action":"tick","shard":["1/2"]}`} {
 		if _, err := serve(&app{}).Invoke(t.Context(), []byte(event)); err == nil || !strings.Contains(err.Error(), `such as "2/4"`) {
 			t.Errorf("Invoke(%s) = %v, want an error that says what a shard is", event, err)
 		}
@@ -91,14 +97,52 @@ func TestInvokePassesTheShardOn(t *testing.T) {
 
 func TestInvokeRefusesEventsBeforeAnythingIsTouched(t *testing.T) {
 	t.Parallel()
-	for _, event := range []string{`{"action":"nonsense"}`, `{"action":""}`, `{"action":7}`, `{"action":["report"]}`, `"nonsense"`, `""`, `7`, `true`, `[]`, `{`, `{"a":1} x`, "\xff"} {
-		h := &handler.Handler{Now: time.Now, Open: func(string) (handler.App, error) {
+	for _, event := range []string{
+		`{"mode":"x"}`, `{"httpMethod":"POST","body":"x"}`, `{"type":"Timer"}`, `{"TYPE":"Timer"}`, `{"Type":"timer"}`,
+		`{"shard":"1/2"}`, `{"key1":"x","key3":"y"}`, `{"Type":"Timer","Message":"{\"action\":\"nonsense\"}"}`,
+		`{"action":"nonsense"}`, `{"action":""}`, `{"action":7}`, `{"action":["report"]}`, `"nonsense"`, `""`, `7`, `true`, `[]`, `{`, `{"a":1} x`, "\xff",
+	} {
+		h := &handler.Handler{Now: time.Now, Open: func(handler.Invocation) (handler.App, error) {
 			t.Errorf("Invoke(%s) opened the settings", event)
 			return nil, errors.New("no")
 		}}
-		if out, err := h.Invoke(t.Context(), []byte(event)); err == nil || !strings.Contains(err.Error(), `"report", "tick" or "test"`) {
+		if out, err := h.Invoke(t.Context(), []byte(event)); err == nil || !strings.Contains(err.Error(), `"check", "report", "test" or "tick"`) {
 			t.Errorf("Invoke(%s) = %s, %v, want an error that lists the actions", event, out, err)
 		}
+	}
+}
+
+func TestInvokePassesOnHowFarAReportLooksBack(t *testing.T) {
+	t.Parallel()
+	for event, want := range map[string]time.Duration{
+		`{}`: 24 * time.Hour, `{"action":"report"}`: 24 * time.Hour, `{"action":"report","since":"90m"}`: 90 * time.Minute,
+		`{"Type":"Timer","Message":"{\"action\":\"report\",\"since\":\"7d\"}"}`: 7 * 24 * time.Hour,
+	} {
+		a := &app{}
+		if _, err := serve(a).Invoke(t.Context(), []byte(event)); err != nil || a.since != want {
+			t.Errorf("Invoke(%s) looked back %v, %v, want %v", event, a.since, err, want)
+		}
+	}
+	for _, since := range []string{`"x"`, `"-1h"`, `"91d"`, `"1s"`, `7`, `""`, `"99999999999999999999d"`} {
+		_, err := serve(&app{}).Invoke(t.Context(), []byte(`{"action":"report","since":`+since+`}`))
+		if err == nil || !strings.Contains(err.Error(), `such as "7d"`) {
+			t.Errorf("since %s: %v, want an error that says what since is", since, err)
+		}
+	}
+}
+
+// TestInvokePassesOnWhatThePlatformSays holds that settings and credentials are those of this invocation.
+func TestInvokePassesOnWhatThePlatformSays(t *testing.T) {
+	t.Parallel()
+	var got handler.Invocation
+	h := &handler.Handler{Now: time.Now, Open: func(i handler.Invocation) (handler.App, error) { got = i; return &app{}, nil }}
+	ctx := functioncontext.NewContext(t.Context(), &functioncontext.FunctionContext{
+		Environment: map[string]string{"CLB_IDS": "lb-1"}, TencentcloudRegion: "ap-guangzhou", Namespace: "default", FunctionName: "clbwatch"})
+	if _, err := h.Invoke(ctx, []byte(`"test"`)); err != nil {
+		t.Fatal(err)
+	}
+	if got.Environ["CLB_IDS"] != "lb-1" || got.Function != "ap-guangzhou/default/clbwatch" {
+		t.Errorf("Open got %+v", got)
 	}
 }
 
@@ -138,7 +182,7 @@ func TestInvokeAnswersAndLogs(t *testing.T) {
 func TestInvokeWithBadSettings(t *testing.T) {
 	t.Parallel()
 	bad := errors.New("CLB_IDS is not set")
-	h := &handler.Handler{Now: time.Now, Open: func(string) (handler.App, error) { return nil, bad }}
+	h := &handler.Handler{Now: time.Now, Open: func(handler.Invocation) (handler.App, error) { return nil, bad }}
 	if _, err := h.Invoke(t.Context(), []byte(`{}`)); !errors.Is(err, bad) {
 		t.Errorf("Invoke = %v, want %v", err, bad)
 	}
@@ -159,5 +203,15 @@ func TestInvokeKeepsToTheMemoryThereIs(t *testing.T) {
 		if got := debug.SetMemoryLimit(-1); got != tt.want {
 			t.Errorf("with %d MB, garbage is collected before %d bytes, want %d", tt.mb, got, tt.want)
 		}
+	}
+}
+func TestTestMessageIsAnsweredWithWhetherItWasSent(t *testing.T) {
+	t.Parallel()
+	if out, err := serve(&app{}).Invoke(t.Context(), []byte(`"test"`)); err != nil || string(out) != `{"sent":true}` {
+		t.Errorf("Invoke = %s, %v, want that it was sent", out, err)
+	}
+	revoked := errors.New("no_service")
+	if out, err := serve(&app{err: revoked}).Invoke(t.Context(), []byte(`"test"`)); !errors.Is(err, revoked) {
+		t.Errorf("Invoke = %s, %v, want %v", out, err, revoked)
 	}
 }

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"clbwatch/internal/advice"
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
@@ -184,3 +185,15 @@ func oneOrMany[T any](n int, s []T, clb func(T) lb.CLB) string {
 
 // kinds are all there are, by how much they matter.
 var kinds = []lb.Kind{lb.LeftRunning, lb.Unhealthy, lb.Removed, lb.Unbound, lb.Added, lb.Bound, lb.Recovered, lb.Healthy}
+
+// troubleMessage says that nothing is watched.
+func troubleMessage(why error) Message {
+	p := page{look: look{"warning", "#daa038"}, title: "clbwatch cannot work: nothing is watched until this is mended"}
+	return p.message(func(room) []block {
+		details := block{line(words(text.Clean(why.Error(), 3*maxText)))}
+		if do := advice.Of(why); do != "" {
+			details = append(details, line(bold("What to do  "), words(text.Clean(do, 2*maxText))))
+		}
+		return []block{details}
+	})
+}

@@ -94,6 +94,16 @@ func (s *Slack) Test(ctx context.Context) error {
 	return s.send(ctx, m)
 }
 
+// Trouble posts that clbwatch cannot work, and why. Its errors are those of Report.
+func (s *Slack) Trouble(ctx context.Context, why error) error {
+	m := troubleMessage(why)
+	if s.bot() {
+		_, err := s.say(ctx, incident.Receipt{Route: s.Route()}, m, slack.SlackMetadata{EventType: "clbwatch_trouble", EventPayload: map[string]any{}})
+		return err
+	}
+	return s.send(ctx, m)
+}
+
 // Check asks whether messages would be taken, without posting any: a bot is asked what it may do, a webhook is sent an
 // empty message, which a live one refuses as such.
 func (s *Slack) Check(ctx context.Context) error {

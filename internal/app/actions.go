@@ -17,14 +17,6 @@ import (
 // Log returns the invocation's log.
 func (a *App) Log() *slog.Logger { return a.log }
 
-// Tick does one tick. Without Slack it is an error, and nothing is read.
-func (a *App) Tick(ctx context.Context) (watch.Summary, error) {
-	if a.slack == nil {
-		return watch.Summary{}, errNoSlack
-	}
-	return a.watcher.Tick(ctx)
-}
-
 // Preview does the first half of a tick and returns, as text for a terminal, the message that the tick would
 // post; "" if it would post none. Nothing is stored or posted, and no Slack is needed.
 func (a *App) Preview(ctx context.Context) (words string, sum watch.Summary, err error) {

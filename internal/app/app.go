@@ -37,6 +37,7 @@ type App struct {
 	api     *clb.Client
 	store   *store.Place
 	http    *http.Client
+	memory  *memory
 	slack   *notifier.Slack // nil if neither a bot nor a webhook is set
 }
 
@@ -45,6 +46,8 @@ type Process struct {
 	http *http.Client // keeps connections from one tick to the next
 	logs io.Writer
 	now  func() time.Time
+
+	memory memory
 }
 
 // New returns a Process that logs to logs and reads the clock by now.
@@ -87,7 +90,7 @@ func (p *Process) open(environ map[string]string, by string) (*App, error) {
 	if err != nil {
 		return nil, err
 	}
-	a := &App{cfg: cfg, now: p.now, api: p.openAPI(cfg), http: p.http}
+	a := &App{cfg: cfg, now: p.now, api: p.openAPI(cfg), http: p.http, memory: &p.memory}
 	a.log = slog.New(slog.NewJSONHandler(p.logs, &slog.HandlerOptions{Level: cfg.LogLevel}))
 	if a.store, err = p.openStore(cfg, cfg.Shard); err != nil {
 		return nil, fmt.Errorf("STATE_URL: %w", err)

@@ -11,9 +11,9 @@ import (
 	"testing"
 	"time"
 
-	"golang.org/x/time/rate"
+	"clbwatch/internal/state"
 
-	"clbwatch/internal/watch"
+	"golang.org/x/time/rate"
 )
 
 // settings are as few as there can be, and more, which replace them.
@@ -36,7 +36,7 @@ func TestFunctionTakesItsShardFromTheEvent(t *testing.T) {
 	} {
 		environ := settings(t, bot)
 		environ["SHARD"] = tt.setting
-		a, err := New(io.Discard, time.Now).Function(environ, tt.event)
+		a, err := New(io.Discard, time.Now).Function(environ, nil, "", tt.event)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -63,7 +63,7 @@ func TestFunctionLogsWhyItCannotStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var logs bytes.Buffer
-			_, err := New(&logs, time.Now).Function(settings(t, tt.more), tt.shard)
+			_, err := New(&logs, time.Now).Function(settings(t, tt.more), nil, "", tt.shard)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("Function = %v, want an error with %q", err, tt.want)
 			}
@@ -87,7 +87,7 @@ func TestWithoutSlackNothingIsReadThatWouldBePosted(t *testing.T) {
 	}
 	a.api, a.watcher = nil, nil // reading anything would panic
 	_, tickErr := a.Tick(t.Context())
-	_, reportErr := a.Report(t.Context())
+	_, reportErr := a.Report(t.Context(), time.Hour)
 	testErr := a.Test(t.Context())
 	for what, err := range map[string]error{"Tick": tickErr, "Report": reportErr, "Test": testErr} {
 		if !errors.Is(err, errNoSlack) {
@@ -115,10 +115,10 @@ func TestShardsShareTheRate(t *testing.T) {
 func TestStateOfAShard(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
-		shard watch.Shard
+		shard state.Shard
 		below string
 	}{
-		{watch.Shard{}, ""}, {watch.Shard{N: 1, Of: 1}, ""}, {watch.Shard{N: 2, Of: 4}, "shards/2-of-4"},
+		{state.Shard{}, ""}, {state.Shard{N: 1, Of: 1}, ""}, {state.Shard{N: 2, Of: 4}, "shards/2-of-4"},
 	} {
 		environ := settings(t, nil)
 		dir := strings.TrimPrefix(environ["STATE_URL"], "file://")

@@ -8,8 +8,9 @@ import (
 	"time"
 
 	"clbwatch/internal/check"
+	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
-	"clbwatch/internal/watch"
+	"clbwatch/internal/state"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -18,14 +19,14 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 type world struct {
 	skew    time.Duration
 	reading lb.Reading
-	head    *watch.Head
+	head    *state.Head
 	sent    int
 }
 
 func (w *world) Skew(context.Context) (time.Duration, error)                 { return w.skew, nil }
 func (w *world) Read(context.Context, lb.CLB, lb.Digest) (lb.Reading, error) { return w.reading, nil }
 func (w *world) Calls(lb.Reading) string                                     { return "1 call of API 2.0" }
-func (w *world) Load(context.Context) (*watch.Head, error)                   { return w.head, nil }
+func (w *world) Load(context.Context) (*state.Head, error)                   { return w.head, nil }
 func (w *world) Check(context.Context) error                                 { return nil }
 func (w *world) Test(context.Context) error                                  { w.sent++; return nil }
 func (w *world) names(_ context.Context, r string, _ []string) (map[string]string, error) {
@@ -89,12 +90,14 @@ ok     Slack          the bot is in the channel and may look for its messages; -
 
 func TestProbes(t *testing.T) {
 	t.Parallel()
-	owed := func(since time.Duration) *watch.Head {
-		return &watch.Head{CommittedAt: noon, Outbox: []watch.Alert{{From: noon.Add(-since)}}}
+	due := func(since time.Duration) *state.Head {
+		d := incident.Delivery{Due: noon.Add(-since)}
+		root := &incident.Root{Incidents: []*incident.Incident{{ID: "12", Key: "ap-a/lb-1"}}, Delivery: d}
+		return &state.Head{CommittedAt: noon, Incidents: incident.State{Roots: []*incident.Root{root}}}
 	}
 	const (
 		wrongState = "WRONG  state          /state: "
-		okState    = "ok     state          /state was last written 2026-11-23T12:00:00Z, "
+		okState    = "ok     state          /state was last written 2026-11-23T12:00:00Z; "
 	)
 	for name, tt := range map[string]struct {
 		world world
@@ -104,10 +107,9 @@ func TestProbes(t *testing.T) {
 		"clock ahead":            {world{skew: 121 * time.Second}, "WRONG  clock          it is 2m1s off"},
 		"clock behind, a little": {world{skew: -2 * time.Minute}, "ok     clock"},
 		"clock behind":           {world{skew: -121 * time.Second}, "WRONG  clock          it is -2m1s off"},
-		"owed, not for long":     {world{head: owed(5 * time.Minute)}, okState + "1 alert owed"},
-		"owed for long": {world{head: owed(301 * time.Second)},
-			wrongState + "an alert of 2026-11-23T11:54:59Z is still owed"},
-		"nothing owed": {world{head: &watch.Head{CommittedAt: noon}}, okState + "0 alerts owed"},
+		"due, not for long":      {world{head: due(14 * time.Minute)}, "; 1 incident open, 1 message due"},
+		"due for long":           {world{head: due(15 * time.Minute)}, wrongState + "incident 12 has not reached Slack for 15 minutes"},
+		"nothing due":            {world{head: &state.Head{CommittedAt: noon}}, okState + "0 incidents open, 0 messages due"},
 		"health that cannot be read": {world{reading: lb.Reading{HealthErr: errors.New("no right")}},
 			"WRONG  load balancer  ap-a/lb-1: no right"},
 		"health": {world{reading: lb.Reading{Health: true}}, "; their health was read\n"},

@@ -29,9 +29,9 @@ type fake struct {
 	calls     []string
 }
 
-func (f *fake) Read(context.Context) report.Report {
+func (f *fake) Read(_ context.Context, since time.Duration) report.Report {
 	f.calls = append(f.calls, "read")
-	return report.New(time.Time{}, 0, watch.Survey{Standings: f.standings}, time.Time{}, nil)
+	return report.New(time.Time{}, 0, watch.Survey{Standings: f.standings}, since, nil)
 }
 
 func (f *fake) Tick(context.Context) (watch.Summary, error) {
@@ -136,7 +136,7 @@ func TestCommands(t *testing.T) {
 
 		{"dry run", "tick --dry-run", "preview", fake{message: "web-07 stopped"}, 0, "web-07 stopped\n", ""},
 		{"dry run, no news, one unread", "tick --dry-run", "preview", ticks(unread), 0,
-			"nothing to tell: 1 of 2 load balancers read\n", complaint},
+			"nothing to post: 1 of 2 load balancers read\n", complaint},
 		{"dry run fails", "tick --dry-run", "preview", fake{err: trouble}, 1, "", complaint},
 
 		{"check", "check", "probes", probes(nil, false), 0, "ok     state          written\n", ""},

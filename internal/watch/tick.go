@@ -72,7 +72,7 @@ func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	t := w.schedule(ctx)
 	base, err := w.begin(ctx)
 	if err != nil {
-		return Summary{CLBs: len(w.CLBs)}, err
+		return Summary{CLBs: len(w.CLBs)}, NoState{err}
 	}
 
 	readCtx, cancel := context.WithDeadline(ctx, t.readUntil)
@@ -84,7 +84,7 @@ func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	// If we stop before the commit, nothing has happened: the next tick diffs against the same snapshot.
 	head, err := w.commit(ctx, base, seen, t, &sum)
 	if err != nil {
-		return sum, err
+		return sum, NoState{err}
 	}
 	// If we stop from here on, what this run claimed is in doubt once its claims have ended: the next tick looks for it.
 	if run := w.round(head, seen); run != nil {
@@ -105,6 +105,12 @@ func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	}
 	return sum, errors.Join(sum.nothingRead(), w.overdue(head))
 }
+
+// NoState is the error of a tick that could do nothing, because its state could not be read or written.
+type NoState struct{ error }
+
+// Unwrap returns why.
+func (e NoState) Unwrap() error { return e.error }
 
 // nothingRead is an error if there was something to read and nothing could be.
 func (s Summary) nothingRead() error {

@@ -71,7 +71,7 @@ type Delivery struct {
 	Reminders  int       `json:"reminders,omitempty"`  // since the last news
 
 	UpdatedAt  time.Time `json:"updatedAt,omitzero"`  // observation that the last post went with
-	RemindedAt time.Time `json:"remindedAt,omitzero"` // and the last reminder
+	RemindedAt time.Time `json:"remindedAt,omitzero"` // and the last reminder, or news
 
 	Claim *Claim `json:"claim,omitempty"` // who is posting; nil if nobody is
 	Doubt *Doubt `json:"doubt,omitempty"` // a post that may have arrived
@@ -305,6 +305,7 @@ func (r *Root) expire(now time.Time) {
 // shown notes that a post is in Slack, or counts as that.
 func (r *Root) shown(p Post, ts string, at time.Time) {
 	d := &r.Delivery
+	news := d.Shown < r.News && p.Rev >= r.News
 	if p.Root {
 		d.Posted, d.TS, d.RootRev = true, ts, p.Rev
 	} else {
@@ -315,10 +316,10 @@ func (r *Root) shown(p Post, ts string, at time.Time) {
 	case p.Reminder:
 		d.Reminders++
 		d.RemindedAt = at
-	case p.Root:
-		d.Reminders = 0
-	default:
-		d.Reminders = 0
+	case news: // reminders are measured from when the news was shown
+		d.Reminders, d.RemindedAt = 0, at
+	}
+	if !p.Reminder && !p.Root {
 		d.Counted++
 	}
 	if p.Root || p.Broadcast || !d.Route.Bot() || d.InChannel {

@@ -16,6 +16,7 @@ import (
 	"clbwatch/internal/report"
 	"clbwatch/internal/text"
 	"clbwatch/internal/watch"
+	"clbwatch/notifier/message"
 )
 
 // What the metadata of our messages say they are. Whoever reads the channel can read them: they hold a number and no more.
@@ -201,14 +202,14 @@ func (s *Slack) LastReport(ctx context.Context) (time.Time, error) {
 func (s *Slack) postReport(ctx context.Context, r report.Report) error {
 	meta := slack.SlackMetadata{EventType: reportEvent, EventPayload: map[string]any{atField: strconv.FormatInt(r.At.Unix(), 10)}}
 	where := watch.Receipt{Channel: s.cfg.Channel}
-	ts, err := s.say(ctx, where, ReportMessage(r), meta)
+	ts, err := s.say(ctx, where, rendered(message.Report(r, message.Style{})), meta)
 	if err != nil {
 		return err
 	}
 	where.TS = ts
-	pages := ReportPages(r)
+	pages := message.ReportPages(r, message.Style{})
 	for i, page := range pages {
-		if _, err := s.say(ctx, where, page, slack.SlackMetadata{EventType: reportEvent + "_page", EventPayload: map[string]any{}}); err != nil {
+		if _, err := s.say(ctx, where, rendered(page), slack.SlackMetadata{EventType: reportEvent + "_page", EventPayload: map[string]any{}}); err != nil {
 			return fmt.Errorf("the report is posted; page %d of %d in its thread is not: %w", i+1, len(pages), err)
 		}
 	}

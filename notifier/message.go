@@ -140,19 +140,6 @@ const muchPercent = 50
 
 func much(lost, all int) bool { return all > 0 && lost*100 >= muchPercent*all }
 
-// testMessage says that alerts will arrive where it is read.
-func testMessage(now time.Time) Message {
-	p := page{
-		look:    look{"wave", "#2eb886"},
-		title:   "clbwatch is connected: alerts will arrive here",
-		url:     console,
-		context: []string{dateMark(now), "test message"},
-	}
-	return p.message(func(room) []block {
-		return []block{{line(words("This is a test; nothing happened. You will be told when a backend is added, removed, stops running or recovers, and when a load balancer cannot be read."))}}
-	})
-}
-
 func alertLook(a watch.Alert, events []event, n map[lb.Kind]int) look {
 	bad := make(map[int]bool)
 	for _, e := range events {

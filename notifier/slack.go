@@ -20,6 +20,7 @@ import (
 
 	"clbwatch/internal/report"
 	"clbwatch/internal/watch"
+	"clbwatch/notifier/message"
 )
 
 // Bounds of one post.
@@ -103,17 +104,22 @@ func (s *Slack) Report(ctx context.Context, r report.Report) error {
 	if s.bot() {
 		return s.postReport(ctx, r)
 	}
-	return s.send(ctx, ReportMessage(r))
+	return s.send(ctx, rendered(message.Report(r, message.Style{})))
 }
 
 // Test posts one message saying that alerts will arrive here. Its errors are those of Notify.
 func (s *Slack) Test(ctx context.Context) error {
-	m := testMessage(s.cfg.Now())
+	m := rendered(message.Test(s.cfg.Now(), message.Style{}))
 	if s.bot() {
 		_, err := s.say(ctx, watch.Receipt{Channel: s.cfg.Channel}, m, slack.SlackMetadata{EventType: "clbwatch_test", EventPayload: map[string]any{}})
 		return err
 	}
 	return s.send(ctx, m)
+}
+
+// rendered is a message of the renderer in the form in which alerts are sent.
+func rendered(m message.Message) Message {
+	return Message{Text: m.Text, Blocks: m.Blocks, Attachment: m.Attachment, Plain: m.Plain}
 }
 
 // Check asks whether messages would be taken, without posting any: a bot is asked what it may do, a webhook is sent an

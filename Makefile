@@ -50,7 +50,7 @@ check: lint package build/clbwatch $(licenses) ## what CI wants beyond test: lin
 	go mod tidy -diff
 	go mod verify
 	tools/licenses $(licenses) check
-	tools/slack-check/check notifier/testdata/*.golden.json
+	tools/slack-check/check notifier/testdata/*.golden.json notifier/message/testdata/*.golden.json
 	tools/serverless-check/check
 	tools/s3-server s3rver
 	tools/sdk-check/check build/clbwatch
@@ -72,7 +72,7 @@ test-sdk: build/clbwatch ## the signatures of API 3.0 against Tencent's SDK on n
 	tools/sdk-check/check build/clbwatch
 
 bench: build/clbwatch build/hello build/bench-go-sdk ## speed, memory and size against the budget (docs/performance.md), in 3 minutes
-	go test -run '^$$' -bench . -benchtime 200ms ./internal/clb ./internal/store ./internal/watch ./notifier
+	go test -run '^$$' -bench . -benchtime 200ms ./internal/clb ./internal/store ./internal/watch ./notifier ./notifier/message
 	go run ./cmd/bench $(BENCH)
 
 sizes: ## what each dependency adds to a hello world (docs/design.md)
@@ -98,7 +98,7 @@ break: ## break the code on purpose, in many ways, and print which tests notice 
 	tools/break/run
 
 draw: ## every golden Slack message as a picture in build/png, to be looked at
-	tools/slack-check/draw build/png notifier/testdata/*.golden.json
+	tools/slack-check/draw build/png notifier/testdata/*.golden.json notifier/message/testdata/*.golden.json
 
 images: ## the pictures in the README, from the golden messages
 	WIDTH=640 tools/slack-check/draw docs/img $(foreach m,six-on-two same-behind-3 thread-resolved,notifier/testdata/$(m).golden.json)

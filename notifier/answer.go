@@ -68,7 +68,8 @@ func forCall(call incident.Call, class incident.Class, word string) incident.Cla
 // result is the outcome of one request, and Slack's word for what is wrong, if it said one.
 type result struct {
 	incident.Outcome
-	word string
+	word   string
+	header http.Header // of the answer
 }
 
 // sending sends one request with the client.
@@ -104,7 +105,9 @@ func (s *Slack) once(ctx context.Context, call incident.Call, do sending) result
 	for u := (*url.Error)(nil); errors.As(err, &u); { // it quotes the whole URL; what it wraps does not
 		err = u.Err
 	}
-	return s.result(call, s.judge(x, err))
+	r := s.result(call, s.judge(x, err))
+	r.header = x.header
+	return r
 }
 
 // verdict is what an answer means: Slack's word, why it is no yes, and what a person can do about it.
@@ -175,7 +178,7 @@ func (s *Slack) refusal(x *exchange, said said) verdict {
 
 // result is the outcome of a call. No error of it holds a secret.
 func (s *Slack) result(call incident.Call, v verdict) result {
-	r := result{incident.Outcome{Class: forCall(call, v.class, v.word)}, v.word}
+	r := result{Outcome: incident.Outcome{Class: forCall(call, v.class, v.word)}, word: v.word}
 	if v.class == incident.Done {
 		return r
 	}

@@ -45,10 +45,8 @@ func (s *Slack) Do(ctx context.Context, call incident.Call, doc incident.Documen
 	switch {
 	case call.Do == incident.Ask:
 		return s.ask(ctx, call)
-	case call.Do == incident.Send && s.bot():
-		return s.sendByBot(ctx, call, s.message(doc, call))
 	case call.Do == incident.Send:
-		return s.sendByWebhook(ctx, call, s.message(doc, call))
+		return s.send(ctx, call, message.Of(doc, call, s.cfg.Style))
 	case !s.bot():
 		why := errors.New("a webhook can only post")
 		return s.result(call, verdict{class: incident.Content, why: why}).Outcome
@@ -57,7 +55,7 @@ func (s *Slack) Do(ctx context.Context, call incident.Call, doc incident.Documen
 	case call.Do == incident.Copies:
 		return s.copies(ctx, call)
 	default:
-		return s.update(ctx, call, s.message(doc, call))
+		return s.update(ctx, call, message.Of(doc, call, s.cfg.Style))
 	}
 }
 
@@ -95,28 +93,10 @@ func (s *Slack) ask(ctx context.Context, call incident.Call) incident.Outcome {
 	return r.Outcome
 }
 
-// message renders what a call posts.
-func (s *Slack) message(doc incident.Document, call incident.Call) Message {
-	m := message.Of(doc, call, s.cfg.Style)
-	return Message{Text: m.Text, Blocks: m.Blocks, Attachment: m.Attachment, Plain: m.Plain}
-}
-
-// sendByWebhook posts a message.
-func (s *Slack) sendByWebhook(ctx context.Context, call incident.Call, m Message) incident.Outcome {
-	w := textMessage(m.Text)
-	if len(m.Blocks) > 0 {
-		w.Blocks = &slack.Blocks{BlockSet: m.Blocks}
-	}
-	if m.Attachment.Color != "" {
-		w.Attachments = []slack.Attachment{m.Attachment}
-	}
-	return s.hook(ctx, call, w).Outcome
-}
-
 // sendByBot posts a message into the channel or a thread. If Slack may refuse it for its metadata, it is
 // posted without: should its answer be lost, it cannot be found, but people have it.
-func (s *Slack) sendByBot(ctx context.Context, call incident.Call, m Message) incident.Outcome {
-	options := m.options()
+func (s *Slack) sendByBot(ctx context.Context, call incident.Call, m message.Message) incident.Outcome {
+	options := options(m)
 	if call.TS != "" {
 		options = append(options, slack.MsgOptionTS(call.TS))
 		if call.Post.Broadcast {
@@ -133,6 +113,11 @@ func (s *Slack) sendByBot(ctx context.Context, call incident.Call, m Message) in
 			return err
 		})
 	}
+	if call.Key == "" { // it is never looked for
+		r := post(options...)
+		r.TS = ts
+		return r.Outcome
+	}
 	r := post(append(slices.Clone(options), metadata(messageEvent, call.Key))...)
 	if r.Class == incident.Content && (call.Form == incident.Bare || strings.Contains(r.word, "metadata")) {
 		r = post(options...)
@@ -144,8 +129,8 @@ func (s *Slack) sendByBot(ctx context.Context, call incident.Call, m Message) in
 }
 
 // update edits a message. One that turned out a copy loses its key, so that it is not found again.
-func (s *Slack) update(ctx context.Context, call incident.Call, m Message) incident.Outcome {
-	options := m.options()
+func (s *Slack) update(ctx context.Context, call incident.Call, m message.Message) incident.Outcome {
+	options := options(m)
 	if call.Do == incident.Void {
 		options = append(options, metadata(voidEvent, call.Key))
 	}

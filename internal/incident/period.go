@@ -31,12 +31,7 @@ func (p *Period) Add(rec Record) {
 	ch := rec.Change.change(rec.At)
 	*i.Counts.Of(ch.Kind)++
 	i.Changed = rec.At
-	m := i.machine(ch)
-	if m == nil {
-		i.Crowd.take(ch)
-		return
-	}
-	m.take(ch, 0, Rules{})
+	p.Root.machines(i, []lb.Change{ch}, rec.At, Rules{})
 	if len(i.Machines) > maxMachines {
 		s := State{Roots: []*Root{&p.Root}}
 		s.bound()

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"clbwatch/internal/incident"
+	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
 	"clbwatch/internal/text"
 )
@@ -17,13 +18,18 @@ func (v view) details(r room) []block {
 	return slices.Concat(v.balancers(r), v.machines(r), v.blind(r), v.notices(r))
 }
 
-// named begins a line about a load balancer: its name, which leads to the console, and its id.
+// named begins a line about what an incident is about.
 func (v view) named(i *incident.Incident) line {
-	c := v.clb(i)
-	name := span{text: report.Name(c), url: v.style.clbURL(c), bold: true}
+	l := v.style.named(v.clb(i))
 	if i.About == incident.Deleted || i.End == incident.EndDeleted {
-		name.url = v.style.console() + "/clb" // it has no page any more
+		l[0].url = v.style.console() + "/clb" // it has no page any more
 	}
+	return l
+}
+
+// named begins a line about a load balancer: its name, which leads to the console, and its id.
+func (s Style) named(c lb.CLB) line {
+	name := span{text: report.Name(c), url: s.clbURL(c), bold: true}
 	id := text.Clean(c.ID, 28)
 	if id == "" || id == name.text || report.IsRegion(c) {
 		return line{name}

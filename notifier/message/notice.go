@@ -114,7 +114,7 @@ func (v view) baseline(base incident.Baseline, r room) block {
 	b := block{lineOf(words("Baseline taken. You will be alerted to changes from now on."))}
 	if base.CLBs == 1 && len(base.Worst) == 1 {
 		s := base.Worst[0]
-		l := append(v.named(&incident.Incident{Key: s.CLB.Key(), Label: s.CLB.Label, Title: s.CLB.Title}), words("  ·  "+allRunning(s.Now)))
+		l := append(v.style.named(s.CLB), words("  ·  "+allRunning(s.Now)))
 		return append(block{lineOf(l...)}, b...)
 	}
 	notWhole := 0

@@ -32,7 +32,7 @@ func (s span) stamp(zone *time.Location) string {
 	if s.format == clockFormat {
 		return s.at.In(zone).Format("15:04 MST")
 	}
-	return s.at.In(zone).Format("Mon 2006-01-02 15:04 MST")
+	return s.at.In(zone).Format("2006-01-02 15:04 MST")
 }
 
 // between says from when until when something lasted, and for how long: a span over days with both dates.

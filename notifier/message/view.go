@@ -1,6 +1,7 @@
 package message
 
 import (
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -104,17 +105,24 @@ func (v view) context() []line {
 	return []line{{words(v.regions())}, when, {words(v.numbers())}}
 }
 
-// regions names at most three regions.
+// regions names where it is.
 func (v view) regions() string {
-	set := make(map[string]bool)
-	var all []string
+	clbs := make([]lb.CLB, 0, len(v.Incidents))
 	for _, i := range v.Incidents {
-		if r := token(i.CLB().Region); r != "" && !set[r] {
+		clbs = append(clbs, i.CLB())
+	}
+	return regionsOf(clbs)
+}
+
+// regionsOf names at most three regions.
+func regionsOf(clbs []lb.CLB) string {
+	set := make(map[string]bool)
+	for _, c := range clbs {
+		if r := token(c.Region); r != "" {
 			set[r] = true
-			all = append(all, r)
 		}
 	}
-	slices.Sort(all)
+	all := slices.Sorted(maps.Keys(set))
 	if len(all) > 3 {
 		return strings.Join(all[:3], ", ") + " and " + plural(len(all)-3, "more")
 	}

@@ -1,0 +1,144 @@
+package message_test
+
+import (
+	"encoding/json"
+	"regexp"
+	"strings"
+	"testing"
+	"unicode"
+	"unicode/utf8"
+
+	"github.com/slack-go/slack"
+
+	"clbwatch/notifier/message"
+)
+
+// markup is what would mean something to Slack in mrkdwn; ours is taken out before.
+var (
+	ours = regexp.MustCompile("<!date\\^-?[0-9]+\\^(?:\\{date_short_pretty\\} )?\\{time\\}\\|[0-9: UTC-]+>|`[A-Za-z0-9-]+`|" +
+		"`clbwatch history`|^:[a-z_]+: | <!subteam\\^S024BE7LH>\n?$|<https://runbook\\.example\\.com/[^<>| ]*\\|Runbook>|<#C[0-9A-Z]+>")
+	markup = regexp.MustCompile("[<>*~`@#]|&(?:[^alg]|$)|:[^ \n]+:|://|[^A-Za-z0-9]_|_[^A-Za-z0-9]|\\.[A-Za-z]")
+)
+
+func checkMrkdwn(t *testing.T, s string) {
+	t.Helper()
+	if !utf8.ValidString(s) || s == "" {
+		t.Fatalf("mrkdwn %q: empty or not UTF-8", s)
+	}
+	for l := range strings.Lines(s) {
+		if found := markup.FindString(ours.ReplaceAllString(l, "")); found != "" {
+			t.Fatalf("markup %q in %q", found, l)
+		}
+	}
+}
+
+// checkMessage holds what is true of every message, whatever it says.
+func checkMessage(t *testing.T, m message.Message) {
+	t.Helper()
+	for _, s := range []string{m.Text, m.Plain} {
+		if s == "" && m.Blocks == nil {
+			continue
+		}
+		if len(s) == 0 || len(s) > 3000 {
+			t.Fatalf("text of %d bytes: %q", len(s), s)
+		}
+		checkMrkdwn(t, s)
+	}
+	if m.Text == "" {
+		t.Fatal("no text")
+	}
+	if m.Blocks == nil && m.Attachment.Color != "" {
+		t.Fatal("an attachment without a title")
+	}
+	type node = map[string]any
+	attachments := []slack.Attachment{}
+	if m.Attachment.Color != "" {
+		attachments = append(attachments, m.Attachment)
+	}
+	raw, err := json.Marshal(map[string]any{"blocks": m.Blocks, "attachments": attachments})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(raw) > 11_000 {
+		t.Fatalf("blocks and attachments take %d bytes", len(raw))
+	}
+	var w struct {
+		Blocks      []node
+		Attachments []node
+	}
+	if err := json.Unmarshal(raw, &w); err != nil {
+		t.Fatal(err)
+	}
+	n := len(w.Blocks)
+	var walk func(v any)
+	walk = func(v any) {
+		switch v := v.(type) {
+		case []any:
+			for _, x := range v {
+				walk(x)
+			}
+		case node:
+			switch v["type"] {
+			case "rich_text", "rich_text_section", "rich_text_preformatted":
+				if es, _ := v["elements"].([]any); len(es) == 0 {
+					t.Fatalf("%v has no elements", v)
+				}
+			case "context", "emoji":
+			case "date":
+				checkLiteral(t, v["fallback"])
+			case "link":
+				u, _ := v["url"].(string)
+				if !strings.HasPrefix(u, "https://console.cloud.tencent.com/") && !strings.HasPrefix(u, "https://runbook.example.com/") ||
+					len(u) > 3000 || strings.ContainsAny(u, "<>| \n") {
+					t.Fatalf("link to %q", u)
+				}
+				checkLiteral(t, v["text"])
+			case "text":
+				checkLiteral(t, v["text"])
+			case "usergroup":
+				if v["usergroup_id"] != "S024BE7LH" {
+					t.Fatalf("%v is mentioned", v)
+				}
+			case "mrkdwn":
+				checkMrkdwn(t, v["text"].(string))
+				if v["verbatim"] != true || len(v["text"].(string)) > 3000 {
+					t.Fatalf("mrkdwn %v is not verbatim, or too long", v)
+				}
+			default:
+				t.Fatalf("an element of type %v, which no message needs", v["type"])
+			}
+			walk(v["elements"])
+		}
+	}
+	for _, b := range w.Blocks {
+		walk(b)
+	}
+	for _, a := range w.Attachments {
+		blocks, _ := a["blocks"].([]any)
+		if n += len(blocks); len(blocks) == 0 {
+			t.Fatal("an attachment without blocks")
+		}
+		walk(blocks)
+		for key := range a {
+			if key != "color" && key != "fallback" && key != "blocks" {
+				t.Fatalf("attachment has %q, which Slack refuses beside blocks", key)
+			}
+		}
+	}
+	if n > 45 {
+		t.Fatalf("%d blocks", n)
+	}
+}
+
+func checkLiteral(t *testing.T, v any) {
+	t.Helper()
+	s, _ := v.(string)
+	if s == "" {
+		t.Fatal("an element without text")
+	}
+	for _, r := range s {
+		if r != '\n' && !unicode.IsPrint(r) || r == utf8.RuneError {
+			t.Fatalf("%U in %q", r, s)
+		}
+	}
+}

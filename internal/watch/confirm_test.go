@@ -50,6 +50,8 @@ func TestRemovalIsBelievedWhenTwoReadingsShowIt(t *testing.T) {
 	all := up("ins-a", "ins-b", "ins-c", "ins-d")
 	odd := reading("odd", up("ins-a")...)
 	odd.Unnamed = 1
+	oddAll, oddOne := reading("all and odd", all...), reading("one less and odd", up("ins-a", "ins-b", "ins-c")...)
+	oddAll.Unnamed, oddOne.Unnamed = 1, 1
 	vague := bound("ins-a", "TCP:80 80")
 	vague.Vague = true
 	none := errors.New("no time")
@@ -75,6 +77,7 @@ func TestRemovalIsBelievedWhenTwoReadingsShowIt(t *testing.T) {
 			true, 2, " | ins-b left running, ins-a removed"},
 		{"no time: the next tick has it", all, map[int]lb.Reading{1: reading("1", up("ins-b", "ins-c", "ins-d")...)}, true, 3, ""},
 		{"a row that names nobody", all, map[int]lb.Reading{1: odd, 2: odd, 3: odd, 4: odd}, false, 2, ""},
+		{"a row that names nobody, and one backend less later", all, map[int]lb.Reading{1: oddAll, 2: oddOne, 3: oddOne}, false, 2, " | ins-d removed"},
 		{"a binding that is missing once", []lb.Backend{bound("ins-a", "TCP:80 80", "TCP:81 81")},
 			map[int]lb.Reading{1: reading("1", bound("ins-a", "TCP:80 80"))}, false, 2, ""},
 		{"a binding that is missing twice", []lb.Backend{bound("ins-a", "TCP:80 80", "TCP:81 81")},

@@ -251,7 +251,7 @@ func (w *Watcher) hold(seen *sweep, o observation, known entry, before, now []lb
 		}
 		lb.Settle(before, first, known.By != o.by)
 	}
-	now, _ = lb.Hold(before, first, now, o.unnamed > 0)
+	now, _ = lb.Hold(before, first, now, o.unnamed > known.Unnamed)
 	return now, nil
 }
 
@@ -262,8 +262,12 @@ func (w *Watcher) index(number int64, known map[string]entry, seen *sweep) index
 		key := clb.Key()
 		e := known[key]
 		if o := seen.seen[i]; o.changed {
+			unnamed := o.unnamed
+			if o.lacks && e.known() {
+				unnamed = min(unnamed, e.Unnamed)
+			}
 			// If another run committed since, nobody knows what this reading is the first to lack.
-			e = entry{Digest: o.digest, Backends: o.backends, Kind: o.kind, By: o.by, Doubt: o.missing || number != seen.base,
+			e = entry{Digest: o.digest, Backends: o.backends, Kind: o.kind, By: o.by, Doubt: o.missing || number != seen.base, Unnamed: unnamed,
 				Health: o.health || o.healthErr != nil && e.Health}
 		} else if o.err == nil {
 			e.Doubt = false // confirmed

@@ -234,15 +234,15 @@ func TestSnapshotThatIsNotWholeStopsTheTick(t *testing.T) {
 		}
 	}
 	for name, change := range map[string]func(string) string{
-		"of another schema":        replace(`"schema":1`, `"schema":2`),
-		"its index no JSON":        replace(`{"schema"`, `["schema"`),
-		"empty":                    func(string) string { return "" },
-		"its records out of order": lines(0, 2, 1, 3),
-		"a record twice":           lines(0, 1, 2, 2, 3),
-		"a record of another form": replace(`{"key":"ap-guangzhou/lb-0001"`, `{"Key":"ap-guangzhou/lb-0001"`),
-		"a record that is no JSON": replace(`"backends":[{`, `"backends":[[`),
+		"of another schema":             replace(`"schema":1`, `"schema":2`),
+		"its index no JSON":             replace(`{"schema"`, `["schema"`),
+		"empty":                         func(string) string { return "" },
+		"its records out of order":      lines(0, 2, 1, 3),
+		"a record twice":                lines(0, 1, 2, 2, 3),
+		"a record of another form":      replace(`{"key":"ap-guangzhou/lb-0001"`, `{"Key":"ap-guangzhou/lb-0001"`),
+		"a record that is no JSON":      replace(`"backends":[{`, `"backends":[[`),
 		"empty from the second look on": second(func(string) string { return "" }),
-		"the last line cut short":  func(text string) string { return text[:len(text)-1] },
+		"the last line cut short":       func(text string) string { return text[:len(text)-1] },
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()

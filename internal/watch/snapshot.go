@@ -30,11 +30,12 @@ type entry struct {
 	Digest   lb.Digest `json:"digest"` // "" if it was never read
 	Backends int       `json:"backends"`
 	Kind     lb.Type   `json:"kind,omitempty"`
-	Health   bool      `json:"health,omitempty"` // the backends' health was read at least once
-	By       string    `json:"by,omitempty"`     // the version of the API that it was read by
-	Doubt    bool      `json:"doubt,omitempty"`  // that reading was the first to lack something: one of the same bytes confirms it
-	In       string    `json:"in,omitempty"`     // the Scope that discovered it; "" if the settings name it
-	Name     string    `json:"name,omitempty"`   // of what was discovered; untrusted text
+	Health   bool      `json:"health,omitempty"`  // the backends' health was read at least once
+	By       string    `json:"by,omitempty"`      // the version of the API that it was read by
+	Doubt    bool      `json:"doubt,omitempty"`   // that reading was the first to lack something: one of the same bytes confirms it
+	Unnamed  int       `json:"unnamed,omitempty"` // rows that did not tell what they are about when all that was known was there
+	In       string    `json:"in,omitempty"`      // the Scope that discovered it; "" if the settings name it
+	Name     string    `json:"name,omitempty"`    // of what was discovered; untrusted text
 }
 
 // known reports whether there is a record of it.

@@ -20,10 +20,12 @@ var version = "dev"
 
 func main() {
 	if os.Getenv("_LAMBDA_SERVER_PORT") != "" {
-		p := app.New(os.Stdout, time.Now)
+		p := app.NewFunction(os.Stdout, time.Now, environ())
 		handler.Serve(&handler.Handler{
-			Open: func(shard string) (handler.App, error) { return p.Function(environ(), shard) },
-			Now:  time.Now,
+			Open: func(i handler.Invocation) (handler.App, error) {
+				return p.Function(i.Environment, i.Shard, i.Memory)
+			},
+			Now: time.Now,
 		})
 	}
 	os.Exit(commandLine())

@@ -27,7 +27,7 @@ func FuzzInvoke(f *testing.F) {
 	f.Fuzz(func(t *testing.T, event []byte) {
 		a := &app{}
 		opened, shard := 0, ""
-		h := &handler.Handler{Now: time.Now, Open: func(s string) (handler.App, error) { opened++; shard = s; return a, nil }}
+		h := &handler.Handler{Now: time.Now, Open: func(i handler.Invocation) (handler.App, error) { opened++; shard = i.Shard; return a, nil }}
 		out, err := h.Invoke(t.Context(), event)
 		if (err == nil) != json.Valid(out) || (err == nil) != (a.asked != "") || (err == nil) != (opened == 1) {
 			t.Errorf("Invoke(%q) = %q, %v, and did %q", event, out, err, a.asked)

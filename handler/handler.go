@@ -33,11 +33,19 @@ type App interface {
 
 // Handler answers events.
 type Handler struct {
-	// Open makes the App of one invocation from the environment as it is then: SCF changes it with each. shard is what the
-	// event says of it, such as "2/4"; "" if it says nothing.
-	Open func(shard string) (App, error)
+	// Open makes the App of one invocation.
+	Open func(Invocation) (App, error)
 	// Now is the clock.
 	Now func() time.Time
+}
+
+// Invocation is what the platform and the event say about one invocation.
+type Invocation struct {
+	// Environment is that of this invocation, as it came with it; nil if none came. The library leaves in the process what
+	// an earlier invocation brought and this one does not have.
+	Environment map[string]string
+	Shard       string // what the event says of it, such as "2/4"; "" if it says nothing
+	Memory      int64  // bytes that the platform grants the instance; 0 if it does not say
 }
 
 // Serve answers the platform's calls on _LAMBDA_SERVER_PORT. It does not return.
@@ -49,8 +57,7 @@ func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	limitMemory(ctx)
-	app, err := h.Open(shard)
+	app, err := h.Open(invocation(ctx, shard))
 	if err != nil {
 		return nil, err
 	}
@@ -92,12 +99,19 @@ func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	return json.Marshal(answer)
 }
 
-// limitMemory has garbage collected before the instance needs more memory than the platform gives it, and is killed. A
-// quarter is left for what the collector does not know of.
-func limitMemory(ctx context.Context) {
-	if instance, ok := functioncontext.FromContext(ctx); ok && instance.MemoryLimitInMb > 0 {
-		debug.SetMemoryLimit(int64(instance.MemoryLimitInMb) << 20 / 4 * 3)
+// invocation is what the platform says, and has garbage collected before the instance needs more memory than it is given,
+// and is killed. A quarter is left for what the collector does not know of.
+func invocation(ctx context.Context, shard string) Invocation {
+	i := Invocation{Shard: shard}
+	instance, ok := functioncontext.FromContext(ctx)
+	if !ok {
+		return i
 	}
+	i.Environment, i.Memory = instance.Environment, int64(max(instance.MemoryLimitInMb, 0))<<20
+	if i.Memory > 0 {
+		debug.SetMemoryLimit(i.Memory / 4 * 3)
+	}
+	return i
 }
 
 // actions are what an event can ask for, by name.

@@ -36,7 +36,7 @@ func (a *app) Test(context.Context) error { a.asked = "test"; return a.err }
 func (a *app) Log() *slog.Logger          { return slog.New(slog.NewJSONHandler(&a.log, nil)) }
 
 func serve(a *app) *handler.Handler {
-	return &handler.Handler{Open: func(string) (handler.App, error) { return a, nil }, Now: time.Now}
+	return &handler.Handler{Open: func(handler.Invocation) (handler.App, error) { return a, nil }, Now: time.Now}
 }
 
 func ExampleHandler_Invoke() {
@@ -77,7 +77,7 @@ func TestInvokePassesTheShardOn(t *testing.T) {
 		`{"action":"tick","shard":"9/9"}`:                  "9/9", `{"shard":"1/2"}`: "1/2", `{}`: "",
 	} {
 		got := "not asked"
-		h := &handler.Handler{Now: time.Now, Open: func(shard string) (handler.App, error) { got = shard; return &app{}, nil }}
+		h := &handler.Handler{Now: time.Now, Open: func(i handler.Invocation) (handler.App, error) { got = i.Shard; return &app{}, nil }}
 		if _, err := h.Invoke(t.Context(), []byte(event)); err != nil || got != want {
 			t.Errorf("Invoke(%s) opened shard %q, %v, want %q", event, got, err, want)
 		}
@@ -92,7 +92,7 @@ func TestInvokePassesTheShardOn(t *testing.T) {
 func TestInvokeRefusesEventsBeforeAnythingIsTouched(t *testing.T) {
 	t.Parallel()
 	for _, event := range []string{`{"action":"nonsense"}`, `{"action":""}`, `{"action":7}`, `{"action":["report"]}`, `"nonsense"`, `""`, `7`, `true`, `[]`, `{`, `{"a":1} x`, "\xff"} {
-		h := &handler.Handler{Now: time.Now, Open: func(string) (handler.App, error) {
+		h := &handler.Handler{Now: time.Now, Open: func(handler.Invocation) (handler.App, error) {
 			t.Errorf("Invoke(%s) opened the settings", event)
 			return nil, errors.New("no")
 		}}
@@ -138,7 +138,7 @@ func TestInvokeAnswersAndLogs(t *testing.T) {
 func TestInvokeWithBadSettings(t *testing.T) {
 	t.Parallel()
 	bad := errors.New("CLB_IDS is not set")
-	h := &handler.Handler{Now: time.Now, Open: func(string) (handler.App, error) { return nil, bad }}
+	h := &handler.Handler{Now: time.Now, Open: func(handler.Invocation) (handler.App, error) { return nil, bad }}
 	if _, err := h.Invoke(t.Context(), []byte(`{}`)); !errors.Is(err, bad) {
 		t.Errorf("Invoke = %v, want %v", err, bad)
 	}

@@ -127,7 +127,8 @@ func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) er
 			if next, err = w.follow(b, seen, i, line, d); err != nil {
 				return err
 			}
-			same, remember = same && bytes.Equal(line, next), remember || o.remember
+			same = same && bytes.Equal(line, next) && idx.CLBs[key].Unnamed == b.known.CLBs[key].Unnamed
+			remember = remember || o.remember
 		}
 		if next == nil {
 			continue

@@ -22,10 +22,10 @@ var version = "dev"
 
 func main() {
 	if os.Getenv("_LAMBDA_SERVER_PORT") != "" {
-		p, start := app.New(os.Stdout, time.Now), environ() // the library adds each invocation's, and takes none away
+		p := app.NewFunction(os.Stdout, time.Now, environ())
 		handler.Serve(&handler.Handler{
 			Open: func(i handler.Invocation) (handler.App, error) {
-				return p.Function(start, i.Environ, i.Function, i.Shard)
+				return p.Function(i.Environment, i.Function, i.Shard, i.Memory)
 			},
 			Now: time.Now,
 		})

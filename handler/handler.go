@@ -31,19 +31,22 @@ type App interface {
 	Log() *slog.Logger
 }
 
-// Invocation is what the platform and the event say of one invocation.
-type Invocation struct {
-	Environ  map[string]string // its own variables, credentials among them; nil where the platform gave none
-	Function string            // "region/namespace/name" of the function; "" if the platform does not say
-	Shard    string            // such as "2/4"; "" if the event says nothing
-}
-
 // Handler answers events.
 type Handler struct {
 	// Open makes the App of one invocation.
 	Open func(Invocation) (App, error)
 	// Now is the clock.
 	Now func() time.Time
+}
+
+// Invocation is what the platform and the event say about one invocation.
+type Invocation struct {
+	// Environment is that of this invocation, as it came with it; nil if none came. The library leaves in the process what
+	// an earlier invocation brought and this one does not have.
+	Environment map[string]string
+	Function    string // "region/namespace/name" of the function; "" if the platform does not say
+	Shard       string // what the event says of it, such as "2/4"; "" if it says nothing
+	Memory      int64  // bytes that the platform grants the instance; 0 if it does not say
 }
 
 // Serve answers the platform's calls on _LAMBDA_SERVER_PORT. It does not return.
@@ -55,7 +58,6 @@ func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	limitMemory(ctx)
 	app, err := h.Open(invocation(ctx, r.shard))
 	if err != nil {
 		return nil, err
@@ -98,23 +100,20 @@ func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	return json.Marshal(answer)
 }
 
-// invocation is what the platform says in the context of a call.
+// invocation is what the platform says, and has garbage collected before the instance needs more memory than it is given,
+// and is killed. A quarter is left for what the collector does not know of.
 func invocation(ctx context.Context, shard string) Invocation {
-	c, ok := functioncontext.FromContext(ctx)
+	i := Invocation{Shard: shard}
+	instance, ok := functioncontext.FromContext(ctx)
 	if !ok {
-		return Invocation{Shard: shard}
+		return i
 	}
-	inv := Invocation{Environ: c.Environment, Shard: shard}
-	if c.FunctionName != "" {
-		inv.Function = strings.Join([]string{c.TencentcloudRegion, c.Namespace, c.FunctionName}, "/")
+	if instance.FunctionName != "" {
+		i.Function = strings.Join([]string{instance.TencentcloudRegion, instance.Namespace, instance.FunctionName}, "/")
 	}
-	return inv
-}
-
-// limitMemory has garbage collected before the instance needs more memory than the platform gives it, and is killed. A
-// quarter is left for what the collector does not know of.
-func limitMemory(ctx context.Context) {
-	if instance, ok := functioncontext.FromContext(ctx); ok && instance.MemoryLimitInMb > 0 {
-		debug.SetMemoryLimit(int64(instance.MemoryLimitInMb) << 20 / 4 * 3)
+	i.Environment, i.Memory = instance.Environment, int64(max(instance.MemoryLimitInMb, 0))<<20
+	if i.Memory > 0 {
+		debug.SetMemoryLimit(i.Memory / 4 * 3)
 	}
+	return i
 }

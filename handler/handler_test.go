@@ -141,7 +141,7 @@ func TestInvokePassesOnWhatThePlatformSays(t *testing.T) {
 	if _, err := h.Invoke(ctx, []byte(`"test"`)); err != nil {
 		t.Fatal(err)
 	}
-	if got.Environ["CLB_IDS"] != "lb-1" || got.Function != "ap-guangzhou/default/clbwatch" {
+	if got.Environment["CLB_IDS"] != "lb-1" || got.Function != "ap-guangzhou/default/clbwatch" {
 		t.Errorf("Open got %+v", got)
 	}
 }

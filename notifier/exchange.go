@@ -8,7 +8,6 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
-	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -60,18 +59,6 @@ func (s *Slack) exchange(limit int64) (*exchange, *http.Client) {
 	}
 }
 
-// unanswered is what became of a call that got no answer.
-func (s *Slack) unanswered(x *exchange, err error) error {
-	// An *url.Error quotes the whole URL; what it wraps does not.
-	for u := (*url.Error)(nil); errors.As(err, &u); {
-		err = u.Err
-	}
-	if x.unsent() {
-		return s.redact(fmt.Errorf("%w: no connection to Slack: %w", errNotSent, err))
-	}
-	return s.redact(fmt.Errorf("post to Slack, which may have the message: %w", err))
-}
-
 // keepPace waits until a second after the last post.
 func (s *Slack) keepPace(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
@@ -97,9 +84,6 @@ func (s *Slack) redact(err error) error {
 	text := s.conceal(err.Error())
 	if text == err.Error() {
 		return err
-	}
-	if errors.Is(err, errNotSent) {
-		return fmt.Errorf("%w (%s)", errNotSent, text)
 	}
 	return errors.New(text)
 }

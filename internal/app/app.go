@@ -14,6 +14,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"strings"
 	"time"
 
 	"golang.org/x/time/rate"
@@ -46,6 +47,7 @@ type Process struct {
 	http *http.Client // keeps connections from one tick to the next
 	logs io.Writer
 	now  func() time.Time
+	own  map[string]string // the environment of the process as it started; of a function only
 
 	memory memory
 }
@@ -55,21 +57,30 @@ func New(logs io.Writer, now func() time.Time) *Process {
 	return &Process{http: clb.NewHTTP(), logs: logs, now: now}
 }
 
+// NewFunction returns a Process of a function that started with an environment.
+func NewFunction(logs io.Writer, now func() time.Time, environ map[string]string) *Process {
+	p := New(logs, now)
+	p.own = environ
+	return p
+}
+
 // errNoSlack is returned by whatever has to post, if no place to post to is set.
 var errNoSlack = errors.New("neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set; see README, Settings")
 
-// Function makes the App of one event. Its environment is that of the process at its start, and over it that of the
-// invocation: a variable that this invocation does not have is gone. It is an error if there is nowhere to post to. An
-// error is logged here as well as returned, because without an App the caller has no log.
-//
-// function is its "region/namespace/name", and shard the one that the event names; "" leaves that to the setting SHARD.
-func (p *Process) Function(start, own map[string]string, function, shard string) (*App, error) {
-	environ := maps.Clone(start)
-	maps.Copy(environ, own)
+// Function makes the App of one event from the environment of its invocation, beside that with which the process
+// started. function is its "region/namespace/name", if the
+// platform says it. shard is the one that the event names; "" leaves it to the setting SHARD. memory is how many bytes
+// the platform grants; 0 if it does not say. It is an error if there is nowhere to post to. An error is logged
+// here as well as returned, because without an App the caller has no log.
+func (p *Process) Function(invocation map[string]string, function, shard string, memory int64) (*App, error) {
+	environ := p.environ(invocation)
 	if shard != "" {
 		environ["SHARD"] = shard
 	}
 	a, err := p.open(environ, cmp.Or(function, state.CLI))
+	if err == nil {
+		a.api.Memory = memory
+	}
 	if err == nil && a.slack == nil {
 		err = errNoSlack
 	}
@@ -78,6 +89,24 @@ func (p *Process) Function(start, own map[string]string, function, shard string)
 		return nil, err
 	}
 	return a, nil
+}
+
+// environ is the environment of one invocation. Which way settings come is not documented: with the invocation,
+// with the process, or both. If some come with the invocation, all do, and the process may have one that is gone.
+func (p *Process) environ(invocation map[string]string) map[string]string {
+	environ := make(map[string]string)
+	for k, v := range p.own {
+		if _, whole := invocation["STATE_URL"]; !whole || platforms(k) {
+			environ[k] = v
+		}
+	}
+	maps.Copy(environ, invocation)
+	return environ
+}
+
+// platforms reports whether a variable is the platform's, and not a setting.
+func platforms(key string) bool {
+	return key == "HOME" || strings.HasPrefix(key, "XDG_") || key == "TENCENTCLOUD_RUNENV" || key == "TENCENTCLOUD_REGION"
 }
 
 // Open connects the parts of a command according to the settings in an environment. Its error names every setting that

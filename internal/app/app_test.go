@@ -36,13 +36,38 @@ func TestFunctionTakesItsShardFromTheEvent(t *testing.T) {
 	} {
 		environ := settings(t, bot)
 		environ["SHARD"] = tt.setting
-		a, err := New(io.Discard, time.Now).Function(environ, nil, "", tt.event)
+		a, err := New(io.Discard, time.Now).Function(environ, "", tt.event, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		if got := a.cfg.Shard.String(); got != tt.want {
 			t.Errorf("SHARD %q, event %q: shard %q, want %q", tt.setting, tt.event, got, tt.want)
 		}
+	}
+}
+
+// TestFunctionForgetsWhatAnInvocationDoesNotHave checks that a variable which is gone is not used, wherever it was before.
+func TestFunctionForgetsWhatAnInvocationDoesNotHave(t *testing.T) {
+	t.Parallel()
+	all := settings(t, bot)
+	all["CLB_HEALTH"] = "on"
+	for name, p := range map[string]*Process{
+		"settings come with the invocation": NewFunction(io.Discard, time.Now, map[string]string{"HOME": "/"}),
+		"and with the process":              NewFunction(io.Discard, time.Now, maps.Clone(all)),
+	} {
+		first, err := p.Function(all, "", "", 0)
+		if err != nil || !first.cfg.Health {
+			t.Fatalf("%s: %v", name, err)
+		}
+		less := maps.Clone(all)
+		delete(less, "CLB_HEALTH")
+		if second, err := p.Function(less, "", "", 0); err != nil || second.cfg.Health {
+			t.Errorf("%s: CLB_HEALTH is still on, %v", name, err)
+		}
+	}
+	p := NewFunction(io.Discard, time.Now, all) // settings come with the process only
+	if a, err := p.Function(map[string]string{"TENCENTCLOUD_SECRETID": "AKIDrole", "TENCENTCLOUD_SECRETKEY": "k"}, "", "", 0); err != nil || a.cfg.SecretID != "AKIDrole" {
+		t.Errorf("Function = %v, want the settings of the process and the role's credentials", err)
 	}
 }
 
@@ -63,7 +88,7 @@ func TestFunctionLogsWhyItCannotStart(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			var logs bytes.Buffer
-			_, err := New(&logs, time.Now).Function(settings(t, tt.more), nil, "", tt.shard)
+			_, err := New(&logs, time.Now).Function(settings(t, tt.more), "", tt.shard, 0)
 			if err == nil || !strings.Contains(err.Error(), tt.want) {
 				t.Fatalf("Function = %v, want an error with %q", err, tt.want)
 			}

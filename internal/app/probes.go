@@ -65,7 +65,7 @@ type cloud struct{ *clb.Client }
 
 // Calls says what a reading took.
 func (cloud) Calls(r lb.Reading) string {
-	return text.Plural(clb.Pages(r), "call") + " of API " + clb.ReadBy(r)
+	return text.Plural(clb.Pages(r), "call") + " of API " + r.By
 }
 
 // noSlack is where messages go if neither a bot nor a webhook is set.

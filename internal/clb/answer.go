@@ -21,8 +21,8 @@ type answer struct {
 	CodeDesc   json.RawMessage `json:"codeDesc"`
 	Message    json.RawMessage `json:"message"`
 	TotalCount *number         `json:"totalCount"`
-	BackendSet *[]row          `json:"backendSet"`
-	Balancers  *[]balancer     `json:"loadBalancerSet"` // of DescribeLoadBalancers
+	BackendSet list[row]       `json:"backendSet"`
+	Balancers  list[balancer]  `json:"loadBalancerSet"` // of DescribeLoadBalancers
 	Data       json.RawMessage `json:"data"`            // of DescribeForwardLBBackends and DescribeLBHealthStatus
 	Response   *struct {
 		Error struct{ Code, Message string }
@@ -31,27 +31,23 @@ type answer struct {
 
 // row is one backend of an answer.
 type row struct {
-	UnInstanceID   string          `json:"unInstanceId"`
-	InstanceName   json.RawMessage `json:"instanceName"`
-	LanIP          json.RawMessage `json:"lanIp"`
-	WanIPSet       json.RawMessage `json:"wanIpSet"`
-	InstanceStatus *number         `json:"instanceStatus"`
-	Weight         json.RawMessage `json:"weight"`
+	UnInstanceID   str  `json:"unInstanceId"`
+	InstanceName   str  `json:"instanceName"`
+	LanIP          str  `json:"lanIp"`
+	WanIPSet       strs `json:"wanIpSet"`
+	InstanceStatus num  `json:"instanceStatus"`
+	Weight         num  `json:"weight"`
 }
 
-// defaultWeight is a backend's weight where the answer gives none. Source: ClassicalTarget of API 3.0.
-const defaultWeight = 10
-
-// weightOf reads a weight that may be missing.
-func weightOf(raw json.RawMessage) int {
-	weight := number(defaultWeight)
-	if json.Unmarshal(raw, &weight) != nil {
-		weight = defaultWeight
+// weight is a weight that may be missing.
+func (n num) weight() int {
+	if !n.ok {
+		return lb.UnknownWeight
 	}
-	return int(min(max(weight, 0), math.MaxInt16))
+	return min(max(n.v, 0), math.MaxInt16)
 }
 
-// number is a whole number, which the API writes as a number or as a string.
+// number is a whole number that must be there, which the API writes as a number or as a string.
 type number int
 
 // UnmarshalJSON reads 5 and "5".
@@ -62,6 +58,47 @@ func (n *number) UnmarshalJSON(b []byte) error {
 	}
 	*n = number(v)
 	return nil
+}
+
+// num is a whole number in a row, which may be odd: then it is not ok, and the rest of the answer holds.
+type num struct {
+	v     int
+	ok    bool
+	there bool // the row has the field, whatever is in it
+}
+
+// UnmarshalJSON reads 5 and "5", and takes anything else for missing.
+func (n *num) UnmarshalJSON(b []byte) error {
+	v, err := strconv.ParseInt(string(bytes.Trim(b, `"`)), 10, 32)
+	*n = num{int(v), err == nil, true}
+	return nil
+}
+
+// str is a text in a row: what is no text is "", and the rest of the answer holds.
+type str string
+
+// UnmarshalJSON reads a text.
+func (s *str) UnmarshalJSON(b []byte) error {
+	*s = str(text(b))
+	return nil
+}
+
+// strs is a list of texts in a row, sorted: null, absent, empty, and what is no such list are nil.
+type strs []string
+
+// UnmarshalJSON reads a list of texts.
+func (s *strs) UnmarshalJSON(b []byte) error {
+	*s = texts(b)
+	return nil
+}
+
+// lenient decodes an answer: rows and fields of the wrong type are left out. An error means that it is no JSON.
+func lenient(body []byte, into any) error {
+	err := json.Unmarshal(body, into)
+	if errors.As(err, new(*json.UnmarshalTypeError)) {
+		return nil // all else was decoded
+	}
+	return err
 }
 
 // page is one answer: as it came, and decoded, if it is not the one that was expected.
@@ -77,96 +114,20 @@ func decodeV2(body []byte) (*answer, error) {
 		return nil, transient{fmt.Errorf("the answer is not JSON: %.60q", body)}
 	}
 	a := new(answer)
-	if err := json.Unmarshal(body, a); err != nil {
+	if err := lenient(body, a); err != nil {
 		return nil, transient{fmt.Errorf("the answer is damaged: %w", err)}
 	}
 	switch {
 	case a.Code != nil && *a.Code == 0:
 		return a, nil
 	case a.Code != nil:
-		return nil, &Error{int(*a.Code), text(a.CodeDesc), text(a.Message)}
+		return nil, &Error{Code: int(*a.Code), Desc: text(a.CodeDesc), Message: text(a.Message)}
 	case a.Response != nil:
 		return nil, advice.Add(
 			fmt.Errorf("the answer is one of API 3.0: %.100q %.200q", a.Response.Error.Code, a.Response.Error.Message),
 			"see whether CLB_ENDPOINT is right for API 2.0")
 	}
 	return nil, errors.New("the answer has no code")
-}
-
-// pool gathers the pages of one reading.
-type pool struct {
-	backends []lb.Backend
-	ids      map[string]bool
-	total    int
-	pages    int
-}
-
-// errShifted: the pages of one reading do not fit together.
-var errShifted = errors.New("the pages do not fit together")
-
-// add takes the next page.
-func (p *pool) add(next page) error {
-	a := next.answer
-	if a == nil {
-		var err error
-		if a, err = decodeV2(next.body); err != nil {
-			return err
-		}
-	}
-	switch {
-	case a.TotalCount == nil || *a.TotalCount < 0:
-		return errors.New("the answer has no totalCount")
-	case *a.TotalCount > maxPages*pageSize:
-		return fmt.Errorf("the answer's totalCount is %d: not a plausible one", *a.TotalCount)
-	case a.BackendSet == nil:
-		return errors.New("the answer has no backendSet")
-	case p.pages > 0 && int(*a.TotalCount) != p.total:
-		return fmt.Errorf("%w: totalCount was %d, now %d", errShifted, p.total, *a.TotalCount)
-	}
-	rows := *a.BackendSet
-	p.total = int(*a.TotalCount)
-	p.pages++
-	if len(p.backends)+len(rows) > p.total {
-		return fmt.Errorf("the answer has more backends than its totalCount %d", p.total)
-	}
-	if len(rows) < pageSize && len(p.backends)+len(rows) < p.total {
-		return fmt.Errorf("%w: page %d has %d backends, with %d of %d", errShifted, p.pages, len(rows), len(p.backends)+len(rows), p.total)
-	}
-	if p.ids == nil {
-		p.ids = make(map[string]bool, p.total)
-	}
-	p.backends = slices.Grow(p.backends, len(rows))
-	for i, r := range rows {
-		b, err := r.backend()
-		if err != nil {
-			return fmt.Errorf("backend %d of page %d: %w", i+1, p.pages, err)
-		}
-		if p.ids[b.ID] {
-			return fmt.Errorf("%w: %.60q is in it twice", errShifted, b.ID)
-		}
-		p.ids[b.ID] = true
-		p.backends = append(p.backends, b)
-	}
-	return nil
-}
-
-func (p *pool) whole() bool { return len(p.backends) == p.total }
-
-func (r row) backend() (lb.Backend, error) {
-	if r.UnInstanceID == "" || len(r.UnInstanceID) > 100 {
-		return lb.Backend{}, fmt.Errorf("unInstanceId is missing or not plausible: %.60q", r.UnInstanceID)
-	}
-	if r.InstanceStatus == nil {
-		return lb.Backend{}, fmt.Errorf("%s has no instanceStatus", r.UnInstanceID)
-	}
-	return lb.Backend{
-		ID:     r.UnInstanceID,
-		Name:   text(r.InstanceName),
-		Status: lb.Status(*r.InstanceStatus),
-		Weight: weightOf(r.Weight),
-		LanIP:  text(r.LanIP),
-		WanIPs: texts(r.WanIPSet),
-	}, nil
 }
 
 // Bounds of what is kept of a backend: names and addresses in bytes, and how many addresses.
@@ -177,7 +138,10 @@ const (
 )
 
 // text reads a string that nothing depends on: what is no string is left out.
-func text(raw json.RawMessage) string {
+func text(raw []byte) string {
+	if n := len(raw); n >= 2 && raw[0] == '"' && plain(raw[1:n-1]) {
+		return cut(string(raw[1:n-1]), maxText) // as nearly all are
+	}
 	var s string
 	if json.Unmarshal(raw, &s) != nil {
 		return ""
@@ -185,8 +149,18 @@ func text(raw json.RawMessage) string {
 	return cut(s, maxText)
 }
 
+// plain reports whether a JSON text stands for itself.
+func plain(b []byte) bool {
+	for _, c := range b {
+		if c == '\\' || c < ' ' || c > '~' {
+			return false
+		}
+	}
+	return true
+}
+
 // texts reads a list of strings that nothing depends on, sorted; null, absent and empty are nil.
-func texts(raw json.RawMessage) []string {
+func texts(raw []byte) []string {
 	var list []string
 	if json.Unmarshal(raw, &list) != nil || len(list) == 0 {
 		return nil

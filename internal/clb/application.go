@@ -1,13 +1,10 @@
 package clb
 
 import (
-	"bytes"
 	"cmp"
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"maps"
 	"math"
 	"slices"
 	"strings"
@@ -21,328 +18,359 @@ import (
 // describeTargets reads it by API 3.0. Source: https://cloud.tencent.com/document/api/214/30684. It has no pages.
 var describeTargets = action{"clb", "2018-03-17", "DescribeTargets"}
 
+// maxTargets bounds a reading that has no pages.
+const maxTargets = 100_000
+
 // bound is one binding as an answer has it.
 type bound struct {
 	lb.Binding
 	instance, eni, kind, name string
 	lan, wan                  []string
+	vague                     bool // it does not say on which port
+	nameless                  bool // it may be an instance, or one of the network interfaces on it
 }
 
-// id is the backend's name for us, the same by both APIs: the instance, or what else has the address.
-func (b bound) id() (string, error) {
+// id is the backend's name for us, the same by both APIs: the instance, or what else has the address; "" if the row does
+// not tell.
+func (b bound) id() string {
 	lan := ""
 	if len(b.lan) > 0 {
 		lan = b.lan[0]
 	}
+	id := ""
 	switch {
-	case b.kind == "" && b.instance == "":
-		return "", errors.New("it has no instance's id")
+	case b.nameless:
 	case b.kind == "":
-		return b.instance, nil
+		id = b.instance
 	case b.eni != "" && lan != "": // several backends may share a network interface
-		return b.eni + ":" + lan, nil
+		id = b.eni + ":" + lan
+	default:
+		id = cmp.Or(b.eni, lan, b.instance)
 	}
-	if id := cmp.Or(b.eni, lan, b.instance); id != "" {
-		return id, nil
+	if !plausibleInstance(id) {
+		return ""
 	}
-	return "", errors.New("it has neither an id nor an address")
+	return id
 }
 
-// backends folds bindings into backends. states are those of the instances among them.
-func backends(all []bound, states map[string]lb.Status) ([]lb.Backend, error) {
-	if len(all) > maxTargets {
+// tree is what a tree is folded to.
+type tree struct {
+	rows
+	functions int
+	at        map[string]int // in backends, by id
+	bindings  int
+}
+
+func newTree() *tree { return &tree{at: make(map[string]int)} }
+
+// add takes the next binding. Backends that run by what anybody knows are Running; the status of instances is CVM's to say.
+func (t *tree) add(b bound) {
+	t.bindings++
+	id := b.id()
+	if id == "" {
+		t.unnamed++
+		t.note("a target on %s has neither an id nor an address", b.Listener)
+		return
+	}
+	i, ok := t.at[id]
+	if !ok {
+		i = len(t.backends)
+		t.at[id] = i
+		back := lb.Backend{ID: id, Type: b.kind, Name: b.name, Status: lb.Running, WanIPs: b.wan}
+		if len(b.lan) > 0 {
+			back.LanIP = b.lan[0]
+		}
+		t.backends = append(t.backends, back)
+	}
+	is := &t.backends[i]
+	if b.vague {
+		t.note("%s has no port on %s", id, b.Listener)
+		is.Vague = true
+		return
+	}
+	is.Bindings = append(is.Bindings, b.Binding)
+}
+
+// done is what was folded.
+func (t *tree) done() (*tree, error) {
+	if t.bindings > maxTargets {
 		return nil, fmt.Errorf("more than %d bindings: not a plausible answer", maxTargets)
 	}
-	at := make(map[string]int)
-	var out []lb.Backend
-	seen := make(map[string]map[lb.Binding]bool)
-	for _, b := range all {
-		id, err := b.id()
-		if err == nil && len(id) > 100 {
-			err = fmt.Errorf("its id is not plausible: %.60q", id)
-		}
-		if err != nil {
-			return nil, fmt.Errorf("a backend on %s: %w", cut(b.Binding.String(), maxText), err)
-		}
-		i, ok := at[id]
-		if !ok {
-			i = len(out)
-			at[id], seen[id] = i, make(map[lb.Binding]bool)
-			back := lb.Backend{ID: id, Type: b.kind, Name: b.name, Status: lb.Running, WanIPs: b.wan}
-			if len(b.lan) > 0 {
-				back.LanIP = b.lan[0]
-			}
-			if b.kind == "" && isInstance(id) {
-				status, known := states[id]
-				if !known {
-					return nil, fmt.Errorf("%s has no status", id)
-				}
-				back.Status = status
-			}
-			out = append(out, back)
-		}
-		key := b.Binding
-		if key.Weight = 0; seen[id][key] {
-			continue // two listeners may look alike, such as one for each version of IP
-		}
-		seen[id][key] = true
-		out[i].Bindings = append(out[i].Bindings, b.Binding)
-		out[i].Weight += b.Weight
+	if t.bindings > 0 && len(t.backends) == 0 {
+		return nil, errors.New("no target of the answer has a plausible id or an address")
 	}
-	for i := range out {
-		lb.SortBindings(out[i].Bindings)
+	for i := range t.backends {
+		b := &t.backends[i]
+		lb.SortBindings(b.Bindings)
+		// Without ids two listeners may look alike, such as one for each version of IP.
+		b.Bindings = slices.CompactFunc(b.Bindings, func(x, y lb.Binding) bool {
+			x.Weight, y.Weight = 0, 0
+			return x == y
+		})
+		for _, on := range b.Bindings {
+			b.Weight += max(on.Weight, 0)
+		}
 	}
-	lb.SortBackends(out)
-	return out, nil
+	lb.SortBackends(t.backends)
+	t.at = nil
+	return t, nil
 }
 
-// maxTargets bounds a reading that has no pages.
-const maxTargets = 100_000
+// apply gives instances the statuses that CVM told.
+func (t *tree) apply(states map[string]lb.Status) {
+	for i := range t.backends {
+		b := &t.backends[i]
+		if b.Type != "" || !isInstance(b.ID) {
+			continue
+		}
+		status, ok := states[b.ID]
+		if !ok {
+			status = lb.Unknown
+		}
+		if b.Status = status; status == lb.Unknown {
+			t.note("CVM does not tell the status of %s", b.ID)
+		}
+	}
+}
+
+// instances are the ids of the backends that are instances, in order.
+func (t *tree) instances() (ids []string) {
+	for _, b := range t.backends {
+		if b.Type == "" && isInstance(b.ID) {
+			ids = append(ids, b.ID)
+		}
+	}
+	return ids
+}
 
 // isInstance reports whether an id is one that CVM knows the state of.
 func isInstance(id string) bool { return strings.HasPrefix(id, "ins-") }
 
-// typeOf is what a backend is, as Backend.Type has it: "" for an instance, which either API writes in either case.
-func typeOf(raw string) string {
-	if t := strings.ToUpper(cut(raw, 16)); t != "CVM" {
+// typeOf is what a backend is, as Backend.Type has it: "" for an instance, which either API writes in either case. Where
+// the row does not tell, its ids do.
+func typeOf(raw, instance, eni string) string {
+	switch t := strings.ToUpper(cut(raw, 16)); {
+	case t == "CVM":
+		return ""
+	case t != "":
 		return t
+	case eni != "" && !isInstance(instance):
+		return "ENI"
 	}
 	return ""
 }
 
-// listenerName is a listener as people see it, the same by both APIs.
-func listenerName(protocol string, port number) string {
-	return fmt.Sprintf("%s:%d", strings.ToUpper(cut(protocol, 16)), port)
+// on is a listener, or one of its rules.
+type on struct {
+	lb.Binding      // without a port and a weight
+	named      bool // it says which it is
 }
 
-func portOf(n *number) int { return int(min(max(*n, 0), math.MaxUint16)) }
+// listenerOn is a listener as people see it, the same by both APIs, and as the API tells it from others.
+func listenerOn(protocol str, first, last num, id str) (o on) {
+	o.ID = plausibleOrNone(id)
+	if o.named = protocol != "" && first.ok; !o.named {
+		return o
+	}
+	o.Listener = fmt.Sprintf("%s:%d", strings.ToUpper(cut(string(protocol), 16)), first.v)
+	if last.ok && last.v > first.v {
+		o.Listener += fmt.Sprintf("-%d", last.v)
+	}
+	return o
+}
+
+// rule is one of its rules.
+func (o on) rule(domain str, domains strs, url, id str) on {
+	o.Rule = string(domain) + string(url)
+	if len(domains) > 1 {
+		o.Rule = cut(strings.Join(domains, ","), maxText) + string(url)
+	}
+	if rule := plausibleOrNone(id); o.ID != "" && rule != "" {
+		o.ID += "/" + rule
+	} else if o.ID = ""; o.Rule == "" {
+		o.named = false // it has rules, and nobody knows which this is
+	}
+	return o
+}
+
+func plausibleOrNone(id str) string {
+	if !plausibleID(string(id)) {
+		return ""
+	}
+	return string(id)
+}
+
+// unsure notes that a listener or a rule does not say which it is: nobody knows what is bound there.
+func (t *tree) unsure(o on, targets int) {
+	t.unnamed += max(targets, 1)
+	t.note("a listener or rule does not tell what it is, with %d targets: %s", targets, o.Binding.String())
+}
+
+func portOf(n num) int { return min(max(n.v, 0), math.MaxUint16) }
 
 // targetsV3 is an answer of DescribeTargets.
 type targetsV3 struct {
 	Response *struct {
 		Listeners list[struct {
-			Protocol string
-			Port     *number
-			Targets  []targetV3
-			Rules    []struct {
-				Domain, URL json.RawMessage
-				Targets     []targetV3
-			}
+			ListenerID str `json:"ListenerId"`
+			Protocol   str
+			Port       num
+			EndPort    num
+			Targets    list[targetV3]
+			Rules      list[struct {
+				LocationID      str `json:"LocationId"`
+				Domain          str
+				Domains         strs
+				URL             str `json:"Url"`
+				Targets         list[targetV3]
+				FunctionTargets list[json.RawMessage]
+			}]
+			FunctionTargets list[json.RawMessage]
 		}]
 	}
 }
 
-// list is one that must be there and may be null, by which API 3.0 says that there is nothing in it.
+// list is one that may have to be there and may be null, by which API 3.0 says that there is nothing in it. Rows of the
+// wrong type are zero.
 type list[T any] struct {
-	there bool
-	of    []T
+	there, null bool
+	of          []T
 }
 
-// UnmarshalJSON notes that it is there.
+// UnmarshalJSON notes that it is there, unless it is something else.
 func (l *list[T]) UnmarshalJSON(b []byte) error {
-	l.there = true
-	return json.Unmarshal(b, &l.of)
+	l.null = string(b) == "null"
+	l.there = l.null || len(b) > 0 && b[0] == '['
+	if !l.there || l.null {
+		return nil
+	}
+	return lenient(b, &l.of)
 }
 
 type targetV3 struct {
-	Type               string
-	InstanceID         json.RawMessage `json:"InstanceId"`
-	EniID              json.RawMessage `json:"EniId"`
-	Port               *number
-	Weight             json.RawMessage
-	InstanceName       json.RawMessage
-	PrivateIPAddresses json.RawMessage `json:"PrivateIpAddresses"`
-	PublicIPAddresses  json.RawMessage `json:"PublicIpAddresses"`
+	Type               str
+	InstanceID         str `json:"InstanceId"`
+	EniID              str `json:"EniId"`
+	Port               num
+	Weight             num
+	InstanceName       str
+	PrivateIPAddresses strs `json:"PrivateIpAddresses"`
+	PublicIPAddresses  strs `json:"PublicIpAddresses"`
+}
+
+func (b targetV3) bound(o on) bound {
+	o.Port, o.Weight = portOf(b.Port), b.Weight.weight()
+	return bound{Binding: o.Binding, instance: string(b.InstanceID), eni: string(b.EniID), name: string(b.InstanceName),
+		kind: typeOf(string(b.Type), string(b.InstanceID), string(b.EniID)), lan: b.PrivateIPAddresses, wan: b.PublicIPAddresses,
+		vague: !b.Port.ok, nameless: b.Type == "" && b.EniID != "" && isInstance(string(b.InstanceID))}
 }
 
 // decodeTargets reads an answer of API 3.0. Listeners must be there. They, their rules and targets may be null, which says
-// that there are none; where there were some, that is asked again, like every pool that reads as empty.
-func decodeTargets(body []byte) (all []bound, err error) {
+// that there are none.
+func decodeTargets(body []byte) (*tree, error) {
 	var a targetsV3
-	if err := json.Unmarshal(body, &a); err != nil {
+	if err := lenient(body, &a); err != nil {
 		return nil, transient{fmt.Errorf("the answer is damaged: %w", err)}
 	}
 	if a.Response == nil || !a.Response.Listeners.there {
 		return nil, errors.New("the answer has no Listeners")
 	}
+	t := newTree()
 	for _, l := range a.Response.Listeners.of {
-		if l.Protocol == "" || l.Port == nil {
-			return nil, errors.New("a listener has no Protocol or no Port")
+		o := listenerOn(l.Protocol, l.Port, l.EndPort, l.ListenerID)
+		addTargets(t, o, l.Targets.of)
+		t.functions += len(l.FunctionTargets.of)
+		for _, r := range l.Rules.of {
+			addTargets(t, o.rule(r.Domain, r.Domains, r.URL, r.LocationID), r.Targets.of)
+			t.functions += len(r.FunctionTargets.of)
 		}
-		on := lb.Binding{Listener: listenerName(l.Protocol, *l.Port)}
-		add := func(targets []targetV3) error {
-			for _, t := range targets {
-				if t.Port == nil || t.Type == "" {
-					return fmt.Errorf("a target on %s has no Port or no Type", on.Listener)
-				}
-				on.Port, on.Weight = portOf(t.Port), weightOf(t.Weight)
-				all = append(all, bound{Binding: on, instance: text(t.InstanceID), eni: text(t.EniID), kind: typeOf(t.Type),
-					name: text(t.InstanceName), lan: texts(t.PrivateIPAddresses), wan: texts(t.PublicIPAddresses)})
-			}
-			return nil
-		}
-		if err := add(l.Targets); err != nil {
-			return nil, err
-		}
-		for _, r := range l.Rules {
-			on.Rule = text(r.Domain) + text(r.URL)
-			if err := add(r.Targets); err != nil {
-				return nil, err
-			}
+		if !o.named && len(l.Targets.of)+len(l.Rules.of) == 0 {
+			t.unsure(o, 0)
 		}
 	}
-	return all, nil
+	return t.done()
+}
+
+// binder is a row of either API.
+type binder interface{ bound(o on) bound }
+
+// addTargets takes the targets of a listener or rule.
+func addTargets[T binder](t *tree, o on, targets []T) {
+	if !o.named && o.ID == "" && len(targets) > 0 {
+		t.unsure(o, len(targets))
+		for _, b := range targets { // which backends there are is known all the same
+			b := b.bound(o)
+			b.vague = true
+			t.add(b)
+		}
+		return
+	}
+	if !o.named && len(targets) > 0 {
+		t.note("%s does not tell its protocol and port, or its domain and path", o.ID)
+	}
+	for _, b := range targets {
+		t.add(b.bound(o))
+	}
 }
 
 // forwardV2 is the data of an answer of DescribeForwardLBBackends, https://cloud.tencent.com/document/api/214/8987.
-type forwardV2 []struct {
-	Protocol     *number
-	ProtocolType string
-	Port         *number `json:"loadBalancerPort"`
-	Backends     []backendV2
-	Rules        []struct {
-		Domain, URL json.RawMessage
-		Backends    []backendV2
-	}
+type forwardV2 struct {
+	ListenerID   str `json:"listenerId"`
+	Protocol     num
+	ProtocolType str
+	Port         num `json:"loadBalancerPort"`
+	EndPort      num `json:"loadBalancerEndPort"`
+	Backends     list[backendV2]
+	Rules        list[struct {
+		LocationID str `json:"locationId"`
+		Domain     str
+		URL        str `json:"url"`
+		Backends   list[backendV2]
+	}]
 }
 
 type backendV2 struct {
-	TargetType   string
-	UnInstanceID json.RawMessage `json:"unInstanceId"`
-	UniqEniID    json.RawMessage `json:"uniqEniId"`
-	Port         *number
-	Weight       json.RawMessage
-	InstanceName json.RawMessage
-	LanIP        json.RawMessage `json:"lanIp"`
-	WanIPSet     json.RawMessage `json:"wanIpSet"`
+	TargetType   str
+	UnInstanceID str `json:"unInstanceId"`
+	UniqEniID    str `json:"uniqEniId"`
+	Port         num
+	Weight       num
+	InstanceName str
+	LanIP        str  `json:"lanIp"`
+	WanIPSet     strs `json:"wanIpSet"`
+}
+
+func (b backendV2) bound(o on) bound {
+	o.Port, o.Weight = portOf(b.Port), b.Weight.weight()
+	next := bound{Binding: o.Binding, instance: string(b.UnInstanceID), eni: string(b.UniqEniID), name: string(b.InstanceName),
+		wan: b.WanIPSet, vague: !b.Port.ok}
+	next.kind = typeOf(string(b.TargetType), next.instance, next.eni)
+	if b.LanIP != "" {
+		next.lan = []string{cut(string(b.LanIP), maxAddress)}
+	}
+	return next
 }
 
 // protocols are the numbers that API 2.0 has for them.
-var protocols = map[number]string{1: "HTTP", 2: "TCP", 3: "UDP", 4: "HTTPS"}
+var protocols = map[int]str{1: "HTTP", 2: "TCP", 3: "UDP", 4: "HTTPS"}
 
 // decodeForward reads the data of an answer of API 2.0.
-func decodeForward(data json.RawMessage) (all []bound, err error) {
-	var listeners *forwardV2
-	if err := json.Unmarshal(data, &listeners); err != nil || listeners == nil {
+func decodeForward(data json.RawMessage) (*tree, error) {
+	var listeners list[forwardV2]
+	if err := lenient(data, &listeners); err != nil || !listeners.there || listeners.null {
 		return nil, errors.New("the answer has no data, or not that of listeners")
 	}
-	for _, l := range *listeners {
-		protocol := l.ProtocolType
-		if protocol == "" && l.Protocol != nil {
-			protocol = protocols[*l.Protocol]
+	t := newTree()
+	for _, l := range listeners.of {
+		o := listenerOn(cmp.Or(l.ProtocolType, protocols[l.Protocol.v]), l.Port, l.EndPort, l.ListenerID)
+		addTargets(t, o, l.Backends.of)
+		for _, r := range l.Rules.of {
+			addTargets(t, o.rule(r.Domain, nil, r.URL, r.LocationID), r.Backends.of)
 		}
-		if protocol == "" || l.Port == nil {
-			return nil, errors.New("a listener has no protocol or no loadBalancerPort")
-		}
-		on := lb.Binding{Listener: listenerName(protocol, *l.Port)}
-		add := func(backends []backendV2) error {
-			for _, b := range backends {
-				if b.Port == nil {
-					return fmt.Errorf("a backend on %s has no port", on.Listener)
-				}
-				on.Port, on.Weight = portOf(b.Port), weightOf(b.Weight)
-				next := bound{Binding: on, instance: text(b.UnInstanceID), eni: text(b.UniqEniID), name: text(b.InstanceName), wan: texts(b.WanIPSet)}
-				if b.TargetType != "" {
-					next.kind = typeOf(b.TargetType)
-				}
-				if ip := text(b.LanIP); ip != "" {
-					next.lan = []string{cut(ip, maxAddress)}
-				}
-				all = append(all, next)
-			}
-			return nil
-		}
-		if err := add(l.Backends); err != nil {
-			return nil, err
-		}
-		for _, r := range l.Rules {
-			on.Rule = text(r.Domain) + text(r.URL)
-			if err := add(r.Backends); err != nil {
-				return nil, err
-			}
+		if !o.named && len(l.Backends.of)+len(l.Rules.of) == 0 {
+			t.unsure(o, 0)
 		}
 	}
-	return all, nil
-}
-
-// instancesIn returns the ids of instances in an answer, each once, in order. The answer is not decoded for it: in JSON a
-// key cannot stand in a text, where its quotes would be escaped.
-func instancesIn(body []byte, key string) []string {
-	set := make(map[string]bool)
-	for quoted := []byte(`"` + key + `"`); ; {
-		at := bytes.Index(body, quoted)
-		if at < 0 {
-			return slices.Sorted(maps.Keys(set))
-		}
-		body = body[at+len(quoted):]
-		rest := bytes.TrimLeft(body, " \t\r\n:")
-		if value, ok := bytes.CutPrefix(rest, []byte(`"`)); ok {
-			if end := bytes.IndexByte(value, '"'); end > 0 && end <= 100 && isInstance(string(value[:end])) {
-				set[string(value[:end])] = true
-			}
-		}
-	}
-}
-
-// readApplication reads an application load balancer: what is bound to it, and the status of the instances among that.
-func (c *Client) readApplication(ctx context.Context, by API, balancer lb.CLB, m memory) (lb.Reading, error) {
-	next := memory{api: by, kind: lb.Application, region: m.region}
-	known := "" // the sum of an answer that need not be decoded
-	if m.api == by {
-		known = m.sum
-	}
-	var all []bound // nil until it is decoded
-	var decode func() error
-	var ids []string
-	var answer []byte
-	defer func() { c.free(answer) }()
-	var err error
-	if by == V3 {
-		err = c.callV3(ctx, balancer.Region, describeTargets, map[string]any{"LoadBalancerId": balancer.ID}, func(body []byte) (err error) {
-			if next.sum, err = sumV3(body); err != nil {
-				return err
-			}
-			answer, ids = body, instancesIn(body, "InstanceId")
-			decode = func() (err error) { all, err = decodeTargets(body); return err }
-			if next.sum != known {
-				return decode() // now, while a damaged answer can be asked for again
-			}
-			return nil
-		})
-	} else {
-		var p page
-		p, err = c.call(ctx, request{"DescribeForwardLBBackends", balancer.Region, map[string]string{"loadBalancerId": balancer.ID}}, known)
-		answer, next.sum, ids = p.body, p.sum, instancesIn(p.body, "unInstanceId")
-		decode = func() (err error) {
-			if p.answer == nil {
-				if p.answer, err = decodeV2(p.body); err != nil {
-					return err
-				}
-			}
-			all, err = decodeForward(p.answer.Data)
-			return err
-		}
-	}
-	if err != nil {
-		return lb.Reading{}, err
-	}
-	states, err := c.parts().instances.get(ctx, cmp.Or(m.region, balancer.Region), ids)
-	if err != nil {
-		return lb.Reading{}, fmt.Errorf("ask CVM for the status of the instances: %w", err)
-	}
-	next.states = sumStates(states)
-	health, r := c.readHealth(ctx, by, balancer, m, &next)
-	if r.Unchanged {
-		return r, nil
-	}
-	if all == nil {
-		if err := decode(); err != nil {
-			return lb.Reading{}, err
-		}
-	}
-	if r.Backends, err = backends(all, states); err != nil {
-		return lb.Reading{}, err
-	}
-	health.apply(r.Backends)
-	return r, nil
+	t.functions = -1
+	return t.done()
 }

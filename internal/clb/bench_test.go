@@ -35,7 +35,7 @@ func BenchmarkDecode(b *testing.B) {
 	})
 	run("3.0", `{"Response":{"Targets":[`+strings.Join(v3, ",")+`],"RequestId":"3b1f0f2e-7a34-4c9e-9d0a-5f3b7f0c2a11"}}`, func(body []byte) (int, error) {
 		backends, err := decodeClassic(body)
-		return len(backends), err
+		return len(backends.backends), err
 	})
 }
 

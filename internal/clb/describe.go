@@ -2,7 +2,6 @@ package clb
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -23,13 +22,19 @@ type Balancer struct {
 	Kind         lb.Type
 	TargetRegion string            // where its instances are, if elsewhere; "" by API 2.0, which does not say
 	Tags         map[string]string // untrusted text; nil by API 2.0, which does not say
+
+	kindUnknown   bool // the answer does not tell its kind
+	regionUnknown bool // nor where its instances are, and nobody else does
 }
+
+// memory is what to read it as.
+func (b Balancer) memory() memory { return memory{kind: b.Kind, region: b.TargetRegion} }
 
 // balancer is one of DescribeLoadBalancers of API 2.0, https://cloud.tencent.com/document/api/214/1261.
 type balancer struct {
-	ID      string          `json:"unLoadBalancerId"`
-	Name    json.RawMessage `json:"loadBalancerName"`
-	Forward *number         `json:"forward"`
+	ID      str `json:"unLoadBalancerId"`
+	Name    str `json:"loadBalancerName"`
+	Forward num `json:"forward"`
 }
 
 // describeBalancers is the same of API 3.0. Source: https://cloud.tencent.com/document/api/214/30685.
@@ -48,6 +53,7 @@ const (
 type found struct {
 	ids   []string // in the order of the answer
 	all   map[string]Balancer
+	rows  int // of the answer, those too that say nothing
 	total int // of all pages
 }
 
@@ -83,10 +89,17 @@ func (c *Client) kinds(ctx context.Context, region string, ids []string) (all ma
 	if err != nil || len(apps) == 0 {
 		return all, err
 	}
-	// Where its instances are, which only API 3.0 says.
+	// Where its instances are, which only API 3.0 says. If it does not, the others are known all the same.
 	more, err := c.list(ctx, V3, region, apps, 0)
-	maps.Copy(all, more.all)
-	return all, err
+	for _, id := range apps {
+		is, ok := more.all[id]
+		if !ok {
+			is = all[id]
+			is.regionUnknown = err != nil
+		}
+		all[id] = is
+	}
+	return all, nil
 }
 
 // lists is the version of the API that is asked for lists: 3.0, which alone tells tags, unless only 2.0 is wanted.
@@ -109,17 +122,35 @@ func (c *Client) Exist(ctx context.Context, region string, ids []string) (map[st
 
 var _ watch.Finder = (*Client)(nil)
 
-// List returns all load balancers of a region: a list that is whole by its own total, and has none twice.
+// List returns all load balancers of a region: a list that is whole by its own total. What an odd row is about, it does
+// not know: such a load balancer is not in it.
 func (c *Client) List(ctx context.Context, region string) ([]watch.Listed, error) {
 	list, err := c.listAll(ctx, region)
 	if errors.Is(err, errShifted) { // one came or went between two pages
 		list, err = c.listAll(ctx, region)
 	}
+	if noSuchRegion(err) {
+		err = marked{err, watch.ErrNoRegion}
+	}
 	return list, c.redact(err)
+}
+
+// noSuchRegion reports whether an error about a whole list says that there is no such region.
+func noSuchRegion(err error) bool {
+	var code *Error
+	var refused *refusal
+	switch {
+	case errors.As(err, &code):
+		return code.Code == 4000 // nothing else in the request could be wrong
+	case errors.As(err, &refused):
+		return noRegion(refused.code)
+	}
+	return false
 }
 
 func (c *Client) listAll(ctx context.Context, region string) (list []watch.Listed, err error) {
 	seen := make(map[string]bool)
+	rows := 0
 	for n := range maxListPages {
 		f, err := c.list(ctx, c.lists(), region, nil, n*listSize)
 		if err != nil {
@@ -132,11 +163,15 @@ func (c *Client) listAll(ctx context.Context, region string) (list []watch.Liste
 			seen[id] = true
 			list = append(list, watch.Listed{ID: id, Name: f.all[id].Name, Tags: f.all[id].Tags})
 		}
+		if rows += f.rows; f.rows > 0 && len(f.ids) == 0 {
+			return nil, errors.New("no row of the list has a plausible id of a load balancer")
+		}
 		switch {
-		case len(list) == f.total:
+		case rows == f.total:
 			return list, nil
-		case len(list) > f.total || len(f.ids) < listSize:
-			return nil, fmt.Errorf("%w: the list has %d load balancers after page %d and says that they are %d", errShifted, len(list), n+1, f.total)
+		case rows > f.total || f.rows < listSize:
+			return nil, fmt.Errorf("%w: the list has %d load balancers after page %d and says that they are %d",
+				errShifted, rows, n+1, f.total)
 		}
 	}
 	return nil, fmt.Errorf("more than %d load balancers: not a plausible list", maxListPages*listSize)
@@ -154,18 +189,19 @@ func (c *Client) list(ctx context.Context, by API, region string, ids []string, 
 	for i, id := range ids {
 		params["loadBalancerIds."+strconv.Itoa(i)] = id
 	}
-	p, err := c.call(ctx, request{"DescribeLoadBalancers", region, params}, "")
+	l := c.parts().room.lease()
+	defer l.keep(0)
+	p, err := c.call(ctx, l, request{"DescribeLoadBalancers", region, params}, "")
 	if err != nil {
 		return found{}, err
 	}
-	if p.answer.Balancers == nil || p.answer.TotalCount == nil {
+	a := p.answer
+	if a.TotalCount == nil || !a.Balancers.there || a.Balancers.null && *a.TotalCount > 0 {
 		return found{}, errors.New("the answer has no loadBalancerSet, or no totalCount")
 	}
-	f := found{total: int(*p.answer.TotalCount), all: make(map[string]Balancer)}
-	for _, b := range *p.answer.Balancers {
-		if err := f.add(b.ID, b.Name, b.Forward, Balancer{}); err != nil {
-			return found{}, err
-		}
+	f := found{total: int(*a.TotalCount), all: make(map[string]Balancer)}
+	for _, b := range a.Balancers.of {
+		f.add(b.ID, b.Name, b.Forward, Balancer{})
 	}
 	return f, nil
 }
@@ -178,63 +214,67 @@ func (c *Client) listV3(ctx context.Context, region string, ids []string, offset
 	if len(ids) > 0 {
 		params["LoadBalancerIds"] = ids
 	}
-	err = c.callV3(ctx, region, describeBalancers, params, func(body []byte) (err error) {
+	l := c.parts().room.lease()
+	defer l.keep(0)
+	err = c.callV3(ctx, l, region, describeBalancers, params, func(body []byte) (err error) {
 		f, err = decodeList(body, region)
 		return err
 	})
 	return f, err
 }
 
-func decodeList(body []byte, region string) (f found, err error) {
-	var a struct {
-		Response *struct {
-			TotalCount      *number
-			LoadBalancerSet *[]struct {
-				ID               string          `json:"LoadBalancerId"`
-				Name             json.RawMessage `json:"LoadBalancerName"`
-				Forward          *number
-				TargetRegionInfo *struct{ Region string }
-				Tags             []struct{ TagKey, TagValue string }
-			}
-		}
+// balancersV3 is an answer of DescribeLoadBalancers.
+type balancersV3 struct {
+	Response *struct {
+		TotalCount      *number
+		LoadBalancerSet list[balancerV3]
 	}
-	if err := json.Unmarshal(body, &a); err != nil {
+}
+
+type balancerV3 struct {
+	ID               str `json:"LoadBalancerId"`
+	Name             str `json:"LoadBalancerName"`
+	Forward          num
+	TargetRegionInfo *struct{ Region str }
+	Tags             list[struct{ TagKey, TagValue str }]
+}
+
+func decodeList(body []byte, region string) (f found, err error) {
+	var a balancersV3
+	if err := lenient(body, &a); err != nil {
 		return f, transient{fmt.Errorf("the answer is damaged: %w", err)}
 	}
-	if a.Response == nil || a.Response.LoadBalancerSet == nil || a.Response.TotalCount == nil {
+	r := a.Response
+	if r == nil || r.TotalCount == nil || !r.LoadBalancerSet.there || r.LoadBalancerSet.null && *r.TotalCount > 0 {
 		return f, errors.New("the answer of API 3.0 has no LoadBalancerSet, or no TotalCount")
 	}
 	f = found{total: int(*a.Response.TotalCount), all: make(map[string]Balancer)}
-	for _, b := range *a.Response.LoadBalancerSet {
-		is := Balancer{Tags: make(map[string]string, len(b.Tags))}
-		for _, t := range b.Tags {
-			is.Tags[t.TagKey] = t.TagValue
+	for _, b := range a.Response.LoadBalancerSet.of {
+		is := Balancer{Tags: make(map[string]string, len(b.Tags.of))}
+		for _, t := range b.Tags.of {
+			is.Tags[string(t.TagKey)] = string(t.TagValue)
 		}
-		if t := b.TargetRegionInfo; t != nil && t.Region != region && plausibleID(t.Region) {
-			is.TargetRegion = t.Region
+		if t := b.TargetRegionInfo; t != nil && string(t.Region) != region && plausibleID(string(t.Region)) {
+			is.TargetRegion = string(t.Region)
 		}
-		if err := f.add(b.ID, b.Name, b.Forward, is); err != nil {
-			return f, err
-		}
+		f.add(b.ID, b.Name, b.Forward, is)
 	}
 	return f, nil
 }
 
-// add takes the next load balancer of an answer.
-func (f *found) add(id string, name json.RawMessage, forward *number, is Balancer) error {
-	if !plausibleID(id) {
-		return fmt.Errorf("the list has %.60q, which is no load balancer's id", id)
+// add takes the next row of an answer. One without an id is not known; one without a kind is tried as either.
+func (f *found) add(id, name str, forward num, is Balancer) {
+	f.rows++
+	if !plausibleID(string(id)) {
+		return
 	}
-	if forward == nil {
-		return fmt.Errorf("%.60q has no forward, which is its kind", id)
-	}
-	is.Name = text(name)
-	if *forward == 1 {
+	is.Name = string(name)
+	is.kindUnknown = !forward.ok
+	if forward.v == 1 {
 		is.Kind = lb.Application
 	}
-	f.ids = append(f.ids, id)
-	f.all[id] = is
-	return nil
+	f.ids = append(f.ids, string(id))
+	f.all[string(id)] = is
 }
 
 // plausibleID reports whether an id, or a region, is of letters, digits and dashes: it becomes part of keys and digests.

@@ -3,6 +3,7 @@ package clb
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // retry says whether another attempt can mend an error.
@@ -38,6 +39,7 @@ func (u unreachable) Unwrap() error { return u.error }
 // Error is an answer of API 2.0 with a code other than 0.
 // Source: 错误码, https://cloud.tencent.com/document/api/214/11602.
 type Error struct {
+	Action  string // that was refused, such as "DescribeLoadBalancers"
 	Code    int
 	Desc    string // codeDesc, such as "AuthFailure"; untrusted text
 	Message string // untrusted text
@@ -53,11 +55,39 @@ func (e *Error) Error() string {
 }
 
 // Do says what a person can do about the error.
-func (e *Error) Do() string { return codes[e.Code].do }
+func (e *Error) Do() string {
+	do := codes[e.Code].do
+	if do == doCAM {
+		return doGrant("clb:" + e.Action)
+	}
+	return do
+}
+
+// doGrant is what to do about an action that the account may not call.
+func doGrant(action string) string {
+	on := " on this load balancer"
+	if action == "clb:DescribeLoadBalancers" || strings.HasPrefix(action, "cvm:") { // it knows no resources
+		on = " on all resources (*)"
+	}
+	return "grant " + action + on + " to the user of the keys, on SCF to the execution role (README, Deploy)"
+}
+
+// denied reports whether an error says that the account may not call an action.
+func denied(err error) bool {
+	var code *Error
+	var refused *refusal
+	switch {
+	case errors.As(err, &code):
+		return codes[code.Code].do == doCAM
+	case errors.As(err, &refused):
+		return deniedCode(refused.code)
+	}
+	return false
+}
 
 const (
 	doClosed = "set CLB_API to auto or v3"
-	doCAM    = "grant clb:DescribeLoadBalancerBackends on this load balancer to the user of the keys, on SCF to the execution role (README, Deploy)"
+	doCAM    = "grant it" // Error.Do says what
 	doKeys   = "see whether the keys are right and enabled, on SCF whether the function has its execution role"
 	doWait   = "usually clears by itself"
 	doSlower = "lower CLB_RATE, or raise the timer's interval"

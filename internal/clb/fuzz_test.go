@@ -73,7 +73,7 @@ func FuzzAnswers(f *testing.F) {
 			return false
 		}
 		for _, by := range []API{V2, V3, Auto} {
-			for _, known := range []lb.Digest{"", "v2::::::", "v3::::::", "v2:application:::::", "v3:application:::::"} {
+			for _, known := range []lb.Digest{"", "v2:::::::", "v3:::::::", "v2:application::::::", "v3:application::::::"} {
 				r, err := client(by).Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, known)
 				if !look("Read", err) || r.Unchanged {
 					continue

@@ -2,8 +2,12 @@ package clb
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"strings"
 	"sync"
 	"time"
+	"unicode"
 )
 
 const (
@@ -63,6 +67,20 @@ func (c *crowd) flushIfIdle() {
 	}()
 }
 
+// while does something for which a reader waits: others need not wait for it.
+func (c *crowd) while(f func()) {
+	c.mu.Lock()
+	c.waiting++
+	c.flushIfIdle()
+	c.mu.Unlock()
+	defer func() {
+		c.mu.Lock()
+		defer c.mu.Unlock()
+		c.waiting--
+	}()
+	f()
+}
+
 // start starts a call, unless it was started. The caller holds c.mu.
 func (c *crowd) start(g *gathering) {
 	if !c.open[g] {
@@ -76,37 +94,48 @@ func (c *crowd) start(g *gathering) {
 }
 
 // wait waits for calls, or for ctx to end.
-func (c *crowd) wait(ctx context.Context, calls []*gathering) error {
-	c.mu.Lock()
-	c.waiting++
-	c.flushIfIdle()
-	c.mu.Unlock()
-	defer func() {
-		c.mu.Lock()
-		defer c.mu.Unlock()
-		c.waiting--
-	}()
-	for _, g := range calls {
-		select {
-		case <-g.done:
-		case <-ctx.Done():
-			return ctx.Err()
+func (c *crowd) wait(ctx context.Context, calls []*gathering) (err error) {
+	c.while(func() {
+		for _, g := range calls {
+			select {
+			case <-g.done:
+			case <-ctx.Done():
+				err = ctx.Err()
+				return
+			}
 		}
-	}
-	return nil
+	})
+	return err
+}
+
+// extra is how many calls more than the least one run makes, to find the ids that spoil calls for others.
+type extra struct {
+	mu   sync.Mutex
+	left int
+}
+
+// maxExtra is how many those may be.
+const maxExtra = 30
+
+func (e *extra) take() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.left--
+	return e.left >= 0
 }
 
 // questions are asked for many ids at once, and each only once.
 type questions[V any] struct {
 	crowd *crowd
 	max   int // ids in one call
-	// ask makes one call. What is not in the answer is absent. retryAlone reports whether an error is about one of the ids.
-	ask        func(ctx context.Context, region string, ids []string) (map[string]V, error)
-	retryAlone func(error) bool
+	extra *extra
+	// ask makes one call. What is not in the answer is absent; if there is an error too, it is not known.
+	ask func(ctx context.Context, region string, ids []string) (map[string]V, error)
 
 	// Guarded by crowd.mu, by region.
-	open map[string]*group[V]            // the call that is being put together
-	in   map[string]map[string]*group[V] // in which call each id is
+	open   map[string]*group[V]            // the call that is being put together
+	in     map[string]map[string]*group[V] // in which call each id is
+	worked map[string]bool                 // a call was answered
 }
 
 // group is one call for several ids, and what it answered: to be read once it is done.
@@ -121,12 +150,14 @@ type answered[V any] struct {
 	err   error
 }
 
-func newQuestions[V any](crowd *crowd, most int, ask func(context.Context, string, []string) (map[string]V, error), retryAlone func(error) bool) *questions[V] {
-	return &questions[V]{crowd: crowd, max: most, ask: ask, retryAlone: retryAlone, open: make(map[string]*group[V]), in: make(map[string]map[string]*group[V])}
+func newQuestions[V any](crowd *crowd, most int, extra *extra, ask func(context.Context, string, []string) (map[string]V, error)) *questions[V] {
+	return &questions[V]{crowd: crowd, max: most, extra: extra, ask: ask,
+		open: make(map[string]*group[V]), in: make(map[string]map[string]*group[V]), worked: make(map[string]bool)}
 }
 
-// get returns what is known of some ids; what is not in it is absent.
-func (q *questions[V]) get(ctx context.Context, region string, ids []string) (map[string]V, error) {
+// get returns what is known of some ids, and why it is not known of others; what is in neither is absent. The error is
+// that of ctx, which ended first.
+func (q *questions[V]) get(ctx context.Context, region string, ids []string) (found map[string]V, failed map[string]error, err error) {
 	groups := make([]*group[V], len(ids))
 	var calls []*gathering
 	q.crowd.mu.Lock()
@@ -141,19 +172,34 @@ func (q *questions[V]) get(ctx context.Context, region string, ids []string) (ma
 	}
 	q.crowd.mu.Unlock()
 	if err := q.crowd.wait(ctx, calls); err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	found := make(map[string]V, len(ids))
+	found, failed = make(map[string]V, len(ids)), make(map[string]error)
 	for i, id := range ids {
-		a := groups[i].answers[id]
-		if a.err != nil {
-			return nil, a.err
-		}
-		if a.found {
+		switch a := groups[i].answers[id]; {
+		case a.err != nil:
+			failed[id] = a.err
+		case a.found:
 			found[id] = a.value
 		}
 	}
-	return found, nil
+	return found, failed, nil
+}
+
+// alone is a context of the same deadline: whoever asks first may be given up before the others.
+func alone(ctx context.Context) (context.Context, context.CancelFunc) {
+	free := context.WithoutCancel(ctx)
+	if deadline, ok := ctx.Deadline(); ok {
+		return context.WithDeadline(free, deadline)
+	}
+	return context.WithCancel(free)
+}
+
+// answeredAny reports whether a call about the region was answered.
+func (q *questions[V]) answeredAny(region string) bool {
+	q.crowd.mu.Lock()
+	defer q.crowd.mu.Unlock()
+	return q.worked[region]
 }
 
 // join adds an id to the call that is being put together. The caller holds crowd.mu.
@@ -161,11 +207,15 @@ func (q *questions[V]) join(ctx context.Context, region, id string) *group[V] {
 	g := q.open[region]
 	if g == nil || !q.crowd.open[&g.gathering] {
 		g = &group[V]{gathering: gathering{done: make(chan struct{})}, answers: make(map[string]answered[V])}
-		g.run = func() { q.fetch(ctx, region, g.ids, g.answers) }
+		g.run = func() {
+			ctx, cancel := alone(ctx)
+			defer cancel()
+			q.fetch(ctx, region, g.ids, g.answers)
+		}
 		q.open[region] = g
 		q.crowd.open[&g.gathering] = true
 		go func() {
-			_ = q.crowd.sleep(ctx, maxGather) // if ctx ended, so does the call
+			_ = q.crowd.sleep(ctx, maxGather) // it has no error
 			q.crowd.mu.Lock()
 			defer q.crowd.mu.Unlock()
 			q.crowd.start(&g.gathering)
@@ -181,16 +231,59 @@ func (q *questions[V]) join(ctx context.Context, region, id string) *group[V] {
 	return g
 }
 
-// fetch makes the call and keeps the answers. Where one id spoils it for the others, it is found by halves.
+// fetch makes the call and keeps the answers. Where some ids spoil it for the others, those that the error names are left
+// out, or the ids are halved, as long as there are calls to spare.
 func (q *questions[V]) fetch(ctx context.Context, region string, ids []string, answers map[string]answered[V]) {
 	found, err := q.ask(ctx, region, ids)
-	if err != nil && len(ids) > 1 && q.retryAlone(err) {
-		q.fetch(ctx, region, ids[:len(ids)/2], answers)
-		q.fetch(ctx, region, ids[len(ids)/2:], answers)
-		return
+	if found == nil && err != nil && retryOf(err) == never && len(ids) > 1 && ctx.Err() == nil {
+		if bad := namedIn(err, ids); len(bad) > 0 && len(bad) < len(ids) && q.extra.take() {
+			for _, id := range bad {
+				answers[id] = answered[V]{}
+			}
+			q.fetch(ctx, region, slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(bad, id) }), answers)
+			return
+		}
+		if q.extra.take() && q.extra.take() {
+			q.fetch(ctx, region, ids[:len(ids)/2], answers)
+			q.fetch(ctx, region, ids[len(ids)/2:], answers)
+			return
+		}
+	}
+	if len(ids) == 1 && notFound(err) {
+		err = nil // there is no such thing: that is an answer
+	}
+	if err == nil || found != nil {
+		q.crowd.mu.Lock()
+		q.worked[region] = true
+		q.crowd.mu.Unlock()
 	}
 	for _, id := range ids {
-		v, ok := found[id]
-		answers[id] = answered[V]{v, ok, err}
+		if v, ok := found[id]; ok {
+			answers[id] = answered[V]{v, true, nil}
+		} else {
+			answers[id] = answered[V]{err: err}
+		}
 	}
+}
+
+// notFound reports whether an error says that there is no such thing as was asked for.
+func notFound(err error) bool {
+	var refused *refusal
+	return errors.As(err, &refused) && strings.HasSuffix(refused.code, "NotFound") &&
+		(strings.Contains(refused.code, "Instance") || strings.Contains(refused.code, "LBId"))
+}
+
+// namedIn are those of ids that an error says are not there.
+func namedIn(err error, ids []string) (named []string) {
+	var refused *refusal
+	if !notFound(err) || !errors.As(err, &refused) {
+		return nil
+	}
+	words := strings.FieldsFunc(refused.message, func(r rune) bool { return r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	for _, id := range ids {
+		if slices.Contains(words, id) {
+			named = append(named, id)
+		}
+	}
+	return named
 }

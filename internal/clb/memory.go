@@ -17,29 +17,30 @@ type memory struct {
 	region string  // of an application load balancer's instances, where that is another than its own
 	sum    string  // over the answer, or over each of its pages, joined by "."
 	states string  // over the states of an application load balancer's instances
+	gone   string  // over those of its instances that CVM does not know
 	health string  // over the health of its backends; "" if that was not read
 }
 
-// digest is the memory as text. Seven fields, so that a digest of another form is known for one.
+// digest is the memory as text. Eight fields, so that a digest of another form is known for one.
 func (m memory) digest() lb.Digest {
-	return lb.Digest(strings.Join([]string{string(m.api), string(m.kind), m.week, m.region, m.sum, m.states, m.health}, ":"))
+	return lb.Digest(strings.Join([]string{string(m.api), string(m.kind), m.week, m.region, m.sum, m.states, m.gone, m.health}, ":"))
 }
 
 // recall reads a digest; what it cannot read is nothing known.
 func recall(d lb.Digest) (m memory) {
 	f := strings.Split(string(d), ":")
-	if len(f) != 7 {
+	if len(f) != 8 {
 		return memory{}
 	}
-	return memory{API(f[0]), lb.Type(f[1]), f[2], f[3], f[4], f[5], f[6]}
+	return memory{API(f[0]), lb.Type(f[1]), f[2], f[3], f[4], f[5], f[6], f[7]}
 }
 
 // Pages is how many calls a reading of backends took.
 func Pages(r lb.Reading) int { return strings.Count(recall(r.Digest).sum, ".") + 1 }
 
-// ReadBy is the version of the API that a reading is of: "2.0" or "3.0".
-func ReadBy(r lb.Reading) string {
-	if recall(r.Digest).api == V3 {
+// version is the number of a version of the API: "2.0" or "3.0".
+func (a API) version() string {
+	if a == V3 {
 		return "3.0"
 	}
 	return "2.0"

@@ -97,7 +97,7 @@ func TestDescribeTellsWhatIsKnown(t *testing.T) {
 	}
 	for body, want := range map[string]string{
 		`{"code":0}`: "no loadBalancerSet",
-		`{"code":0,"totalCount":1,"loadBalancerSet":[{"unLoadBalancerId":"lb-0000"}]}`: "no forward",
+		`{"code":0,"totalCount":1,"loadBalancerSet":null}`: "no loadBalancerSet",
 		`{"code":4104,"message":"hunter2key"}`:                                         "4104",
 	} {
 		c := &fake{lists: true, answer: always(200, body)}

@@ -323,12 +323,12 @@ func FuzzDecodeClassic(f *testing.F) {
 	f.Add([]byte(`{"Response":{"Targets":[{"InstanceId":"ins-1","RunFlag":"2","Weight":"x"}]}}`))
 	f.Fuzz(func(t *testing.T, body []byte) {
 		_, _ = sumV3(body) // must not panic
-		backends, err := decodeClassic(body)
+		got, err := decodeClassic(body)
 		if err != nil {
 			return
 		}
-		for _, b := range backends {
-			if b.ID == "" || len(b.Name) > maxText || len(b.LanIP) > maxAddress || b.Weight < 0 {
+		for _, b := range got.backends {
+			if b.ID == "" || len(b.Name) > maxText || len(b.LanIP) > maxAddress || b.Weight < lb.UnknownWeight {
 				t.Errorf("%s gives %+v", body, b)
 			}
 		}

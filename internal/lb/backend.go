@@ -107,8 +107,12 @@ type Backend struct {
 	// Health is not always read. What a backend that does not run fails is not kept: it fails everything.
 	Checked int      `json:"checked,omitempty"` // how many of its ports are checked; 0 if health is not read
 	Failing []string `json:"failing,omitempty"` // which of them fail, such as "TCP:80 → 8080", sorted; untrusted text
+	Passing []string `json:"passing,omitempty"` // in a Reading with VagueHealth only: those that pass
 	Unclear []string `json:"unclear,omitempty"` // in a Reading only: not decided yet, so as they were
-	Ill     *Out     `json:"ill,omitempty"`     // since when it fails; nil while it does not, and in a Reading
+	// VagueHealth, in a Reading only, says that rows about health do not tell what they are about: what is neither in
+	// Failing nor in Passing is as it was.
+	VagueHealth bool `json:"vagueHealth,omitempty"`
+	Ill         *Out `json:"ill,omitempty"` // since when it fails; nil while it does not, and in a Reading
 }
 
 // Binding is one way in which traffic reaches a backend of an application load balancer.
@@ -126,10 +130,11 @@ type Binding struct {
 
 // String is the binding as people see it, such as "HTTPS:443 example.com/api → 8080".
 func (b Binding) String() string {
+	listener := cmp.Or(b.Listener, b.ID) // an odd row may have an id only
 	if b.Rule == "" {
-		return fmt.Sprintf("%s → %d", b.Listener, b.Port)
+		return fmt.Sprintf("%s → %d", listener, b.Port)
 	}
-	return fmt.Sprintf("%s %s → %d", b.Listener, b.Rule, b.Port)
+	return fmt.Sprintf("%s %s → %d", listener, b.Rule, b.Port)
 }
 
 // SortBindings puts bindings into the one order used everywhere.

@@ -30,7 +30,7 @@ func Diff(old, now []Backend, at, after time.Time) (next []Backend, changes []Ch
 			gone(old[i])
 			i++
 		}
-		b.Unclear = nil
+		b.Unclear, b.Passing, b.VagueHealth = nil, nil, false
 		if b.Stopped() {
 			b.Out, b.Failing = &Out{Since: at}, nil
 		}
@@ -119,7 +119,7 @@ func Baseline(now []Backend, at time.Time) []Backend {
 	next := slices.Clone(now)
 	for i := range next {
 		b := &next[i]
-		b.Unclear = nil
+		b.Unclear, b.Passing, b.VagueHealth = nil, nil, false
 		if b.Stopped() {
 			b.Out, b.Failing = &Out{Since: at, AtLeast: true}, nil
 		}
@@ -149,6 +149,10 @@ func KeepHealth(old, now []Backend, all bool) {
 		if all {
 			b.Checked, b.Failing = old[at].Checked, old[at].Failing
 			continue
+		}
+		if b.VagueHealth {
+			b.Unclear = more(more(old[at].Failing, b.Failing), slices.Sorted(slices.Values(b.Passing)))
+			b.Checked = max(b.Checked, old[at].Checked)
 		}
 		for _, s := range b.Unclear {
 			if slices.Contains(old[at].Failing, s) {

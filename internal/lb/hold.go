@@ -25,6 +25,7 @@ func Settle(old, now []Backend, renamed bool) {
 			}
 		}
 		if len(b.Bindings) > 0 {
+			settleNames(was, b)
 			settleBindings(was, b)
 		} else if b.Weight == UnknownWeight {
 			if b.Weight = DefaultWeight; was != nil {
@@ -32,6 +33,26 @@ func Settle(old, now []Backend, renamed bool) {
 			}
 		}
 	}
+}
+
+// settleNames gives bindings the names that their rows did not tell.
+func settleNames(was, b *Backend) {
+	if !slices.ContainsFunc(b.Bindings, func(on Binding) bool { return on.Listener == "" }) {
+		return
+	}
+	for i := range b.Bindings {
+		on := &b.Bindings[i]
+		if on.Listener != "" || was == nil {
+			continue
+		}
+		for _, o := range was.Bindings {
+			if o.ID == on.ID {
+				on.Listener, on.Rule = o.Listener, o.Rule
+				break
+			}
+		}
+	}
+	SortBindings(b.Bindings)
 }
 
 func settleBindings(was, b *Backend) {
@@ -191,6 +212,9 @@ func adopt(old, now []Binding, renamed bool) []Binding {
 			continue
 		}
 		delete(same, o.key())
+		if n.Listener == "" { // an odd row
+			continue
+		}
 		o.Listener, o.Rule = n.Listener, n.Rule // it may have got another range of ports, or more domains
 	}
 	if len(rest) == 0 || len(same) == 0 {

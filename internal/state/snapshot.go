@@ -42,14 +42,15 @@ type Index struct {
 
 // Entry is what a tick must know of a load balancer before it reads it.
 type Entry struct {
-	Digest   lb.Digest `json:"digest"`           // of the answer that its line was made from; "" if it was never read
-	Backends int       `json:"backends"`         // how many it has
-	Kind     lb.Type   `json:"kind,omitempty"`   // as it was read last
-	Health   bool      `json:"health,omitempty"` // the backends' health was read at least once
-	By       string    `json:"by,omitempty"`     // the version of the API that it was read by
-	Doubt    bool      `json:"doubt,omitempty"`  // that reading was the first to lack something: one of the same bytes confirms it
-	In       string    `json:"in,omitempty"`     // the search that found it, as CLB_DISCOVER has it; "" if the settings name it
-	Name     string    `json:"name,omitempty"`   // of what was found; untrusted text
+	Digest   lb.Digest `json:"digest"`            // of the answer that its line was made from; "" if it was never read
+	Backends int       `json:"backends"`          // how many it has
+	Kind     lb.Type   `json:"kind,omitempty"`    // as it was read last
+	Health   bool      `json:"health,omitempty"`  // the backends' health was read at least once
+	By       string    `json:"by,omitempty"`      // the version of the API that it was read by
+	Doubt    bool      `json:"doubt,omitempty"`   // that reading was the first to lack something: one of the same bytes confirms it
+	Unnamed  int       `json:"unnamed,omitempty"` // rows that did not say what they are about when all that was known was there
+	In       string    `json:"in,omitempty"`      // the search that found it, as CLB_DISCOVER has it; "" if the settings name it
+	Name     string    `json:"name,omitempty"`    // of what was found; untrusted text
 }
 
 // Known reports whether there is a line for it.

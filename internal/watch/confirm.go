@@ -18,7 +18,8 @@ const confirmAfter = 2 * time.Second
 func (w *Watcher) confirm(ctx context.Context, s *sweep, b base) {
 	lacking, err := w.lacking(ctx, s, b)
 	for i, o := range s.seen { // if nobody knows, it may be so
-		s.seen[i].missing = o.changed && o.unnamed == 0 && (err != nil || slices.Contains(lacking, i))
+		s.seen[i].lacks = o.changed && (err != nil || slices.Contains(lacking, i))
+		s.seen[i].missing = s.seen[i].lacks && !w.unsure(s, i, b)
 	}
 	if len(lacking) == 0 || w.Sleep(ctx, confirmAfter) != nil {
 		return
@@ -35,11 +36,17 @@ func (w *Watcher) confirm(ctx context.Context, s *sweep, b base) {
 		case !o.changed: // the same once more
 			s.seen[i].twice, s.seen[i].first, s.seen[i].missing = true, s.seen[i].at, false
 		default:
-			o.twice, o.first, o.missing, o.remember = true, s.seen[i].at, o.unnamed == 0, o.remember || s.seen[i].remember
+			o.twice, o.first, o.lacks, o.remember = true, s.seen[i].at, true, o.remember || s.seen[i].remember
 			s.seen[i] = o
+			s.seen[i].missing = !w.unsure(s, i, b)
 		}
 		return nil
 	})
+}
+
+// unsure reports whether a reading has more rows that do not tell what they are about than there were when it had all.
+func (w *Watcher) unsure(s *sweep, i int, b base) bool {
+	return s.seen[i].unnamed > b.known[s.clbs[i].Key()].Unnamed
 }
 
 // lacking are the load balancers, by their place in the sweep, whose readings lack something for the first time. Its

@@ -106,7 +106,8 @@ func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) er
 			if next, err = w.follow(b, seen, i, line, d); err != nil {
 				return err
 			}
-			same, remember = same && bytes.Equal(line, next), remember || o.remember
+			same = same && bytes.Equal(line, next) && clbs[key].Unnamed == b.known[key].Unnamed
+			remember = remember || o.remember
 		}
 		if next == nil {
 			continue
@@ -260,7 +261,7 @@ func (w *Watcher) hold(seen *sweep, o observation, known state.Entry, before, no
 		}
 		lb.Settle(before, first, known.By != o.by)
 	}
-	now, _ = lb.Hold(before, first, now, o.unnamed > 0)
+	now, _ = lb.Hold(before, first, now, o.unnamed > known.Unnamed)
 	return now, nil
 }
 
@@ -271,9 +272,13 @@ func (w *Watcher) entries(b base, seen *sweep) map[string]state.Entry {
 		key := clb.Key()
 		e := b.known[key]
 		if o := seen.seen[i]; o.changed {
+			unnamed := o.unnamed
+			if o.lacks && e.Known() {
+				unnamed = min(unnamed, e.Unnamed)
+			}
 			// If another run committed since, nobody knows what this reading is the first to lack.
-			e = state.Entry{Digest: o.digest, Backends: o.backends, Kind: o.kind, By: o.by, Doubt: o.missing || b.head.Number() != seen.base,
-				Health: o.health || o.healthErr != nil && e.Health}
+			e = state.Entry{Digest: o.digest, Backends: o.backends, Kind: o.kind, By: o.by, Unnamed: unnamed,
+				Doubt: o.missing || b.head.Number() != seen.base, Health: o.health || o.healthErr != nil && e.Health}
 		} else if o.err == nil {
 			e.Doubt = false // confirmed
 		}

@@ -55,6 +55,7 @@ type observation struct {
 
 	twice   bool // it was read twice
 	first   span // the first reading, if twice
+	lacks   bool // it may lack something that was known
 	missing bool // it may be the first whole reading that lacks something: the next one, of the same bytes, confirms that
 }
 

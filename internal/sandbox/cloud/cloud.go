@@ -56,6 +56,7 @@ type Cloud struct {
 	nonces            [2]map[string]bool            // of answered requests: this generation and the last
 	faults            []*pending
 	faultsV3          []*pendingV3
+	refusing          map[string]string // by instance, the code with which CVM refuses calls about it
 	calls, callsV3    int
 	callsTo           map[string]int // of API 2.0, by loadBalancerId and by action
 	callsV3To         map[string]int // by action
@@ -68,6 +69,7 @@ func New() *Cloud {
 		Now:         time.Now,
 		balancers:   make(map[string]*balancer),
 		machines:    make(map[string]*machine),
+		refusing:    make(map[string]string),
 		credentials: make(map[string]sandbox.Credential),
 		callsTo:     make(map[string]int),
 		callsV3To:   make(map[string]int),
@@ -121,6 +123,7 @@ func (c *Cloud) ClearFaults() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.faults, c.faultsV3 = nil, nil
+	clear(c.refusing)
 }
 
 // Calls is how many requests of API 2.0 there were, wrong ones included.

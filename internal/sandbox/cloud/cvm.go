@@ -6,6 +6,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"time"
 )
 
 // DescribeInstancesStatus is the action of CVM that tells the states of instances
@@ -21,6 +22,7 @@ type machine struct {
 	status  int
 	regions []string // one, in the real cloud, where ids are unique
 	gone    bool
+	hidden  time.Time // CVM does not know it before
 }
 
 // Register makes CVM know instances of a region without their being bound to anything. What is bound it knows
@@ -100,10 +102,15 @@ func (c *Cloud) statesV3(q queryV3) (map[string]any, error) {
 	if ids == nil {
 		ids = slices.Sorted(maps.Keys(c.machines))
 	}
+	for _, id := range q.ids {
+		if code, ok := c.refusing[id]; ok {
+			return nil, refusalV3{code, "because of " + id}
+		}
+	}
 	found := []stateV3{}
 	for _, id := range ids {
 		m := c.machines[id]
-		if m == nil || m.gone || !slices.Contains(m.regions, q.region) {
+		if m == nil || c.Now().Before(m.hidden) || m.gone || !slices.Contains(m.regions, q.region) {
 			continue
 		}
 		state, ok := instanceStates[m.status]

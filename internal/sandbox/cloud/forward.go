@@ -2,6 +2,7 @@ package cloud
 
 import (
 	"crypto/md5"
+	"fmt"
 	"net/url"
 	"slices"
 	"strings"
@@ -141,9 +142,25 @@ type listenerV3 struct {
 type ruleV3 struct {
 	LocationID      string `json:"LocationId"`
 	Domain          string
-	URL             string `json:"Url"`
+	Domains         []string `json:",omitempty"`
+	URL             string   `json:"Url"`
 	Targets         []targetV3
-	FunctionTargets []any // null
+	FunctionTargets []functionV3 // null
+}
+
+// functionV3 is a cloud function that is bound to a rule.
+type functionV3 struct {
+	Function struct {
+		FunctionNamespace, FunctionName, FunctionQualifier, FunctionQualifierType string
+	}
+	Weight int
+}
+
+func functionNamed(i int) (f functionV3) {
+	f.Function.FunctionNamespace, f.Function.FunctionName = "default", fmt.Sprint("fn-", i)
+	f.Function.FunctionQualifier, f.Function.FunctionQualifierType = "$LATEST", "VERSION"
+	f.Weight = 10
+	return f
 }
 
 // targetV3 is a backend as DescribeTargets shows it. It does not say whether an instance runs: CVM does.
@@ -169,7 +186,7 @@ func (c *Cloud) forwardV3(q queryV3) (map[string]any, error) {
 	}
 	listeners := []listenerV3{}
 	for _, l := range b.listening() {
-		shown := listenerV3{ListenerID: b.listenerID(l), Protocol: l.Protocol, Port: l.Port}
+		shown := listenerV3{ListenerID: b.listenerID(l), Protocol: l.Protocol, Port: l.Port, EndPort: l.EndPort}
 		if l.hasRules() {
 			shown.Rules = []ruleV3{}
 		}
@@ -182,8 +199,12 @@ func (c *Cloud) forwardV3(q queryV3) (map[string]any, error) {
 				shown.Targets = targets
 				continue
 			}
-			shown.Rules = append(shown.Rules,
-				ruleV3{LocationID: b.locationID(p), Domain: p.rule.Domain, URL: p.rule.URL, Targets: targets})
+			rule := ruleV3{LocationID: b.locationID(p), Domain: p.rule.Domain, Domains: p.rule.Domains,
+				URL: p.rule.URL, Targets: targets}
+			for i := range p.rule.Functions {
+				rule.FunctionTargets = append(rule.FunctionTargets, functionNamed(i))
+			}
+			shown.Rules = append(shown.Rules, rule)
 		}
 		listeners = append(listeners, shown)
 	}

@@ -14,7 +14,7 @@ func TestHealthAnswersAsDocumented(t *testing.T) {
 	c.SetName(testRegion, "lb-h", "prod")
 	c.SetApplication(testRegion, "lb-h")
 	c.Listen(testRegion, "lb-h",
-		Listener{Protocol: "HTTP", Port: 666, Rules: []Rule{{"www.123.com", "/service"}}},
+		Listener{Protocol: "HTTP", Port: 666, Rules: []Rule{{Domain: "www.123.com", URL: "/service"}}},
 		Listener{Protocol: "TCP", Port: 789, BackendPort: 80},
 		Listener{Protocol: "HTTPS", Port: 1949})
 	c.BindTo(testRegion, "lb-h", "TCP:789", Instance{ID: "ins-19425500", LanIP: "172.16.0.6", Status: 2})

@@ -15,11 +15,16 @@ type Listener struct {
 	Port        int
 	Rules       []Rule // of HTTP and HTTPS, which bind to rules only
 	BackendPort int    // of the instances that are bound to it; 0 is 8080
+	EndPort     int    // the last port, if it listens on several; 0: it does not
+	Twin        string // tells it from another of its protocol and port, which only its id does: "TCP:443#b"
 }
 
 // Rule is what a listener for HTTP or HTTPS forwards by.
 type Rule struct {
-	Domain, URL string // "example.com", "/api"
+	Domain, URL string   // "example.com", "/api"
+	Domains     []string // all of them, if there are several
+	Twin        string   // as in Listener
+	Functions   int      // cloud functions that are bound to it
 }
 
 const defaultBackendPort = 8080
@@ -75,7 +80,7 @@ func (b *balancer) listening() []Listener {
 		return []Listener{{Protocol: "TCP", Port: 80}}
 	}
 	return []Listener{
-		{Protocol: "HTTP", Port: 80, Rules: []Rule{{"example.com", "/"}, {"example.com", "/api"}}},
+		{Protocol: "HTTP", Port: 80, Rules: []Rule{{Domain: "example.com", URL: "/"}, {Domain: "example.com", URL: "/api"}}},
 		{Protocol: "TCP", Port: 8443},
 	}
 }
@@ -83,11 +88,18 @@ func (b *balancer) listening() []Listener {
 // hasRules reports whether it is of the seventh layer, and binds to rules.
 func (l Listener) hasRules() bool { return l.Protocol == "HTTP" || l.Protocol == "HTTPS" }
 
-func (l Listener) name() string { return fmt.Sprintf("%s:%d", l.Protocol, l.Port) }
+func (l Listener) name() string { return fmt.Sprintf("%s:%d", l.Protocol, l.Port) + twin(l.Twin) }
+
+func twin(name string) string {
+	if name == "" {
+		return ""
+	}
+	return "#" + name
+}
 
 func (l Listener) backendPort() int { return cmp.Or(l.BackendPort, defaultBackendPort) }
 
-func (r Rule) name() string { return r.Domain + r.URL }
+func (r Rule) name() string { return r.Domain + r.URL + twin(r.Twin) }
 
 // place is what an instance can be bound to: a rule, or a listener that has none, or all of a classic load
 // balancer.

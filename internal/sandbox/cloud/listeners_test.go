@@ -163,7 +163,7 @@ func TestAnApplicationLoadBalancerBindsToListenersAndRules(t *testing.T) {
 		{"other listeners", func() {
 			c.Listen(testRegion, lb, Listener{Protocol: "TCP", Port: 8443, BackendPort: 443},
 				Listener{Protocol: "UDP", Port: 53},
-				Listener{Protocol: "HTTPS", Port: 443, Rules: []Rule{{"a.example", "/"}}},
+				Listener{Protocol: "HTTPS", Port: 443, Rules: []Rule{{Domain: "a.example", URL: "/"}}},
 				Listener{Protocol: "HTTP", Port: 8080}, Listener{Protocol: "TCP_SSL", Port: 993})
 		}, []string{"TCP:8443 ins-1:443 7", "TCP:8443 ins-2:443 5", "UDP:53 nothing", "HTTPS:443 " +
 			"a.example/ nothing", "TCP_SSL:993 nothing"}},
@@ -237,7 +237,7 @@ func TestListenersHaveIDsThatStay(t *testing.T) {
 	}
 	c.Bind(testRegion, "lb-x", many(2)...)
 	c.Listen(testRegion, "lb-x", Listener{Protocol: "TCP", Port: 8443},
-		Listener{Protocol: "HTTP", Port: 80, Rules: []Rule{{"example.com", "/api"}}})
+		Listener{Protocol: "HTTP", Port: 80, Rules: []Rule{{Domain: "example.com", URL: "/api"}}})
 	for _, id := range ids("lb-x") {
 		if !slices.Contains(first, id) {
 			t.Errorf("%s is new, want only those of %q", id, first)
@@ -248,7 +248,7 @@ func TestListenersHaveIDsThatStay(t *testing.T) {
 func TestTheCloudKeepsWhatItWasGiven(t *testing.T) {
 	t.Parallel()
 	c := newV3Test(t)
-	rules, wan, tags := []Rule{{"a.example", "/"}}, []string{"203.0.113.1"}, map[string]string{"team": "web"}
+	rules, wan, tags := []Rule{{Domain: "a.example", URL: "/"}}, []string{"203.0.113.1"}, map[string]string{"team": "web"}
 	c.SetApplication(testRegion, "lb-k")
 	c.Listen(testRegion, "lb-k", Listener{Protocol: "HTTP", Port: 80, Rules: rules})
 	c.Bind(testRegion, "lb-k", Instance{ID: "ins-1", WanIPs: wan})
@@ -267,7 +267,7 @@ func TestTheCloudKeepsWhatItWasGiven(t *testing.T) {
 func TestListenersThatCannotBePanic(t *testing.T) {
 	t.Parallel()
 	c := newV3Test(t)
-	web := []Rule{{"a.example", "/"}}
+	web := []Rule{{Domain: "a.example", URL: "/"}}
 	for name, do := range map[string]func(){
 		"unknown protocol": func() { c.Listen(testRegion, "lb-b", Listener{Protocol: "tcp", Port: 1}) },
 		"no port":          func() { c.Listen(testRegion, "lb-b", Listener{Protocol: "TCP"}) },

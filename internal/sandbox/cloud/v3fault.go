@@ -84,12 +84,18 @@ func TargetFaults() []V3Fault {
 // change of an instance, if only because it passes (those that are Plausible) or is legal (shuffled).
 func InstanceFaults() []V3Fault {
 	return append(anyV3(), V3Code("InternalServerError", "internal error"),
-		V3Code("InvalidInstanceId.NotFound", "no such instance"),
+		plausibly(V3Code("InvalidInstanceId.NotFound", "no such instance")),
 		V3Edit("no InstanceStatusSet", `"InstanceStatusSet"`, `"InstanceStatuses"`), V3NullSet(),
 		V3NoTotal(), V3Total(), V3Short(), V3Twice(), V3Missing(), V3Stranger(),
 		V3Edit("no InstanceState", `"InstanceState"`, `"InstanceStates"`),
 		V3Edit("no InstanceId", `"InstanceId"`, `"InstanceIt"`),
 		V3EmptySet(), V3Shuffle())
+}
+
+// plausibly is a fault whose answer cannot be told from the truth.
+func plausibly(f V3Fault) V3Fault {
+	f.plausible = true
+	return f
 }
 
 // ListFaults returns every fault of an answer of DescribeLoadBalancers that must not be taken for a change of
@@ -376,7 +382,7 @@ type pendingV3 struct {
 func (c *Cloud) dueV3(action string, q queryV3) V3Fault {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	for _, whose := range []string{action, ""} {
+	for _, whose := range []string{q.region + " " + action, action, ""} {
 		for _, p := range c.faultsV3 {
 			if p.action != whose || p.times == 0 || p.fault.laterPages && q.offset == 0 {
 				continue

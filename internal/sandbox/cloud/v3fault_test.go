@@ -100,7 +100,7 @@ func TestInstanceFaults(t *testing.T) {
 		"no InstanceState": `{"InstanceId":"ins-00000","InstanceStates":"RUNNING"}`,
 		"no InstanceId":    `{"InstanceIt":"ins-00000",`,
 		"an empty list":    set(0), "shuffled": zero,
-	}, "one item missing", "an empty list")
+	}, "InvalidInstanceId.NotFound", "one item missing", "an empty list")
 }
 
 func TestListFaults(t *testing.T) {

@@ -377,37 +377,6 @@ func loopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-var (
-	channelForm = regexp.MustCompile(`^[CDG][A-Z0-9]{7,20}$`)
-	mentionForm = regexp.MustCompile(`^([UWS][A-Z0-9]{7,20}|here|channel|everyone)$`)
-)
-
-// parseSlack reads where messages go. Neither a bot nor a webhook is fine here: not everything posts.
-func parseSlack(s settings) (Slack, []error) {
-	c := Slack{Webhook: s.Webhook, Token: s.Token, Channel: s.Channel, Mention: s.Mention, MentionAt: int(s.At)}
-	var errs []error
-	if c.Token != "" && !strings.Contains(c.Token.Reveal(), "xoxb-") {
-		errs = append(errs, errors.New("SLACK_BOT_TOKEN is not a bot token, expected one that begins with xoxb-; copy it from the Slack app's page OAuth & Permissions"))
-	}
-	switch {
-	case c.Token != "" && c.Channel == "":
-		errs = append(errs, errors.New("SLACK_BOT_TOKEN is set and SLACK_CHANNEL is not; expected the channel's ID, such as C024BE91L, from the end of its details in Slack"))
-	case c.Token == "" && c.Channel != "":
-		errs = append(errs, errors.New("SLACK_CHANNEL is set and SLACK_BOT_TOKEN is not; a webhook posts to the channel it was made for"))
-	case c.Channel != "" && !channelForm.MatchString(c.Channel):
-		errs = append(errs, errors.New("SLACK_CHANNEL is not a channel's ID, expected one such as C024BE91L, from the end of its details in Slack"))
-	}
-	if c.Mention != "" && !mentionForm.MatchString(c.Mention) {
-		errs = append(errs, errors.New("SLACK_MENTION is nobody, expected the ID of a user (U…) or user group (S…), or here, channel or everyone"))
-	}
-	u, err := parseEndpoint(s.SlackAPI, "https://slack.com/api/")
-	if err != nil {
-		return c, append(errs, fmt.Errorf("SLACK_API_URL %w", err))
-	}
-	c.APIURL = strings.TrimSuffix(u.String(), "/") + "/"
-	return c, errs
-}
-
 // stateForms is what STATE_URL may be.
 const stateForms = "cos://bucket-appid/prefix?region=ap-guangzhou or file:///dir"
 

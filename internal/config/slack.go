@@ -33,13 +33,14 @@ func parseSlack(s settings) (Slack, []error) {
 	case c.Token != "" && c.Channel == "":
 		wrong("SLACK_BOT_TOKEN is set and SLACK_CHANNEL is not; expected the channel's ID, " + channelID)
 	case c.Token == "" && c.Channel != "":
-		wrong("SLACK_CHANNEL is set and SLACK_BOT_TOKEN is not; a webhook posts to the channel it was made for")
+		wrong("SLACK_CHANNEL is set and SLACK_BOT_TOKEN is not; a webhook posts to the channel " +
+			"it was made for")
 	case c.Channel != "" && !channelForm.MatchString(c.Channel):
 		wrong("SLACK_CHANNEL is not a channel's ID, expected one " + channelID)
 	}
 	if c.Mention != "" && !mentionForm.MatchString(c.Mention) {
-		wrong("SLACK_MENTION is not a user or group ID, expected one such as U024BE7LH or S024BE7LH, or here, " +
-			"channel or everyone")
+		wrong("SLACK_MENTION is not a user or group ID, expected one such as U024BE7LH or S024BE7LH, or " +
+			"here, channel or everyone")
 	}
 	u, err := parseEndpoint(s.SlackAPI, "https://slack.com/api/")
 	if err != nil {

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"clbwatch/internal/lb"
+	"clbwatch/internal/state"
 	"clbwatch/internal/watch"
 )
 
@@ -165,10 +166,10 @@ func TestParseDiscover(t *testing.T) {
 
 func TestParseShardAndHealth(t *testing.T) {
 	t.Parallel()
-	if c, err := Parse(with("SHARD", "2/4", "CLB_HEALTH", "on")); err != nil || c.Shard != (watch.Shard{N: 2, Of: 4}) || !c.Health {
+	if c, err := Parse(with("SHARD", "2/4", "CLB_HEALTH", "on")); err != nil || c.Shard != (state.Shard{N: 2, Of: 4}) || !c.Health {
 		t.Errorf("shard 2/4 with health: %+v, %v", c, err)
 	}
-	if c, err := Parse(laptop); err != nil || c.Shard != (watch.Shard{}) || c.Health {
+	if c, err := Parse(laptop); err != nil || c.Shard != (state.Shard{}) || c.Health {
 		t.Errorf("by default: %+v, %v, want no shard and no health", c, err)
 	}
 	for _, wrong := range []string{"2", "0/4", "5/4", "1/65", "a/b", "1/", "-1/2", "1/2/3"} {
@@ -215,11 +216,14 @@ func TestParseRefuses(t *testing.T) {
 		{"blind after 0", with("CLB_BLIND_AFTER", "0"), `CLB_BLIND_AFTER is "0", expected a number of ticks, 1 to 1000`},
 		{"blind after a while", with("CLB_BLIND_AFTER", "a while"), `CLB_BLIND_AFTER is "a while", expected a number of ticks`},
 		{"no bot token", with("SLACK_BOT_TOKEN", "xoxp-hunter2", "SLACK_CHANNEL", "C024BE91L"), "SLACK_BOT_TOKEN is not a bot token"},
+		{"rotating bot token", with("SLACK_BOT_TOKEN", "xoxe.xoxb-1-hunter2", "SLACK_CHANNEL", "C024BE91L"),
+			"SLACK_BOT_TOKEN is a rotating token (xoxe)"},
+		{"refresh token", with("SLACK_BOT_TOKEN", "xoxe-1-hunter2", "SLACK_CHANNEL", "C024BE91L"), "a rotating token"},
 		{"bot without a channel", with("SLACK_BOT_TOKEN", "xoxb-hunter2"), "SLACK_CHANNEL is not"},
 		{"channel without a bot", with("SLACK_CHANNEL", "C024BE91L"), "SLACK_BOT_TOKEN is not"},
 		{"a channel's name", with("SLACK_BOT_TOKEN", "xoxb-1", "SLACK_CHANNEL", "#alerts"), "expected one such as C024BE91L"},
 		{"a token as the channel", with("SLACK_BOT_TOKEN", "xoxb-1", "SLACK_CHANNEL", "xoxb-hunter2"), "expected one such as C024BE91L"},
-		{"mention by name", with("SLACK_MENTION", "@boss"), "SLACK_MENTION is nobody"},
+		{"mention by name", with("SLACK_MENTION", "@boss"), "SLACK_MENTION is not a user or group ID"},
 		{"mention at nothing", with("SLACK_MENTION_AT", "0"), `SLACK_MENTION_AT is "0", expected a percentage`},
 		{"mention beyond all", with("SLACK_MENTION_AT", "101"), `SLACK_MENTION_AT is "101", expected a percentage`},
 		{"Slack in the clear", with("SLACK_API_URL", "http://slack.com/api/"), "SLACK_API_URL has the scheme"},

@@ -11,7 +11,7 @@ import (
 	"strings"
 	"testing"
 
-	"clbwatch/internal/watch"
+	"clbwatch/internal/state"
 )
 
 // FuzzParse holds that any environment is either refused or within the bounds that the rest counts on, and that neither
@@ -76,7 +76,7 @@ func FuzzParse(f *testing.F) {
 			check(regionForm.MatchString(s.Region) && bad == nil && !slices.Contains(c.Discover[:i], s), "a scope", s)
 		}
 		check(len(c.CLBs)+len(c.Discover) > 0, "nothing to watch", c)
-		check(c.Shard == watch.Shard{} || 1 <= c.Shard.N && c.Shard.N <= c.Shard.Of && c.Shard.Of <= watch.MaxShards, "a shard", c.Shard)
+		check(c.Shard == state.Shard{} || 1 <= c.Shard.N && c.Shard.N <= c.Shard.Of && c.Shard.Of <= state.MaxShards, "a shard", c.Shard)
 		check(slices.Contains([]string{"v2", "v3", "auto"}, c.API), "an API", c.API)
 		check(c.Rate >= 0.1 && c.Rate <= 100_000, "a rate", c.Rate)
 		check(c.BlindAfter >= 1 && c.BlindAfter <= 1000, "a number of ticks", c.BlindAfter)

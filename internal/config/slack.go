@@ -15,21 +15,33 @@ var (
 
 // parseSlack reads where messages go. Neither a bot nor a webhook is fine here: not everything posts.
 func parseSlack(s settings) (Slack, []error) {
-	c := Slack{Webhook: s.Webhook, Token: s.Token, Channel: s.Channel, Mention: s.Mention, MentionAt: int(s.At)}
-	var errs []error
-	if c.Token != "" && !strings.Contains(c.Token.Reveal(), "xoxb-") {
-		errs = append(errs, errors.New("SLACK_BOT_TOKEN is not a bot token, expected one that begins with xoxb-; copy it from the Slack app's page OAuth & Permissions"))
+	c := Slack{
+		Webhook: s.Webhook, Token: s.Token, Channel: s.Channel, Mention: s.Mention, MentionAt: int(s.At),
 	}
+	var errs []error
+	wrong := func(why string) { errs = append(errs, errors.New(why)) }
+	const copyIt = "copy it from the Slack app's page OAuth & Permissions"
+	switch token := c.Token.Reveal(); {
+	case token == "":
+	case strings.HasPrefix(token, "xoxe"): // such as xoxe.xoxb-1-…
+		wrong("SLACK_BOT_TOKEN is a rotating token (xoxe), which is valid for 12 hours; rotation cannot be " +
+			"turned off, so make a Slack app without it and use its token, which begins with xoxb-")
+	case !strings.HasPrefix(token, "xoxb-"):
+		wrong("SLACK_BOT_TOKEN is not a bot token, expected one that begins with xoxb-; " + copyIt)
+	}
+	const channelID = "such as C024BE91L, from the end of its details in Slack"
 	switch {
 	case c.Token != "" && c.Channel == "":
-		errs = append(errs, errors.New("SLACK_BOT_TOKEN is set and SLACK_CHANNEL is not; expected the channel's ID, such as C024BE91L, from the end of its details in Slack"))
+		wrong("SLACK_BOT_TOKEN is set and SLACK_CHANNEL is not; expected the channel's ID, " + channelID)
 	case c.Token == "" && c.Channel != "":
-		errs = append(errs, errors.New("SLACK_CHANNEL is set and SLACK_BOT_TOKEN is not; a webhook posts to the channel it was made for"))
+		wrong("SLACK_CHANNEL is set and SLACK_BOT_TOKEN is not; a webhook posts to the channel " +
+			"it was made for")
 	case c.Channel != "" && !channelForm.MatchString(c.Channel):
-		errs = append(errs, errors.New("SLACK_CHANNEL is not a channel's ID, expected one such as C024BE91L, from the end of its details in Slack"))
+		wrong("SLACK_CHANNEL is not a channel's ID, expected one " + channelID)
 	}
 	if c.Mention != "" && !mentionForm.MatchString(c.Mention) {
-		errs = append(errs, errors.New("SLACK_MENTION is not a user or group ID; expected the ID of a user (U…) or user group (S…), or here, channel or everyone"))
+		wrong("SLACK_MENTION is not a user or group ID, expected one such as U024BE7LH or S024BE7LH, or " +
+			"here, channel or everyone")
 	}
 	u, err := parseEndpoint(s.SlackAPI, "https://slack.com/api/")
 	if err != nil {

@@ -11,11 +11,14 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"clbwatch/internal/lb"
 	"clbwatch/internal/state"
 	"clbwatch/internal/watch"
 )
+
+const console = "https://console.cloud.tencent.com"
 
 // laptop is an environment in which everything is well.
 var laptop = map[string]string{
@@ -228,6 +231,15 @@ func TestParseRefuses(t *testing.T) {
 		{"mention beyond all", with("SLACK_MENTION_AT", "101"), `SLACK_MENTION_AT is "101", expected a percentage`},
 		{"Slack in the clear", with("SLACK_API_URL", "http://slack.com/api/"), "SLACK_API_URL has the scheme"},
 		{"an API of tomorrow", with("CLB_API", "v4"), `CLB_API is "v4", expected v2, v3 or auto`},
+		{"too patient", with("STABLE_AFTER", "2h"), `STABLE_AFTER is "2h", expected a time of 1s to 1h`},
+		{"not patient", with("STABLE_AFTER", "0s"), `STABLE_AFTER is "0s", expected a time of 1s to 1h`},
+		{"held back for ever", with("TRANSIENT_FOR", "61m"), `TRANSIENT_FOR is "61m", expected a time of up to 1h`},
+		{"no zone", with("TZ", "Asia/Nowhere"), `TZ is "Asia/Nowhere", expected a time zone`},
+		{"no console", with("CONSOLE_URL", "console"), "CONSOLE_URL is not a URL like " + console},
+		{"no runbook", with("RUNBOOK_URL", "wiki/{clb}"), "RUNBOOK_URL is not a URL"},
+		{"a runbook for nobody", with("RUNBOOK_URL", "https://wiki/{name}"), "RUNBOOK_URL has a brace"},
+		{"heartbeat in the clear", with("HEARTBEAT_URL", "http://hc-ping.com/hunter2"), "HEARTBEAT_URL is not an https URL"},
+		{"no heartbeat", with("HEARTBEAT_URL", "hunter2"), "HEARTBEAT_URL is not a URL like"},
 		{"level", with("LOG_LEVEL", "loud"), `LOG_LEVEL is "loud", expected debug, info, warn or error`},
 	}
 	for _, tt := range tests {
@@ -245,15 +257,31 @@ func TestParseRefuses(t *testing.T) {
 
 func TestParseSlack(t *testing.T) {
 	t.Parallel()
-	want := Slack{Token: "xoxb-1", Channel: "C024BE91L", APIURL: "https://slack.com/api/", MentionAt: 50}
+	want := Slack{Token: "xoxb-1", Channel: "C024BE91L", APIURL: "https://slack.com/api/", MentionAt: 50, Console: console}
 	if c, err := Parse(with("SLACK_BOT_TOKEN", "xoxb-1", "SLACK_CHANNEL", "C024BE91L")); err != nil || c.Slack != want {
 		t.Errorf("with a bot: %+v, %v, want %+v", c.Slack, err, want)
 	}
 	for _, who := range []string{"U024BE7LH", "W024BE7LH", "S024BE7LH", "here", "channel", "everyone"} {
 		c, err := Parse(with("SLACK_MENTION", who, "SLACK_MENTION_AT", "80", "SLACK_API_URL", "http://127.0.0.1:1/api"))
-		if want := (Slack{Mention: who, MentionAt: 80, APIURL: "http://127.0.0.1:1/api/"}); err != nil || c.Slack != want {
+		if want := (Slack{Mention: who, MentionAt: 80, APIURL: "http://127.0.0.1:1/api/", Console: console}); err != nil || c.Slack != want {
 			t.Errorf("with a mention: %+v, %v, want %+v", c.Slack, err, want)
 		}
+	}
+}
+
+func TestParsePatienceAndLinks(t *testing.T) {
+	t.Parallel()
+	c, err := Parse(laptop)
+	if err != nil || c.StableAfter != 10*time.Minute || c.TransientFor != 0 || c.Zone != time.UTC || c.Heartbeat != "" {
+		t.Errorf("by default: %v, %v, %v, heartbeat %v, %v", c.StableAfter, c.TransientFor, c.Zone, c.Heartbeat != "", err)
+	}
+	c, err = Parse(with("STABLE_AFTER", "90s", "TRANSIENT_FOR", "2m", "TZ", "Asia/Shanghai", "SHARD", "2/4",
+		"CONSOLE_URL", "https://console.tencentcloud.com/", "RUNBOOK_URL", "https://wiki.example.com/{region}/{clb}?l={label}",
+		"HEARTBEAT_URL", "https://hc-ping.com/key/clb-{shard}"))
+	if err != nil || c.StableAfter != 90*time.Second || c.TransientFor != 2*time.Minute || c.Zone.String() != "Asia/Shanghai" ||
+		c.Slack.Console != "https://console.tencentcloud.com" || !strings.Contains(c.Slack.Runbook, "{clb}") ||
+		c.Heartbeat.Reveal() != "https://hc-ping.com/key/clb-2%2F4" {
+		t.Errorf("Parse = %+v, heartbeat %q, %v", c, c.Heartbeat.Reveal(), err)
 	}
 }
 

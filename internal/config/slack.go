@@ -63,11 +63,12 @@ func parseLinks(s settings, c *Slack) (errs []error) {
 	if c.Runbook = s.Runbook; c.Runbook == "" {
 		return errs
 	}
-	u, err := url.Parse(strings.NewReplacer("{clb}", "x", "{label}", "x", "{region}", "x").Replace(c.Runbook))
+	filled := strings.NewReplacer("{clb}", "x", "{label}", "x", "{region}", "x").Replace(c.Runbook)
+	u, err := url.Parse(filled)
 	switch {
 	case err != nil || u.Hostname() == "" || u.User != nil || u.Scheme != "https" && u.Scheme != "http":
 		errs = append(errs, errors.New("RUNBOOK_URL is not a URL like https://wiki.example.com/clb/{clb}"))
-	case strings.ContainsAny(u.String(), "{}"):
+	case strings.ContainsAny(filled, "{}"):
 		errs = append(errs, errors.New("RUNBOOK_URL has a brace that is neither of {clb}, {label} nor {region}"))
 	case len(c.Runbook) > 1000:
 		errs = append(errs, errors.New("RUNBOOK_URL has more than 1,000 characters"))

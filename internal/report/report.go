@@ -26,9 +26,10 @@ type Report struct {
 
 	Unlisted []Unread `json:"unlisted,omitempty"` // regions that could not be searched for load balancers
 
-	Since       time.Time         `json:"since"`                // the time that it looks back on begins here
-	ChangesFrom time.Time         `json:"changesFrom,omitzero"` // Changes are all that ticks found since then; zero if the state does not tell
-	Changes     []incident.Record `json:"changes,omitempty"`    // since ChangesFrom, oldest first; the last few thousand
+	Since       time.Time     `json:"since"`                // the time that it looks back on begins here
+	ChangesFrom time.Time     `json:"changesFrom,omitzero"` // Changed is all that ticks found since then; zero if no tick has run
+	Open        []Open        `json:"open,omitempty"`       // incidents, the worst first
+	Changed     []PoolChanges `json:"changes,omitempty"`    // by load balancer, worst first as WorstFirst
 }
 
 // Pool is one load balancer in a Report.
@@ -61,13 +62,11 @@ type Unread struct {
 // New makes a report of what a survey found, and of what changed in the time before, which since says. incomplete is why the state cannot be read, which knows since when backends are not running and what changed, or nil.
 func New(at time.Time, took time.Duration, found watch.Survey, since time.Duration, incomplete error) Report {
 	r := Report{At: at.UTC().Truncate(time.Second), Took: math.Round(took.Seconds()*1000) / 1000, Pools: make([]Pool, 0, len(found.Standings))}
-	watched := make(map[string]bool, len(found.Standings))
 	for _, s := range found.Standings {
 		if IsRegion(s.CLB) && s.Err != nil {
 			r.Unlisted = append(r.Unlisted, Unread{s.CLB, incident.Listing, s.Err.Error(), advice.Of(s.Err)})
 			continue
 		}
-		watched[s.CLB.Key()] = true
 		p := Pool{CLB: s.CLB, Kind: s.Kind, Backends: s.Total, Running: s.Running, Weight: s.Weight, Serving: s.Serving,
 			NotRunning: s.NotRunning, Unhealthy: s.Ill, Members: members(s)}
 		switch {
@@ -79,22 +78,37 @@ func New(at time.Time, took time.Duration, found watch.Survey, since time.Durati
 		r.Pools = append(r.Pools, p)
 	}
 	if incomplete != nil {
-		r.Note = "The state cannot be read, so ticks fail and no change is told: " + incomplete.Error()
+		r.Note = "The state cannot be read, so ticks fail and no change is posted: " + incomplete.Error()
 	}
 	r.Since = r.At.Add(-since)
-	if found.From.IsZero() {
-		return r
+	for _, doc := range found.Open {
+		r.Open = append(r.Open, openOf(doc)...)
 	}
-	r.ChangesFrom = r.Since
-	if found.From.After(r.ChangesFrom) {
-		r.ChangesFrom = found.From
-	}
-	for _, c := range found.Past {
-		if watched[c.CLB.Key()] && !c.At.Before(r.ChangesFrom) {
-			r.Changes = append(r.Changes, c)
-		}
+	slices.SortStableFunc(r.Open, func(a, b Open) int { return cmp.Compare(b.level, a.level) })
+	if found.Known {
+		r.ChangesFrom, r.Changed = r.Since, r.changed(&found.Past)
 	}
 	return r
+}
+
+// Open is an incident that is open.
+type Open struct {
+	ID    string    `json:"incident"`
+	CLB   lb.CLB    `json:"loadBalancer"`
+	Level string    `json:"level"` // "ok", "impaired", "degraded" or "down"
+	Since time.Time `json:"since"`
+
+	level incident.Level
+}
+
+// openOf are the open incidents that a document covers.
+func openOf(doc incident.Document) (all []Open) {
+	for _, i := range doc.Incidents {
+		if i.Open() {
+			all = append(all, Open{i.ID, i.CLB(), i.Level.String(), i.Began, i.Level})
+		}
+	}
+	return all
 }
 
 // members are the backends to be listed.

@@ -16,6 +16,9 @@ import (
 // maxWhy is how many characters of an error, or of what to do about it, are shown.
 const maxWhy = 300
 
+// maxOpen is how many open incidents are listed.
+const maxOpen = 20
+
 // WriteJSON writes the report as indented JSON.
 func (r Report) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
@@ -38,6 +41,7 @@ func (r Report) WriteText(w io.Writer, color bool) error {
 		t.notWell(w, pools, r)
 	}
 	t.unread(r)
+	t.open(r)
 	t.changes(r)
 	_, err := io.WriteString(w, t.String())
 	return err
@@ -192,13 +196,27 @@ func (t *terminal) unread(r Report) {
 	}
 }
 
+// open lists the incidents that are open.
+func (t *terminal) open(r Report) {
+	if len(r.Open) == 0 {
+		return
+	}
+	t.head("Open incidents")
+	for _, o := range r.Open[:min(len(r.Open), maxOpen)] {
+		t.line(nil, fmt.Sprintf("  incident %s  %s  %s since %s", o.ID, Name(o.CLB), o.Level, o.Since.UTC().Format("2006-01-02 15:04 UTC")))
+	}
+	if more := len(r.Open) - maxOpen; more > 0 {
+		t.line(nil, fmt.Sprintf("  … and %d more", more))
+	}
+}
+
 func (t *terminal) changes(r Report) {
 	title := r.ChangesTitle()
 	if title == nil {
 		return
 	}
 	t.head(strings.ToUpper(r.sentence(title)))
-	for _, p := range r.Changed() {
+	for _, p := range r.Changed {
 		rows := make([][]string, 0, len(p.Backends))
 		for _, c := range p.Backends {
 			rows = append(rows, []string{"  " + c.Backend, r.sentence(c.Says)})

@@ -17,8 +17,8 @@ import (
 type Survey struct {
 	Standings []Standing          // by key, then the regions that could not be searched
 	Open      []incident.Document // what is open, as the newest heads have it
-	Past      []incident.Record   // the last changes since the time that was asked for, oldest first; at most maxRecalled
-	From      time.Time           // Past has every change since; zero if there is no state
+	Past      incident.Period     // what changed since the time that was asked for
+	Known     bool                // there is a state, so that Past and Open are known
 }
 
 // Standing is how one load balancer stands now. Where a region could not be searched for load balancers, it is a Standing
@@ -40,7 +40,6 @@ type Standing struct {
 // Bounds of a survey: it must not hold a million backends to show a few hundred.
 const (
 	maxListed     = 1000 // backends of one load balancer
-	maxRecalled   = 5000 // changes
 	maxListedCLBs = 100  // beyond it no backends are listed but those not running
 )
 
@@ -83,7 +82,7 @@ func (w *Watcher) Survey(ctx context.Context, since time.Time) (Survey, error) {
 			w.stand(readCtx, empty, out)
 		}
 	}
-	found := Survey{Standings: w.standing(readCtx, out, r), From: since}
+	found := Survey{Standings: w.standing(readCtx, out, r), Past: incident.Period{Since: since}}
 	recallCtx, cancel2 := context.WithDeadline(ctx, t.readUntil.Add(t.sendUntil.Sub(t.readUntil)/2))
 	defer cancel2()
 	err := w.recall(recallCtx, &found)
@@ -152,6 +151,7 @@ func (w *Watcher) recall(ctx context.Context, found *Survey) error {
 		if head == nil {
 			continue
 		}
+		found.Known = true
 		for _, r := range head.Incidents.Roots {
 			if r.Open() {
 				found.Open = append(found.Open, incident.Document{Root: r, Reason: head.Incidents.Reason, Name: lb.ParseKey})
@@ -161,18 +161,11 @@ func (w *Watcher) recall(ctx context.Context, found *Survey) error {
 			return err
 		}
 	}
-	for rec, err := range all.Read(ctx, found.From) {
+	for rec, err := range all.Read(ctx, found.Past.Since) {
 		if err != nil {
 			return fmt.Errorf("read the history: %w", err)
 		}
-		if rec.Change == nil {
-			continue
-		}
-		if len(found.Past) == maxRecalled {
-			found.From = found.Past[0].At.Add(time.Millisecond) // times are whole milliseconds
-			found.Past = found.Past[1:]
-		}
-		found.Past = append(found.Past, rec)
+		found.Past.Add(rec)
 	}
 	return nil
 }

@@ -28,7 +28,7 @@ func Report(r report.Report, s Style) Message {
 	pools := r.WorstFirst()
 	p := s.reportPage(r, pools)
 	p.look, p.title = reportLook(r), r.Summary()
-	changed := r.Changed()
+	changed := r.Changed
 	return p.message(func(room room) []block {
 		var blocks []block
 		if note := text.Clean(r.Note, maxWhy+100); note != "" {
@@ -47,6 +47,7 @@ func Report(r report.Report, s Style) Message {
 		} else {
 			blocks = append(blocks, standBlocks(pools, room)...)
 		}
+		blocks = append(blocks, s.openBlocks(r, room)...)
 		return append(blocks, changedBlocks(r, changed, room)...)
 	})
 }
@@ -264,6 +265,23 @@ func standBlocks(pools []report.Pool, room room) []block {
 		lines = append(lines, more)
 	}
 	return []block{{lineOf(bold("In service"), words("  of weight, of backends")), pre(lines)}}
+}
+
+// openBlocks list the incidents that are open, the worst first.
+func (s Style) openBlocks(r report.Report, room room) []block {
+	if len(r.Open) == 0 {
+		return nil
+	}
+	b := block{lineOf(bold(fmt.Sprintf("Open incidents (%d)", len(r.Open))))}
+	shown := min(len(r.Open), room.clbs)
+	for _, o := range r.Open[:shown] {
+		says := append(line{words("incident " + o.ID + "  ")}, s.named(o.CLB)[0], words("  "+o.Level+" since "), date(o.Since))
+		b = append(b, lineOf(says...))
+	}
+	if more := len(r.Open) - shown; more > 0 {
+		b = append(b, lineOf(words(fmt.Sprintf("… and %d more", more))))
+	}
+	return []block{b}
 }
 
 // changedBlocks tell what changed: of each backend or, where these are many, counted by load balancer.

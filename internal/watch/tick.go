@@ -18,8 +18,8 @@ const (
 	heartbeat = 5 * time.Minute
 	// gap is how old the last known reading must be for a change to be reported as "between … and …".
 	gap = 2*heartbeat + time.Minute
-	// claimSlack is how long a claim outlives the run that made it.
-	claimSlack = 5 * time.Second
+	// claimSlack is how long a claim outlives the run that made it: the clock of COS is exact to a few seconds.
+	claimSlack = 10 * time.Second
 	// noDeadline is how long a run may take where the platform sets no limit.
 	noDeadline = 5 * time.Minute
 	// collectEvery is how many heads pass between two collections of old state.

@@ -31,6 +31,7 @@ type balancers struct {
 	n, pool     int    // how many, and backends of each
 	api         string // v2 or v3, by which the function reads them
 	application bool   // of that kind, each backend on two rules and a listener, or classic ones
+	listeners   int    // of an application one; 0: those two rules and a listener
 }
 
 func (c balancers) String() string {
@@ -41,7 +42,11 @@ func (c balancers) String() string {
 	if c.api == "v3" {
 		api = "3.0"
 	}
-	return fmt.Sprintf("%s x %d, %s, API %s", thousands(c.n), c.pool, kind, api)
+	pool := fmt.Sprint(c.pool)
+	if c.listeners > 0 {
+		pool = fmt.Sprintf("%d listeners x %d", c.listeners, c.pool)
+	}
+	return fmt.Sprintf("%s x %s, %s, API %s", thousands(c.n), pool, kind, api)
 }
 
 // world is a cloud and a Slack, and the settings of a function that lives there.
@@ -72,6 +77,9 @@ func newWorld(have balancers, keep bool) (*world, error) {
 		if have.application {
 			w.cloud.SetApplication(region, w.ids[i])
 		}
+		if have.listeners > 0 {
+			w.cloud.Listen(region, w.ids[i], manyListeners(have.listeners)...)
+		}
 		w.set(i, have.pool, running)
 	}
 	v2, v3 := http.Handler(w.cloud), w.cloud.V3()
@@ -101,6 +109,14 @@ func newWorld(have balancers, keep bool) (*world, error) {
 		"CLB_RATE": unpaced, "SLACK_WEBHOOK_URL": w.slack.URL(urls[2]), "STATE_URL": "file://" + filepath.Join(dir, "state"),
 	}
 	return w, os.Mkdir(filepath.Join(dir, "state"), 0o750)
+}
+
+// manyListeners are so many, which bind backends themselves.
+func manyListeners(n int) (ls []cloud.Listener) {
+	for i := range n {
+		ls = append(ls, cloud.Listener{Protocol: "TCP", Port: 8000 + i})
+	}
+	return ls
 }
 
 // serve serves a part of the world on a port of this machine.

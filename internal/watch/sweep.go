@@ -33,9 +33,11 @@ type sweep struct {
 	roster
 	seen []observation // in the order of roster.clbs
 
-	mu    sync.Mutex
-	spool Spool // readings that changed; nil until there is one
-	size  int64
+	mu       sync.Mutex
+	spool    Spool // readings that changed; nil until there is one
+	size     int64
+	took     time.Duration // to put them there
+	commitBy time.Time     // when they must be compared and stored; zero if there is no limit
 }
 
 // observation is what one tick saw of one load balancer.
@@ -64,8 +66,9 @@ type span struct{ off, len int64 }
 
 // observe reads every load balancer: first those that are known, while regions are listed, then those that were found.
 // It does not fail: what could not be read is in the observations.
-func (w *Watcher) observe(ctx context.Context, b base) *sweep {
-	s := &sweep{at: w.Store.Now().UTC().Truncate(time.Millisecond), base: b.head.Number(), from: b.head.Holds()}
+// What was read must be committed by a time, zero for any.
+func (w *Watcher) observe(ctx context.Context, b base, commitBy time.Time) *sweep {
+	s := &sweep{at: w.Store.Now().UTC().Truncate(time.Millisecond), base: b.head.Number(), from: b.head.Holds(), commitBy: commitBy}
 	ls := w.listAll(ctx, b, s.at, relist)
 	s.roster = w.enlist(ctx, b, &lists{at: s.at}, nil)
 	s.seen = make([]observation, len(s.clbs))
@@ -166,6 +169,11 @@ func (w *Watcher) read(ctx context.Context, s *sweep, i int, known lb.Digest) ob
 	return o
 }
 
+// commitTakes is how many times longer it takes to compare and store readings than it took to put them into the spool.
+const commitTakes = 5
+
+var errNoTimeToCommit = advice.Add(errors.New("it was read, and there is no time left to take that over: the next run goes on with it"), DoTime)
+
 var errNotReached = advice.Add(errors.New("not reached before the deadline of this run"), DoTime)
 
 // given says so if a reading was given up because the others were done.
@@ -181,12 +189,17 @@ func (w *Watcher) keep(s *sweep, bs []lb.Backend) (span, error) {
 	if bs == nil {
 		bs = []lb.Backend{}
 	}
+	s.mu.Lock() // before it is encoded: one at a time, for the memory that takes
+	defer s.mu.Unlock()
+	start := w.Now()
+	if !s.commitBy.IsZero() && s.commitBy.Sub(start) < commitTakes*s.took {
+		return span{}, errNoTimeToCommit
+	}
+	defer func() { s.took += w.Now().Sub(start) }()
 	b, err := json.Marshal(bs)
 	if err != nil {
 		return span{}, fmt.Errorf("keep reading: %w", err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
 	if s.spool == nil {
 		if s.spool, err = w.Spool(); err != nil {
 			return span{}, fmt.Errorf("keep reading: %w", err)

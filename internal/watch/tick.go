@@ -76,7 +76,7 @@ func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	}
 
 	readCtx, cancel := context.WithDeadline(ctx, t.readUntil)
-	seen := w.observe(readCtx, base)
+	seen := w.observe(readCtx, base, t.sendUntil)
 	cancel()
 	defer func() { _ = seen.close() }() // an unlinked temporary file: nothing is lost with it
 	sum := w.summary(seen)
@@ -142,7 +142,7 @@ func (w *Watcher) Preview(ctx context.Context) (posts []Preview, sum Summary, er
 	if err != nil {
 		return nil, Summary{CLBs: len(w.CLBs)}, err
 	}
-	seen := w.observe(ctx, b)
+	seen := w.observe(ctx, b, time.Time{})
 	defer func() { _ = seen.close() }() // an unlinked temporary file
 	sum = w.summary(seen)
 	d, err := w.diff(ctx, b, seen)

@@ -192,7 +192,7 @@ func (w *Watcher) keep(s *sweep, bs []lb.Backend) (span, error) {
 	s.mu.Lock() // before it is encoded: one at a time, for the memory that takes
 	defer s.mu.Unlock()
 	start := w.Now()
-	if !s.commitBy.IsZero() && s.commitBy.Sub(start) < commitTakes*s.took {
+	if s.took > 0 && !s.commitBy.IsZero() && s.commitBy.Sub(start) < commitTakes*s.took { // at least one goes on
 		return span{}, errNoTimeToCommit
 	}
 	defer func() { s.took += w.Now().Sub(start) }()

@@ -105,19 +105,19 @@ func (p *Place) collectHistory(ctx context.Context, newest *state.Head, before t
 	if err != nil {
 		return err
 	}
-	listed, slots := make(map[string]bool), make(map[string]bool)
+	listed, slots := make(map[string]bool), make(map[state.Segment]bool)
 	for _, s := range newest.History {
 		if s.In == "" {
 			listed[segmentKey(s)] = true
 		}
 	}
 	for _, o := range objects {
-		if slot, ok := segmentSlot(o.key); ok && listed[o.key] && !o.modified.Before(before) {
+		if slot, ok := slotOf(o.key); ok && listed[o.key] && !o.modified.Before(before) {
 			slots[slot] = true
 		}
 	}
 	for _, o := range objects {
-		slot, ok := segmentSlot(o.key)
+		slot, ok := slotOf(o.key)
 		if !ok || listed[o.key] || slots[slot] || !o.modified.Before(before) {
 			continue
 		}
@@ -126,4 +126,10 @@ func (p *Place) collectHistory(ctx context.Context, newest *state.Head, before t
 		}
 	}
 	return nil
+}
+
+// slotOf is what the segments of one day and number have in common.
+func slotOf(key string) (slot state.Segment, ok bool) {
+	s, ok := segmentOf(key)
+	return state.Segment{Day: s.Day, N: s.N}, ok
 }

@@ -9,7 +9,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"strconv"
 	"strings"
 
 	"github.com/klauspost/compress/zstd"
@@ -30,14 +29,6 @@ const (
 
 func segmentKey(s state.Segment) string {
 	return fmt.Sprintf("%s%s/%06d-%s.jsonl.zst", historyPrefix, s.Day, s.N, s.Name)
-}
-
-// segmentSlot is the day and number that a segment's key is of; all keys of one have that in common.
-func segmentSlot(key string) (slot string, ok bool) {
-	day, file, _ := strings.Cut(strings.TrimPrefix(key, historyPrefix), "/")
-	n, rest, ok := strings.Cut(file, "-")
-	_, err := strconv.ParseUint(n, 10, 31)
-	return day + "/" + n, ok && err == nil && strings.HasSuffix(rest, ".jsonl.zst")
 }
 
 // OpenSegment returns the text of a segment of history, whose content is what its name says.

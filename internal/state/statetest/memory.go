@@ -256,7 +256,9 @@ func (m *Memory) Segments(context.Context) (all []state.Stored, err error) {
 		for k := range m.segments {
 			all = append(all, state.Stored{Day: k.day, N: int64(k.n), Name: k.name})
 		}
-		slices.SortFunc(all, func(a, b state.Stored) int { return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.N, b.N), cmp.Compare(a.Name, b.Name)) })
+		slices.SortFunc(all, func(a, b state.Stored) int {
+			return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.N, b.N), cmp.Compare(a.Name, b.Name))
+		})
 		return nil
 	})
 	return all, err
@@ -273,4 +275,6 @@ func (m *Memory) Once(_ context.Context, name string) (first bool, err error) {
 }
 
 // Collect only counts.
-func (m *Memory) Collect(context.Context) error { return m.do("collect", "", func() error { return nil }) }
+func (m *Memory) Collect(context.Context) error {
+	return m.do("collect", "", func() error { return nil })
+}

@@ -9,7 +9,7 @@ import (
 	"testing"
 	"time"
 
-	"clbwatch/internal/watch"
+	"clbwatch/internal/state"
 )
 
 // BenchmarkSnapshot writes and reads a snapshot of 1,000 load balancers with 100 backends each, in files.
@@ -27,8 +27,8 @@ func BenchmarkSnapshot(b *testing.B) {
 		b.Fatal(err)
 	}
 	b.Cleanup(func() { os.RemoveAll(dir) })
-	s := Files(dir, time.Now)
-	write := func(b *testing.B) watch.Blob {
+	s := OpenFiles(dir, time.Now)
+	write := func(b *testing.B) state.Blob {
 		b.Helper()
 		w, err := s.CreateSnapshot(b.Context())
 		if err != nil {
@@ -50,7 +50,7 @@ func BenchmarkSnapshot(b *testing.B) {
 		for b.Loop() {
 			blob := write(b)
 			b.StopTimer()
-			if err := os.Remove(filepath.Join(dir, snapKey(blob))); err != nil {
+			if err := os.Remove(filepath.Join(dir, textKey(blob.SHA256, blob.Tag))); err != nil {
 				b.Fatal(err)
 			}
 			b.StartTimer()

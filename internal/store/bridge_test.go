@@ -115,14 +115,14 @@ func (b bridge) make(t rapid.TB) {
 	_ = resp.Body.Close() // it is empty
 }
 
-// cosOn opens a COS store through a transport, as a new instance with a cache of its own.
-func cosOn(t *testing.T, through http.RoundTripper, wrap func(bucket) bucket) *Store {
+// placeOn opens a COS store through a transport, as a new instance with a cache of its own.
+func placeOn(t *testing.T, through http.RoundTripper, wrap func(bucket) bucket) *Place {
 	t.Helper()
 	endpoint, err := url.Parse("http://ops-1250000000.cos.test")
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := COS(COSConfig{Bucket: "ops-1250000000", Region: "ap-guangzhou", Prefix: "watch/one", Endpoint: endpoint,
+	s, err := OpenCOS(COSConfig{Bucket: "ops-1250000000", Region: "ap-guangzhou", Prefix: "watch/one", Endpoint: endpoint,
 		SecretID: "AKIDtest", SecretKey: "key", Token: "token", Transport: through, Cache: t.TempDir(), Now: time.Now,
 		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
 	if err != nil {
@@ -137,10 +137,10 @@ func TestCOSOnAnIndependentServer(t *testing.T) {
 	if *s3Ignorant {
 		t.Skip("this server ignores conditions")
 	}
-	testContract(t, func(t *testing.T) opener {
+	testPlace(t, func(t *testing.T) placeOpener {
 		t.Helper()
 		b := s3Bucket(t)
-		return func(wrap func(bucket) bucket) *Store { return cosOn(t, b, wrap) }
+		return func(wrap func(bucket) bucket) *Place { return placeOn(t, b, wrap) }
 	})
 }
 
@@ -151,7 +151,7 @@ func TestCheckSeesThroughAnIgnorantServer(t *testing.T) {
 	if !*s3Ignorant {
 		t.Skip("needs -s3-ignorant and a server that ignores conditions (make test-s3rver)")
 	}
-	err := cosOn(t, s3Bucket(t), plain).Check(t.Context())
+	err := placeOn(t, s3Bucket(t), plain).Check(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "is not refused") {
 		t.Errorf("Check = %v, want that a second write is not refused", err)
 	}

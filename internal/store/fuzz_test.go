@@ -11,14 +11,14 @@ import (
 	"testing"
 	"time"
 
-	"clbwatch/internal/watch"
+	"clbwatch/internal/state"
 )
 
 // FuzzCOSAnswers gives a store in COS any listing, any head and any error. It holds that loading ends soon, that what is
 // taken for a head is one that the listing names or one after it, that nothing but a yes of COS is one, and that no error
 // shows a secret that an answer echoes.
 func FuzzCOSAnswers(f *testing.F) {
-	h := head(1, "a")
+	h := headOf(1, "a")
 	content, err := h.Encode()
 	if err != nil {
 		f.Fatal(err)
@@ -71,7 +71,7 @@ func FuzzCOSAnswers(f *testing.F) {
 			return &http.Response{StatusCode: code, Header: header, Request: r, ProtoMajor: 1, ProtoMinor: 1,
 				Body: io.NopCloser(strings.NewReader(strings.ReplaceAll(string(said), "SECRET", secret)))}, nil
 		})
-		s, err := COS(COSConfig{Bucket: "ops-1250000000", Region: "ap-guangzhou", Prefix: "watch", Endpoint: endpoint, SecretID: "AKID", SecretKey: secret, Token: secret,
+		s, err := OpenCOS(COSConfig{Bucket: "ops-1250000000", Region: "ap-guangzhou", Prefix: "watch", Endpoint: endpoint, SecretID: "AKID", SecretKey: secret, Token: secret,
 			Transport: transport, Cache: t.TempDir(), Now: time.Now, Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
 		if err != nil {
 			t.Fatal(err)
@@ -95,7 +95,7 @@ func FuzzCOSAnswers(f *testing.F) {
 		if status/100 != 2 || !ofCOS {
 			t.Errorf("a head was taken of %d, of COS: %v", status, ofCOS)
 		}
-		if _, err := watch.DecodeHead(h.N, object); err != nil || !strings.Contains(string(list), strings.TrimSuffix(path.Base(headKey(h.N)), ".json")) {
+		if _, err := state.DecodeHead(h.N, object); err != nil || !strings.Contains(string(list), strings.TrimSuffix(path.Base(headKey(h.N)), ".json")) {
 			t.Errorf("head %d was taken of the listing %q and the content %q: %v", h.N, list, object, err)
 		}
 	})

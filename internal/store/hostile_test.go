@@ -12,7 +12,7 @@ import (
 
 	"github.com/klauspost/compress/zstd"
 
-	"clbwatch/internal/watch"
+	"clbwatch/internal/state"
 )
 
 // TestSnapshotThatWantsMuchMemoryIsRefused: one that somebody else put there, under the right name, whose frame asks for a
@@ -34,15 +34,15 @@ func TestSnapshotThatWantsMuchMemoryIsRefused(t *testing.T) {
 			t.Fatal(err)
 		}
 		sum := sha256.Sum256(stored.Bytes())
-		blob := watch.Blob{SHA256: hex.EncodeToString(sum[:]), Tag: "T", Bytes: int64(stored.Len())}
+		blob := state.Blob{SHA256: hex.EncodeToString(sum[:]), Tag: "T", Bytes: int64(stored.Len())}
 		dir := t.TempDir()
 		if err := os.Mkdir(filepath.Join(dir, "snap"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, snapKey(blob)), stored.Bytes(), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, textKey(blob.SHA256, blob.Tag)), stored.Bytes(), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := tryRead(t.Context(), Files(dir, time.Now), blob); (err != nil) != refused || refused && !strings.Contains(err.Error(), "window") {
+		if err := readAll(t.Context(), OpenFiles(dir, time.Now), blob); (err != nil) != refused || refused && !strings.Contains(err.Error(), "window") {
 			t.Errorf("a snapshot with a window of %d bytes: %v, want it refused: %v", size, err, refused)
 		}
 	}

@@ -2,7 +2,6 @@ package store
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -20,7 +19,7 @@ import (
 // The tests in this file were each written for a deliberate fault that no other test saw.
 
 // TestStaleListingIsNotAFreshStart has a listing lag so far behind that the newest head is not found.
-func TestStaleListingIsNotAFreshStart(t *testing.T) {
+func TestOldStaleListingIsNotAFreshStart(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	commit(t, files1(t, dir, time.Now, plain), head(1, "a"))
@@ -39,80 +38,8 @@ func TestStaleListingIsNotAFreshStart(t *testing.T) {
 	}
 }
 
-// TestLinkWhoseAnswerWasLostIsDone has the kernel say that the name exists because the same link was made before, as an
-// NFS client does when it repeats a call.
-func TestLinkWhoseAnswerWasLostIsDone(t *testing.T) {
-	t.Parallel()
-	f := files{t.TempDir(), time.Now}
-	mine, err := f.temp()
-	if err != nil {
-		t.Fatal(err)
-	}
-	other, err := f.temp()
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = errors.Join(mine.Close(), other.Close()) }() // only linked
-	for range 2 {
-		if err := f.link(t.Context(), "head/1", mine); err != nil {
-			t.Errorf("link of one's own file = %v, want nil however often", err)
-		}
-	}
-	if err := f.link(t.Context(), "head/1", other); !errors.Is(err, errExists) {
-		t.Errorf("link of another's file = %v, want errExists", err)
-	}
-}
-
-// TestFileThatCannotBeLinkedIsAnError: else a head would point to a snapshot that is not there.
-func TestFileThatCannotBeLinkedIsAnError(t *testing.T) {
-	t.Parallel()
-	for name, spoil := range map[string]func(*os.File) error{
-		"not on the disk yet": (*os.File).Close, // so that it cannot be synced
-		"gone":                func(file *os.File) error { return os.Remove(file.Name()) },
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			f := files{t.TempDir(), time.Now}
-			file, err := f.temp()
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer func() { _ = file.Close() }() // perhaps for the second time
-			if err := spoil(file); err != nil {
-				t.Fatal(err)
-			}
-			if err := f.link(t.Context(), "head/1", file); err == nil {
-				t.Error("link = nil, want an error")
-			}
-			if _, err := f.open(t.Context(), "head/1", 1<<20); !errors.Is(err, errAbsent) {
-				t.Errorf("open = %v, want nothing there", err)
-			}
-		})
-	}
-}
-
-func TestAllThatKilledRunsLeftIsDeletedAtOnce(t *testing.T) {
-	t.Parallel()
-	f := files{t.TempDir(), func() time.Time { return time.Now().Add(25 * time.Hour) }}
-	for range 3 {
-		file, err := f.temp()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := file.Close(); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := f.sweep(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	if left, err := f.list(t.Context(), tempDir, 0); err != nil || len(left) != 0 {
-		t.Errorf("left over: %v, %v, want nothing", left, err)
-	}
-}
-
 // TestCollectOfTwoRunsAtOnce has another run delete a head while this one looks which snapshots they use.
-func TestCollectOfTwoRunsAtOnce(t *testing.T) {
+func TestOldCollectOfTwoRunsAtOnce(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := files1(t, dir, time.Now, plain)
@@ -141,16 +68,7 @@ func TestCollectOfTwoRunsAtOnce(t *testing.T) {
 	}
 }
 
-// road is the way to COS.
-type road func(*http.Request) (*http.Response, error)
-
-func (f road) RoundTrip(r *http.Request) (*http.Response, error) { return f(r) }
-
-func answers(status int, body string) *http.Response {
-	return &http.Response{StatusCode: status, Header: http.Header{}, Body: io.NopCloser(strings.NewReader(body))}
-}
-
-func TestCOSIsReachedByHTTPSAtTheBucketsOwnAddress(t *testing.T) {
+func TestOldCOSIsReachedByHTTPSAtTheBucketsOwnAddress(t *testing.T) {
 	t.Parallel()
 	config := COSConfig{Bucket: "ops-1250000000", Region: "ap-guangzhou", Prefix: "watch", Cache: t.TempDir(), Now: time.Now}
 	var got string
@@ -174,7 +92,7 @@ func TestCOSIsReachedByHTTPSAtTheBucketsOwnAddress(t *testing.T) {
 	}
 }
 
-func TestCOSReadIsTriedAgain(t *testing.T) {
+func TestOldCOSReadIsTriedAgain(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name   string
@@ -219,7 +137,7 @@ func TestCOSReadIsTriedAgain(t *testing.T) {
 	}
 }
 
-func TestCOSSnapshotWhoseAnswerWasLost(t *testing.T) {
+func TestOldCOSSnapshotWhoseAnswerWasLost(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
 		name  string
@@ -273,7 +191,7 @@ func TestCOSSnapshotWhoseAnswerWasLost(t *testing.T) {
 	}
 }
 
-func TestCOSBucketWithVersioningIsRefused(t *testing.T) {
+func TestOldCOSBucketWithVersioningIsRefused(t *testing.T) {
 	t.Parallel()
 	for _, status := range []string{"Enabled", "Suspended"} {
 		b := s3Bucket(t)
@@ -300,7 +218,7 @@ func TestCOSBucketWithVersioningIsRefused(t *testing.T) {
 }
 
 // TestCOSListingOfSeveralPages has a listing come in three pages, and some that are none.
-func TestCOSListingOfSeveralPages(t *testing.T) {
+func TestOldCOSListingOfSeveralPages(t *testing.T) {
 	t.Parallel()
 	s := cosOn(t, road(func(r *http.Request) (*http.Response, error) {
 		page := map[string]string{"": "a", "watch/one/snap/a": "b", "watch/one/snap/b": "c"}[r.URL.Query().Get("marker")]

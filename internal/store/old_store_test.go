@@ -19,8 +19,6 @@ import (
 // opener opens one and the same state again, as another process would; wrap comes between it and its bucket.
 type opener func(wrap func(bucket) bucket) *Store
 
-func plain(b bucket) bucket { return b }
-
 // testContract is what every watch.Store has to pass. fresh makes a place for state and says how to open it.
 func testContract(t *testing.T, fresh func(t *testing.T) opener) {
 	t.Helper()
@@ -195,7 +193,7 @@ func testWriters(t *testing.T, fresh func(t *testing.T) opener) {
 	}
 }
 
-func TestFiles(t *testing.T) {
+func TestOldFiles(t *testing.T) {
 	t.Parallel()
 	testContract(t, func(t *testing.T) opener {
 		t.Helper()
@@ -211,7 +209,7 @@ func files1(t *testing.T, dir string, now func() time.Time, wrap func(bucket) bu
 	return s
 }
 
-func TestFilesRefuseDamagedState(t *testing.T) {
+func TestOldFilesRefuseDamagedState(t *testing.T) {
 	t.Parallel()
 	tests := []struct {
 		name   string
@@ -288,7 +286,7 @@ func TestFilesRefuseDamagedState(t *testing.T) {
 	}
 }
 
-func TestCollect(t *testing.T) {
+func TestOldCollect(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	now := time.Now()
@@ -331,7 +329,7 @@ func TestCollect(t *testing.T) {
 	}
 }
 
-func TestFilesIgnoreWhatAnNFSClientKeeps(t *testing.T) {
+func TestOldFilesIgnoreWhatAnNFSClientKeeps(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := files1(t, dir, time.Now, plain)
@@ -345,7 +343,7 @@ func TestFilesIgnoreWhatAnNFSClientKeeps(t *testing.T) {
 }
 
 // TestInitIsWrittenInTheEnd has the run die that should have written INIT.
-func TestInitIsWrittenInTheEnd(t *testing.T) {
+func TestOldInitIsWrittenInTheEnd(t *testing.T) {
 	t.Parallel()
 	for name, mend := range map[string]func(t *testing.T, s *Store){
 		"by the next commit": func(t *testing.T, s *Store) { commit(t, s, head(2, "b")) },
@@ -374,22 +372,8 @@ func TestInitIsWrittenInTheEnd(t *testing.T) {
 	}
 }
 
-type noInit struct {
-	bucket
-	err error
-}
-
-func (b *noInit) wrap(inner bucket) bucket { return &noInit{inner, b.err} }
-
-func (b *noInit) create(ctx context.Context, key string, content []byte) error {
-	if key == initKey {
-		return b.err
-	}
-	return b.bucket.create(ctx, key, content)
-}
-
 // TestCollectSparesASnapshotThatComesBack has the pool return, while Collect is at work, to what it was days ago.
-func TestCollectSparesASnapshotThatComesBack(t *testing.T) {
+func TestOldCollectSparesASnapshotThatComesBack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := files1(t, dir, time.Now, plain)
@@ -426,20 +410,7 @@ func TestCollectSparesASnapshotThatComesBack(t *testing.T) {
 	}
 }
 
-type afterList struct {
-	bucket
-	do func()
-}
-
-func (b *afterList) list(ctx context.Context, prefix string, limit int) ([]object, error) {
-	objects, err := b.bucket.list(ctx, prefix, limit)
-	if prefix == snapPrefix {
-		b.do()
-	}
-	return objects, err
-}
-
-func TestHeadThatIsTooLargeIsRefusedBeforeItIsWritten(t *testing.T) {
+func TestOldHeadThatIsTooLargeIsRefusedBeforeItIsWritten(t *testing.T) {
 	t.Parallel()
 	s := files1(t, t.TempDir(), time.Now, plain)
 	h := head(1, strings.Repeat("x", maxHead))
@@ -451,7 +422,7 @@ func TestHeadThatIsTooLargeIsRefusedBeforeItIsWritten(t *testing.T) {
 	}
 }
 
-func TestTempFilesAreGoneInTheEnd(t *testing.T) {
+func TestOldTempFilesAreGoneInTheEnd(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := files1(t, dir, time.Now, plain)
@@ -470,7 +441,7 @@ func TestTempFilesAreGoneInTheEnd(t *testing.T) {
 	}
 }
 
-func TestFilesDeleteWhatKilledRunsLeft(t *testing.T) {
+func TestOldFilesDeleteWhatKilledRunsLeft(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := files1(t, dir, time.Now, plain)
@@ -545,101 +516,8 @@ func tryRead(ctx context.Context, s *Store, b watch.Blob) error {
 	return errors.Join(err, r.Close())
 }
 
-func rewrite(t *testing.T, path string, change func([]byte) []byte) {
-	t.Helper()
-	b, err := os.ReadFile(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(path, change(b), 0o600); err != nil {
-		t.Fatal(err)
-	}
-}
-
-// fault makes the first calls of one operation fail, with or without effect.
-type fault struct {
-	op    string
-	times int
-	apply bool
-	err   error
-}
-
-func (f *fault) wrap(b bucket) bucket { return &faulty{b, f} }
-
-type faulty struct {
-	bucket
-	f *fault
-}
-
-func (b *faulty) hit(op string, effect func() error) error {
-	if b.f.op != op || b.f.times == 0 {
-		return effect()
-	}
-	b.f.times--
-	if b.f.apply {
-		_ = effect()
-	}
-	return b.f.err
-}
-
-func (b *faulty) get(ctx context.Context, key string, limit int64) (out []byte, err error) {
-	err = b.hit("get", func() error { out, err = b.bucket.get(ctx, key, limit); return err })
-	return out, err
-}
-
-func (b *faulty) open(ctx context.Context, key string, size int64) (out io.ReadCloser, err error) {
-	err = b.hit("open", func() error { out, err = b.bucket.open(ctx, key, size); return err })
-	return out, err
-}
-
-func (b *faulty) create(ctx context.Context, key string, content []byte) error {
-	return b.hit("create", func() error { return b.bucket.create(ctx, key, content) })
-}
-
-func (b *faulty) list(ctx context.Context, prefix string, limit int) (out []object, err error) {
-	err = b.hit("list", func() error { out, err = b.bucket.list(ctx, prefix, limit); return err })
-	return out, err
-}
-
-// staleList hides all heads beyond one from listings.
-type staleList struct {
-	bucket
-	upTo int64
-}
-
-func (b *staleList) list(ctx context.Context, prefix string, limit int) ([]object, error) {
-	all, err := b.bucket.list(ctx, prefix, 0)
-	var out []object
-	for _, o := range all {
-		if n, err := headNumber(o.key); err == nil && n <= b.upTo {
-			out = append(out, o)
-		}
-	}
-	if limit > 0 {
-		out = out[:min(limit, len(out))]
-	}
-	return out, err
-}
-
-// lossy loses answers of writes at random, in both ways.
-type lossy struct {
-	bucket
-	rand *rand.Rand
-}
-
-func (b *lossy) create(ctx context.Context, key string, content []byte) error {
-	switch b.rand.IntN(20) {
-	case 0:
-		return errors.New("not done")
-	case 1:
-		_ = b.bucket.create(ctx, key, content)
-		return errors.New("done, and the answer lost")
-	}
-	return b.bucket.create(ctx, key, content)
-}
-
 // FuzzSnapshot checks that no stored bytes pass for a snapshot but those that its name stands for.
-func FuzzSnapshot(f *testing.F) {
+func FuzzOldSnapshot(f *testing.F) {
 	f.Add([]byte("x"))
 	f.Add([]byte{0x28, 0xb5, 0x2f, 0xfd, 0x04, 0x00, 0x09, 0x00, 0x00, 'x'})
 	dir := f.TempDir()
@@ -659,7 +537,7 @@ func FuzzSnapshot(f *testing.F) {
 	})
 }
 
-func TestSnapshotUnderAnotherNameIsRefused(t *testing.T) {
+func TestOldSnapshotUnderAnotherNameIsRefused(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
 	s := Files(dir, time.Now)

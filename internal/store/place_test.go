@@ -19,7 +19,7 @@ import (
 // placeOpener opens one and the same state again, as another process would; wrap comes between it and its bucket.
 type placeOpener func(wrap func(bucket) bucket) *Place
 
-// testContract is what every state.Store has to pass. fresh makes a place for state and says how to open it.
+// testPlace is what every state.Store has to pass. fresh makes a place for state and says how to open it.
 func testPlace(t *testing.T, fresh func(t *testing.T) placeOpener) {
 	t.Helper()
 	t.Run("a check finds that all is well", func(t *testing.T) {
@@ -81,6 +81,7 @@ func testPlace(t *testing.T, fresh func(t *testing.T) placeOpener) {
 	})
 	t.Run("writes that fail", func(t *testing.T) { testLostWrites(t, fresh) })
 	t.Run("stale answers", func(t *testing.T) { testStaleAnswers(t, fresh) })
+	t.Run("history", func(t *testing.T) { testHistory(t, fresh) })
 	t.Run("16 writers lose no commit", func(t *testing.T) { testManyWriters(t, fresh) })
 }
 

@@ -2,6 +2,7 @@ package store
 
 import (
 	"net/http"
+	"strings"
 	"testing"
 	"time"
 
@@ -99,14 +100,14 @@ func TestClockHasNoMonotonicReading(t *testing.T) {
 	_, open := sandboxPlace(t)
 	cos := open(t.TempDir())
 	for name, s := range map[string]*Place{"files": OpenFiles(t.TempDir(), time.Now), "COS before an answer": cos} {
-		if now := s.Now(); now != now.Round(0) || now.Location() != time.UTC {
+		if now := s.Now(); strings.Contains(now.String(), "m=") || now.Location() != time.UTC {
 			t.Errorf("%s: %v has a monotonic reading, or a zone", name, now)
 		}
 	}
 	if _, err := cos.Load(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	if now := cos.Now(); now != now.Round(0) || now.Location() != time.UTC {
+	if now := cos.Now(); strings.Contains(now.String(), "m=") || now.Location() != time.UTC {
 		t.Errorf("COS: %v has a monotonic reading, or a zone", now)
 	}
 }

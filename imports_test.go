@@ -85,6 +85,7 @@ func TestImports(t *testing.T) {
 		"clbwatch/internal/advice": nil,
 		"clbwatch/internal/text":   {"golang.org/x/text/width"},
 		"clbwatch/internal/watch":  {"clbwatch/internal/lb", "clbwatch/internal/advice"},
+		"clbwatch/internal/state":  {"clbwatch/internal/lb", "clbwatch/internal/advice", "clbwatch/internal/incident"},
 		"clbwatch/internal/check": {"clbwatch/internal/lb", "clbwatch/internal/advice", "clbwatch/internal/text",
 			"clbwatch/internal/watch"},
 	} {

@@ -186,7 +186,7 @@ func (v *Inventory) readHistory(ctx context.Context, s Inspector, deep bool) err
 	return nil
 }
 
-// ErrSound: there is nothing to repair.
+// ErrSound means that there is nothing to repair.
 var ErrSound = errors.New("the newest head and its snapshot can be read: there is nothing to repair")
 
 // Repair goes back to the newest head that can be read whole, with its snapshot, where the newest cannot: it commits a new

@@ -12,11 +12,11 @@ import (
 
 // Errors by which callers decide.
 var (
-	// ErrConflict: another run committed this number first. Nothing was written.
+	// ErrConflict means that another run committed this number first. Nothing was written.
 	ErrConflict = errors.New("another run committed first")
-	// ErrDamaged: what is stored is not what was stored.
+	// ErrDamaged means that what is stored is not what was stored.
 	ErrDamaged = errors.New("it is damaged")
-	// ErrAbsent: nothing is stored under this name.
+	// ErrAbsent means that nothing is stored under this name.
 	ErrAbsent = errors.New("no such object")
 )
 

@@ -97,19 +97,19 @@ func (p *Place) mustBeNew(ctx context.Context) error {
 // Head returns head n. A head that is not what was stored is state.ErrDamaged.
 func (p *Place) Head(ctx context.Context, n int64) (*state.Head, error) {
 	b, err := p.b.get(ctx, headKey(n), state.MaxHead)
-	if errors.Is(err, errTooLarge) {
+	var h *state.Head
+	switch {
+	case errors.Is(err, errTooLarge):
 		err = fmt.Errorf("%w: %w", state.ErrDamaged, err)
-	}
-	if err == nil {
-		var h *state.Head
-		if h, err = state.DecodeHead(n, b); err == nil {
-			return h, nil
-		}
-	}
-	if errors.Is(err, errAbsent) {
+	case err != nil:
 		return nil, err
+	default:
+		h, err = state.DecodeHead(n, b)
 	}
-	return nil, advice.Add(fmt.Errorf("%s: %w", headKey(n), err), cmp.Or(advice.Of(err), repair))
+	if err != nil {
+		return nil, advice.Add(fmt.Errorf("%s: %w", headKey(n), err), cmp.Or(advice.Of(err), repair))
+	}
+	return h, nil
 }
 
 // Commit makes h the newest head. Whatever the write answers, what counts is whose head is found there afterwards.
@@ -220,14 +220,18 @@ func (p *Place) Check(ctx context.Context) error {
 	if _, err := p.b.list(ctx, checkPrefix, 0); err != nil { // it may lag behind, and need not show the key
 		return fmt.Errorf("list: %w", err)
 	}
+	return p.checkSnapshot(ctx)
+}
+
+func (p *Place) checkSnapshot(ctx context.Context) error {
 	head, err := p.Load(ctx)
+	if err != nil || head == nil || head.Snapshot == nil {
+		return err
+	}
+	r, err := p.OpenSnapshot(ctx, *head.Snapshot)
 	if err != nil {
 		return err
 	}
-	s, err := state.OpenSnapshot(ctx, p, head)
-	if err != nil {
-		return err
-	}
-	defer s.Close()
-	return s.Drain()
+	_, err = io.Copy(io.Discard, r)
+	return errors.Join(err, r.Close())
 }

@@ -32,7 +32,7 @@ const (
 // delimiter) and the versioning status; whatever else the real one knows is refused rather than ignored.
 // Requests must be signed in their Authorization header. It is safe for concurrent use. Make one with New.
 type Bucket struct {
-	// the clock of signatures and of LastModified; set it before serving
+	// the clock of signatures, of LastModified and of the Date of answers; set it before serving
 	Now func() time.Time
 	// of the keys, and of listings, that the policy of every credential allows; set it before serving
 	Prefix string
@@ -181,6 +181,13 @@ func (c *Bucket) do(q request) (f Fault, a answer) {
 	}
 	if f.edit != nil {
 		f.edit(&a, q)
+	}
+	if a.header == nil {
+		a.header = http.Header{}
+	}
+	a.header["Date"] = nil // else the server tells its own time
+	if !f.noDate {
+		a.header.Set("Date", c.Now().Add(f.ahead).UTC().Format(http.TimeFormat))
 	}
 	return f, a
 }

@@ -14,10 +14,12 @@ import (
 // takes effect all the same unless the function says otherwise.
 type Fault struct {
 	name       string
-	ops        []string // only these are hit, and counted; nil is all
-	instead    bool     // nothing takes effect
-	overwrites bool     // forbid-overwrite is ignored
-	back       int      // the listing is so many changes old; below 0 it is empty
+	ops        []string      // only these are hit, and counted; nil is all
+	instead    bool          // nothing takes effect
+	overwrites bool          // forbid-overwrite is ignored
+	back       int           // the listing is so many changes old; below 0 it is empty
+	ahead      time.Duration // of the bucket's clock is the Date of the answer
+	noDate     bool          // the answer has none
 	edit       func(a *answer, q request)
 	serve      func(http.ResponseWriter, *http.Request, answer) // answers instead
 }
@@ -143,6 +145,14 @@ func WrongChecksum() Fault {
 		a.header.Set("X-Cos-Hash-Crc64ecma", "1")
 	}}
 }
+
+// WrongDate tells a time in the answer that is so far ahead of the bucket's clock, or behind it if d is below 0.
+func WrongDate(d time.Duration) Fault {
+	return Fault{name: fmt.Sprintf("date %s ahead", d), ahead: d}
+}
+
+// NoDate tells no time in the answer.
+func NoDate() Fault { return Fault{name: "no date", noDate: true} }
 
 // Overwrites ignores forbid-overwrite, as if two writers raced: both see 200, and the last one stays. Only a
 // PUT that should have met 409 is hit, and counted.

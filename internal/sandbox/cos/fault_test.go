@@ -253,3 +253,30 @@ func TestCOSHangsUntilTheClientGoesAway(t *testing.T) {
 		}
 	}
 }
+
+func TestAnswersTellTheBucketsTime(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name  string
+		fault Fault
+		want  string
+	}{
+		{"right", Delay(0), "Mon, 23 Nov 2026 04:53:00 GMT"},
+		{"ahead", WrongDate(time.Hour), "Mon, 23 Nov 2026 05:53:00 GMT"},
+		{"behind", WrongDate(-time.Minute), "Mon, 23 Nov 2026 04:52:00 GMT"},
+		{"with an error", Answers(503, "SlowDown"), "Mon, 23 Nov 2026 04:53:00 GMT"},
+		{"not at all", NoDate(), ""},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			c := newBucketTest(t)
+			c.Bucket.Now = func() time.Time { return time.Date(2026, 11, 23, 4, 53, 0, 5e8, time.UTC) }
+			c.Put("p/a", []byte("held"))
+			c.Fail("GET", tt.fault, 1)
+			r, err := c.try(t.Context(), "GET", "/p/a", "", nil)
+			if got := r.header.Get("Date"); err != nil || got != tt.want {
+				t.Errorf("the Date is %q, %v, want %q", got, err, tt.want)
+			}
+		})
+	}
+}

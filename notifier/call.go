@@ -46,7 +46,7 @@ func (s *Slack) Do(ctx context.Context, call incident.Call, doc incident.Documen
 	case call.Do == incident.Ask:
 		return s.ask(ctx, call)
 	case call.Do == incident.Send:
-		return s.send(ctx, call, message.Of(doc, call, s.cfg.Style))
+		return s.send(ctx, call, s.render(doc, call))
 	case !s.bot():
 		why := errors.New("a webhook can only post")
 		return s.result(call, verdict{class: incident.Content, why: why}).Outcome
@@ -55,7 +55,7 @@ func (s *Slack) Do(ctx context.Context, call incident.Call, doc incident.Documen
 	case call.Do == incident.Copies:
 		return s.copies(ctx, call)
 	default:
-		return s.update(ctx, call, message.Of(doc, call, s.cfg.Style))
+		return s.update(ctx, call, s.render(doc, call))
 	}
 }
 

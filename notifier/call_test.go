@@ -14,13 +14,14 @@ import (
 
 	"clbwatch/internal/incident"
 	"clbwatch/internal/sandbox/slack"
+	"clbwatch/notifier/message"
 )
 
 const someone = "U024BE7LH"
 
 // stub renders a root as what tests can read: its number, what is shown, and in which form.
-func stub(doc incident.Document, call incident.Call) Message {
-	m := Message{Text: fmt.Sprintf("incident %s, call %d, revision %d, update %d, form %d",
+func stub(doc incident.Document, call incident.Call) message.Message {
+	m := message.Message{Text: fmt.Sprintf("incident %s, call %d, revision %d, update %d, form %d",
 		doc.ID(), call.Do, call.Post.Rev, call.Post.N, call.Form)}
 	if call.Post.Repeat {
 		m.Text += ", may be a repeat"

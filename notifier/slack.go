@@ -11,6 +11,7 @@ import (
 	"sync"
 	"time"
 
+	"clbwatch/internal/incident"
 	"clbwatch/internal/report"
 	"clbwatch/internal/watch"
 	"clbwatch/notifier/message"
@@ -30,10 +31,15 @@ type Config struct {
 	Sleep func(ctx context.Context, d time.Duration) error
 }
 
+func (c Config) render(doc incident.Document, call incident.Call) message.Message {
+	return message.Of(doc, call, c.Style)
+}
+
 // Slack posts to one channel, by bot or by incoming webhook. It may be used from several goroutines.
 type Slack struct {
 	cfg     Config
 	secrets []string // what no error may contain
+	render  func(incident.Document, incident.Call) message.Message
 
 	mu   sync.Mutex
 	next time.Time // when the next post may go out
@@ -47,7 +53,7 @@ func New(c Config) (*Slack, error) {
 		c.Transport = http.DefaultTransport
 	}
 	if c.Token != "" {
-		return &Slack{cfg: c, secrets: []string{c.Token, url.QueryEscape(c.Token)}}, nil
+		return &Slack{cfg: c, secrets: []string{c.Token, url.QueryEscape(c.Token)}, render: c.render}, nil
 	}
 	u, err := url.Parse(strings.TrimSpace(c.WebhookURL))
 	switch {
@@ -60,7 +66,7 @@ func New(c Config) (*Slack, error) {
 		return nil, errors.New("SLACK_WEBHOOK_URL must begin with https://, or its secret would travel in the clear")
 	}
 	c.WebhookURL = u.String()
-	s := &Slack{cfg: c, secrets: []string{c.WebhookURL, u.RequestURI(), u.Path}}
+	s := &Slack{cfg: c, secrets: []string{c.WebhookURL, u.RequestURI(), u.Path}, render: c.render}
 	if last := u.Path[strings.LastIndex(u.Path, "/")+1:]; len(last) >= 8 {
 		s.secrets = append(s.secrets, last)
 	}

@@ -276,16 +276,28 @@ func (r *Root) lost(now, at time.Time) {
 	}
 }
 
-// doubt notes that a post may have arrived. What is sure to be shown by then is what the first copy shows.
+// doubt notes that a post may have arrived.
 func (r *Root) doubt(p Post, now time.Time) {
 	d := &r.Delivery
 	if x := d.Doubt; x == nil || x.Root != p.Root || x.N != p.N {
 		d.Doubt = &Doubt{Post: p}
 	}
-	d.Doubt.Mention = d.Doubt.Mention || p.Mention
-	d.Doubt.At = now
-	d.Doubt.Copies++
+	x := d.Doubt
+	x.Post = x.or(p)
+	x.At = now
+	x.Copies++
 	d.LastUnknown, d.Doubted = now, now
+}
+
+// or is what is sure of a message of which p, q or both may be in Slack: what both show was shown, and what one of them
+// alarmed about has an end.
+func (p Post) or(q Post) Post {
+	p.Rev, p.Level = min(p.Rev, q.Rev), max(p.Level, q.Level)
+	p.Rises, p.Current, p.Ends = p.Rises&q.Rises, p.Current|q.Current, p.Ends&q.Ends
+	p.End, p.Broadcast, p.Reminder = p.End && q.End, p.Broadcast && q.Broadcast, p.Reminder && q.Reminder
+	p.Mention = p.Mention || q.Mention
+	p.Names = slices.DeleteFunc(slices.Clone(p.Names), func(n string) bool { return !slices.Contains(q.Names, n) })
+	return p
 }
 
 // presume takes news for delivered that may have been, as often as it may be posted.
@@ -366,10 +378,23 @@ func (r *Root) unrise(m int) {
 	}
 }
 
-// anew gives up the root that is there: the next post is a new one.
+// anew gives up the root that is there: the next post is a new one. The number of an update in doubt is not used again.
 func (d *Delivery) anew() {
+	d.Updates = d.nextUpdate()
 	d.Posted, d.TS, d.RootRev, d.Doubt, d.InChannel = false, "", 0, nil, false
 	d.Series++
+}
+
+// nextUpdate is the number of an update that no message in Slack can have.
+func (d *Delivery) nextUpdate() int {
+	n := d.Updates
+	if d.Doubt != nil && !d.Doubt.Root {
+		n = max(n, d.Doubt.N+1)
+	}
+	if d.Claim != nil && d.Claim.Post != nil && !d.Claim.Post.Root {
+		n = max(n, d.Claim.Post.N+1)
+	}
+	return n
 }
 
 // editDue reports whether the root does not show how things are, or that is not certain.
@@ -434,7 +459,8 @@ func (s *State) settleRoutes(rules Rules) {
 			continue
 		}
 		old := *d
-		*d = Delivery{Route: rules.Route, Series: old.Series + 1, Messages: old.Messages, Updates: old.Updates, Counted: old.Counted}
+		*d = Delivery{Route: rules.Route, Series: old.Series + 1, Messages: old.Messages, Updates: old.nextUpdate(),
+			Counted: old.Counted}
 		if old.Posted && !r.Open() { // it has been reported where people were
 			*d = Delivery{Route: rules.Route, Series: old.Series, Posted: true, Shown: r.Rev, ShownEnd: true, RootRev: r.Rev, NoEdit: true,
 				Messages: old.Messages}

@@ -53,13 +53,19 @@ func (v view) cannotRead() string {
 	return strings.Join(parts, ", ")
 }
 
-// readAgain says what can be read again; "" if nothing can.
+// readAgain says what can be read again or, where that is over, what could not be read; "" if there is nothing.
 func (v view) readAgain() string {
-	_, objects := v.objects(func(i *incident.Incident) bool { return !unreadable(i) })
-	if len(objects) == 0 {
+	verbs, objects := v.objects(func(i *incident.Incident) bool { return !unreadable(i) })
+	switch {
+	case len(objects) == 0:
 		return ""
+	case v.Open() || v.update:
+		return "Readable again: " + strings.Join(objects, ", ")
 	}
-	return "Readable again: " + strings.Join(objects, ", ")
+	for n := range objects {
+		objects[n] = verbs[n] + " " + objects[n]
+	}
+	return "Could not " + strings.Join(objects, ", ")
 }
 
 // blind says what cannot be read, since when, why, what it means and what to do; what has one remedy comes together.

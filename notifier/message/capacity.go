@@ -78,13 +78,13 @@ func status(s lb.Status) string {
 	return s.String()
 }
 
-// outlook is a status, and what is to be expected of it.
+// outlook is what is to be expected of a status; "" if nobody knows.
 func outlook(s lb.Status) string {
 	switch s {
 	case 5, 6:
-		return status(s) + ": it will not come back"
+		return ", it will not come back"
 	case 7, 8:
-		return status(s) + ": usually minutes"
+		return ", usually minutes"
 	}
-	return status(s)
+	return ""
 }

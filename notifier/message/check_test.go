@@ -134,7 +134,7 @@ func checkLiteral(t *testing.T, v any) {
 	t.Helper()
 	s, _ := v.(string)
 	if s == "" {
-		t.Fatal("an element without text")
+		t.Fatalf("an element without text: %v", v)
 	}
 	for _, r := range s {
 		if r != '\n' && !unicode.IsPrint(r) || r == utf8.RuneError {

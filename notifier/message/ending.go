@@ -13,6 +13,8 @@ func (v view) ending() line {
 	switch {
 	case v.Open(), v.Notice():
 		return nil
+	case v.Resolved() && len(v.of(ofBackends)) == 0:
+		return line{words("readable again after " + text.Duration(v.lasted()))}
 	case v.Resolved():
 		return line{words("resolved after " + text.Duration(v.lasted()))}
 	case keys(v.Incidents) == 1:
@@ -47,7 +49,7 @@ func (v view) end(i *incident.Incident) line {
 		return line{words("over: it is not watched any more")}
 	}
 	switch {
-	case i.Now.Total < i.Before.Total && i.WasOut:
+	case i.Now.Total < i.Before.Total:
 		return line{words(fmt.Sprintf("over, %d of %d left", i.Now.Total, i.Before.Total))}
 	case fewer(i) && i.WasOut:
 		return line{words(fmt.Sprintf("over, serving weight %d of %d", i.Now.Serving, i.Before.Serving))}

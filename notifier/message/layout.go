@@ -218,7 +218,9 @@ func (b block) rich() slack.Block {
 			section.Elements = append(section.Elements, slack.NewRichTextSectionTextElement("\n", nil))
 		}
 		for _, s := range p.line {
-			section.Elements = append(section.Elements, s.rich())
+			if s.text != "" {
+				section.Elements = append(section.Elements, s.rich())
+			}
 		}
 	}
 	return slack.NewRichTextBlock("", elements...)

@@ -3,6 +3,7 @@ package message
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"clbwatch/internal/incident"
@@ -13,6 +14,7 @@ import (
 
 const (
 	maxCells   = 20 // of a machine's name in a row, which phones break from about 38 on
+	maxPast    = 12 // machines of one kind that are not out
 	maxPhrases = 6  // of one kind: of more, each row says the little that tells it apart
 )
 
@@ -46,8 +48,18 @@ func (v view) sections() (all []section) {
 			all = append(all, section{kind: kind, total: t.Kinds[kind]})
 		}
 	}
+	order := make(map[string]int)
+	for n, i := range v.worst() {
+		if _, ok := order[i.Key]; !ok {
+			order[i.Key] = n
+		}
+	}
 	for n := range all {
-		all[n].total = max(all[n].total, len(all[n].rows))
+		s := &all[n]
+		s.total = max(s.total, len(s.rows))
+		slices.SortStableFunc(s.rows, func(a, b incident.Row) int { // what is shared by many first, then by load balancer
+			return cmp.Or(cmp.Compare(len(b.In), len(a.In)), cmp.Compare(order[a.In[0].Key], order[b.In[0].Key]))
+		})
 	}
 	return all
 }
@@ -56,7 +68,11 @@ func (v view) sections() (all []section) {
 func (v view) machines(r room) (blocks []block) {
 	left := r.rows
 	for _, s := range v.sections() {
-		shown := s.rows[:min(len(s.rows), left)]
+		most := left
+		if s.kind > incident.Removed {
+			most = min(most, maxPast)
+		}
+		shown := s.rows[:min(len(s.rows), most)]
 		left -= len(shown)
 		b := v.section(s, shown)
 		if more := s.total - len(shown); more > 0 && len(shown) > 0 {
@@ -69,8 +85,11 @@ func (v view) machines(r room) (blocks []block) {
 
 func (v view) section(s section, shown []incident.Row) block {
 	head := fmt.Sprintf("%s (%d)", headings[s.kind], s.total)
-	if len(shown) == 0 {
+	switch {
+	case len(shown) == 0:
 		return block{lineOf(bold(head))}
+	case s.total == 1:
+		return block{lineOf(append(append(append(line{bold(headings[s.kind]), words("  ")}, v.which(shown[0], false)...), words("  ")), v.phrase(shown[0])...)...)}
 	}
 	groups := group(shown, func(a, b incident.Row) bool { return v.phrase(a).key() == v.phrase(b).key() })
 	if len(groups) == 1 && len(shown) > 1 {
@@ -152,11 +171,11 @@ func brief(m incident.Row) string {
 func (v view) phrase(m incident.Row) line {
 	switch m.Kind {
 	case incident.Stopped:
-		s := outlook(m.Status)
+		s := status(m.Status)
 		if m.Began == incident.Absent {
 			s = "added, and does not run: " + s
 		}
-		return append(line{words(s)}, v.ongoing(m)...)
+		return append(append(line{words(s)}, v.ongoing(m)...), words(outlook(m.Status)))
 	case incident.Failing:
 		return append(line{words("fails " + report.OutOf(m.Fails, "check") + report.Names(m.Fails))}, v.ongoing(m)...)
 	case incident.Removed:

@@ -65,7 +65,7 @@ func rootPage(doc incident.Document, p incident.Post, s Style) (page, func(room)
 	v := viewOf(doc, s)
 	pg := v.page(p)
 	pg.struck, pg.after = doc.Resolved(), v.ending()
-	if u := v.runbook(); u != "" {
+	if u := v.runbook(); u != "" && !v.Notice() {
 		pg.context = append(pg.context, line{{text: "Runbook", url: u}})
 	}
 	return pg, func(r room) []block { return slices.Concat(v.details(r), namesBlock(p)) }
@@ -109,7 +109,7 @@ func namesBlock(p incident.Post) []block {
 	if len(p.Names) == 0 {
 		return nil
 	}
-	return []block{{lineOf(bold("Slack may not have shown, or did not take, the news of "), words(incidents(p.Names)+". `clbwatch history` has it."))}}
+	return []block{{lineOf(bold("Slack may not have shown, or did not take, the news of "), words(incidents(p.Names)+"; it is in "), span{text: "clbwatch history", code: true})}}
 }
 
 // incidents are numbers of incidents as part of a sentence, "incident 12" or "incidents 12, 15 and 20 to 31", the first few.

@@ -140,7 +140,7 @@ func (v view) cause(i *incident.Incident) string {
 	if m := v.single(only, kinds); n == 1 && m != nil {
 		return " (" + backend(*m) + " " + briefly(*m) + ")"
 	}
-	if n == 0 || n == t.Kinds[incident.Stopped] && n == i.Now.Total-i.Now.Running {
+	if n == 0 || !i.Open() || n == t.Kinds[incident.Stopped] && n == i.Now.Total-i.Now.Running {
 		return ""
 	}
 	return " (" + strings.Join(counted(t, kinds, 3), ", ") + ")"
@@ -198,10 +198,13 @@ func (v view) happened(which func(*incident.Incident) bool, kinds []incident.Row
 		total += t.Kinds[k]
 	}
 	if m := v.single(which, present); m != nil && total == 1 && !t.AtLeast {
-		return single(*m, where, keys(on))
+		return single(*m, where, keys(on), !v.Open())
 	}
 	preposition := " on "
 	if r := v.replacements(t, present); r != "" {
+		if m := v.single(which, []incident.RowKind{incident.Added}); m != nil && m.Kind == incident.Replaced && total == 2 {
+			return single(*m, where, keys(on), !v.Open())
+		}
 		says = []string{r}
 	} else if len(present) == 1 {
 		preposition = prepositions[present[0]]
@@ -249,8 +252,8 @@ func counted(t incident.Tally, kinds []incident.RowKind, most int) (says []strin
 	return says
 }
 
-// single says what happened to the only machine.
-func single(m incident.Row, where string, clbs int) string {
+// single says what happened to the only machine, behind so many load balancers, while the root is open or when it is over.
+func single(m incident.Row, where string, clbs int, over bool) string {
 	name := backend(m)
 	switch m.Kind {
 	case incident.Stopped, incident.Failing:
@@ -267,6 +270,8 @@ func single(m incident.Row, where string, clbs int) string {
 		return name + " added to " + where + " and removed again"
 	case incident.Back:
 		switch {
+		case over:
+			return name + " was out on " + where
 		case m.Outages == 0:
 			return name + " removed from " + where + " and added again"
 		case m.Outages > 1:

@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"clbwatch/internal/incident"
+	"clbwatch/internal/text"
 )
 
 // updatePage is a reply in the thread or, by webhook, a message of its own: what no post has shown, and how it stands.
@@ -101,8 +102,11 @@ func (v view) noLonger(ends incident.Set) string {
 	case ends.Has(incident.MarkDegraded):
 		parts = append(parts, v.left(incident.MarkDegraded, "degraded"))
 	}
-	if keys(v.of(ofBackends)) > 1 || v.Level() >= incident.Degraded {
+	switch all := v.of(ofBackends); {
+	case now != "" && (keys(all) > 1 || v.Level() >= incident.Degraded):
 		parts = append(parts, now)
+	case now == "" && keys(all) > 1:
+		parts = append(parts, v.happened(ofBackends, allKinds))
 	}
 	if ends.Has(incident.MarkBlind) {
 		parts = append(parts, v.readAgain())
@@ -113,15 +117,18 @@ func (v view) noLonger(ends incident.Set) string {
 	return strings.Join(parts, " · ")
 }
 
-// left says that a level was left: by which load balancer, if that is one.
+// left says which load balancers left a level, or how many.
 func (v view) left(mark int, word string) string {
 	all := v.of(ofBackends)
 	was := v.of(func(i *incident.Incident) bool { return ofBackends(i) && i.Risen[mark] && !i.Left[mark].IsZero() })
 	if keys(all) == 1 {
 		was = all[:1]
 	}
-	if len(was) != 1 {
+	switch n := keys(was); {
+	case n == 0:
 		return "No load balancer is " + word + " any more"
+	case n > 1:
+		return text.Plural(n, "load balancer") + " no longer " + word
 	}
 	return v.name(was[0]) + " no longer " + word + ": " + running(was[0].Now)
 }

@@ -14,7 +14,7 @@ import (
 
 const (
 	maxWhy    = 200 // characters of why something cannot be read, or of what to do about it
-	maxGroups = 6   // reasons, and names beside each
+	maxGroups = 4   // reasons, and names beside each
 )
 
 // what is what cannot be read, as reports call it.

@@ -52,7 +52,7 @@ func (v view) balancers(r room) []block {
 		b = append(b, v.table(shown))
 	} else {
 		if len(b) > 0 {
-			shown = shown[:min(len(shown), manyCLBs)]
+			shown = shown[:min(len(shown), 3)]
 		}
 		for _, i := range shown {
 			b = append(b, lineOf(append(append(v.named(i), words("  ·  ")), v.stands(i)...)...))

@@ -89,7 +89,7 @@ func (v view) section(s section, shown []incident.Row) block {
 	case len(shown) == 0:
 		return block{lineOf(bold(head))}
 	case s.total == 1:
-		return block{lineOf(append(append(append(line{bold(headings[s.kind]), words("  ")}, v.which(shown[0], false)...), words("  ")), v.phrase(shown[0])...)...)}
+		return block{lineOf(append(append(append(line{bold(headings[s.kind]), words("  ")}, v.which(shown[0], false)...), words("  ·  ")), v.phrase(shown[0])...)...)}
 	}
 	groups := group(shown, func(a, b incident.Row) bool { return v.phrase(a).key() == v.phrase(b).key() })
 	if len(groups) == 1 && len(shown) > 1 {
@@ -101,7 +101,7 @@ func (v view) section(s section, shown []incident.Row) block {
 	}
 	for _, g := range groups {
 		if len(g) == 1 {
-			b = append(b, lineOf(append(append(v.which(g[0], false), words("  ")), v.phrase(g[0])...)...))
+			b = append(b, lineOf(append(append(v.which(g[0], false), words("  ·  ")), v.phrase(g[0])...)...))
 			continue
 		}
 		b = append(b, lineOf(v.phrase(g[0])...), v.rows(g, false))

@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"clbwatch/internal/incident"
@@ -18,7 +17,7 @@ var start = time.Date(2026, 11, 23, 4, 41, 36, 0, time.UTC)
 
 // story is a world whose load balancers are judged each minute. What becomes due is posted, to a Slack that takes it.
 type story struct {
-	t     *testing.T
+	t     failer
 	at    time.Time
 	rules incident.Rules
 	style message.Style
@@ -32,6 +31,10 @@ type story struct {
 	notices []incident.Incident
 	answer  func(incident.Call) incident.Class // nil: all is taken
 
+	sent func(*incident.Root, incident.Call, message.Message) // looks at what is sent; nil: nobody does
+
+	quiet   bool // nothing is rendered
+
 	posts []posted // what Slack took, in order
 }
 
@@ -41,7 +44,7 @@ type posted struct {
 	call incident.Call
 }
 
-func newStory(t *testing.T) *story {
+func newStory(t failer) *story {
 	t.Helper()
 	return &story{
 		t: t, at: start, pools: make(map[string][]lb.Backend), known: make(map[string][]lb.Backend), clbs: make(map[string]lb.CLB),
@@ -162,8 +165,14 @@ func (s *story) notify() {
 		if s.answer != nil {
 			class = s.answer(call)
 		}
-		m := message.Of(s.document(r), call, s.style)
-		checkMessage(s.t, m)
+		var m message.Message
+		if !s.quiet {
+			m = message.Of(s.document(r), call, s.style)
+			checkMessage(s.t, m)
+		}
+		if s.sent != nil {
+			s.sent(r, call, m)
+		}
 		if class == incident.Done {
 			s.posts = append(s.posts, posted{m, call})
 		}

@@ -17,7 +17,8 @@ func running(c lb.Capacity) string {
 	return fmt.Sprintf("%d of %d running", c.Running, c.Total)
 }
 
-// after says how a load balancer stands after what a title says happened: how many run, or how many are healthy.
+// after says how a load balancer stands after what a title says happened: how many run, or how many are
+// healthy.
 func after(c lb.Capacity, t incident.Tally) string {
 	if t.Kinds[incident.Failing] > 0 && c.Ill > 0 {
 		return fmt.Sprintf(", %d of %d healthy", c.Running-c.Ill, c.Total)

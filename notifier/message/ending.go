@@ -18,7 +18,10 @@ func (v view) ending() line {
 	case v.Resolved():
 		return line{words("resolved after " + text.Duration(v.lasted()))}
 	case keys(v.Incidents) == 1:
-		return v.end(v.worst()[0])
+		if all := v.of(ofBackends); len(all) > 0 {
+			return v.end(all[0])
+		}
+		return v.end(v.Incidents[0])
 	}
 	n := keys(v.Incidents)
 	if left := v.ended(incident.EndAbandoned); left > 0 {
@@ -31,7 +34,8 @@ func (v view) ending() line {
 		}
 	}
 	if less > 0 {
-		return line{words(fmt.Sprintf("over, with less than before on %d of %s", less, text.Plural(n, "load balancer")))}
+		of := text.Plural(n, "load balancer")
+		return line{words(fmt.Sprintf("over, with less than before on %d of %s", less, of))}
 	}
 	return line{words("over")}
 }

@@ -28,8 +28,8 @@ func calls(pick func(int) int) (all []incident.Call) {
 	return all
 }
 
-// FuzzRender holds that every message is one that Slack takes and that says nothing in markup, whatever the cloud calls
-// things and whatever happens.
+// FuzzRender holds that every message is one that Slack takes and that says nothing in markup, whatever the
+// cloud calls things and whatever happens.
 func FuzzRender(f *testing.F) {
 	f.Add("web-07", "prod-web", "LBNotFound: no such load balancer", uint64(1), uint8(3), uint8(5), int64(1795409616))
 	f.Add("<!channel> *b* `c` :fire: _x_", "<@U123|boss>", "a\nb\u2028c\u202e\U000e0041", uint64(2), uint8(20), uint8(9), int64(0))
@@ -142,7 +142,8 @@ func (s *story) mutate(pick func(int) int, any func() string) {
 	}
 }
 
-// TestThousandIncidentsInARootFit holds the size where it is worst: each of 1,000 load balancers has the longest name.
+// TestThousandIncidentsInARootFit holds the size where it is worst: each of 1,000 load balancers has the
+// longest name.
 func TestThousandIncidentsInARootFit(t *testing.T) {
 	t.Parallel()
 	for _, name := range []string{strings.Repeat("<", 60), strings.Repeat("🔥", 60)} {

@@ -26,9 +26,15 @@ type section struct {
 }
 
 var headings = map[incident.RowKind]string{
-	incident.Stopped: "Stopped", incident.Failing: "Unhealthy", incident.Removed: "Removed", incident.Replaced: "Replaced",
-	incident.Partly: "Listeners changed", incident.Added: "Added", incident.CameAndWent: "Added and removed again",
-	incident.Recovered: "Recovered", incident.Back: "Out and back",
+	incident.Stopped:     "Stopped",
+	incident.Failing:     "Unhealthy",
+	incident.Removed:     "Removed",
+	incident.Replaced:    "Replaced",
+	incident.Partly:      "Listeners changed",
+	incident.Added:       "Added",
+	incident.CameAndWent: "Added and removed again",
+	incident.Recovered:   "Recovered",
+	incident.Back:        "Out and back",
 }
 
 // sections are the machines by what became of them, what matters most first.
@@ -57,8 +63,9 @@ func (v view) sections() (all []section) {
 	for n := range all {
 		s := &all[n]
 		s.total = max(s.total, len(s.rows))
-		slices.SortStableFunc(s.rows, func(a, b incident.Row) int { // what is shared by many first, then by load balancer
-			return cmp.Or(cmp.Compare(len(b.In), len(a.In)), cmp.Compare(order[a.In[0].Key], order[b.In[0].Key]))
+		slices.SortStableFunc(s.rows, func(a, b incident.Row) int { // first what many share
+			shared := cmp.Compare(len(b.In), len(a.In))
+			return cmp.Or(shared, cmp.Compare(order[a.In[0].Key], order[b.In[0].Key]))
 		})
 	}
 	return all
@@ -89,11 +96,12 @@ func (v view) section(s section, shown []incident.Row) block {
 	case len(shown) == 0:
 		return block{lineOf(bold(head))}
 	case s.total == 1:
-		return block{lineOf(append(append(append(line{bold(headings[s.kind]), words("  ")}, v.which(shown[0], false)...), words("  ·  ")), v.phrase(shown[0])...)...)}
+		return block{lineOf(append(line{bold(headings[s.kind]), words("  ")}, v.one(shown[0])...)...)}
 	}
 	groups := group(shown, func(a, b incident.Row) bool { return v.phrase(a).key() == v.phrase(b).key() })
 	if len(groups) == 1 && len(shown) > 1 {
-		return block{lineOf(append(line{bold(head), words("  ")}, v.phrase(shown[0])...)...), v.rows(shown, false)}
+		says := append(line{bold(head), words("  ")}, v.phrase(shown[0])...)
+		return block{lineOf(says...), v.rows(shown, false)}
 	}
 	b := block{lineOf(bold(head))}
 	if len(groups) > maxPhrases {
@@ -101,12 +109,17 @@ func (v view) section(s section, shown []incident.Row) block {
 	}
 	for _, g := range groups {
 		if len(g) == 1 {
-			b = append(b, lineOf(append(append(v.which(g[0], false), words("  ·  ")), v.phrase(g[0])...)...))
+			b = append(b, lineOf(v.one(g[0])...))
 			continue
 		}
 		b = append(b, lineOf(v.phrase(g[0])...), v.rows(g, false))
 	}
 	return b
+}
+
+// one says on one line which machine it is, and what became of it.
+func (v view) one(m incident.Row) line {
+	return append(append(v.which(m, false), words("  ·  ")), v.phrase(m)...)
 }
 
 // rows are machines as rows of columns, with a word on each that tells it apart if that is wanted.
@@ -134,10 +147,11 @@ func (v view) which(m incident.Row, column bool) line {
 		id.text = "(no id)"
 	}
 	var where []string
-	if address := text.Clean(m.IP, 40); address != "" && m.Kind != incident.Replaced && (!column || keys(v.Incidents) == 1) {
+	several := keys(v.Incidents) > 1
+	if address := text.Clean(m.IP, 40); address != "" && m.Kind != incident.Replaced && !(column && several) {
 		where = append(where, address)
 	}
-	if keys(v.Incidents) > 1 {
+	if several {
 		on := v.name(m.In[0])
 		if n := keys(m.In) - 1; n > 0 {
 			on += fmt.Sprintf(" +%d", n)
@@ -154,7 +168,8 @@ func (v view) which(m incident.Row, column bool) line {
 	return l
 }
 
-// brief is what tells a machine apart from others of its kind, in a few characters: rows of columns have no more room.
+// brief is what tells a machine apart from others of its kind, in a few characters: rows of columns have no
+// more room.
 func brief(m incident.Row) string {
 	switch {
 	case m.Kind == incident.Stopped:
@@ -177,7 +192,8 @@ func (v view) phrase(m incident.Row) line {
 		}
 		return append(append(line{words(s)}, v.ongoing(m)...), words(outlook(m.Status)))
 	case incident.Failing:
-		return append(line{words("fails " + report.OutOf(m.Fails, "check") + report.Names(m.Fails))}, v.ongoing(m)...)
+		fails := "fails " + report.OutOf(m.Fails, "check") + report.Names(m.Fails)
+		return append(line{words(fails)}, v.ongoing(m)...)
 	case incident.Removed:
 		l := v.seen(m)
 		if m.Status != lb.Running && m.Status != 0 {
@@ -215,7 +231,8 @@ func (v view) ongoing(m incident.Row) line {
 		l = append(line{words(", stopped ")}, v.seen(m)...)
 	}
 	if before := m.Outages - 1; before > 0 && m.OutFor > 0 {
-		l = append(l, words(fmt.Sprintf(", out %s before, %s in all", times(before), text.Duration(m.OutFor))))
+		inAll := text.Duration(m.OutFor)
+		l = append(l, words(fmt.Sprintf(", out %s before, %s in all", times(before), inAll)))
 	}
 	return l
 }

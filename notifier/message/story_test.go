@@ -15,7 +15,8 @@ import (
 // start is when stories begin: a Monday.
 var start = time.Date(2026, 11, 23, 4, 41, 36, 0, time.UTC)
 
-// story is a world whose load balancers are judged each minute. What becomes due is posted, to a Slack that takes it.
+// story is a world whose load balancers are judged each minute. What becomes due is posted, to a Slack that
+// takes it.
 type story struct {
 	t     failer
 	at    time.Time
@@ -33,13 +34,13 @@ type story struct {
 
 	sent func(*incident.Root, incident.Call, message.Message) // looks at what is sent; nil: nobody does
 
-	quiet   bool // nothing is rendered
+	quiet bool // nothing is rendered
 
-	posts []posted // what Slack took, in order
+	posts []sent // what Slack took, in order
 }
 
-// posted is a message, and the call that it was for.
-type posted struct {
+// sent is a message, and the call that it was for.
+type sent struct {
 	message.Message
 	call incident.Call
 }
@@ -80,7 +81,8 @@ func (s *story) share(b lb.Backend, labels ...string) *story {
 	return s
 }
 
-// change changes a backend for the next reading; one that is not there is added, and one with status 0 removed.
+// change changes a backend for the next reading; one that is not there is added, and one with status 0
+// removed.
 func (s *story) change(label, name string, f func(*lb.Backend)) *story {
 	pool := slices.Clone(s.pools[label])
 	at := slices.IndexFunc(pool, func(b lb.Backend) bool { return b.Name == name })
@@ -174,7 +176,7 @@ func (s *story) notify() {
 			s.sent(r, call, m)
 		}
 		if class == incident.Done {
-			s.posts = append(s.posts, posted{m, call})
+			s.posts = append(s.posts, sent{m, call})
 		}
 		step := incident.Step{Root: r.Prefix(), Call: call, Outcome: incident.Outcome{Class: class, TS: fmt.Sprintf("%d.000100", s.at.Unix())}, Now: s.at, At: s.at}
 		steps = append(steps, step)

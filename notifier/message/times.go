@@ -22,7 +22,8 @@ func (s Style) zone() *time.Location {
 func date(t time.Time) span  { return moment(t, dateFormat, "2006-01-02 15:04 UTC") }
 func clock(t time.Time) span { return moment(t, clockFormat, "15:04 UTC") }
 
-// moment is a time in one of the forms. Slack shows none before 1970: a clock that is wrong must not cost the message.
+// moment is a time in one of the forms. Slack shows none before 1970: a clock that is wrong must not cost the
+// message.
 func moment(t time.Time, format, fallback string) span {
 	s := span{text: t.UTC().Format(fallback)}
 	if t.Unix() >= 0 {

@@ -46,8 +46,8 @@ type step struct {
 	was, now condition
 }
 
-// model knows what happened to machines, without a word from the code under test: which incident a change belongs to
-// follows from when that began and was closed.
+// model knows what happened to machines, without a word from the code under test: which incident a change
+// belongs to follows from when that began and was closed.
 type model struct {
 	steps map[string][]step // by key of the load balancer
 }
@@ -55,7 +55,8 @@ type model struct {
 // kinds are what became of machines, as titles call it, in the order in which they matter.
 var kinds = []string{"stopped", "unhealthy", "removed", "added", "added and removed again", "recovered", "out and back"}
 
-// count counts the machines of incidents by what became of them, each once; on says on how many load balancers each kind is.
+// count counts the machines of incidents by what became of them, each once; on says on how many load
+// balancers each kind is.
 func (m *model) count(all []*incident.Incident) (n map[string]int, on map[string]map[string]bool) {
 	worst := make(map[string]int)
 	n, on = make(map[string]int), make(map[string]map[string]bool)
@@ -280,8 +281,9 @@ func (h *life) note(label, id string, was, now condition) {
 	}
 }
 
-// TestNumbersInTitlesAreThoseOfMachines draws histories of up to 5,000 changes on load balancers that share machines, and
-// compares the titles of all roots, as they are posted and as they are edited, with a model of their own.
+// TestNumbersInTitlesAreThoseOfMachines draws histories of up to 5,000 changes on load balancers that share
+// machines, and compares the titles of all roots, as they are posted and as they are edited, with a model of
+// their own.
 func TestNumbersInTitlesAreThoseOfMachines(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

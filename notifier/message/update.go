@@ -8,7 +8,8 @@ import (
 	"clbwatch/internal/text"
 )
 
-// updatePage is a reply in the thread or, by webhook, a message of its own: what no post has shown, and how it stands.
+// updatePage is a reply in the thread or, by webhook, a message of its own: what no post has shown, and how
+// it stands.
 func updatePage(doc incident.Document, p incident.Post, s Style) (page, func(room) []block) {
 	whole := viewOf(doc, s)
 	whole.update = true
@@ -40,7 +41,7 @@ func updatePage(doc incident.Document, p incident.Post, s Style) (page, func(roo
 		if total := whole.headline(); len(v.Incidents) < len(whole.Incidents) && total != "" {
 			all = []block{{lineOf(bold("In all"), words("  "+total))}}
 		}
-		return slices.Concat(v.details(r), all, namesBlock(p))
+		return slices.Concat(namesBlock(p), v.details(r), all)
 	}
 }
 
@@ -59,8 +60,8 @@ func inBetween(title string, p incident.Post) string {
 	return title + ", " + was + " in between"
 }
 
-// news is what no post has shown: incidents with news, and of their machines those with news. Where there is none, or it
-// cannot be told apart, it is everything; a reminder shows what is open.
+// news is what no post has shown: incidents with news, and of their machines those with news. Where there is
+// none, or it cannot be told apart, it is everything; a reminder shows what is open.
 func (v view) news(p incident.Post) view {
 	shown := v.doc.Delivery.Shown
 	root := *v.Root
@@ -85,7 +86,8 @@ func trimmed(i *incident.Incident, shown int) *incident.Incident {
 		return i
 	}
 	t := *i
-	t.Machines = slices.DeleteFunc(slices.Clone(i.Machines), func(m incident.Machine) bool { return m.Rev <= shown || m.Pending })
+	old := func(m incident.Machine) bool { return m.Rev <= shown || m.Pending }
+	t.Machines = slices.DeleteFunc(slices.Clone(i.Machines), old)
 	if len(t.Machines) == 0 {
 		return i
 	}
@@ -120,7 +122,9 @@ func (v view) noLonger(ends incident.Set) string {
 // left says which load balancers left a level, or how many.
 func (v view) left(mark int, word string) string {
 	all := v.of(ofBackends)
-	was := v.of(func(i *incident.Incident) bool { return ofBackends(i) && i.Risen[mark] && !i.Left[mark].IsZero() })
+	was := v.of(func(i *incident.Incident) bool {
+		return ofBackends(i) && i.Risen[mark] && !i.Left[mark].IsZero()
+	})
 	if keys(all) == 1 {
 		was = all[:1]
 	}

@@ -8,8 +8,8 @@ import (
 	"clbwatch/internal/text"
 )
 
-// bare is the last fallback: one line with counts and the numbers of the incidents, and no text from the cloud or the
-// settings at all.
+// bare is the last fallback: one line with counts and the numbers of the incidents, and no text from the
+// cloud or the settings at all.
 func bare(doc incident.Document, call incident.Call) string {
 	v := viewOf(doc, Style{})
 	if call.Do == incident.Void {
@@ -20,7 +20,8 @@ func bare(doc incident.Document, call incident.Call) string {
 		says[0] += " (may be a repeat)"
 	}
 	for _, l := range []incident.Level{incident.Down, incident.Degraded} {
-		if n := keys(v.of(func(i *incident.Incident) bool { return openBackends(i) && i.Level == l })); n > 0 {
+		at := func(i *incident.Incident) bool { return openBackends(i) && i.Level == l }
+		if n := keys(v.of(at)); n > 0 {
 			says = append(says, text.Plural(n, "load balancer")+" "+l.String())
 		}
 	}

@@ -14,7 +14,7 @@ import (
 
 const (
 	maxWhy    = 200 // characters of why something cannot be read, or of what to do about it
-	maxGroups = 6   // reasons, and names beside each
+	maxGroups = 4   // reasons, and names beside each
 )
 
 // objects name what incidents about reading are about, and what is done with it: "read" or "list".
@@ -26,7 +26,8 @@ func (v view) objects(which func(*incident.Incident) bool) (verbs, objects []str
 		}
 		c := v.clb(some[0])
 		c.Label = v.name(some[0])
-		verbs, objects = append(verbs, report.Verb(about)), append(objects, report.Objects(about, c, keys(some)))
+		verbs = append(verbs, report.Verb(about))
+		objects = append(objects, report.Objects(about, c, keys(some)))
 	}
 	return verbs, objects
 }
@@ -45,16 +46,24 @@ func (v view) cannotRead() string {
 	return strings.Join(parts, ", ")
 }
 
-// readAgain says what can be read again; "" if nothing can.
+// readAgain says what can be read again or, where that is over, what could not be read; "" if there is
+// nothing.
 func (v view) readAgain() string {
-	_, objects := v.objects(func(i *incident.Incident) bool { return !unreadable(i) })
-	if len(objects) == 0 {
+	verbs, objects := v.objects(func(i *incident.Incident) bool { return !unreadable(i) })
+	switch {
+	case len(objects) == 0:
 		return ""
+	case v.Open() || v.update:
+		return "Readable again: " + strings.Join(objects, ", ")
 	}
-	return "Readable again: " + strings.Join(objects, ", ")
+	for n := range objects {
+		objects[n] = verbs[n] + " " + objects[n]
+	}
+	return "Could not " + strings.Join(objects, ", ")
 }
 
-// blind says what cannot be read, since when, why, what it means and what to do; what has one remedy comes together.
+// blind says what cannot be read, since when, why, what it means and what to do; what has one remedy comes
+// together.
 func (v view) blind(r room) (blocks []block) {
 	unread := v.of(unreadable)
 	same := func(a, b *incident.Incident) bool {
@@ -82,8 +91,9 @@ func (v view) blind(r room) (blocks []block) {
 		blocks = append(blocks, b)
 	}
 	if left > 0 {
-		blocks = append(blocks, block{lineOf(words(fmt.Sprintf("… and %d more that cannot be read, for %s", left,
-			text.Plural(len(groups)-most, "other reason"))))})
+		others := text.Plural(len(groups)-most, "other reason")
+		more := fmt.Sprintf("… and %d more that cannot be read, for %s", left, others)
+		blocks = append(blocks, block{lineOf(words(more))})
 	}
 	return append(blocks, v.sighted(r)...)
 }
@@ -153,13 +163,16 @@ func cannot(a incident.About) string {
 
 // means is what follows from something that cannot be read.
 func means(a incident.About) part {
+	what := "Changes there"
+	rest := " being detected. The last known state is kept; changes are reported after the next good reading."
 	switch a {
 	case incident.Health:
-		return lineOf(bold("What it means"), words("  Failing health checks are "), bold("not"), words(" being detected; everything else is. The last known health is kept."))
+		what = "Failing health checks"
+		rest = " being detected; everything else is. The last known health is kept."
 	case incident.Listing:
-		return lineOf(bold("What it means"), words("  New and deleted load balancers are "), bold("not"), words(" being found. The known ones are watched as before."))
+		what, rest = "New and deleted load balancers", " being found. The known ones are watched as before."
 	}
-	return lineOf(bold("What it means"), words("  Changes there are "), bold("not"), words(" being detected. The last known state is kept; changes are reported after the next good reading."))
+	return lineOf(bold("What it means"), words("  "+what+" are "), bold("not"), words(rest))
 }
 
 // sighted say what can be read again, and how long it could not be.

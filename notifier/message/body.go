@@ -13,7 +13,8 @@ import (
 // manyCLBs is from how many load balancers on they are a table.
 const manyCLBs = 8
 
-// details are how each load balancer stands, then what became of machines, what is out now first, then what cannot be read.
+// details are how each load balancer stands, then what became of machines, what is out now first, then what
+// cannot be read.
 func (v view) details(r room) []block {
 	return slices.Concat(v.balancers(r), v.machines(r), v.blind(r), v.notices(r))
 }
@@ -52,7 +53,7 @@ func (v view) balancers(r room) []block {
 		b = append(b, v.table(shown))
 	} else {
 		if len(b) > 0 {
-			shown = shown[:min(len(shown), manyCLBs)]
+			shown = shown[:min(len(shown), 3)]
 		}
 		for _, i := range shown {
 			b = append(b, lineOf(append(append(v.named(i), words("  ·  ")), v.stands(i)...)...))
@@ -76,6 +77,9 @@ func (v view) shared(all []*incident.Incident) string {
 func (v view) stands(i *incident.Incident) line {
 	l := stands(i)
 	if i.Open() {
+		if i.WasOut && i.Worst.Running < i.Now.Running && i.Worst.Running < i.Before.Running {
+			l = append(l, words(fmt.Sprintf("  ·  at worst %d of %d", i.Worst.Running, i.Worst.Total)))
+		}
 		if !i.Paused.IsZero() {
 			l = append(l, words("  ·  as last read: cannot be read since "), date(i.Paused))
 		}
@@ -104,7 +108,9 @@ func (v view) table(all []*incident.Incident) part {
 		if i.Open() && i.Level == incident.Down {
 			percent += " DOWN"
 		}
-		rows = append(rows, line{words(fmt.Sprintf("%d of %d", i.Now.Running, i.Now.Total)), words(percent), {text: v.name(i), url: v.style.clbURL(v.clb(i))}})
+		name := span{text: v.name(i), url: v.style.clbURL(v.clb(i))}
+		ratio := fmt.Sprintf("%d of %d", i.Now.Running, i.Now.Total)
+		rows = append(rows, line{words(ratio), words(percent), name})
 	}
 	return aligned(rows)
 }

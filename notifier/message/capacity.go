@@ -17,7 +17,8 @@ func running(c lb.Capacity) string {
 	return fmt.Sprintf("%d of %d running", c.Running, c.Total)
 }
 
-// after says how a load balancer stands after what a title says happened: how many run, or how many are healthy.
+// after says how a load balancer stands after what a title says happened: how many run, or how many are
+// healthy.
 func after(c lb.Capacity, t incident.Tally) string {
 	if t.Kinds[incident.Failing] > 0 && c.Ill > 0 {
 		return fmt.Sprintf(", %d of %d healthy", c.Running-c.Ill, c.Total)
@@ -78,13 +79,13 @@ func status(s lb.Status) string {
 	return s.String()
 }
 
-// outlook is a status, and what is to be expected of it.
+// outlook is what is to be expected of a status; "" if nobody knows.
 func outlook(s lb.Status) string {
 	switch s {
 	case 5, 6:
-		return status(s) + ": it will not come back"
+		return ", it will not come back"
 	case 7, 8:
-		return status(s) + ": usually minutes"
+		return ", usually minutes"
 	}
-	return status(s)
+	return ""
 }

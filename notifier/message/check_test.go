@@ -1,15 +1,17 @@
 package message_test
 
 import (
+	"bytes"
 	"encoding/json"
+	"net/http/httptest"
 	"regexp"
 	"strings"
-	"testing"
 	"unicode"
 	"unicode/utf8"
 
 	"github.com/slack-go/slack"
 
+	sandbox "clbwatch/internal/sandbox/slack"
 	"clbwatch/notifier/message"
 )
 
@@ -20,7 +22,7 @@ var (
 	markup = regexp.MustCompile("[<>*~`@#]|&(?:[^alg]|$)|:[^ \n]+:|://|[^A-Za-z0-9]_|_[^A-Za-z0-9]|\\.[A-Za-z]")
 )
 
-func checkMrkdwn(t *testing.T, s string) {
+func checkMrkdwn(t failer, s string) {
 	t.Helper()
 	if !utf8.ValidString(s) || s == "" {
 		t.Fatalf("mrkdwn %q: empty or not UTF-8", s)
@@ -33,7 +35,7 @@ func checkMrkdwn(t *testing.T, s string) {
 }
 
 // checkMessage holds what is true of every message, whatever it says.
-func checkMessage(t *testing.T, m message.Message) {
+func checkMessage(t failer, m message.Message) {
 	t.Helper()
 	for _, s := range []string{m.Text, m.Plain} {
 		if s == "" && m.Blocks == nil {
@@ -50,6 +52,7 @@ func checkMessage(t *testing.T, m message.Message) {
 	if m.Blocks == nil && m.Attachment.Color != "" {
 		t.Fatal("an attachment without a title")
 	}
+	checkTaken(t, m)
 	type node = map[string]any
 	attachments := []slack.Attachment{}
 	if m.Attachment.Color != "" {
@@ -130,15 +133,42 @@ func checkMessage(t *testing.T, m message.Message) {
 	}
 }
 
-func checkLiteral(t *testing.T, v any) {
+// checkTaken holds that a strict Slack takes the message.
+func checkTaken(t failer, m message.Message) {
+	t.Helper()
+	ws := strict()
+	r := httptest.NewRequest("POST", ws.URL("http://slack.test"), bytes.NewReader(wire(t, m)))
+	r.Header.Set("Content-Type", "application/json")
+	w := httptest.NewRecorder()
+	ws.ServeHTTP(w, r)
+	if w.Code != 200 {
+		t.Fatalf("Slack says %d %s: %v\n%s", w.Code, w.Body, ws.Refused(), m.Text)
+	}
+}
+
+func strict() *sandbox.Workspace {
+	ws := sandbox.New()
+	ws.Unlimited, ws.Mention = true, "S024BE7LH"
+	return ws
+}
+
+func checkLiteral(t failer, v any) {
 	t.Helper()
 	s, _ := v.(string)
 	if s == "" {
-		t.Fatal("an element without text")
+		t.Fatalf("an element without text: %v", v)
 	}
 	for _, r := range s {
 		if r != '\n' && !unicode.IsPrint(r) || r == utf8.RuneError {
 			t.Fatalf("%U in %q", r, s)
 		}
 	}
+}
+
+// failer is a test, or one draw of a property.
+type failer interface {
+	Helper()
+	Errorf(format string, args ...any)
+	Fatalf(format string, args ...any)
+	Fatal(args ...any)
 }

@@ -13,10 +13,15 @@ func (v view) ending() line {
 	switch {
 	case v.Open(), v.Notice():
 		return nil
+	case v.Resolved() && len(v.of(ofBackends)) == 0:
+		return line{words("readable again after " + text.Duration(v.lasted()))}
 	case v.Resolved():
 		return line{words("resolved after " + text.Duration(v.lasted()))}
 	case keys(v.Incidents) == 1:
-		return v.end(v.worst()[0])
+		if all := v.of(ofBackends); len(all) > 0 {
+			return v.end(all[0])
+		}
+		return v.end(v.Incidents[0])
 	}
 	n := keys(v.Incidents)
 	if left := v.ended(incident.EndAbandoned); left > 0 {
@@ -29,7 +34,8 @@ func (v view) ending() line {
 		}
 	}
 	if less > 0 {
-		return line{words(fmt.Sprintf("over, with less than before on %d of %s", less, text.Plural(n, "load balancer")))}
+		of := text.Plural(n, "load balancer")
+		return line{words(fmt.Sprintf("over, with less than before on %d of %s", less, of))}
 	}
 	return line{words("over")}
 }
@@ -47,7 +53,7 @@ func (v view) end(i *incident.Incident) line {
 		return line{words("over: it is not watched any more")}
 	}
 	switch {
-	case i.Now.Total < i.Before.Total && i.WasOut:
+	case i.Now.Total < i.Before.Total:
 		return line{words(fmt.Sprintf("over, %d of %d left", i.Now.Total, i.Before.Total))}
 	case fewer(i) && i.WasOut:
 		return line{words(fmt.Sprintf("over, serving weight %d of %d", i.Now.Serving, i.Before.Serving))}

@@ -6,7 +6,6 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"testing"
 
 	"github.com/slack-go/slack"
 
@@ -16,7 +15,7 @@ import (
 var update = flag.Bool("update", false, "rewrite testdata")
 
 // wire is the message as it is posted, indented.
-func wire(t *testing.T, m message.Message) []byte {
+func wire(t failer, m message.Message) []byte {
 	t.Helper()
 	body := map[string]any{"text": m.Text}
 	if m.Blocks != nil {
@@ -35,7 +34,7 @@ func wire(t *testing.T, m message.Message) []byte {
 	return b.Bytes()
 }
 
-func golden(t *testing.T, name string, got []byte) {
+func golden(t failer, name string, got []byte) {
 	t.Helper()
 	path := filepath.Join("testdata", name)
 	if *update {

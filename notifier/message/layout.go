@@ -9,8 +9,8 @@ import (
 	"clbwatch/internal/text"
 )
 
-// page is a message before it is put into Slack's terms. Title and details become rich text, in which Slack parses
-// nothing, so names in them need no escaping; the context and what is text only are escaped.
+// page is a message before it is put into Slack's terms. Title and details become rich text, in which Slack
+// parses nothing, so names in them need no escaping; the context and what is text only are escaped.
 type page struct {
 	look
 	title   string
@@ -38,7 +38,8 @@ type part struct {
 // line is what is shown on one line, as far as there is room.
 type line []span
 
-// span is a piece of a line: text, a time that Slack shows in the reader's zone or, in the context only, a channel.
+// span is a piece of a line: text, a time that Slack shows in the reader's zone or, in the context only, a
+// channel.
 type span struct {
 	text       string
 	url        string
@@ -110,24 +111,26 @@ func (p page) render(details []block) Message {
 	title := slack.NewRichTextSection(
 		slack.NewRichTextSectionEmojiElement(p.emoji, 0, nil),
 		slack.NewRichTextSectionTextElement(" ", nil))
-	link := slack.NewRichTextSectionLinkElement(p.url, p.title, &slack.RichTextSectionTextStyle{Bold: true, Strike: p.struck})
-	if p.leads && len(p.after) > 0 {
-		title.Elements = append(append(title.Elements, p.after.heavy(true)...), slack.NewRichTextSectionTextElement(": ", nil), link)
-	} else {
-		title.Elements = append(title.Elements, link)
-		if len(p.after) > 0 {
-			title.Elements = append(append(title.Elements, slack.NewRichTextSectionTextElement("  ·  ", nil)), p.after.heavy(false)...)
-		}
+	style := slack.RichTextSectionTextStyle{Bold: true, Strike: p.struck}
+	add := func(es ...slack.RichTextSectionElement) { title.Elements = append(title.Elements, es...) }
+	link := slack.NewRichTextSectionLinkElement(p.url, p.title, &style)
+	switch {
+	case len(p.after) == 0:
+		add(link)
+	case p.leads:
+		add(p.after.capital().heavy()...)
+		add(words(": ").rich(), link)
+	default:
+		add(link, words("  ·  ").rich())
+		add(p.after.heavy()...)
 	}
 	if p.mention != "" {
 		element, mark := mentioned(p.mention)
-		title.Elements = append(title.Elements, slack.NewRichTextSectionTextElement("  ", nil), element)
+		add(words("  ").rich(), element)
 		m.Text += " " + mark
 	}
-	m.Blocks = []slack.Block{
-		slack.NewRichTextBlock("", title),
-		slack.NewContextBlock("", slack.NewTextBlockObject(slack.MarkdownType, joined(p.context, line.mrkdwn), false, true)),
-	}
+	context := slack.NewTextBlockObject(slack.MarkdownType, joined(p.context, line.mrkdwn), false, true)
+	m.Blocks = []slack.Block{slack.NewRichTextBlock("", title), slack.NewContextBlock("", context)}
 	m.Attachment = slack.Attachment{Color: p.color, Fallback: m.Text}
 	for _, b := range details {
 		m.Attachment.Blocks.BlockSet = append(m.Attachment.Blocks.BlockSet, b.rich())
@@ -161,10 +164,7 @@ func (l line) capital() line {
 }
 
 // heavy is the line in bold.
-func (l line) heavy(capital bool) (elements []slack.RichTextSectionElement) {
-	if capital {
-		l = l.capital()
-	}
+func (l line) heavy() (elements []slack.RichTextSectionElement) {
 	for _, s := range l {
 		s.bold = true
 		elements = append(elements, s.rich())
@@ -204,24 +204,48 @@ func mentioned(who string) (element slack.RichTextSectionElement, mrkdwn string)
 
 func (b block) rich() slack.Block {
 	var elements []slack.RichTextElement
-	var section *slack.RichTextSection // the one that lines are added to
-	for _, p := range b {
-		if p.rows != nil {
-			section = nil
-			elements = append(elements, &slack.RichTextPreformatted{Type: slack.RTEPreformatted, Elements: preformatted(p.rows)})
-			continue
-		}
-		if section == nil {
-			section = slack.NewRichTextSection()
-			elements = append(elements, section)
-		} else {
-			section.Elements = append(section.Elements, slack.NewRichTextSectionTextElement("\n", nil))
-		}
-		for _, s := range p.line {
-			section.Elements = append(section.Elements, s.rich())
+	var lines line // of the section that lines are added to
+	flush := func() {
+		if lines != nil {
+			elements = append(elements, slack.NewRichTextSection(lines.rich()...))
+			lines = nil
 		}
 	}
+	for _, p := range b {
+		if p.rows != nil {
+			flush()
+			rows := &slack.RichTextPreformatted{Type: slack.RTEPreformatted, Elements: preformatted(p.rows)}
+			elements = append(elements, rows)
+			continue
+		}
+		if lines != nil {
+			lines = append(lines, words("\n"))
+		}
+		lines = append(lines, p.line...)
+	}
+	flush()
 	return slack.NewRichTextBlock("", elements...)
+}
+
+// rich is the line in Slack's terms. Neighbours without a style become one: each element costs 30 bytes.
+func (l line) rich() (elements []slack.RichTextSectionElement) {
+	run := ""
+	flush := func() {
+		if run != "" {
+			elements = append(elements, slack.NewRichTextSectionTextElement(run, nil))
+			run = ""
+		}
+	}
+	for _, s := range l {
+		if !s.bold && !s.code && s.at.IsZero() && s.url == "" {
+			run += s.text
+			continue
+		}
+		flush()
+		elements = append(elements, s.rich())
+	}
+	flush()
+	return elements
 }
 
 // preformatted are rows as one run of text and links. Nothing else may be in it.

@@ -41,7 +41,7 @@ func (s Style) backendURL(region, kind, id string) string {
 func (v view) link() string {
 	first := v.Incidents[0]
 	for _, i := range v.Incidents {
-		if i.Key != first.Key || i.About == incident.Deleted || i.About == incident.Watching && i.Baseline != nil && i.Baseline.CLBs > 1 {
+		if i.Key != first.Key || i.About == incident.Deleted || i.Baseline != nil && i.Baseline.CLBs > 1 {
 			return v.style.console() + "/clb"
 		}
 	}
@@ -54,15 +54,17 @@ func (v view) runbook() string {
 		return ""
 	}
 	c := v.clb(v.worst()[0])
-	return safeURL(strings.NewReplacer("{clb}", escaped(c.ID), "{label}", escaped(report.Name(c)), "{region}", escaped(c.Region)).
-		Replace(v.style.RunbookURL))
+	clb, label, region := escaped(c.ID), escaped(report.Name(c)), escaped(c.Region)
+	fill := strings.NewReplacer("{clb}", clb, "{label}", label, "{region}", region)
+	return safeURL(fill.Replace(v.style.RunbookURL))
 }
 
 func escaped(s string) string { return url.PathEscape(text.Clean(s, 48)) }
 
 // safeURL escapes what would end a link in mrkdwn. The settings have checked the rest.
 func safeURL(u string) string {
-	return strings.NewReplacer("<", "%3C", ">", "%3E", "|", "%7C", " ", "%20", "\n", "", "\r", "", "\t", "").Replace(u)
+	escape := strings.NewReplacer("<", "%3C", ">", "%3E", "|", "%7C", " ", "%20", "\n", "", "\r", "")
+	return escape.Replace(u)
 }
 
 // regionNumber is the console's number for a region; 0 if it is not known here.

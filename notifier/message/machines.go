@@ -3,6 +3,7 @@ package message
 import (
 	"cmp"
 	"fmt"
+	"slices"
 	"strings"
 
 	"clbwatch/internal/incident"
@@ -13,6 +14,7 @@ import (
 
 const (
 	maxCells   = 20 // of a machine's name in a row, which phones break from about 38 on
+	maxPast    = 12 // machines of one kind that are not out
 	maxPhrases = 6  // of one kind: of more, each row says the little that tells it apart
 )
 
@@ -24,9 +26,15 @@ type section struct {
 }
 
 var headings = map[incident.RowKind]string{
-	incident.Stopped: "Stopped", incident.Failing: "Unhealthy", incident.Removed: "Removed", incident.Replaced: "Replaced",
-	incident.Partly: "Listeners changed", incident.Added: "Added", incident.CameAndWent: "Added and removed again",
-	incident.Recovered: "Recovered", incident.Back: "Out and back",
+	incident.Stopped:     "Stopped",
+	incident.Failing:     "Unhealthy",
+	incident.Removed:     "Removed",
+	incident.Replaced:    "Replaced",
+	incident.Partly:      "Listeners changed",
+	incident.Added:       "Added",
+	incident.CameAndWent: "Added and removed again",
+	incident.Recovered:   "Recovered",
+	incident.Back:        "Out and back",
 }
 
 // sections are the machines by what became of them, what matters most first.
@@ -46,8 +54,19 @@ func (v view) sections() (all []section) {
 			all = append(all, section{kind: kind, total: t.Kinds[kind]})
 		}
 	}
+	order := make(map[string]int)
+	for n, i := range v.worst() {
+		if _, ok := order[i.Key]; !ok {
+			order[i.Key] = n
+		}
+	}
 	for n := range all {
-		all[n].total = max(all[n].total, len(all[n].rows))
+		s := &all[n]
+		s.total = max(s.total, len(s.rows))
+		slices.SortStableFunc(s.rows, func(a, b incident.Row) int { // first what many share
+			shared := cmp.Compare(len(b.In), len(a.In))
+			return cmp.Or(shared, cmp.Compare(order[a.In[0].Key], order[b.In[0].Key]))
+		})
 	}
 	return all
 }
@@ -56,7 +75,11 @@ func (v view) sections() (all []section) {
 func (v view) machines(r room) (blocks []block) {
 	left := r.rows
 	for _, s := range v.sections() {
-		shown := s.rows[:min(len(s.rows), left)]
+		most := left
+		if s.kind > incident.Removed {
+			most = min(most, maxPast)
+		}
+		shown := s.rows[:min(len(s.rows), most)]
 		left -= len(shown)
 		b := v.section(s, shown)
 		if more := s.total - len(shown); more > 0 && len(shown) > 0 {
@@ -69,12 +92,16 @@ func (v view) machines(r room) (blocks []block) {
 
 func (v view) section(s section, shown []incident.Row) block {
 	head := fmt.Sprintf("%s (%d)", headings[s.kind], s.total)
-	if len(shown) == 0 {
+	switch {
+	case len(shown) == 0:
 		return block{lineOf(bold(head))}
+	case s.total == 1:
+		return block{lineOf(append(line{bold(headings[s.kind]), words("  ")}, v.one(shown[0])...)...)}
 	}
 	groups := group(shown, func(a, b incident.Row) bool { return v.phrase(a).key() == v.phrase(b).key() })
 	if len(groups) == 1 && len(shown) > 1 {
-		return block{lineOf(append(line{bold(head), words("  ")}, v.phrase(shown[0])...)...), v.rows(shown, false)}
+		says := append(line{bold(head), words("  ")}, v.phrase(shown[0])...)
+		return block{lineOf(says...), v.rows(shown, false)}
 	}
 	b := block{lineOf(bold(head))}
 	if len(groups) > maxPhrases {
@@ -82,12 +109,17 @@ func (v view) section(s section, shown []incident.Row) block {
 	}
 	for _, g := range groups {
 		if len(g) == 1 {
-			b = append(b, lineOf(append(append(v.which(g[0], false), words("  ")), v.phrase(g[0])...)...))
+			b = append(b, lineOf(v.one(g[0])...))
 			continue
 		}
 		b = append(b, lineOf(v.phrase(g[0])...), v.rows(g, false))
 	}
 	return b
+}
+
+// one says on one line which machine it is, and what became of it.
+func (v view) one(m incident.Row) line {
+	return append(append(v.which(m, false), words("  ·  ")), v.phrase(m)...)
 }
 
 // rows are machines as rows of columns, with a word on each that tells it apart if that is wanted.
@@ -115,10 +147,11 @@ func (v view) which(m incident.Row, column bool) line {
 		id.text = "(no id)"
 	}
 	var where []string
-	if address := text.Clean(m.IP, 40); address != "" && m.Kind != incident.Replaced && (!column || keys(v.Incidents) == 1) {
+	several := keys(v.Incidents) > 1
+	if address := text.Clean(m.IP, 40); address != "" && m.Kind != incident.Replaced && !(column && several) {
 		where = append(where, address)
 	}
-	if keys(v.Incidents) > 1 {
+	if several {
 		on := v.name(m.In[0])
 		if n := keys(m.In) - 1; n > 0 {
 			on += fmt.Sprintf(" +%d", n)
@@ -135,7 +168,8 @@ func (v view) which(m incident.Row, column bool) line {
 	return l
 }
 
-// brief is what tells a machine apart from others of its kind, in a few characters: rows of columns have no more room.
+// brief is what tells a machine apart from others of its kind, in a few characters: rows of columns have no
+// more room.
 func brief(m incident.Row) string {
 	switch {
 	case m.Kind == incident.Stopped:
@@ -152,13 +186,14 @@ func brief(m incident.Row) string {
 func (v view) phrase(m incident.Row) line {
 	switch m.Kind {
 	case incident.Stopped:
-		s := outlook(m.Status)
+		s := status(m.Status)
 		if m.Began == incident.Absent {
 			s = "added, and does not run: " + s
 		}
-		return append(line{words(s)}, v.ongoing(m)...)
+		return append(append(line{words(s)}, v.ongoing(m)...), words(outlook(m.Status)))
 	case incident.Failing:
-		return append(line{words("fails " + report.OutOf(m.Fails, "check") + report.Names(m.Fails))}, v.ongoing(m)...)
+		fails := "fails " + report.OutOf(m.Fails, "check") + report.Names(m.Fails)
+		return append(line{words(fails)}, v.ongoing(m)...)
 	case incident.Removed:
 		l := v.seen(m)
 		if m.Status != lb.Running && m.Status != 0 {
@@ -196,7 +231,8 @@ func (v view) ongoing(m incident.Row) line {
 		l = append(line{words(", stopped ")}, v.seen(m)...)
 	}
 	if before := m.Outages - 1; before > 0 && m.OutFor > 0 {
-		l = append(l, words(fmt.Sprintf(", out %s before, %s in all", times(before), text.Duration(m.OutFor))))
+		inAll := text.Duration(m.OutFor)
+		l = append(l, words(fmt.Sprintf(", out %s before, %s in all", times(before), inAll)))
 	}
 	return l
 }

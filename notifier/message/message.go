@@ -1,5 +1,6 @@
-// Package message renders incidents and reports for Slack: words, layout, blocks. It knows no transport, decides nothing
-// about what is news, and refuses to let text from the cloud become markup or a message exceed Slack's limits.
+// Package message renders incidents and reports for Slack: words, layout, blocks. It knows no transport,
+// decides nothing about what is news, and refuses to let text from the cloud become markup or a message
+// exceed Slack's limits.
 package message
 
 import (
@@ -13,24 +14,29 @@ import (
 	"clbwatch/internal/incident"
 )
 
-// Message is one message. Without Blocks it is text only: an edit then has to take the blocks away that were there.
+// Message is one message. Without Blocks it is text only: an edit then has to take the blocks away that were
+// there.
 type Message struct {
-	Text       string           // what a phone shows and a screen reader reads, all there is of text only: mrkdwn, at most 3,000 bytes
+	// Text is what a phone shows, and all that a screen reader reads; without Blocks it is everything. It is
+	// mrkdwn of at most 3,000 bytes.
+	Text       string
 	Blocks     []slack.Block    // the title and its context
 	Attachment slack.Attachment // the details behind a coloured bar; the zero value if there are none
-	Plain      string           // all of it as mrkdwn, for when Slack refuses the blocks; at most 3,000 bytes
+	Plain      string           // all of it as Text, for when Slack refuses the blocks; "" of incident.Bare
 }
 
 // Style is what people set about messages.
 type Style struct {
-	Mention    string         // who is mentioned where a Call asks for it: the ID of a user or user group, or "here", "channel", "everyone"; "" for nobody
+	// Mention is who is mentioned where a Call asks for it: the ID of a user or user group, or "here",
+	// "channel", "everyone"; "" for nobody.
+	Mention    string
 	ConsoleURL string         // where links lead; "" is https://console.cloud.tencent.com
 	RunbookURL string         // a link in every root, with {clb}, {label} and {region} filled in; "" for none
 	Zone       *time.Location // of times where Slack cannot show them in the reader's zone; nil is UTC
 }
 
-// Of renders what a call posts or edits, from the document as it is. It is the one function where news becomes a message.
-// Calls that carry no message are rendered as the root.
+// Of renders what a call posts or edits, from the document as it is. It is the one function where news
+// becomes a message. Calls that carry no message are rendered as the root.
 func Of(doc incident.Document, call incident.Call, s Style) Message {
 	p, details := pageOf(doc, call, s)
 	switch call.Form {
@@ -64,11 +70,11 @@ func pageOf(doc incident.Document, call incident.Call, s Style) (page, func(room
 func rootPage(doc incident.Document, p incident.Post, s Style) (page, func(room) []block) {
 	v := viewOf(doc, s)
 	pg := v.page(p)
-	pg.struck, pg.after = doc.Resolved(), v.ending()
-	if u := v.runbook(); u != "" {
+	pg.title, pg.struck, pg.after = inBetween(pg.title, p), doc.Resolved(), v.ending()
+	if u := v.runbook(); u != "" && !v.Notice() {
 		pg.context = append(pg.context, line{{text: "Runbook", url: u}})
 	}
-	return pg, func(r room) []block { return slices.Concat(v.details(r), namesBlock(p)) }
+	return pg, func(r room) []block { return slices.Concat(namesBlock(p), v.details(r)) }
 }
 
 // page is what messages about an incident have in common.
@@ -87,7 +93,8 @@ func (v view) page(p incident.Post) page {
 // voidPage is what becomes of a message that arrived twice.
 func voidPage(doc incident.Document, s Style) (page, func(room) []block) {
 	v := viewOf(doc, s)
-	pg := page{look: neutral, title: "Repeat of " + v.numbers(), url: v.link(), context: []line{{words("the same message is in this channel already")}}, style: s}
+	pg := page{look: neutral, title: "Repeat of " + v.numbers(), url: v.link(), style: s}
+	pg.context = []line{{words("the same message is in this channel already")}}
 	return pg, func(room) []block { return nil }
 }
 
@@ -98,7 +105,8 @@ func leavePage(doc incident.Document, s Style) (page, func(room) []block) {
 	pg.after = line{words("continues in another channel")}
 	if r := doc.Delivery.Route; r.Bot() {
 		if id := token(string(r)); id != "" && id == string(r) {
-			pg.context = append(pg.context, line{words("it continues in "), {text: "another channel", channel: id}})
+			there := span{text: "another channel", channel: id}
+			pg.context = append(pg.context, line{words("it continues in "), there})
 		}
 	}
 	return pg, func(room) []block { return nil }
@@ -109,10 +117,12 @@ func namesBlock(p incident.Post) []block {
 	if len(p.Names) == 0 {
 		return nil
 	}
-	return []block{{lineOf(bold("Slack may not have shown, or did not take, the news of "), words(incidents(p.Names)+". `clbwatch history` has it."))}}
+	return []block{{lineOf(bold("Slack may not have shown, or did not take, the news of "),
+		words(incidents(p.Names)+"; it is in "), span{text: "clbwatch history", code: true})}}
 }
 
-// incidents are numbers of incidents as part of a sentence, "incident 12" or "incidents 12, 15 and 20 to 31", the first few.
+// incidents are numbers of incidents as part of a sentence, "incident 12" or "incidents 12, 15 and 20 to 31",
+// the first few.
 func incidents(ids []string) string {
 	runs := runsOf(ids)
 	const shown = 8

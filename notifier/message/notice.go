@@ -13,7 +13,9 @@ import (
 // noticed says what notices are about; "" if there are none.
 func (v view) noticed() string {
 	var parts []string
-	for _, about := range []incident.About{incident.Deleted, incident.Unmatched, incident.Upgraded, incident.Watching, incident.Nothing} {
+	for _, about := range []incident.About{
+		incident.Deleted, incident.Unmatched, incident.Upgraded, incident.Watching, incident.Nothing,
+	} {
 		some := v.of(func(i *incident.Incident) bool { return i.About == about })
 		if len(some) == 0 {
 			continue
@@ -56,7 +58,9 @@ func (v view) watching(some []*incident.Incident) string {
 	var all incident.Baseline
 	for _, i := range some {
 		if b := i.Baseline; b != nil {
-			all.CLBs, all.Backends, all.Running = all.CLBs+b.CLBs, all.Backends+b.Backends, all.Running+b.Running
+			all.CLBs += b.CLBs
+			all.Backends += b.Backends
+			all.Running += b.Running
 			all.Worst = append(all.Worst, b.Worst...)
 		}
 	}
@@ -64,7 +68,8 @@ func (v view) watching(some []*incident.Incident) string {
 	if all.CLBs == 1 && len(all.Worst) == 1 {
 		who = text.Short(report.Name(all.Worst[0].CLB), maxNameInTitle)
 	}
-	return "now watching " + who + ": " + fmt.Sprintf("%d of %s running", all.Running, text.Plural(all.Backends, "backend"))
+	backends := text.Plural(all.Backends, "backend")
+	return fmt.Sprintf("now watching %s: %d of %s running", who, all.Running, backends)
 }
 
 // notices say what became of load balancers as a whole, and which are watched from now on.
@@ -93,7 +98,8 @@ func (v view) notices(r room) (blocks []block) {
 func fate(i *incident.Incident) (is, rest string) {
 	had := ""
 	if c := i.Before; c.Total > 0 {
-		had = fmt.Sprintf("; it had %s, %d running", text.Plural(c.Total, "backend"), c.Running) + report.AndUnhealthy(c.Ill)
+		had = fmt.Sprintf("; it had %s, %d running", text.Plural(c.Total, "backend"), c.Running)
+		had += report.AndUnhealthy(c.Ill)
 	}
 	switch i.About {
 	case incident.Deleted:
@@ -104,7 +110,8 @@ func fate(i *incident.Incident) (is, rest string) {
 		return "nothing found", ": no load balancer matches. Check CLB_DISCOVER, the region and the account"
 	}
 	if i.Now.Total > 0 || i.Before.Total > 0 {
-		had = fmt.Sprintf(": %s before, %d now, %d running", text.Plural(i.Before.Total, "backend"), i.Now.Total, i.Now.Running)
+		before := text.Plural(i.Before.Total, "backend")
+		had = fmt.Sprintf(": %s before, %d now, %d running", before, i.Now.Total, i.Now.Running)
 	}
 	return "an application load balancer now", ", it was classic" + had + "; same id"
 }

@@ -19,8 +19,8 @@ const (
 	maxPageJSON  = 9_000 // bytes of the same in JSON, where < takes six
 )
 
-// ReportPages are the messages that list every backend, for the report's thread: at most five, the last of which counts
-// what is left. There are none where the report's message names all backends.
+// ReportPages are the messages that list every backend, for the report's thread: at most five, the last of
+// which counts what is left. There are none where the report's message names all backends.
 func ReportPages(r report.Report, s Style) []Message {
 	if backends, _, _ := r.Totals(); backends == 0 || few(r) {
 		return nil
@@ -95,7 +95,9 @@ func fill(pools []report.Pool) [][]string {
 		pages = append(pages, l.lines)
 	}
 	if left > 0 {
-		pages[len(pages)-1] = append(pages[len(pages)-1], fmt.Sprintf("… and %s on %s", text.Plural(left, "more backend"), text.Plural(leftOn, "load balancer")))
+		last := &pages[len(pages)-1]
+		more, on := text.Plural(left, "more backend"), text.Plural(leftOn, "load balancer")
+		*last = append(*last, fmt.Sprintf("… and %s on %s", more, on))
 	}
 	return pages
 }
@@ -112,7 +114,8 @@ func memberRows(p report.Pool) []string {
 			}
 			listeners = fmt.Sprint(len(on))
 		}
-		rows = append(rows, []string{"  " + text.Short(report.BackendName(b), maxCells), report.Address(b), fmt.Sprintf("%3d", b.Weight), listeners, state(b)})
+		name, weight := "  "+text.Short(report.BackendName(b), maxCells), fmt.Sprintf("%3d", b.Weight)
+		rows = append(rows, []string{name, report.Address(b), weight, listeners, state(b)})
 	}
 	return text.Columns(rows, 5)
 }

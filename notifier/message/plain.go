@@ -76,8 +76,8 @@ func (p page) plain(details []block) string {
 // textOnly is the message for when Slack refuses its blocks.
 func (m Message) textOnly() Message { return Message{Text: m.Plain, Plain: m.Plain} }
 
-// inert makes text safe where Slack parses mrkdwn: &, < and > are escaped, which stops links and mentions, and what
-// would be formatting, an emoji or a bare link becomes the full-width twin of its character.
+// inert makes text safe where Slack parses mrkdwn: &, < and > are escaped, which stops links and mentions,
+// and what would be formatting, an emoji or a bare link becomes the full-width twin of its character.
 func inert(s string) string {
 	var b strings.Builder
 	rs := []rune(s)
@@ -97,8 +97,9 @@ func inert(s string) string {
 			b.WriteString("&gt;")
 		case strings.ContainsRune("*~`@#", r),
 			r == '_' && !(wordy(at(i-1)) && wordy(at(i+1))), // inside a word it is a letter to Slack too
-			r == ':' && at(i+1) != ' ' && !clockColon(at(i-1), at(i+1), at(i+2), at(i+3)) && !portColon(rs, i),
-			r == '.' && !unicode.IsDigit(at(i+1)) && at(i+1) != ' ': // "evil.example" becomes a link, 10.0.3.17 does not
+			r == ':' && at(i+1) != ' ' && !portColon(rs, i) &&
+				!clockColon(at(i-1), at(i+1), at(i+2), at(i+3)),
+			r == '.' && !unicode.IsDigit(at(i+1)) && at(i+1) != ' ': // "evil.example" becomes a link
 			b.WriteRune(r + '＊' - '*')
 		default:
 			b.WriteRune(r)
@@ -107,13 +108,15 @@ func inert(s string) string {
 	return b.String()
 }
 
-// clockColon reports whether a colon between these is that of a time, such as 04:53. No two of them can make an emoji.
+// clockColon reports whether a colon between these is that of a time, such as 04:53. No two of them can make
+// an emoji.
 func clockColon(before, tens, ones, after rune) bool {
-	return unicode.IsDigit(before) && unicode.IsDigit(tens) && unicode.IsDigit(ones) && !unicode.IsDigit(after) && after != ':'
+	digits := unicode.IsDigit(before) && unicode.IsDigit(tens) && unicode.IsDigit(ones)
+	return digits && !unicode.IsDigit(after) && after != ':'
 }
 
-// portColon reports whether the colon at i is that of a listener, such as HTTPS:443, that stands alone: no emoji begins or
-// ends there.
+// portColon reports whether the colon at i is that of a listener, such as HTTPS:443, that stands alone: no
+// emoji begins or ends there.
 func portColon(rs []rune, i int) bool {
 	const before, after = " (", " ),"
 	from, to := i, i+1
@@ -123,7 +126,8 @@ func portColon(rs []rune, i int) bool {
 	for to < len(rs) && unicode.IsDigit(rs[to]) {
 		to++
 	}
-	return from < i && (from == 0 || strings.ContainsRune(before, rs[from-1])) && to > i+1 && (to == len(rs) || strings.ContainsRune(after, rs[to]))
+	begins := from < i && (from == 0 || strings.ContainsRune(before, rs[from-1]))
+	return begins && to > i+1 && (to == len(rs) || strings.ContainsRune(after, rs[to]))
 }
 
 // wordy reports whether r is an ASCII letter or digit.
@@ -131,8 +135,8 @@ func wordy(r rune) bool {
 	return r < unicode.MaxASCII && (unicode.IsLetter(r) || unicode.IsDigit(r))
 }
 
-// token keeps of s what means nothing to mrkdwn: ASCII letters, digits and hyphens, at most 64 of them. It is for
-// identifiers, which have no others.
+// token keeps of s what means nothing to mrkdwn: ASCII letters, digits and hyphens, at most 64 of them. It is
+// for identifiers, which have no others.
 func token(s string) string {
 	s = strings.Map(func(r rune) rune {
 		if wordy(r) || r == '-' {

@@ -17,13 +17,13 @@ import (
 const (
 	maxOut       = 20 // backends named as not running, and as unhealthy
 	maxChanged   = 15 // backends of which is told what happened to them; of more, the changes are counted
-	maxFew       = 15 // backends of a single load balancer that the message names all, so that no page needs to
+	maxFew       = 15 // backends of a single load balancer that the message names: then there are no pages
 	maxType      = 12 // characters of what a backend is
 	maxNameCells = 28 // cells of a load balancer's name in a row
 )
 
-// Report renders a report: what is not running or unhealthy and what could not be read, then the load balancers, the worst
-// first, then what changed, as far as there is room.
+// Report renders a report: what is not running or unhealthy and what could not be read, then the load
+// balancers, the worst first, then what changed, as far as there is room.
 func Report(r report.Report, s Style) Message {
 	pools := r.WorstFirst()
 	p := s.reportPage(r, pools)
@@ -63,7 +63,8 @@ func (s Style) reportPage(r report.Report, pools []report.Pool) page {
 		read = append(read, words(fmt.Sprintf(" in %.1f s", r.Took)))
 	}
 	if _, _, unread := r.Totals(); unread > 0 {
-		read = append(read, words(fmt.Sprintf("  ·  %d of %s read", len(pools)-unread, text.Plural(len(pools), "load balancer"))))
+		of := text.Plural(len(pools), "load balancer")
+		read = append(read, words(fmt.Sprintf("  ·  %d of %s read", len(pools)-unread, of)))
 	}
 	url := s.console() + "/clb"
 	if len(clbs) == 1 && len(r.Unlisted) == 0 {
@@ -77,12 +78,13 @@ func (s Style) reportPage(r report.Report, pools []report.Pool) page {
 
 func reportLook(r report.Report) look {
 	backends, running, _ := r.Totals()
+	ill := func(p report.Pool) bool { return len(p.Unhealthy) > 0 }
 	switch s := r.Severity(); {
 	case s == report.Down:
 		return look{"red_circle", "#a30200"}
 	case s == report.Unknown:
 		return look{"warning", "#daa038"}
-	case s == report.Partial && (running < backends || slices.ContainsFunc(r.Pools, func(p report.Pool) bool { return len(p.Unhealthy) > 0 })):
+	case s == report.Partial && (running < backends || slices.ContainsFunc(r.Pools, ill)):
 		return look{"large_orange_circle", "#e8912d"}
 	case s == report.Partial: // nothing is out, and a load balancer is empty
 		return look{"large_yellow_circle", "#daa038"}
@@ -91,8 +93,8 @@ func reportLook(r report.Report) look {
 	}
 }
 
-// notWellBlocks name what is not well in one way, by load balancer and why. Where that is more than there is room for, each
-// load balancer gets a fair share, the worst first.
+// notWellBlocks name what is not well in one way, by load balancer and why. Where that is more than there is
+// room for, each load balancer gets a fair share, the worst first.
 func notWellBlocks(w report.Way, r report.Report, pools []report.Pool, room room) []block {
 	out := 0
 	var broken []report.Pool
@@ -127,7 +129,8 @@ func notWellBlocks(w report.Way, r report.Report, pools []report.Pool, room room
 		left -= share
 		for _, b := range alike[:share] {
 			heads = append(heads, head+b.why)
-			rows = append(rows, []string{"  " + text.Short(report.BackendName(b.Backend), maxCells), report.Address(b.Backend), outSince(b.Backend, r)})
+			name := "  " + text.Short(report.BackendName(b.Backend), maxCells)
+			rows = append(rows, []string{name, report.Address(b.Backend), outSince(b.Backend, r)})
 		}
 	}
 	b := block{lineOf(bold(fmt.Sprintf("%s (%d)", strings.ToUpper(w.Name[:1])+w.Name[1:], out)))}
@@ -174,7 +177,8 @@ func outSince(b lb.Backend, r report.Report) string {
 // unreadBlocks tell what could not be read, and together what has the same reason.
 func (s Style) unreadBlocks(unread []report.Unread, room room) []block {
 	left := len(unread)
-	groups := group(unread, func(u, o report.Unread) bool { return u.What == o.What && u.Err == o.Err && u.Do == o.Do })
+	same := func(u, o report.Unread) bool { return u.What == o.What && u.Err == o.Err && u.Do == o.Do }
+	groups := group(unread, same)
 	most := min(room.clbs, 6) // blocks, and names in each
 	var blocks []block
 	for _, g := range groups[:min(len(groups), most)] {
@@ -188,7 +192,8 @@ func (s Style) unreadBlocks(unread []report.Unread, room room) []block {
 		if more := len(g) - most; more > 0 {
 			says = append(says, words(fmt.Sprintf(" and %d more", more)))
 		}
-		b := block{lineOf(append(says, words("  ·  "+cannot(g[0].What)))...), pre([]string{cmp.Or(text.Clean(g[0].Err, maxWhy), "(no reason given)")})}
+		says = append(says, words("  ·  "+cannot(g[0].What)))
+		b := block{lineOf(says...), pre([]string{cmp.Or(text.Clean(g[0].Err, maxWhy), "(no reason given)")})}
 		if do := text.Clean(g[0].Do, maxWhy); do != "" {
 			b = append(b, lineOf(bold("What to do"), words("  "+do)))
 		}
@@ -196,7 +201,8 @@ func (s Style) unreadBlocks(unread []report.Unread, room room) []block {
 		left -= len(g)
 	}
 	if left > 0 {
-		blocks = append(blocks, block{lineOf(words(fmt.Sprintf("… and %s that cannot be read", text.Plural(left, "more load balancer"))))})
+		more := text.Plural(left, "more load balancer")
+		blocks = append(blocks, block{lineOf(words("… and " + more + " that cannot be read"))})
 	}
 	return blocks
 }
@@ -208,7 +214,8 @@ func (s Style) standBlock(p report.Pool) block {
 		says = append(says, words("  ·  "+text.Clean(p.Kind.String(), maxType)))
 	}
 	if p.Backends > 0 {
-		says = append(says, words("  ·  "+allRunning(lb.Capacity{Running: p.Running, Total: p.Backends, Ill: len(p.Unhealthy)})))
+		now := lb.Capacity{Running: p.Running, Total: p.Backends, Ill: len(p.Unhealthy)}
+		says = append(says, words("  ·  "+allRunning(now)))
 	}
 	share := p.Share()
 	if p.Backends > 0 && p.Weight > 0 {
@@ -231,12 +238,17 @@ func runningBlocks(r report.Report) []block {
 		}
 		names = append(names, name)
 	}
-	return []block{{lineOf(bold(fmt.Sprintf("Running (%d)", p.Running)), words("  "+strings.Join(names, ", ")))}}
+	head := bold(fmt.Sprintf("Running (%d)", p.Running))
+	return []block{{lineOf(head, words("  "+strings.Join(names, ", ")))}}
 }
 
 // few reports whether there is one load balancer, with so few backends that the message names them all.
 func few(r report.Report) bool {
-	return len(r.Pools) == 1 && len(r.Pools[0].Members) == r.Pools[0].Backends && r.Pools[0].Backends <= maxFew
+	if len(r.Pools) != 1 {
+		return false
+	}
+	p := r.Pools[0]
+	return len(p.Members) == p.Backends && p.Backends <= maxFew
 }
 
 // standBlocks are a table of the load balancers that could be read.
@@ -250,8 +262,9 @@ func standBlocks(pools []report.Pool, room room) []block {
 		widest = max(widest, len(p.Ratio()))
 	}
 	lines := make([]string, 0, shown+1)
-	for _, p := range pools[:shown] { // the name last: where a row is too wide for a phone, nothing else is torn
-		l := fmt.Sprintf("%-16s  %*s  %s", p.Share(), widest, p.Ratio(), text.Short(report.Name(p.CLB), maxNameCells))
+	for _, p := range pools[:shown] { // the name last: where a row is too wide, nothing else is torn
+		name := text.Short(report.Name(p.CLB), maxNameCells)
+		l := fmt.Sprintf("%-16s  %*s  %s", p.Share(), widest, p.Ratio(), name)
 		if ill := len(p.Unhealthy); ill > 0 {
 			l += fmt.Sprintf("  %d unhealthy", ill)
 		}
@@ -313,15 +326,16 @@ func changedBlocks(r report.Report, pools []report.PoolChanges, room room) []blo
 		changes -= p.Counts.Total()
 	}
 	if more := len(pools) - len(shown); more > 0 {
-		b = append(b, lineOf(words(fmt.Sprintf("… and %s with %s", text.Plural(more, "more load balancer"), text.Plural(changes, "change")))))
+		on := text.Plural(more, "more load balancer")
+		b = append(b, lineOf(words("… and "+on+" with "+text.Plural(changes, "change"))))
 	}
 	return []block{b}
 }
 
 func countChanges(c lb.Counts) string {
 	var says []string
-	kinds := slices.SortedFunc(maps.Keys(lb.Rank), func(a, b lb.Kind) int { return cmp.Compare(lb.Rank[a], lb.Rank[b]) })
-	for _, k := range kinds {
+	byRank := func(a, b lb.Kind) int { return cmp.Compare(lb.Rank[a], lb.Rank[b]) }
+	for _, k := range slices.SortedFunc(maps.Keys(lb.Rank), byRank) {
 		if n := c.Of(k); n != nil && *n > 0 {
 			says = append(says, fmt.Sprintf("%d %s", *n, report.Happened(k)))
 		}

@@ -205,7 +205,8 @@ func hostileApplication() report.Report {
 	return report.New(at(4, 53), 0, surveyed(nil, s, region), time.Time{}, nil)
 }
 
-// TestReports compares reports with what people looked at and found good: the message, and the pages of its thread.
+// TestReports compares reports with what people looked at and found good: the message, and the pages of its
+// thread.
 func TestReports(t *testing.T) {
 	t.Parallel()
 	for name, r := range tales() {
@@ -544,8 +545,8 @@ func rows(m message.Message) (rows []string) {
 	return rows
 }
 
-// TestReportsFitAPhone holds that rows are not torn there: those of backends not at all, those of load balancers not
-// before the name, with which they end.
+// TestReportsFitAPhone holds that rows are not torn there: those of backends not at all, those of load
+// balancers not before the name, with which they end.
 func TestReportsFitAPhone(t *testing.T) {
 	t.Parallel()
 	beforeName := regexp.MustCompile("^[█░]+ +[0-9]+ % +[0-9/]+  ")

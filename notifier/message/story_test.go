@@ -5,7 +5,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"testing"
 	"time"
 
 	"clbwatch/internal/incident"
@@ -16,9 +15,10 @@ import (
 // start is when stories begin: a Monday.
 var start = time.Date(2026, 11, 23, 4, 41, 36, 0, time.UTC)
 
-// story is a world whose load balancers are judged each minute. What becomes due is posted, to a Slack that takes it.
+// story is a world whose load balancers are judged each minute. What becomes due is posted, to a Slack that
+// takes it.
 type story struct {
-	t     *testing.T
+	t     failer
 	at    time.Time
 	rules incident.Rules
 	style message.Style
@@ -32,16 +32,20 @@ type story struct {
 	notices []incident.Incident
 	answer  func(incident.Call) incident.Class // nil: all is taken
 
-	posts []posted // what Slack took, in order
+	sent func(*incident.Root, incident.Call, message.Message) // looks at what is sent; nil: nobody does
+
+	quiet bool // nothing is rendered
+
+	posts []sent // what Slack took, in order
 }
 
-// posted is a message, and the call that it was for.
-type posted struct {
+// sent is a message, and the call that it was for.
+type sent struct {
 	message.Message
 	call incident.Call
 }
 
-func newStory(t *testing.T) *story {
+func newStory(t failer) *story {
 	t.Helper()
 	return &story{
 		t: t, at: start, pools: make(map[string][]lb.Backend), known: make(map[string][]lb.Backend), clbs: make(map[string]lb.CLB),
@@ -77,7 +81,8 @@ func (s *story) share(b lb.Backend, labels ...string) *story {
 	return s
 }
 
-// change changes a backend for the next reading; one that is not there is added, and one with status 0 removed.
+// change changes a backend for the next reading; one that is not there is added, and one with status 0
+// removed.
 func (s *story) change(label, name string, f func(*lb.Backend)) *story {
 	pool := slices.Clone(s.pools[label])
 	at := slices.IndexFunc(pool, func(b lb.Backend) bool { return b.Name == name })
@@ -162,10 +167,16 @@ func (s *story) notify() {
 		if s.answer != nil {
 			class = s.answer(call)
 		}
-		m := message.Of(s.document(r), call, s.style)
-		checkMessage(s.t, m)
+		var m message.Message
+		if !s.quiet {
+			m = message.Of(s.document(r), call, s.style)
+			checkMessage(s.t, m)
+		}
+		if s.sent != nil {
+			s.sent(r, call, m)
+		}
 		if class == incident.Done {
-			s.posts = append(s.posts, posted{m, call})
+			s.posts = append(s.posts, sent{m, call})
 		}
 		step := incident.Step{Root: r.Prefix(), Call: call, Outcome: incident.Outcome{Class: class, TS: fmt.Sprintf("%d.000100", s.at.Unix())}, Now: s.at, At: s.at}
 		steps = append(steps, step)

@@ -19,12 +19,17 @@ func (s Style) zone() *time.Location {
 	return s.Zone
 }
 
-func date(t time.Time) span {
-	return span{text: t.UTC().Format("2006-01-02 15:04 UTC"), at: t, format: dateFormat}
-}
+func date(t time.Time) span  { return moment(t, dateFormat, "2006-01-02 15:04 UTC") }
+func clock(t time.Time) span { return moment(t, clockFormat, "15:04 UTC") }
 
-func clock(t time.Time) span {
-	return span{text: t.UTC().Format("15:04 UTC"), at: t, format: clockFormat}
+// moment is a time in one of the forms. Slack shows none before 1970: a clock that is wrong must not cost the
+// message.
+func moment(t time.Time, format, fallback string) span {
+	s := span{text: t.UTC().Format(fallback)}
+	if t.Unix() >= 0 {
+		s.at, s.format = t, format
+	}
+	return s
 }
 
 // stamp is a time where Slack does not show it.

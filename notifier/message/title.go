@@ -1,6 +1,7 @@
 package message
 
 import (
+	"cmp"
 	"fmt"
 	"slices"
 	"strings"
@@ -61,7 +62,8 @@ func (v view) levels(open []*incident.Incident) string {
 		level incident.Level
 		is    string
 	}{{incident.Down, "DOWN"}, {incident.Degraded, "degraded"}} {
-		some := slices.DeleteFunc(slices.Clone(open), func(i *incident.Incident) bool { return i.Level != l.level })
+		other := func(i *incident.Incident) bool { return i.Level != l.level }
+		some := slices.DeleteFunc(slices.Clone(open), other)
 		switch {
 		case len(some) == 0:
 		case len(some) == 1:
@@ -140,7 +142,7 @@ func (v view) cause(i *incident.Incident) string {
 	if m := v.single(only, kinds); n == 1 && m != nil {
 		return " (" + backend(*m) + " " + briefly(*m) + ")"
 	}
-	if n == 0 || n == t.Kinds[incident.Stopped] && n == i.Now.Total-i.Now.Running {
+	if n == 0 || !i.Open() || n == t.Kinds[incident.Stopped] && n == i.Now.Total-i.Now.Running {
 		return ""
 	}
 	return " (" + strings.Join(counted(t, kinds, 3), ", ") + ")"
@@ -170,16 +172,17 @@ func (v view) single(which func(*incident.Incident) bool, kinds []incident.RowKi
 // Kinds of rows: those that are a loss, and all.
 var (
 	lossKinds = []incident.RowKind{incident.Stopped, incident.Failing, incident.Removed}
-	allKinds  = []incident.RowKind{incident.Stopped, incident.Failing, incident.Removed, incident.Partly, incident.Added,
-		incident.CameAndWent, incident.Recovered, incident.Back}
+	allKinds  = []incident.RowKind{incident.Stopped, incident.Failing, incident.Removed, incident.Partly,
+		incident.Added, incident.CameAndWent, incident.Recovered, incident.Back}
 )
 
 // happened says what happened to machines, each counted once, and where.
 func (v view) happened(which func(*incident.Incident) bool, kinds []incident.RowKind) string {
 	t := v.Tally(which)
-	present := slices.DeleteFunc(slices.Clone(kinds), func(k incident.RowKind) bool { return t.Kinds[k] == 0 })
-	if len(present) == 0 {
-		return ""
+	none := func(k incident.RowKind) bool { return t.Kinds[k] == 0 }
+	present := slices.DeleteFunc(slices.Clone(kinds), none)
+	if len(present) == 0 { // none of them could be kept
+		return "Changes on " + v.oneOrMany(v.of(which))
 	}
 	var on []*incident.Incident
 	for _, i := range v.of(which) {
@@ -188,23 +191,24 @@ func (v view) happened(which func(*incident.Incident) bool, kinds []incident.Row
 			on = append(on, i)
 		}
 	}
-	where := text.Plural(keys(on), "load balancer")
-	if keys(on) == 1 {
-		where = v.name(on[0])
-	}
+	where := v.oneOrMany(on)
 	says := counted(t, present, 4)
 	total := 0
 	for _, k := range present {
 		total += t.Kinds[k]
 	}
 	if m := v.single(which, present); m != nil && total == 1 && !t.AtLeast {
-		return single(*m, where, keys(on))
+		return single(*m, where, keys(on), !v.Open())
 	}
 	preposition := " on "
-	if r := v.replacements(t, present); r != "" {
+	if r := v.replacements(t, present, on); r != "" {
+		m := v.single(which, []incident.RowKind{incident.Added})
+		if m != nil && m.Kind == incident.Replaced && total == 2 {
+			return single(*m, where, keys(on), !v.Open())
+		}
 		says = []string{r}
 	} else if len(present) == 1 {
-		preposition = prepositions[present[0]]
+		preposition = cmp.Or(prepositions[present[0]], preposition)
 	}
 	first, rest, _ := strings.Cut(says[0], " ")
 	if t.AtLeast {
@@ -218,25 +222,46 @@ func (v view) happened(which func(*incident.Incident) bool, kinds []incident.Row
 	return strings.Join(says, ", ") + preposition + where
 }
 
-// replacements says that as many machines were added as were removed, where nothing else happened; "" if it is not so.
-func (v view) replacements(t incident.Tally, present []incident.RowKind) string {
+// oneOrMany names the load balancer if it is one, and counts them if there are more.
+func (v view) oneOrMany(all []*incident.Incident) string {
+	if n := keys(all); n != 1 {
+		return text.Plural(n, "load balancer")
+	}
+	return v.name(all[0])
+}
+
+// replacements says that as many machines were added as were removed, on each load balancer, and nothing else
+// happened; "" if it is not so.
+func (v view) replacements(t incident.Tally, present []incident.RowKind, on []*incident.Incident) string {
 	n := t.Kinds[incident.Added]
-	if len(present) != 2 || n == 0 || n != t.Kinds[incident.Removed] {
+	both := []incident.RowKind{incident.Removed, incident.Added}
+	if !slices.Equal(present, both) || n != t.Kinds[incident.Removed] {
 		return ""
+	}
+	for _, i := range on {
+		one := v.Tally(func(o *incident.Incident) bool { return o == i })
+		if one.Kinds[incident.Added] != one.Kinds[incident.Removed] {
+			return ""
+		}
 	}
 	return fmt.Sprintf("%d replaced", n)
 }
 
 var prepositions = map[incident.RowKind]string{
-	incident.Stopped: " on ", incident.Failing: " on ", incident.Removed: " from ", incident.Partly: " on ", incident.Added: " to ",
-	incident.CameAndWent: " on ", incident.Recovered: " on ", incident.Back: " on ",
+	incident.Removed: " from ", incident.Added: " to ",
 }
 
 // words of kinds where machines of a kind are counted.
 var countWords = map[incident.RowKind]string{
-	incident.Stopped: "stopped", incident.Failing: "unhealthy", incident.Removed: "removed", incident.Replaced: "replaced",
-	incident.Partly: "with other listeners", incident.Added: "added", incident.CameAndWent: "added and removed again",
-	incident.Recovered: "recovered", incident.Back: "out and back",
+	incident.Stopped:     "stopped",
+	incident.Failing:     "unhealthy",
+	incident.Removed:     "removed",
+	incident.Replaced:    "replaced",
+	incident.Partly:      "with changed listeners",
+	incident.Added:       "added",
+	incident.CameAndWent: "added and removed again",
+	incident.Recovered:   "recovered",
+	incident.Back:        "out and back",
 }
 
 // counted counts machines of each kind, of the first few kinds that there are.
@@ -249,8 +274,9 @@ func counted(t incident.Tally, kinds []incident.RowKind, most int) (says []strin
 	return says
 }
 
-// single says what happened to the only machine.
-func single(m incident.Row, where string, clbs int) string {
+// single says what happened to the only machine, behind so many load balancers, while the root is open or
+// when it is over.
+func single(m incident.Row, where string, clbs int, over bool) string {
 	name := backend(m)
 	switch m.Kind {
 	case incident.Stopped, incident.Failing:
@@ -267,10 +293,13 @@ func single(m incident.Row, where string, clbs int) string {
 		return name + " added to " + where + " and removed again"
 	case incident.Back:
 		switch {
+		case over:
+			return name + " was out on " + where
 		case m.Outages == 0:
 			return name + " removed from " + where + " and added again"
 		case m.Outages > 1:
-			return name + " back on " + where + ", out " + times(m.Outages) + ", " + text.Duration(m.OutFor) + " in all"
+			inAll := times(m.Outages) + ", " + text.Duration(m.OutFor) + " in all"
+			return name + " back on " + where + ", out " + inAll
 		}
 		return name + " back on " + where + " after " + text.Duration(m.OutFor)
 	}

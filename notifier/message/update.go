@@ -5,9 +5,11 @@ import (
 	"strings"
 
 	"clbwatch/internal/incident"
+	"clbwatch/internal/text"
 )
 
-// updatePage is a reply in the thread or, by webhook, a message of its own: what no post has shown, and how it stands.
+// updatePage is a reply in the thread or, by webhook, a message of its own: what no post has shown, and how
+// it stands.
 func updatePage(doc incident.Document, p incident.Post, s Style) (page, func(room) []block) {
 	whole := viewOf(doc, s)
 	whole.update = true
@@ -39,7 +41,7 @@ func updatePage(doc incident.Document, p incident.Post, s Style) (page, func(roo
 		if total := whole.headline(); len(v.Incidents) < len(whole.Incidents) && total != "" {
 			all = []block{{lineOf(bold("In all"), words("  "+total))}}
 		}
-		return slices.Concat(v.details(r), all, namesBlock(p))
+		return slices.Concat(namesBlock(p), v.details(r), all)
 	}
 }
 
@@ -58,8 +60,8 @@ func inBetween(title string, p incident.Post) string {
 	return title + ", " + was + " in between"
 }
 
-// news is what no post has shown: incidents with news, and of their machines those with news. Where there is none, or it
-// cannot be told apart, it is everything; a reminder shows what is open.
+// news is what no post has shown: incidents with news, and of their machines those with news. Where there is
+// none, or it cannot be told apart, it is everything; a reminder shows what is open.
 func (v view) news(p incident.Post) view {
 	shown := v.doc.Delivery.Shown
 	root := *v.Root
@@ -84,7 +86,8 @@ func trimmed(i *incident.Incident, shown int) *incident.Incident {
 		return i
 	}
 	t := *i
-	t.Machines = slices.DeleteFunc(slices.Clone(i.Machines), func(m incident.Machine) bool { return m.Rev <= shown || m.Pending })
+	old := func(m incident.Machine) bool { return m.Rev <= shown || m.Pending }
+	t.Machines = slices.DeleteFunc(slices.Clone(i.Machines), old)
 	if len(t.Machines) == 0 {
 		return i
 	}
@@ -101,8 +104,11 @@ func (v view) noLonger(ends incident.Set) string {
 	case ends.Has(incident.MarkDegraded):
 		parts = append(parts, v.left(incident.MarkDegraded, "degraded"))
 	}
-	if keys(v.of(ofBackends)) > 1 || v.Level() >= incident.Degraded {
+	switch all := v.of(ofBackends); {
+	case now != "" && (keys(all) > 1 || v.Level() >= incident.Degraded):
 		parts = append(parts, now)
+	case now == "" && keys(all) > 1:
+		parts = append(parts, v.happened(ofBackends, allKinds))
 	}
 	if ends.Has(incident.MarkBlind) {
 		parts = append(parts, v.readAgain())
@@ -113,15 +119,20 @@ func (v view) noLonger(ends incident.Set) string {
 	return strings.Join(parts, " · ")
 }
 
-// left says that a level was left: by which load balancer, if that is one.
+// left says which load balancers left a level, or how many.
 func (v view) left(mark int, word string) string {
 	all := v.of(ofBackends)
-	was := v.of(func(i *incident.Incident) bool { return ofBackends(i) && i.Risen[mark] && !i.Left[mark].IsZero() })
+	was := v.of(func(i *incident.Incident) bool {
+		return ofBackends(i) && i.Risen[mark] && !i.Left[mark].IsZero()
+	})
 	if keys(all) == 1 {
 		was = all[:1]
 	}
-	if len(was) != 1 {
+	switch n := keys(was); {
+	case n == 0:
 		return "No load balancer is " + word + " any more"
+	case n > 1:
+		return text.Plural(n, "load balancer") + " no longer " + word
 	}
 	return v.name(was[0]) + " no longer " + word + ": " + running(was[0].Now)
 }

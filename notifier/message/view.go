@@ -160,7 +160,8 @@ func (v view) look() look {
 
 var neutral = look{"information_source", "#8d9096"}
 
-// well reports whether something was wrong, and all that was lost is back: all serves that did, and all can be read.
+// well reports whether something was wrong, and all that was lost is back: all serves that did, and all can
+// be read.
 func (v view) well() bool {
 	return !slices.ContainsFunc(v.Incidents, func(i *incident.Incident) bool {
 		switch {
@@ -169,7 +170,7 @@ func (v view) well() bool {
 		case i.End != "":
 			return i.End != incident.EndResolved
 		}
-		return !i.WasOut || i.Now.Out > 0 || i.Now.Serving < i.Before.Serving || i.Now.Running < i.Before.Running
+		return !i.WasOut || i.Now.Out > 0 || fewer(i)
 	})
 }
 

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"clbwatch/internal/sandbox"
 )
 
 // TestCraftedSnapshotIsRefused: whoever can write the state takes neither the memory nor the life of the function with a
@@ -116,12 +118,13 @@ func TestForgedAlertIsInert(t *testing.T) {
 	})
 }
 
-// forge changes the newest head.
+// forge changes the newest head, and gives it a checksum that is right.
 func (l *lab) forge(change func(head map[string]any)) {
 	l.t.Helper()
 	key := l.objects("head/")[0]
+	line, _, _ := bytes.Cut(l.content(key), []byte("\n"))
 	var head map[string]any
-	d := json.NewDecoder(bytes.NewReader(l.content(key)))
+	d := json.NewDecoder(bytes.NewReader(line))
 	d.UseNumber()
 	if err := d.Decode(&head); err != nil {
 		l.t.Fatal(err)
@@ -131,5 +134,5 @@ func (l *lab) forge(change func(head map[string]any)) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	l.put(key, text)
+	l.put(key, sandbox.Seal(text))
 }

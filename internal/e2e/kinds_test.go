@@ -107,7 +107,7 @@ func TestHealth(t *testing.T) {
 		l.tick(f)
 		l.cloud.SetStatus("ins-web-2", 4) // it fails everything, which goes without saying
 		l.tick(f)
-		l.wantTold([]string{"web-1", "unhealthy", on, "8080"}, []string{"web-1", "healthy again"}, []string{"web-2", "shut down (4)"})
+		l.wantTold([]string{"web-1", "unhealthy", on, "8080"}, []string{"web-1 back on prod-web"}, []string{"web-2", "shut down (4)"})
 	}, inFiles, byV3, app, appByV3)
 }
 

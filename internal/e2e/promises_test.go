@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -21,7 +22,9 @@ import (
 
 // Guarantee 1: no change is lost.
 
-func TestEveryKindOfChangeIsPostedOnce(t *testing.T) { everywhere(t, testEveryKindOfChangeIsPostedOnce) }
+func TestEveryKindOfChangeIsPostedOnce(t *testing.T) {
+	everywhere(t, testEveryKindOfChangeIsPostedOnce)
+}
 
 func testEveryKindOfChangeIsPostedOnce(t *testing.T, in place) {
 	l := newLab(t, in)
@@ -231,38 +234,6 @@ func testSlackFaults(t *testing.T, in place) {
 	}
 }
 
-func TestMessageRefusedForGoodBlocksNothing(t *testing.T) {
-	everywhere(t, testMessageRefusedForGoodBlocksNothing)
-}
-
-func testMessageRefusedForGoodBlocksNothing(t *testing.T, in place) {
-	l := newLab(t, in)
-	f := l.start()
-	l.tick(f)
-	refused := slack.Answer(http.StatusBadRequest, "invalid_blocks")
-	if in == byBot {
-		refused = slack.Error("invalid_blocks")
-	}
-	l.slack.Fail(refused, -1)
-	l.cloud.SetStatus("ins-web-1", 4)
-	before := l.slack.Attempts()
-	if sum := l.tick(f); sum.Pending != 0 {
-		t.Errorf("%+v, want nothing owed: it would never be taken", sum)
-	}
-	if n := l.slack.Attempts() - before; n != 2 {
-		t.Errorf("%d attempts, want 2: as it is and as plain text", n)
-	}
-	if !strings.Contains(strings.Join(f.Logs(), "\n"), "invalid_blocks") {
-		t.Error("the log does not say what Slack said")
-	}
-	l.slack.ClearFaults()
-	l.cloud.SetStatus("ins-web-2", 4)
-	l.tick(f)
-	if got, want := l.news(), []string{"web-2 left running"}; !slices.Equal(got, want) {
-		t.Errorf("told %q, want %q", got, want)
-	}
-}
-
 // TestAnIncidentIsOneThread has each tick in an instance of its own: what a message was is in the state, or lost.
 func TestAnIncidentIsOneThread(t *testing.T) { everywhere(t, testAnIncidentIsOneThread) }
 
@@ -281,41 +252,56 @@ func testAnIncidentIsOneThread(t *testing.T, in place) {
 	tick()
 	tick(stop("ins-web-1", 4))
 	tick(stop("ins-web-2", 9), stop("ins-web-3", 9)) // none is left
+	l.later(time.Minute)
 	tick(stop("ins-web-1", 2), stop("ins-web-2", 2), stop("ins-web-3", 2))
+	for range 3 { // until it has been well for 2 minutes, and for 10
+		l.later(4 * time.Minute)
+		tick()
+	}
 	tick(stop("ins-web-1", 4)) // another incident
-	type post struct{ text, thread string }
-	var got []post
-	for _, p := range l.slack.Channel()[1:] {
-		got = append(got, post{text(t, p.Raw), p.Thread})
-	}
-	if len(got) != 4 {
-		t.Fatalf("%d messages, want 4: %+v", len(got), got)
-	}
-	first := l.slack.Channel()[1]
 	bot := in == byBot
-	if resolved := strings.Contains(got[0].text, "resolved after"); resolved != bot || bot && (first.Edited.IsZero() || !strings.Contains(string(first.Raw), `"strike":true`)) {
-		t.Errorf("the first message is %s, want it resolved: %v", first.Raw, bot)
-	}
-	for i, p := range got[1:3] {
-		if (p.thread == first.TS) != bot {
-			t.Errorf("message %d is in the thread %q, want the first one's: %v", i+2, p.thread, bot)
+	var got []string
+	first := l.slack.Channel()[1]
+	for n, p := range l.slack.Channel()[1:] {
+		says := inBrackets.ReplaceAllString(text(t, p.Raw), "") // which machines it were is told elsewhere
+		for _, mark := range []struct {
+			is   bool
+			name string
+		}{{strings.Contains(says, "<@U024BE7LH>"), "mentions"}, {p.Broadcast, "broadcast"}} {
+			if mark.is {
+				says += ", " + mark.name
+			}
 		}
-	}
-	if got[3].thread != "" {
-		t.Errorf("the second incident is in the thread %q, want a message of its own", got[3].thread)
-	}
-	for i, p := range got {
-		if mentioned := strings.Contains(p.text, "<@U024BE7LH>"); mentioned != (i == 1) {
-			t.Errorf("message %d mentions somebody: %v; %s", i+1, mentioned, p.text)
+		if in := p.Thread == first.TS; n > 0 && in != bot && n < 4 || n == 4 && p.Thread != "" {
+			t.Errorf("message %d is in the thread %q: %s", n+1, p.Thread, says)
 		}
+		got = append(got, says)
 	}
-	if worse := l.slack.Channel()[2]; worse.Broadcast != bot {
-		t.Errorf("that none is running is shown in the channel: %v, want %v", worse.Broadcast, bot)
+	want := []string{
+		":large_orange_circle: web-1 stopped on prod-web, 2 of 3 running",
+		":red_circle: prod-web DOWN: 0 of 3 running <@U024BE7LH>, mentions",
+		":large_green_circle: 3 machines out and back on prod-web, 3 of 3 running",
+		":large_green_circle: prod-web no longer down: 3 of 3 running",
+		":large_orange_circle: web-1 stopped on prod-web, 2 of 3 running",
+	}
+	if bot {
+		want[0] = ":large_green_circle: Resolved after 1 min: prod-web was DOWN, at worst 0 of 3 running"
+		want[1] += ", broadcast"
+		want[3] += ", broadcast"
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("posted\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	raw := string(first.Raw)
+	if closed := strings.Contains(raw, `"strike":true`) && strings.Contains(raw, `"color":"#2eb886"`) && !first.Edited.IsZero(); closed != bot {
+		t.Errorf("the first message is %s, want it struck through and green: %v", raw, bot)
 	}
 	if r := l.slack.Refused(); len(r) > 0 {
 		t.Errorf("Slack refused %q", r)
 	}
 }
+
+var inBrackets = regexp.MustCompile(` \([^)]*\)`)
 
 // Promise 3: nothing but a whole and verified reading is taken for a removal.
 
@@ -399,7 +385,7 @@ func TestAPI3Faults(t *testing.T) {
 				}
 				l.cloud.SetStatus("ins-web-1", 4)
 				l.settle(f)
-				if got, want := l.news(), []string{"web-1 left running"}; !slices.Equal(got, want) {
+				if got, want := l.news(), []string{"web-1 stopped"}; !slices.Equal(got, want) {
 					t.Errorf("told %q, want %q", got, want)
 				}
 			})
@@ -436,7 +422,7 @@ func testAPI2ClosesInMidRun(t *testing.T, in place) {
 	l.tick(f, scf.WithSetting("CLB_API", "v2")) // and back
 	l.tick(f, scf.WithSetting("CLB_API", "v3"))
 	l.tick(f)
-	if got, want := l.news(), []string{"web-1 left running", "web-1 recovered", "web-2 removed", "web-4 added"}; !slices.Equal(got, want) {
+	if got, want := l.news(), []string{"web-1 stopped", "web-1 back", "web-2 removed", "web-4 added"}; !slices.Equal(got, want) {
 		t.Errorf("told %q, want %q", got, want)
 	}
 }
@@ -481,7 +467,7 @@ func testOneHangingLoadBalancerDelaysNoOther(t *testing.T, in place) {
 	if sum := l.tick(f); sum.Read != 1 || sum.Unreadable != 1 || sum.Sent != 1 {
 		t.Errorf("%+v, want the other read and told", sum)
 	}
-	if got, want := l.news(), []string{"api-1 left running"}; !slices.Equal(got, want) {
+	if got, want := l.news(), []string{"api-1 stopped"}; !slices.Equal(got, want) {
 		t.Errorf("told %q, want %q", got, want)
 	}
 }
@@ -740,7 +726,7 @@ func testSettingsAndCredentialsArePerInvocation(t *testing.T, in place) {
 	}
 	l.cloud.SetStatus("ins-web-1", 4)
 	l.tick(f)
-	if got, want := l.news(), []string{"web-1 left running"}; !slices.Equal(got, want) {
+	if got, want := l.news(), []string{"web-1 stopped"}; !slices.Equal(got, want) {
 		t.Errorf("told %q, want %q", got, want)
 	}
 }
@@ -754,7 +740,8 @@ func testEvents(t *testing.T, in place) {
 	l.cloud.Bind(region, "lb-byhpduqt", cloud.Instance{ID: "ins-9o9ex9s0", Name: "test_k8s_1", LanIP: "10.104.222.152",
 		WanIPs: []string{"193.112.93.144"}, Status: 4, Weight: 44})
 	f := l.start()
-	for _, event := range []string{"{}", "null", `"report"`, `{"action":"report"}`, ""} {
+	for _, event := range []string{"{}", "null", `"report"`, `{"action":"report"}`, `{"action":"report","since":"7d"}`, "",
+		`{"key1":"test value 1","key2":"test value 2"}`} { // the last is what the console's Test button sends
 		before := len(l.slack.Messages())
 		out, err := l.invoke(f, event)
 		if err != nil {
@@ -771,18 +758,32 @@ func testEvents(t *testing.T, in place) {
 			t.Errorf("event %q: %d messages, want one report with test_k8s_1", event, len(m)-before)
 		}
 	}
-	if s := l.stateText(); s != "" {
-		t.Errorf("a report left state: %s", s)
-	}
 	before := len(l.slack.Messages())
+	calls := l.cloud.Calls() + l.cloud.CallsV3()
+	for _, event := range []string{
+		`{"action":"nonsense"}`, `{"action":"Tick"}`, `{"action":7}`, `{"actoin":"report"}`, `"nonsense"`, `{"key1":"x","key3":"y"}`, `[]`, `[{"action":"tick"}]`, "7", "true", "{",
+		`{"httpMethod":"POST","body":"{\"action\":\"tick\"}"}`, `{"Records":[{"cos":{}}]}`,
+		`{"action":"report","since":"tomorrow"}`, `{"Type":"Timer","Message":"{\"action\":\"nonsense\"}"}`,
+	} {
+		out, err := l.invoke(f, event)
+		if err == nil || strings.Contains(event, "since") == strings.Contains(err.Error(), `"check", "report", "test" or "tick"`) {
+			t.Errorf("event %s = %s, %v, want an error that lists the actions", event, out, err)
+		}
+	}
+	if s := l.stateText(); s != "" || len(l.slack.Messages()) != before || l.cloud.Calls()+l.cloud.CallsV3() != calls {
+		t.Errorf("reports and wrong events left state: %q, or wrong events posted or asked something", s)
+	}
 	if _, err := l.invoke(f, `{"action":"test"}`); err != nil || len(l.slack.Messages()) != before+1 {
 		t.Errorf("a test message: %v, %d messages, want one", err, len(l.slack.Messages())-before)
+	}
+	if out, err := l.invoke(f, `{"action":"check"}`); err != nil || !strings.Contains(string(out), `"Slack"`) || len(l.slack.Messages()) != before+1 {
+		t.Errorf("a check = %s, %v, want what it found, and nothing posted", out, err)
 	}
 	if out, err := l.invoke(f, `{"action":"tick"}`); err != nil || string(out) != `{"clbs":1,"read":1,"unreadable":0,"changes":0,"sent":1,"pending":0}` {
 		t.Errorf("a tick by hand = %s, %v", out, err)
 	}
-	if _, err := l.invoke(f, `{"action":"nonsense"}`); err == nil || !strings.Contains(err.Error(), `"report", "tick" or "test"`) {
-		t.Errorf("nonsense = %v, want an error that lists the actions", err)
+	if _, err := l.invoke(f, `{"Type":"Timer","Message":"{\"action\":\"report\",\"since\":\"7d\"}"}`); err != nil || len(l.slack.Messages()) != before+3 {
+		t.Errorf("a timer that asks for a report: %v, %d messages, want the third", err, len(l.slack.Messages())-before)
 	}
 	for _, line := range f.Logs() {
 		var v map[string]any
@@ -823,7 +824,7 @@ func testCommandLine(t *testing.T, in place) {
 	if n := len(l.slack.Messages()); n != 2 {
 		t.Errorf("%d messages, want 2", n)
 	}
-	check(0, "nothing to tell: 2 of 2 load balancers read", "", "tick", "--dry-run")
+	check(0, "nothing to post: 2 of 2 load balancers read", "", "tick", "--dry-run")
 	l.cloud.Unbind(region, web, "ins-web-2")
 	check(0, "web-2", "", "tick", "--dry-run")
 	l.settings["CLB_RATE"] = "x"
@@ -939,26 +940,20 @@ func testCheck(t *testing.T, in place) {
 			}
 		})
 	}
-	t.Run("an alert that stays owed", func(t *testing.T) {
+	t.Run("news that does not reach Slack", func(t *testing.T) {
 		t.Parallel()
 		l := newLab(t, in)
-		if _, _, code := l.command("tick"); code != 0 {
-			t.Fatal("the first tick failed")
+		f := l.start()
+		l.tick(f)
+		l.slack.Fail(slack.RateLimited(""), -1)
+		l.cloud.SetStatus("ins-web-1", 4)
+		l.tick(f)
+		if out, _, code := l.command("check"); code != 0 || !strings.Contains(out, "1 message due") {
+			t.Errorf("check, a moment later = %d\n%s\nwant it to say that a message is due", code, out)
 		}
-		var head map[string]any
-		key := l.objects("head/")[0]
-		text := l.content(key)
-		if err := json.Unmarshal(text, &head); err != nil {
-			t.Fatal(err)
-		}
-		head["outbox"] = []any{map[string]any{"id": "1", "from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:00Z"}}
-		changed, err := json.Marshal(head)
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.put(key, changed)
-		if out, _, code := l.command("check"); code != 1 || !strings.Contains(out, "an alert of 2026-01-01T00:00:00Z is still owed") {
-			t.Errorf("check = %d\n%s\nwant it to say that an alert is owed", code, out)
+		l.later(16 * time.Minute)
+		if out, _, code := l.command("check"); code != 1 || !strings.Contains(out, "incident 2 has not reached Slack for 15 minutes") {
+			t.Errorf("check, 16 min later = %d\n%s\nwant it to say what has not reached Slack", code, out)
 		}
 	})
 }
@@ -990,13 +985,16 @@ func TestCOSFaults(t *testing.T) {
 					}
 					for _, name := range []string{"web-1", "web-2", "api-1"} {
 						// The mark of a message may have been among the writes that went wrong.
-						if n := count[name+" left running"]; n == 0 || n > 1 && op != "PUT" && op != "GET" {
-							t.Errorf("%q was told %d times", name, n)
+						if n := count[name+" stopped"]; n == 0 || n > 2 || n > 1 && op != "PUT" && op != "GET" {
+							t.Errorf("%q was posted %d times", name, n)
 						}
-						delete(count, name+" left running")
+						delete(count, name+" stopped")
 					}
 					if len(count) > 0 {
-						t.Errorf("told %v, which did not happen", count)
+						t.Errorf("posted %v, which did not happen", count)
+					}
+					if got, want := l.past(), []string{"web-1 left running", "web-2 left running", "api-1 left running"}; !same(got, want) {
+						t.Errorf("the history has %q, want each once: %q", got, want)
 					}
 				})
 			}
@@ -1023,6 +1021,7 @@ func TestCOSRequests(t *testing.T) {
 	l := newLab(t, inCOS)
 	f := l.start()
 	l.tick(f)
+	l.tick(f) // the notice that watching began is closed, and leaves the state
 	requests := func(do func()) string {
 		before := l.bucket.Requests()
 		do()

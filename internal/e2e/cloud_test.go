@@ -346,11 +346,25 @@ func (l *lab) calm(f *scf.Function, n int) {
 	}
 }
 
-// told lists what Slack accepted about backends, such as "web-1 removed", in order, and other messages by their text.
+// told lists what Slack accepted about backends, such as "web-1 removed", in order, and other messages by their text; but not
+// that the function cannot work.
 func (l *lab) told() []string {
 	l.t.Helper()
-	return l.toldBy(l.slack.Messages())
+	return l.toldBy(slices.DeleteFunc(l.slack.Messages(), func(m slack.Message) bool { return isTrouble(text(l.t, m.Raw)) }))
 }
+
+// troubles lists the messages that the function cannot work.
+func (l *lab) troubles() (all []string) {
+	l.t.Helper()
+	for _, m := range l.slack.Messages() {
+		if s := text(l.t, m.Raw); isTrouble(s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func isTrouble(text string) bool { return strings.HasPrefix(text, ":warning: clbwatch cannot work") }
 
 func (l *lab) toldBy(messages []slack.Message) (all []string) {
 	l.t.Helper()

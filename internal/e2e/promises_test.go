@@ -171,6 +171,9 @@ func testStateThatCannotBeWritten(t *testing.T, in place) {
 	if sum, err := l.try(f); err == nil {
 		t.Errorf("tick without state: %+v, want an error", sum)
 	}
+	if got := l.troubles(); len(got) != 1 {
+		t.Errorf("posted %q, want once that it cannot work", got)
+	}
 	mend()
 	l.tick(f)
 	if got, want := l.news(), []string{"web-1 stopped"}; !slices.Equal(got, want) {
@@ -303,7 +306,7 @@ func testAnIncidentIsOneThread(t *testing.T, in place) {
 
 var inBrackets = regexp.MustCompile(` \([^)]*\)`)
 
-// Promise 3: nothing but a whole and verified reading is taken for a removal.
+// Guarantee 3: nothing but a whole and verified reading is taken for a removal.
 
 func TestAPIFaults(t *testing.T) { byV2(t, testAPIFaults) }
 
@@ -452,7 +455,7 @@ func testAPIFaultThatPassesIsNotNews(t *testing.T, in place) {
 	}
 }
 
-// Promise 4: one unreadable load balancer delays no other; a hanging call does not outlive the deadline.
+// Guarantee 4: one unreadable load balancer delays no other; a hanging call does not outlive the deadline.
 
 func TestOneHangingLoadBalancerDelaysNoOther(t *testing.T) {
 	byV2(t, testOneHangingLoadBalancerDelaysNoOther)
@@ -493,7 +496,7 @@ func testShortDeadlines(t *testing.T, in place) {
 	}
 }
 
-// Promise 5: no secret in a log, an error, an answer or the stored state.
+// Guarantee 5: no secret in a log, an error, an answer or the stored state.
 
 // TestNoSecretLeaks makes everything go wrong that may say too much. What it saw is searched after all tests (leaks_test.go).
 func TestNoSecretLeaks(t *testing.T) { byV2(t, testNoSecretLeaks) }
@@ -548,7 +551,7 @@ func testNoSecretLeaks(t *testing.T, in place) {
 	l.end(f)
 }
 
-// Promise 6: no text from the cloud is markup to Slack; every message is inside Slack's limits.
+// Guarantee 6: no text from the cloud is markup to Slack; every message is inside Slack's limits.
 
 func TestHostileNames(t *testing.T) { byV2(t, testHostileNames) }
 
@@ -653,7 +656,7 @@ func testFiveThousandChangesAreOneMessage(t *testing.T, in place) {
 	}
 }
 
-// Promise 7: state that is damaged, foreign or unreadable is an error, never a fresh start.
+// Guarantee 7: state that is damaged, foreign or unreadable is an error, never a fresh start.
 
 func TestDamagedState(t *testing.T) { everywhere(t, testDamagedState) }
 
@@ -685,7 +688,10 @@ func testDamagedState(t *testing.T, in place) {
 				}
 			}
 			if got := l.news(); len(got) != 0 {
-				t.Errorf("told %q, want nothing", got)
+				t.Errorf("posted %q, want no news", got)
+			}
+			if got := l.troubles(); len(got) != 1 {
+				t.Errorf("posted %q, want once that it cannot work", got)
 			}
 		})
 	}

@@ -201,7 +201,7 @@ func (v view) happened(which func(*incident.Incident) bool, kinds []incident.Row
 		return single(*m, where, keys(on))
 	}
 	preposition := " on "
-	if r := v.replacements(t, present); r != "" {
+	if r := v.replacements(t, present, on); r != "" {
 		says = []string{r}
 	} else if len(present) == 1 {
 		preposition = prepositions[present[0]]
@@ -218,11 +218,17 @@ func (v view) happened(which func(*incident.Incident) bool, kinds []incident.Row
 	return strings.Join(says, ", ") + preposition + where
 }
 
-// replacements says that as many machines were added as were removed, where nothing else happened; "" if it is not so.
-func (v view) replacements(t incident.Tally, present []incident.RowKind) string {
+// replacements says that as many machines were added as were removed on each load balancer, where nothing else happened; "" if
+// it is not so.
+func (v view) replacements(t incident.Tally, present []incident.RowKind, on []*incident.Incident) string {
 	n := t.Kinds[incident.Added]
 	if len(present) != 2 || n == 0 || n != t.Kinds[incident.Removed] {
 		return ""
+	}
+	for _, i := range on {
+		if one := v.Tally(func(o *incident.Incident) bool { return o == i }); one.Kinds[incident.Added] != one.Kinds[incident.Removed] {
+			return ""
+		}
 	}
 	return fmt.Sprintf("%d replaced", n)
 }

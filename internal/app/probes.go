@@ -25,7 +25,7 @@ func (a *App) Probes(ctx context.Context, send bool) []check.Probe {
 		Store: a.store,
 		Slack: noSlack{},
 		Bot:   a.cfg.Slack.Token != "",
-		Now:   a.now,
+		Now:   a.store.Now,
 	}
 	for _, s := range a.cfg.Discover {
 		p.Searches = append(p.Searches, s.String())

@@ -8,18 +8,22 @@ import (
 	"flag"
 	"fmt"
 	"hash/fnv"
+	"io"
 	"io/fs"
 	"maps"
 	"net/http/httptest"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/klauspost/compress/zstd"
 
 	"clbwatch/internal/sandbox"
 	"clbwatch/internal/sandbox/cloud"
@@ -130,6 +134,7 @@ type lab struct {
 	bucket   *cos.Bucket // of the state in COS, or nil
 	settings map[string]string
 	ahead    atomic.Int64 // how far the cloud's clock is ahead, in nanoseconds
+	passed   atomic.Int64 // how much time later has let pass, in nanoseconds
 
 	mu      sync.Mutex
 	issued  []sandbox.Credential
@@ -147,6 +152,7 @@ func newLab(t testing.TB, in place) *lab {
 	l := &lab{t: t, cloud: cloud.New(), slack: slack.New(), dir: dir}
 	t.Cleanup(l.hand)
 	l.cloud.Now = func() time.Time { return time.Now().Add(time.Duration(l.ahead.Load())) }
+	l.slack.Now = func() time.Time { return time.Now().Add(time.Duration(l.passed.Load())) }
 	l.slack.Unlimited = true // a test does in a second what takes minutes
 	v2, v3, hooks := httptest.NewServer(l.cloud), httptest.NewServer(l.cloud.V3()), httptest.NewServer(l.slack)
 	t.Cleanup(func() { v3.CloseClientConnections(); v3.Close() })
@@ -286,24 +292,83 @@ func (l *lab) invoke(f *scf.Function, event string, opts ...scf.Option) ([]byte,
 	return out, err
 }
 
-// settle ticks until nothing is owed: a run that was killed holds its lease until a little after its deadline.
-func (l *lab) settle(f *scf.Function) {
+// later lets time pass for whoever loads the state next, and for Slack: what waits for a time goes by the clock of the store.
+// In COS that is the Date of the answers; in files it is this machine's, so all that is stored becomes earlier.
+func (l *lab) later(d time.Duration) {
 	l.t.Helper()
-	for end := time.Now().Add(time.Minute); ; {
-		if sum := l.tick(f); sum.Pending == 0 && sum.Unreadable == 0 {
-			return
-		} else if time.Now().After(end) {
-			l.t.Fatalf("after a minute of ticks: %+v", sum)
+	l.passed.Add(int64(d))
+	if l.bucket != nil {
+		l.bucket.Advance(d)
+		return
+	}
+	for _, dir := range []string{"", "shards/*/"} {
+		for _, heads := range l.folders(dir + "head") {
+			keys := l.objects(heads + "/")
+			l.put(keys[0], sandbox.Earlier(l.content(keys[0]), d))
 		}
-		<-time.After(50 * time.Millisecond)
 	}
 }
 
-// told lists what Slack was told of backends, such as "web-1 removed", in order, and other messages by their text.
+// folders are those of the state that a pattern matches.
+func (l *lab) folders(pattern string) (found []string) {
+	all, err := filepath.Glob(filepath.Join(l.dir, pattern))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	for _, dir := range all {
+		found = append(found, strings.TrimPrefix(dir, l.dir+"/"))
+	}
+	return found
+}
+
+// settle ticks, a minute apart, until nothing is due: a message that failed waits for minutes, and so does one whose run was
+// killed. It returns how many ticks that took.
+func (l *lab) settle(f *scf.Function) int {
+	l.t.Helper()
+	for n := 1; ; n++ {
+		sum := l.tick(f)
+		if sum.Pending == 0 && sum.Unreadable == 0 {
+			return n
+		}
+		if n == 40 {
+			l.t.Fatalf("after %d minutes of ticks: %+v", n, sum)
+		}
+		l.later(time.Minute)
+	}
+}
+
+// calm lets everything become stable and ticks until nothing is open any more, or n ticks are over, 2 minutes apart.
+func (l *lab) calm(f *scf.Function, n int) {
+	l.t.Helper()
+	for range n {
+		l.later(2 * time.Minute)
+		l.tick(f)
+	}
+}
+
+// told lists what Slack accepted about backends, such as "web-1 removed", in order, and other messages by their text; but not
+// that the function cannot work.
 func (l *lab) told() []string {
 	l.t.Helper()
-	var all []string
+	return l.toldBy(slices.DeleteFunc(l.slack.Messages(), func(m slack.Message) bool { return isTrouble(text(l.t, m.Raw)) }))
+}
+
+// troubles lists the messages that the function cannot work.
+func (l *lab) troubles() (all []string) {
+	l.t.Helper()
 	for _, m := range l.slack.Messages() {
+		if s := text(l.t, m.Raw); isTrouble(s) {
+			all = append(all, s)
+		}
+	}
+	return all
+}
+
+func isTrouble(text string) bool { return strings.HasPrefix(text, ":warning: clbwatch cannot work") }
+
+func (l *lab) toldBy(messages []slack.Message) (all []string) {
+	l.t.Helper()
+	for _, m := range messages {
 		lines := changes(l.t, m.Raw)
 		if len(lines) == 0 {
 			lines = []string{text(l.t, m.Raw)}
@@ -316,19 +381,17 @@ func (l *lab) told() []string {
 // news is told without the first message, the baseline.
 func (l *lab) news() []string { return l.told()[1:] }
 
-// means are the words for what happened to a backend, and the changes behind them.
-var means = map[string][]string{
-	"left running": {"left running"}, "removed": {"removed"}, "added": {"added"}, "recovered": {"recovered"},
-	"left running and recovered": {"left running", "recovered"}, "added, then removed": {"added", "removed"}, "removed and back": {"removed", "added"},
+// words are what a message calls what became of a backend, and the one word that tests use.
+var words = map[string]string{
+	"Stopped": "stopped", "Unhealthy": "unhealthy", "Removed": "removed", "Replaced": "replaced", "Listeners changed": "listeners",
+	"Added": "added", "Added and removed again": "came and went", "Recovered": "recovered", "Out and back": "back",
 }
 
-// changes are what a message tells of backends, such as "web-1 removed".
+// changes are what a message says of backends, such as "web-1 removed".
 func changes(t testing.TB, raw json.RawMessage) (found []string) {
 	t.Helper()
 	for _, s := range shown(t, raw) {
-		for _, k := range means[s.kind] {
-			found = append(found, s.name+" "+k)
-		}
+		found = append(found, s.name+" "+s.kind)
 	}
 	return found
 }
@@ -336,13 +399,15 @@ func changes(t testing.TB, raw json.RawMessage) (found []string) {
 // said is what a message says of one backend.
 type said struct{ name, kind string }
 
-// shown is what a message tells of backends, as its blocks show it: one in code and then the kind in bold, or the kind and
-// then several in preformatted rows.
+var heading = regexp.MustCompile(`^([A-Z][a-z ]+) \(\d+\)$`)
+
+// shown is what a message says of backends, as its blocks show it: under a heading such as "Stopped (2)" each is a line that
+// begins with its name in bold, or a preformatted row that begins with its name.
 func shown(t testing.TB, raw json.RawMessage) (found []said) {
 	t.Helper()
 	type element struct {
 		Type, Text string
-		Style      struct{ Bold, Code bool }
+		Style      struct{ Bold bool }
 		Elements   []element
 	}
 	var m struct {
@@ -351,37 +416,29 @@ func shown(t testing.TB, raw json.RawMessage) (found []said) {
 	if err := json.Unmarshal(raw, &m); err != nil {
 		t.Fatal(err)
 	}
-	kind, one := "", ""
-	rows := func(text string) {
-		for l := range strings.Lines(text) {
-			if name, _, _ := strings.Cut(strings.TrimSpace(l), " "); kind != "" && name != "" && !strings.HasPrefix(l, "…") {
-				found = append(found, said{name, kind})
-			}
-		}
-	}
-	var walk func([]element)
-	walk = func(all []element) {
-		for _, e := range all {
-			switch {
-			case e.Text == "\n":
-				kind, one = "", ""
-			case e.Type == "text" && e.Style.Code:
-				one = e.Text
-			case e.Type == "text" && e.Style.Bold && means[e.Text] != nil:
-				kind = e.Text
-				rows(one)
-			case e.Type == "rich_text_preformatted":
-				rows(e.Elements[0].Text)
-			}
-			if e.Type != "rich_text_preformatted" {
-				walk(e.Elements)
-			}
-		}
-	}
 	for _, a := range m.Attachments {
 		for _, block := range a.Blocks {
-			kind, one = "", ""
-			walk([]element{block})
+			kind := ""
+			for _, part := range block.Elements {
+				rows := ""
+				for i, e := range part.Elements {
+					first := i == 0 || part.Elements[i-1].Text == "\n"
+					switch h := heading.FindStringSubmatch(e.Text); {
+					case part.Type == "rich_text_preformatted":
+						rows += e.Text
+					case !first || !e.Style.Bold || e.Type != "text":
+					case h != nil:
+						kind = words[h[1]]
+					case kind != "":
+						found = append(found, said{e.Text, kind})
+					}
+				}
+				for row := range strings.Lines(rows) {
+					if name, _, _ := strings.Cut(strings.TrimSpace(row), " "); kind != "" && name != "" {
+						found = append(found, said{name, kind})
+					}
+				}
+			}
 		}
 	}
 	return found
@@ -524,4 +581,81 @@ func (l *lab) command(args ...string) (stdout, stderr string, code int) {
 	l.mu.Unlock()
 	l.note(out.String() + errs.String())
 	return out.String(), errs.String(), cmd.ProcessState.ExitCode()
+}
+
+// head is the newest head of the state, as far as tests look at it.
+func (l *lab) head() (h storedHead) {
+	l.t.Helper()
+	return l.headAt(l.objects("head/")[0])
+}
+
+func (l *lab) headAt(key string) (h storedHead) {
+	l.t.Helper()
+	line, _, _ := bytes.Cut(l.content(key), []byte("\n"))
+	if err := json.Unmarshal(line, &h); err != nil {
+		l.t.Fatalf("%s: %v", key, err)
+	}
+	return h
+}
+
+// storedHead is what tests look at in a head.
+type storedHead struct {
+	N         int64
+	Writer    string
+	Incidents struct{ Roots []storedRoot }
+	Tail      []record
+	History   []struct {
+		Day, Name string
+		N         int
+	}
+}
+
+type storedRoot struct {
+	Incidents []struct{ ID, End string }
+	Delivery  struct{ Claim *struct{ By string } }
+}
+
+// record is a line of the history.
+type record struct {
+	Incident string
+	CLB      struct{ ID string }
+	Change   *struct{ Kind, ID, Name string }
+	Closed   *struct{ End, Undelivered string }
+}
+
+// records are all lines of the history: those of the segments that the newest head lists, and its tail.
+func (l *lab) records() (all []record) {
+	l.t.Helper()
+	h := l.head()
+	for _, seg := range h.History {
+		r, err := zstd.NewReader(bytes.NewReader(l.content(fmt.Sprintf("history/%s/%d-%s.jsonl.zst", seg.Day, seg.N, seg.Name))))
+		if err != nil {
+			l.t.Fatal(err)
+		}
+		d := json.NewDecoder(r)
+		for first := true; ; first = false {
+			var rec record
+			if err := d.Decode(&rec); errors.Is(err, io.EOF) {
+				break
+			} else if err != nil {
+				l.t.Fatal(err)
+			}
+			if !first { // that says what it is
+				all = append(all, rec)
+			}
+		}
+		r.Close()
+	}
+	return append(all, h.Tail...)
+}
+
+// past are the changes that the history has, such as "web-1 left running", in order.
+func (l *lab) past() (all []string) {
+	l.t.Helper()
+	for _, r := range l.records() {
+		if r.Change != nil {
+			all = append(all, r.Change.Name+" "+r.Change.Kind)
+		}
+	}
+	return all
 }

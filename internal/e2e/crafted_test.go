@@ -5,13 +5,17 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
+	"fmt"
 	"io"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"clbwatch/internal/sandbox"
 )
 
 // TestCraftedSnapshotIsRefused: whoever can write the state takes neither the memory nor the life of the function with a
@@ -42,7 +46,10 @@ func TestCraftedSnapshotIsRefused(t *testing.T) {
 				}
 			}
 			if got := l.news(); len(got) > 0 {
-				t.Errorf("told %q, want nothing", got)
+				t.Errorf("posted %q, want no news", got)
+			}
+			if got := l.troubles(); len(got) != 1 || !strings.Contains(got[0], "snapshot") {
+				t.Errorf("posted %q, want once that it cannot work, and why", got)
 			}
 		})
 	}
@@ -70,31 +77,49 @@ func (l *lab) pack(text []string) map[string]any {
 	return map[string]any{"sha256": name, "tag": "X", "bytes": stored.Len()}
 }
 
-// TestForgedAlertIsInert: whoever can write the state can make the function tell what is not so, and nothing in it is markup.
-func TestForgedAlertIsInert(t *testing.T) {
+// TestForgedIncidentIsInert: whoever can write the state can make the function post what is not so, and nothing in it is
+// markup.
+func TestForgedIncidentIsInert(t *testing.T) {
 	everywhere(t, func(t *testing.T, in place) {
 		t.Helper()
 		l := newLab(t, in)
 		f := l.start()
 		l.tick(f)
+		l.cloud.SetStatus("ins-web-1", 4)
+		l.tick(f)
 		hostile := "<!channel> <@U024BE7LH> <https://evil.example|x>\u202e\x00" + strings.Repeat("<", 5000)
 		id := hostile
 		if in == byBot {
-			id = "forged" // a bot's metadata has it, which nobody is shown, and the sandbox takes no mention anywhere
+			id = "9" // a bot's metadata has it, which nobody is shown, and the sandbox takes no mention anywhere
 		}
-		clb := map[string]any{"region": hostile, "id": hostile, "label": hostile}
 		now := time.Now().UTC().Format(time.RFC3339)
 		l.forge(func(head map[string]any) {
-			head["outbox"] = []any{map[string]any{"id": id, "from": now, "to": now,
-				"pools": []any{map[string]any{"clb": clb, "counts": map[string]any{"removed": 1 << 60}, "changes": []any{
-					map[string]any{"kind": "removed", "at": now, "backend": map[string]any{"id": hostile, "name": hostile, "lanIP": hostile, "status": 2}}}}},
-				"blind": []any{map[string]any{"clb": clb, "since": now, "why": hostile, "do": hostile}}}}
+			incidents := head["incidents"].(map[string]any)
+			incidents["reasons"] = []any{map[string]any{"why": hostile, "do": hostile}}
+			tags := 0
+			root := func(incident map[string]any) map[string]any {
+				old := incidents["roots"].([]any)[len(incidents["roots"].([]any))-1].(map[string]any)
+				root := maps.Clone(old)
+				incident["id"], incident["k"], incident["l"], incident["n"], incident["t"] = id, hostile+"/"+hostile, hostile, hostile, now
+				root["incidents"], root["made"], root["rev"], root["news"], root["newsAt"] = []any{incident}, now, 1, 1, now
+				tags++
+				root["tag"] = fmt.Sprint("FORGED", tags)
+				root["delivery"] = map[string]any{"route": old["delivery"].(map[string]any)["route"]}
+				return root
+			}
+			machine := map[string]any{"id": hostile, "n": hostile, "ip": hostile, "y": hostile, "s": 4, "b": 1, "w": 2, "f": now, "t": now, "x": 1 << 60, "at": now}
+			incidents["roots"] = []any{
+				root(map[string]any{"machines": []any{machine}, "emptied": []any{hostile}, "counts": map[string]any{"leftRunning": 1 << 60}, "level": 3}),
+				root(map[string]any{"a": "reading", "w": 1, "level": 1}),
+				root(map[string]any{"a": "watching", "end": "notice", "closed": now, "baseline": map[string]any{"clbs": 1 << 60, "backends": -1, "running": 7,
+					"worst": []any{map[string]any{"clb": map[string]any{"region": hostile, "id": hostile, "label": hostile}, "now": map[string]any{}}}}}),
+			}
 		})
 		f = l.start()
 		l.settle(f)
-		posts := l.slack.Channel()[1:]
-		if len(posts) == 0 || len(l.slack.Refused()) > 0 {
-			t.Fatalf("%d messages; refused: %q", len(posts), l.slack.Refused())
+		posts := l.slack.Channel()[2:]
+		if len(posts) < 3 || len(l.slack.Refused()) > 0 {
+			t.Fatalf("%d messages, want 3 at least; refused: %q", len(posts), l.slack.Refused())
 		}
 		for _, p := range posts {
 			var v any
@@ -107,21 +132,22 @@ func TestForgedAlertIsInert(t *testing.T) {
 				}
 			}
 		}
-		l.cloud.SetStatus("ins-web-1", 4)
+		l.cloud.SetStatus("ins-web-2", 4)
 		before := len(l.told())
 		l.settle(f)
-		if got := l.told()[before:]; !same(got, []string{"web-1 left running"}) {
-			t.Errorf("after that, told %q, want what happened", got)
+		if got := l.told()[before:]; !same(got, []string{"web-2 stopped"}) {
+			t.Errorf("after that, posted %q, want what happened", got)
 		}
 	})
 }
 
-// forge changes the newest head.
+// forge changes the newest head, and gives it a checksum that is right.
 func (l *lab) forge(change func(head map[string]any)) {
 	l.t.Helper()
 	key := l.objects("head/")[0]
+	line, _, _ := bytes.Cut(l.content(key), []byte("\n"))
 	var head map[string]any
-	d := json.NewDecoder(bytes.NewReader(l.content(key)))
+	d := json.NewDecoder(bytes.NewReader(line))
 	d.UseNumber()
 	if err := d.Decode(&head); err != nil {
 		l.t.Fatal(err)
@@ -131,5 +157,5 @@ func (l *lab) forge(change func(head map[string]any)) {
 	if err != nil {
 		l.t.Fatal(err)
 	}
-	l.put(key, text)
+	l.put(key, sandbox.Seal(text))
 }

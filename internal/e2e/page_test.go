@@ -62,13 +62,13 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	run("the baseline", shows("Now watching 2 load balancers"))
-	run("stop", press("Stop web-07"), shows("web-07 stopped running on prod-web: shut down (4), 6 of 7 running"))
-	run("start", press("Start web-07"), shows("resolved after", "(edited)", "1 reply", "web-07 recovered on prod-web"))
-	run("add", press("Add a backend to prod-web"), shows("added to prod-web: running (2)"))
-	run("remove", press("Remove web-01 from prod-web"), shows("web-01 removed from prod-web"))
+	run("stop", press("Stop web-07"), shows("web-07 stopped on prod-web, 6 of 7 running", "shut down (4)"))
+	run("start", press("Start web-07"), shows("web-07 back on prod-web", "7 of 7 running", "(edited)", "1 reply"))
+	run("add", press("Add a backend to prod-web"), shows("added to prod-web, 8 of 8 running"))
+	run("remove", press("Remove web-01 from prod-web"), shows("web-01 removed from prod-web, 7 of 7 running"))
 	run("fail Slack", chromedp.Click("#slack"), chromedp.WaitVisible(`#slack[aria-pressed="true"]`), press("Stop web-02"),
 		chromedp.WaitVisible(`//*[@id="runs"]/li[contains(., '"pending":1')]`, chromedp.BySearch))
-	run("Slack is back", chromedp.Click("#slack"), shows("web-02 stopped running on prod-web"))
+	run("Slack is back", chromedp.Click("#slack"), shows("web-02 stopped on prod-web, 6 of 7 running"))
 	run("fail the API", press("Fail the API for prod-api"), shows("Cannot read prod-api"))
 	run("the API is back", press("Fail the API for prod-api"), shows("Readable again: prod-api"))
 	run("report", chromedp.Click("#report"), shows("backends running on 2 load balancers"))

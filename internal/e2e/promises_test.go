@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -19,11 +20,13 @@ import (
 	"clbwatch/internal/sandbox/slack"
 )
 
-// Promise 1: no change is lost.
+// Guarantee 1: no change is lost.
 
-func TestEveryKindOfChangeIsToldOnce(t *testing.T) { everywhere(t, testEveryKindOfChangeIsToldOnce) }
+func TestEveryKindOfChangeIsPostedOnce(t *testing.T) {
+	everywhere(t, testEveryKindOfChangeIsPostedOnce)
+}
 
-func testEveryKindOfChangeIsToldOnce(t *testing.T, in place) {
+func testEveryKindOfChangeIsPostedOnce(t *testing.T, in place) {
 	l := newLab(t, in)
 	f := l.start()
 	l.tick(f)
@@ -32,26 +35,26 @@ func testEveryKindOfChangeIsToldOnce(t *testing.T, in place) {
 		want []string
 	}{
 		{func() {}, nil},
-		{func() { l.cloud.SetStatus("ins-web-1", 4) }, []string{"web-1 left running"}},
+		{func() { l.cloud.SetStatus("ins-web-1", 4) }, []string{"web-1 stopped"}},
 		{func() { l.cloud.SetStatus("ins-web-1", 9) }, nil},
-		{func() { l.cloud.SetStatus("ins-web-1", 2) }, []string{"web-1 recovered"}},
+		{func() { l.cloud.SetStatus("ins-web-1", 2) }, []string{"web-1 back"}},
 		{func() { l.cloud.Unbind(region, web, "ins-web-1") }, []string{"web-1 removed"}},
 		{func() { l.cloud.Bind(region, web, vm("web-4")) }, []string{"web-4 added"}},
 		{func() { l.cloud.SetWeight(region, web, "ins-web-2", 0) }, nil},
-		{func() { l.cloud.SetStatus("ins-api-1", 99); l.cloud.Unbind(region, web, "ins-web-2") }, []string{"api-1 left running", "web-2 removed"}},
+		{func() { l.cloud.SetStatus("ins-api-1", 99); l.cloud.Unbind(region, web, "ins-web-2") }, []string{"api-1 stopped", "web-2 removed"}},
 		{func() { l.cloud.Create(region, api) }, []string{"api-1 removed", "api-2 removed"}}, // really emptied
 	} {
 		before := len(l.slack.Messages())
 		step.do()
 		l.tick(f)
 		messages := l.slack.Messages()[before:]
-		var got []string
-		for _, m := range messages {
-			got = append(got, changes(t, m.Raw)...)
+		if got := l.toldBy(messages); !same(got, step.want) || len(messages) > 1 {
+			t.Errorf("posted %q in %d messages, want %q in one at the most", got, len(messages), step.want)
 		}
-		if !same(got, step.want) || len(messages) > 1 {
-			t.Errorf("told %q in %d messages, want %q in one at the most", got, len(messages), step.want)
-		}
+	}
+	if got, want := l.past(), []string{"web-1 left running", "web-1 recovered", "web-1 removed", "web-4 added", "api-1 left running",
+		"web-2 removed", "api-1 removed", "api-2 removed"}; !same(got, want) {
+		t.Errorf("the history has %q, want %q", got, want)
 	}
 	if r := l.slack.Refused(); len(r) > 0 {
 		t.Errorf("Slack refused %q", r)
@@ -84,7 +87,10 @@ func testFourOverlappingInstances(t *testing.T, in place) {
 	}
 	l.settle(fs[0])
 	if got := l.news(); !same(got, want) {
-		t.Errorf("told %q, want each once: %q", got, want)
+		t.Errorf("posted %q, want each once: %q", got, want)
+	}
+	if got := l.past(); !same(got, want) {
+		t.Errorf("the history has %q, want each once: %q", got, want)
 	}
 }
 
@@ -108,8 +114,8 @@ func testTheSameEventThreeTimes(t *testing.T, in place) {
 	}
 	wg.Wait()
 	l.settle(f)
-	if got, want := l.news(), []string{"web-1 left running", "web-2 left running"}; !slices.Equal(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+	if got, want := l.news(), []string{"web-1 stopped", "web-2 stopped"}; !slices.Equal(got, want) {
+		t.Errorf("posted %q, want %q", got, want)
 	}
 }
 
@@ -119,25 +125,25 @@ func testSlackDownAcrossAColdStart(t *testing.T, in place) {
 	l := newLab(t, in)
 	f := l.start()
 	l.tick(f)
-	l.slack.Fail(slack.Answer(http.StatusServiceUnavailable, "down"), -1)
+	l.slack.FailCalls(slack.Calls{}, slack.RateLimited(""))
 	l.cloud.SetStatus("ins-web-1", 4)
 	if sum := l.tick(f); sum.Pending != 1 || sum.Sent != 0 {
-		t.Errorf("with Slack down: %+v, want 1 owed", sum)
+		t.Errorf("with Slack down: %+v, want 1 due", sum)
 	}
 	l.end(f)
-	l.cloud.SetStatus("ins-web-1", 2) // it opens and ends while nobody can be told
+	l.cloud.SetStatus("ins-web-1", 2) // it begins and ends while nothing can be posted
 	f = l.start()
 	if sum := l.tick(f); sum.Pending == 0 {
-		t.Errorf("with Slack down: %+v, want something owed", sum)
+		t.Errorf("with Slack down: %+v, want something due", sum)
 	}
 	l.end(f)
 	l.slack.ClearFaults()
 	f = l.start()
-	if sum := l.tick(f); sum.Pending != 0 {
-		t.Errorf("with Slack back: %+v, want nothing owed", sum)
+	if sum := l.tick(f); sum.Pending != 0 || sum.Sent != 1 {
+		t.Errorf("with Slack back: %+v, want one message, and nothing due", sum)
 	}
-	if got, want := l.news(), []string{"web-1 left running", "web-1 recovered"}; !slices.Equal(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+	if got, want := l.news(), []string{"web-1 back"}; !slices.Equal(got, want) {
+		t.Errorf("posted %q, want %q: as it is now, and what it was meanwhile", got, want)
 	}
 }
 
@@ -165,14 +171,17 @@ func testStateThatCannotBeWritten(t *testing.T, in place) {
 	if sum, err := l.try(f); err == nil {
 		t.Errorf("tick without state: %+v, want an error", sum)
 	}
+	if got := l.troubles(); len(got) != 1 {
+		t.Errorf("posted %q, want once that it cannot work", got)
+	}
 	mend()
 	l.tick(f)
-	if got, want := l.news(), []string{"web-1 left running"}; !slices.Equal(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+	if got, want := l.news(), []string{"web-1 stopped"}; !slices.Equal(got, want) {
+		t.Errorf("posted %q, want %q", got, want)
 	}
 }
 
-// Promise 2: a change is told once; twice only where an answer from Slack, or the mark after it, was lost.
+// Guarantee 3: nothing is posted more than twice, and by a bot that may look once.
 
 func TestSlackFaults(t *testing.T) { everywhere(t, testSlackFaults) }
 
@@ -212,7 +221,7 @@ func testSlackFaults(t *testing.T, in place) {
 			var got []string
 			for _, m := range l.slack.Messages()[1:] {
 				for _, name := range []string{"web-1", "web-2"} {
-					if strings.Contains(text(t, m.Raw), name) {
+					if strings.Contains(strings.Join(strs(t, m.Raw), "\n"), name) {
 						got = append(got, name)
 					}
 				}
@@ -225,38 +234,6 @@ func testSlackFaults(t *testing.T, in place) {
 				t.Errorf("told of %q, want %q", got, want)
 			}
 		})
-	}
-}
-
-func TestMessageRefusedForGoodBlocksNothing(t *testing.T) {
-	everywhere(t, testMessageRefusedForGoodBlocksNothing)
-}
-
-func testMessageRefusedForGoodBlocksNothing(t *testing.T, in place) {
-	l := newLab(t, in)
-	f := l.start()
-	l.tick(f)
-	refused := slack.Answer(http.StatusBadRequest, "invalid_blocks")
-	if in == byBot {
-		refused = slack.Error("invalid_blocks")
-	}
-	l.slack.Fail(refused, -1)
-	l.cloud.SetStatus("ins-web-1", 4)
-	before := l.slack.Attempts()
-	if sum := l.tick(f); sum.Pending != 0 {
-		t.Errorf("%+v, want nothing owed: it would never be taken", sum)
-	}
-	if n := l.slack.Attempts() - before; n != 2 {
-		t.Errorf("%d attempts, want 2: as it is and as plain text", n)
-	}
-	if !strings.Contains(strings.Join(f.Logs(), "\n"), "invalid_blocks") {
-		t.Error("the log does not say what Slack said")
-	}
-	l.slack.ClearFaults()
-	l.cloud.SetStatus("ins-web-2", 4)
-	l.tick(f)
-	if got, want := l.news(), []string{"web-2 left running"}; !slices.Equal(got, want) {
-		t.Errorf("told %q, want %q", got, want)
 	}
 }
 
@@ -278,43 +255,58 @@ func testAnIncidentIsOneThread(t *testing.T, in place) {
 	tick()
 	tick(stop("ins-web-1", 4))
 	tick(stop("ins-web-2", 9), stop("ins-web-3", 9)) // none is left
+	l.later(time.Minute)
 	tick(stop("ins-web-1", 2), stop("ins-web-2", 2), stop("ins-web-3", 2))
+	for range 3 { // until it has been well for 2 minutes, and for 10
+		l.later(4 * time.Minute)
+		tick()
+	}
 	tick(stop("ins-web-1", 4)) // another incident
-	type post struct{ text, thread string }
-	var got []post
-	for _, p := range l.slack.Channel()[1:] {
-		got = append(got, post{text(t, p.Raw), p.Thread})
-	}
-	if len(got) != 4 {
-		t.Fatalf("%d messages, want 4: %+v", len(got), got)
-	}
-	first := l.slack.Channel()[1]
 	bot := in == byBot
-	if resolved := strings.Contains(got[0].text, "resolved after"); resolved != bot || bot && (first.Edited.IsZero() || !strings.Contains(string(first.Raw), `"strike":true`)) {
-		t.Errorf("the first message is %s, want it resolved: %v", first.Raw, bot)
-	}
-	for i, p := range got[1:3] {
-		if (p.thread == first.TS) != bot {
-			t.Errorf("message %d is in the thread %q, want the first one's: %v", i+2, p.thread, bot)
+	var got []string
+	first := l.slack.Channel()[1]
+	for n, p := range l.slack.Channel()[1:] {
+		says := inBrackets.ReplaceAllString(text(t, p.Raw), "") // which machines it were is told elsewhere
+		for _, mark := range []struct {
+			is   bool
+			name string
+		}{{strings.Contains(says, "<@U024BE7LH>"), "mentions"}, {p.Broadcast, "broadcast"}} {
+			if mark.is {
+				says += ", " + mark.name
+			}
 		}
-	}
-	if got[3].thread != "" {
-		t.Errorf("the second incident is in the thread %q, want a message of its own", got[3].thread)
-	}
-	for i, p := range got {
-		if mentioned := strings.Contains(p.text, "<@U024BE7LH>"); mentioned != (i == 1) {
-			t.Errorf("message %d mentions somebody: %v; %s", i+1, mentioned, p.text)
+		if in := p.Thread == first.TS; n > 0 && in != bot && n < 4 || n == 4 && p.Thread != "" {
+			t.Errorf("message %d is in the thread %q: %s", n+1, p.Thread, says)
 		}
+		got = append(got, says)
 	}
-	if worse := l.slack.Channel()[2]; worse.Broadcast != bot {
-		t.Errorf("that none is running is shown in the channel: %v, want %v", worse.Broadcast, bot)
+	want := []string{
+		":large_orange_circle: web-1 stopped on prod-web, 2 of 3 running",
+		":red_circle: prod-web DOWN: 0 of 3 running <@U024BE7LH>, mentions",
+		":large_green_circle: 3 machines out and back on prod-web, 3 of 3 running",
+		":large_green_circle: prod-web no longer down: 3 of 3 running",
+		":large_orange_circle: web-1 stopped on prod-web, 2 of 3 running",
+	}
+	if bot {
+		want[0] = ":large_green_circle: Resolved after 1 min: prod-web was DOWN, at worst 0 of 3 running"
+		want[1] += ", broadcast"
+		want[3] += ", broadcast"
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("posted\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
+	raw := string(first.Raw)
+	if closed := strings.Contains(raw, `"strike":true`) && strings.Contains(raw, `"color":"#2eb886"`) && !first.Edited.IsZero(); closed != bot {
+		t.Errorf("the first message is %s, want it struck through and green: %v", raw, bot)
 	}
 	if r := l.slack.Refused(); len(r) > 0 {
 		t.Errorf("Slack refused %q", r)
 	}
 }
 
-// Promise 3: nothing but a whole and verified reading is taken for a removal.
+var inBrackets = regexp.MustCompile(` \([^)]*\)`)
+
+// Guarantee 3: nothing but a whole and verified reading is taken for a removal.
 
 func TestAPIFaults(t *testing.T) { byV2(t, testAPIFaults) }
 
@@ -396,7 +388,7 @@ func TestAPI3Faults(t *testing.T) {
 				}
 				l.cloud.SetStatus("ins-web-1", 4)
 				l.settle(f)
-				if got, want := l.news(), []string{"web-1 left running"}; !slices.Equal(got, want) {
+				if got, want := l.news(), []string{"web-1 stopped"}; !slices.Equal(got, want) {
 					t.Errorf("told %q, want %q", got, want)
 				}
 			})
@@ -433,7 +425,7 @@ func testAPI2ClosesInMidRun(t *testing.T, in place) {
 	l.tick(f, scf.WithSetting("CLB_API", "v2")) // and back
 	l.tick(f, scf.WithSetting("CLB_API", "v3"))
 	l.tick(f)
-	if got, want := l.news(), []string{"web-1 left running", "web-1 recovered", "web-2 removed", "web-4 added"}; !slices.Equal(got, want) {
+	if got, want := l.news(), []string{"web-1 stopped", "web-1 back", "web-2 removed", "web-4 added"}; !slices.Equal(got, want) {
 		t.Errorf("told %q, want %q", got, want)
 	}
 }
@@ -463,7 +455,7 @@ func testAPIFaultThatPassesIsNotNews(t *testing.T, in place) {
 	}
 }
 
-// Promise 4: one unreadable load balancer delays no other; a hanging call does not outlive the deadline.
+// Guarantee 4: one unreadable load balancer delays no other; a hanging call does not outlive the deadline.
 
 func TestOneHangingLoadBalancerDelaysNoOther(t *testing.T) {
 	byV2(t, testOneHangingLoadBalancerDelaysNoOther)
@@ -478,7 +470,7 @@ func testOneHangingLoadBalancerDelaysNoOther(t *testing.T, in place) {
 	if sum := l.tick(f); sum.Read != 1 || sum.Unreadable != 1 || sum.Sent != 1 {
 		t.Errorf("%+v, want the other read and told", sum)
 	}
-	if got, want := l.news(), []string{"api-1 left running"}; !slices.Equal(got, want) {
+	if got, want := l.news(), []string{"api-1 stopped"}; !slices.Equal(got, want) {
 		t.Errorf("told %q, want %q", got, want)
 	}
 }
@@ -504,7 +496,7 @@ func testShortDeadlines(t *testing.T, in place) {
 	}
 }
 
-// Promise 5: no secret in a log, an error, an answer or the stored state.
+// Guarantee 5: no secret in a log, an error, an answer or the stored state.
 
 // TestNoSecretLeaks makes everything go wrong that may say too much. What it saw is searched after all tests (leaks_test.go).
 func TestNoSecretLeaks(t *testing.T) { byV2(t, testNoSecretLeaks) }
@@ -559,7 +551,7 @@ func testNoSecretLeaks(t *testing.T, in place) {
 	l.end(f)
 }
 
-// Promise 6: no text from the cloud is markup to Slack; every message is inside Slack's limits.
+// Guarantee 6: no text from the cloud is markup to Slack; every message is inside Slack's limits.
 
 func TestHostileNames(t *testing.T) { byV2(t, testHostileNames) }
 
@@ -664,7 +656,7 @@ func testFiveThousandChangesAreOneMessage(t *testing.T, in place) {
 	}
 }
 
-// Promise 7: state that is damaged, foreign or unreadable is an error, never a fresh start.
+// Guarantee 7: state that is damaged, foreign or unreadable is an error, never a fresh start.
 
 func TestDamagedState(t *testing.T) { everywhere(t, testDamagedState) }
 
@@ -696,7 +688,10 @@ func testDamagedState(t *testing.T, in place) {
 				}
 			}
 			if got := l.news(); len(got) != 0 {
-				t.Errorf("told %q, want nothing", got)
+				t.Errorf("posted %q, want no news", got)
+			}
+			if got := l.troubles(); len(got) != 1 {
+				t.Errorf("posted %q, want once that it cannot work", got)
 			}
 		})
 	}
@@ -737,7 +732,7 @@ func testSettingsAndCredentialsArePerInvocation(t *testing.T, in place) {
 	}
 	l.cloud.SetStatus("ins-web-1", 4)
 	l.tick(f)
-	if got, want := l.news(), []string{"web-1 left running"}; !slices.Equal(got, want) {
+	if got, want := l.news(), []string{"web-1 stopped"}; !slices.Equal(got, want) {
 		t.Errorf("told %q, want %q", got, want)
 	}
 }
@@ -751,7 +746,8 @@ func testEvents(t *testing.T, in place) {
 	l.cloud.Bind(region, "lb-byhpduqt", cloud.Instance{ID: "ins-9o9ex9s0", Name: "test_k8s_1", LanIP: "10.104.222.152",
 		WanIPs: []string{"193.112.93.144"}, Status: 4, Weight: 44})
 	f := l.start()
-	for _, event := range []string{"{}", "null", `"report"`, `{"action":"report"}`, ""} {
+	for _, event := range []string{"{}", "null", `"report"`, `{"action":"report"}`, `{"action":"report","since":"7d"}`, "",
+		`{"key1":"test value 1","key2":"test value 2"}`} { // the last is what the console's Test button sends
 		before := len(l.slack.Messages())
 		out, err := l.invoke(f, event)
 		if err != nil {
@@ -768,18 +764,32 @@ func testEvents(t *testing.T, in place) {
 			t.Errorf("event %q: %d messages, want one report with test_k8s_1", event, len(m)-before)
 		}
 	}
-	if s := l.stateText(); s != "" {
-		t.Errorf("a report left state: %s", s)
-	}
 	before := len(l.slack.Messages())
+	calls := l.cloud.Calls() + l.cloud.CallsV3()
+	for _, event := range []string{
+		`{"action":"nonsense"}`, `{"action":"Tick"}`, `{"action":7}`, `{"actoin":"report"}`, `"nonsense"`, `{"key1":"x","key3":"y"}`, `[]`, `[{"action":"tick"}]`, "7", "true", "{",
+		`{"httpMethod":"POST","body":"{\"action\":\"tick\"}"}`, `{"Records":[{"cos":{}}]}`,
+		`{"action":"report","since":"tomorrow"}`, `{"Type":"Timer","Message":"{\"action\":\"nonsense\"}"}`,
+	} {
+		out, err := l.invoke(f, event)
+		if err == nil || strings.Contains(event, "since") == strings.Contains(err.Error(), `"check", "report", "test" or "tick"`) {
+			t.Errorf("event %s = %s, %v, want an error that lists the actions", event, out, err)
+		}
+	}
+	if s := l.stateText(); s != "" || len(l.slack.Messages()) != before || l.cloud.Calls()+l.cloud.CallsV3() != calls {
+		t.Errorf("reports and wrong events left state: %q, or wrong events posted or asked something", s)
+	}
 	if _, err := l.invoke(f, `{"action":"test"}`); err != nil || len(l.slack.Messages()) != before+1 {
 		t.Errorf("a test message: %v, %d messages, want one", err, len(l.slack.Messages())-before)
+	}
+	if out, err := l.invoke(f, `{"action":"check"}`); err != nil || !strings.Contains(string(out), `"Slack"`) || len(l.slack.Messages()) != before+1 {
+		t.Errorf("a check = %s, %v, want what it found, and nothing posted", out, err)
 	}
 	if out, err := l.invoke(f, `{"action":"tick"}`); err != nil || string(out) != `{"clbs":1,"read":1,"unreadable":0,"changes":0,"sent":1,"pending":0}` {
 		t.Errorf("a tick by hand = %s, %v", out, err)
 	}
-	if _, err := l.invoke(f, `{"action":"nonsense"}`); err == nil || !strings.Contains(err.Error(), `"report", "tick" or "test"`) {
-		t.Errorf("nonsense = %v, want an error that lists the actions", err)
+	if _, err := l.invoke(f, `{"Type":"Timer","Message":"{\"action\":\"report\",\"since\":\"7d\"}"}`); err != nil || len(l.slack.Messages()) != before+3 {
+		t.Errorf("a timer that asks for a report: %v, %d messages, want the third", err, len(l.slack.Messages())-before)
 	}
 	for _, line := range f.Logs() {
 		var v map[string]any
@@ -820,7 +830,7 @@ func testCommandLine(t *testing.T, in place) {
 	if n := len(l.slack.Messages()); n != 2 {
 		t.Errorf("%d messages, want 2", n)
 	}
-	check(0, "nothing to tell: 2 of 2 load balancers read", "", "tick", "--dry-run")
+	check(0, "nothing to post: 2 of 2 load balancers read", "", "tick", "--dry-run")
 	l.cloud.Unbind(region, web, "ins-web-2")
 	check(0, "web-2", "", "tick", "--dry-run")
 	l.settings["CLB_RATE"] = "x"
@@ -936,26 +946,20 @@ func testCheck(t *testing.T, in place) {
 			}
 		})
 	}
-	t.Run("an alert that stays owed", func(t *testing.T) {
+	t.Run("news that does not reach Slack", func(t *testing.T) {
 		t.Parallel()
 		l := newLab(t, in)
-		if _, _, code := l.command("tick"); code != 0 {
-			t.Fatal("the first tick failed")
+		f := l.start()
+		l.tick(f)
+		l.slack.Fail(slack.RateLimited(""), -1)
+		l.cloud.SetStatus("ins-web-1", 4)
+		l.tick(f)
+		if out, _, code := l.command("check"); code != 0 || !strings.Contains(out, "1 message due") {
+			t.Errorf("check, a moment later = %d\n%s\nwant it to say that a message is due", code, out)
 		}
-		var head map[string]any
-		key := l.objects("head/")[0]
-		text := l.content(key)
-		if err := json.Unmarshal(text, &head); err != nil {
-			t.Fatal(err)
-		}
-		head["outbox"] = []any{map[string]any{"id": "1", "from": "2026-01-01T00:00:00Z", "to": "2026-01-01T00:00:00Z"}}
-		changed, err := json.Marshal(head)
-		if err != nil {
-			t.Fatal(err)
-		}
-		l.put(key, changed)
-		if out, _, code := l.command("check"); code != 1 || !strings.Contains(out, "an alert of 2026-01-01T00:00:00Z is still owed") {
-			t.Errorf("check = %d\n%s\nwant it to say that an alert is owed", code, out)
+		l.later(16 * time.Minute)
+		if out, _, code := l.command("check"); code != 1 || !strings.Contains(out, "incident 2 has not reached Slack for 15 minutes") {
+			t.Errorf("check, 16 min later = %d\n%s\nwant it to say what has not reached Slack", code, out)
 		}
 	})
 }
@@ -987,13 +991,16 @@ func TestCOSFaults(t *testing.T) {
 					}
 					for _, name := range []string{"web-1", "web-2", "api-1"} {
 						// The mark of a message may have been among the writes that went wrong.
-						if n := count[name+" left running"]; n == 0 || n > 1 && op != "PUT" && op != "GET" {
-							t.Errorf("%q was told %d times", name, n)
+						if n := count[name+" stopped"]; n == 0 || n > 2 || n > 1 && op != "PUT" && op != "GET" {
+							t.Errorf("%q was posted %d times", name, n)
 						}
-						delete(count, name+" left running")
+						delete(count, name+" stopped")
 					}
 					if len(count) > 0 {
-						t.Errorf("told %v, which did not happen", count)
+						t.Errorf("posted %v, which did not happen", count)
+					}
+					if got, want := l.past(), []string{"web-1 left running", "web-2 left running", "api-1 left running"}; !same(got, want) {
+						t.Errorf("the history has %q, want each once: %q", got, want)
 					}
 				})
 			}
@@ -1020,6 +1027,7 @@ func TestCOSRequests(t *testing.T) {
 	l := newLab(t, inCOS)
 	f := l.start()
 	l.tick(f)
+	l.tick(f) // the notice that watching began is closed, and leaves the state
 	requests := func(do func()) string {
 		before := l.bucket.Requests()
 		do()

@@ -139,7 +139,7 @@ func TestForgedEventsDoNoHarm(t *testing.T) {
 		before := len(l.told())
 		l.cloud.SetStatus("ins-web-1", 4)
 		l.settle(f)
-		if got := l.told()[before:]; !same(got, []string{"web-1 left running"}) {
+		if got := l.told()[before:]; !same(got, []string{"web-1 stopped"}) {
 			t.Errorf("after forged events, told %q, want what happened, once", got)
 		}
 	})

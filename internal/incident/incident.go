@@ -126,6 +126,7 @@ const (
 	EndAbandoned End = "abandoned" // something is still out, and nobody does anything about it
 	EndDeleted   End = "deleted"   // the load balancer was deleted
 	EndDropped   End = "dropped"   // it is not watched any more
+	EndMoved     End = "moved"     // another shard watches it from now on
 	EndNotice    End = "notice"    // a notice is closed from the start
 )
 
@@ -181,9 +182,12 @@ const (
 	maxNotices  = 50 // of one observation, of each kind but Watching
 )
 
-// CLB is the load balancer, as far as the incident knows its names.
+// CLB is the load balancer, as far as the incident knows its names. Of a search, ID is what CLB_DISCOVER says of the region.
 func (i *Incident) CLB() lb.CLB {
 	c := lb.ParseKey(i.Key)
+	if i.About == Listing || i.About == Nothing {
+		c.ID = i.Key
+	}
 	c.Label, c.Title = i.Label, i.Title
 	return c
 }

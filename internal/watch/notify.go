@@ -11,8 +11,12 @@ import (
 	"clbwatch/internal/state"
 )
 
-// callTime is the longest that one call to Slack may take: a claim that ends sooner is not good for another.
-const callTime = 10 * time.Second
+// A call to Slack takes callTime at most, and ends before the claim does. A claim that ends sooner than leastCall is not
+// good for another.
+const (
+	callTime  = 10 * time.Second
+	leastCall = time.Second
+)
 
 // Notifier makes calls to Slack.
 type Notifier interface {
@@ -71,13 +75,13 @@ func (r *round) do(ctx context.Context, root *incident.Root, call incident.Call)
 	if r.down[call.Route] {
 		return false
 	}
-	claim := root.Delivery.Claim
-	if left := claim.Until.Sub(r.w.Store.Now()); left < callTime {
+	left := root.Delivery.Claim.Until.Sub(r.w.Store.Now())
+	if left < leastCall {
 		r.fail(errors.New("no time left for calls to Slack: the next tick goes on"))
 		r.down[call.Route] = true
 		return false
 	}
-	callCtx, cancel := context.WithTimeout(ctx, callTime)
+	callCtx, cancel := context.WithTimeout(ctx, min(callTime, left))
 	defer cancel()
 	doc := incident.Document{Root: root, Reason: r.state.Reason, Name: r.names}
 	out := r.w.Notifier.Do(callCtx, call, doc)

@@ -32,7 +32,7 @@ const (
 // delimiter) and the versioning status; whatever else the real one knows is refused rather than ignored.
 // Requests must be signed in their Authorization header. It is safe for concurrent use. Make one with New.
 type Bucket struct {
-	// the clock of signatures, of LastModified and of the Date of answers; set it before serving
+	// the clock of signatures; set it before serving
 	Now func() time.Time
 	// of the keys, and of listings, that the policy of every credential allows; set it before serving
 	Prefix string
@@ -42,6 +42,7 @@ type Bucket struct {
 	accepts func(secretID string) (sandbox.Credential, bool)
 
 	mu         sync.Mutex
+	ahead      time.Duration // of Now: see Advance
 	objects    map[string]stored
 	versioning string   // "" until it is enabled for the first time
 	changes    []change // the last maxChanges, oldest first
@@ -122,6 +123,16 @@ func (c *Bucket) Age(d time.Duration) {
 	}
 }
 
+// Advance lets time pass, by the Date of answers and by LastModified. Signatures go by Now as before.
+func (c *Bucket) Advance(d time.Duration) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	c.ahead += d
+}
+
+// time is what Date and LastModified go by. The caller holds c.mu.
+func (c *Bucket) time() time.Time { return c.Now().Add(c.ahead) }
+
 // Fail makes the next requests of an operation go wrong, or any if op is "". The operations are PUT, GET,
 // HEAD, DELETE (multi-delete too), LIST and VERSIONING. times below 0 lasts until ClearFaults. Faults apply
 // one after another, those of the operation first, and only to requests that are right themselves.
@@ -158,6 +169,7 @@ func (c *Bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	q := request{op: operation(r), key: strings.TrimPrefix(r.URL.Path, "/"), resource: r.Host + r.URL.Path}
 	c.mu.Lock()
 	c.requests[q.op]++
+	w.Header().Set("Date", c.time().UTC().Format(http.TimeFormat))
 	c.mu.Unlock()
 	if err := c.check(r, &q); err != nil {
 		c.refuse(w, r, q, err)
@@ -237,7 +249,7 @@ func (c *Bucket) put(key string, content []byte, contentType string) stored {
 		contentType: cmp.Or(contentType, "application/octet-stream"),
 		etag:        `"` + hex.EncodeToString(sum[:]) + `"`,
 		crc:         strconv.FormatUint(crc64.Checksum(content, crc64.MakeTable(crc64.ECMA)), 10),
-		modified:    c.Now(),
+		modified:    c.time(),
 	}
 	c.remember(key)
 	c.objects[key] = o

@@ -358,3 +358,20 @@ func TestCOSSharesNothing(t *testing.T) {
 		t.Errorf("%d requests, want 1", n)
 	}
 }
+
+func TestAdvanceMovesDateAndLastModifiedAndNoSignature(t *testing.T) {
+	t.Parallel()
+	c := newBucketTest(t)
+	c.Advance(time.Hour)
+	put := c.send(t, http.MethodPut, "/a", "x", nil) // signed by the real time
+	got := c.send(t, http.MethodGet, "/a", "", nil)
+	if put.status != http.StatusOK || got.status != http.StatusOK {
+		t.Fatalf("PUT = %v, GET = %v, want both done", put, got)
+	}
+	for _, name := range []string{"Date", "Last-Modified"} {
+		at, err := http.ParseTime(got.header.Get(name))
+		if ahead := time.Until(at); err != nil || ahead < 59*time.Minute || ahead > time.Hour {
+			t.Errorf("%s is %q, %v ahead, want an hour", name, got.header.Get(name), ahead)
+		}
+	}
+}

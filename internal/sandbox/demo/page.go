@@ -284,7 +284,7 @@ func (s *stage) fail(change func(*failing) error) error {
 		}
 	}
 	if s.failing.slack {
-		s.slack.Fail(slack.Answer(http.StatusServiceUnavailable, "service unavailable"), -1)
+		s.slack.FailCalls(slack.Calls{}, slack.RateLimited("")) // after a 503 the function would wait a minute
 	}
 	return nil
 }
@@ -351,7 +351,7 @@ func (s *stage) goLive(ctx context.Context, p *webPage, patience time.Duration) 
 		s.mu.Unlock()
 		for _, event := range events {
 			// A run that fails is shown, and the next one goes on.
-			if err := s.invoke(ctx, event); ctx.Err() != nil {
+			if err := s.invoke(ctx, event, true); ctx.Err() != nil {
 				return nil
 			} else if err != nil && strings.Contains(err.Error(), "start the function") {
 				return err

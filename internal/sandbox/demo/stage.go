@@ -3,13 +3,16 @@ package demo
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"clbwatch/internal/sandbox"
 	"clbwatch/internal/sandbox/cloud"
+	"clbwatch/internal/sandbox/cos"
 	"clbwatch/internal/sandbox/scf"
 	"clbwatch/internal/sandbox/slack"
 	"clbwatch/internal/sandbox/terminal"
@@ -20,6 +23,8 @@ type stage struct {
 	Story
 	cloud    *cloud.Cloud
 	slack    *slack.Workspace
+	bucket   *cos.Bucket  // of the state
+	passed   atomic.Int64 // how much time later has let pass, in nanoseconds
 	function *scf.Function
 	settings map[string]string
 	role     sandbox.Credential
@@ -44,15 +49,18 @@ func (s *stage) play(ctx context.Context, sc scene) error {
 		sc.do(s)
 	}
 	for i := range max(sc.ticks, 1) {
-		if err := s.invoke(ctx, sc.event); err != nil {
-			return err
+		if sc.event == "" {
+			s.later(time.Minute)
 		}
 		last := i == max(sc.ticks, 1)-1
+		if err := s.invoke(ctx, sc.event, sc.ticks <= 3 || last); err != nil {
+			return err
+		}
 		if n := len(s.slack.Messages()) - s.told; n > 0 && !last {
 			return fmt.Errorf("a message came %d ticks early", max(sc.ticks, 1)-1-i)
 		}
 	}
-	text, err := s.show()
+	text, edited, err := s.show()
 	if err != nil {
 		return err
 	}
@@ -67,7 +75,12 @@ func (s *stage) play(ctx context.Context, sc scene) error {
 			return fmt.Errorf("the message does not say %q", word)
 		}
 	}
-	if text == "" {
+	for _, word := range sc.edited {
+		if !strings.Contains(strings.ToLower(edited), word) {
+			return fmt.Errorf("no message was edited to say %q", word)
+		}
+	}
+	if text == "" && edited == "" {
 		s.wait(ctx, readLine)
 		return nil
 	}
@@ -75,8 +88,14 @@ func (s *stage) play(ctx context.Context, sc scene) error {
 	return nil
 }
 
-// invoke runs the function once, starting an instance if there is none.
-func (s *stage) invoke(ctx context.Context, event string) error {
+// later lets time pass, by the clocks of COS and Slack, which the function goes by.
+func (s *stage) later(d time.Duration) {
+	s.passed.Add(int64(d))
+	s.bucket.Advance(d)
+}
+
+// invoke runs the function once, starting an instance if there is none, and prints what it answers if that is wanted.
+func (s *stage) invoke(ctx context.Context, event string, print bool) error {
 	payload, word := []byte(event), "report"
 	if event == "" {
 		payload, word = scf.TimerEvent(time.Now().Truncate(time.Second)), "tick"
@@ -107,7 +126,7 @@ func (s *stage) invoke(ctx context.Context, event string) error {
 	}
 	s.ran(runState{At: began, What: word, MS: time.Since(began).Milliseconds(), Answer: terminal.Clean(line),
 		Wrong: ferr != nil})
-	if s.isLive() {
+	if s.isLive() || !print && ferr == nil {
 		return nil // the page shows it
 	}
 	line = fmt.Sprintf("  %s  %s  %d ms", word, terminal.Clean(line), time.Since(began).Milliseconds())
@@ -126,40 +145,36 @@ func (s *stage) rotate() sandbox.Credential {
 	return s.role
 }
 
-// show draws what is new in the channel since the last call, edits too, and returns the new messages as plain
-// text.
-func (s *stage) show() (plain string, err error) {
+// show draws what is new in the channel since the last call, edits too, and returns both as plain text.
+func (s *stage) show() (plain, edited string, err error) {
 	o := s.Render
 	o.Width -= 4
-	var text bytes.Buffer
-	draw := func(p slack.Post, head string) error {
+	uncoloured := o
+	uncoloured.Color, uncoloured.Width = false, 10_000
+	draw := func(p slack.Post, head string, text *bytes.Buffer) error {
 		var drawn bytes.Buffer
-		if err := terminal.Render(&drawn, p.Raw, o); err != nil {
+		if err := errors.Join(terminal.Render(text, p.Raw, uncoloured), terminal.Render(&drawn, p.Raw, o)); err != nil {
 			return err
 		}
 		body := strings.ReplaceAll(strings.TrimSuffix(drawn.String(), "\n"), "\n", "\n    ")
 		_, err := fmt.Fprintf(s.Out, "%s\n    %s\n", s.paint("  "+head, "1;35"), body)
 		return err
 	}
+	var text, edits bytes.Buffer
 	posts := s.slack.Channel()
 	for i, p := range posts {
 		switch {
+		case i >= s.told && p.Thread != "" && p.Broadcast:
+			err = draw(p, "Slack, in the thread and in the channel", &text)
+		case i >= s.told && p.Thread != "":
+			err = draw(p, "Slack, in the thread", &text)
 		case i >= s.told:
-			uncoloured := o
-			uncoloured.Color, uncoloured.Width = false, 10_000
-			if err := terminal.Render(&text, p.Raw, uncoloured); err != nil {
-				return "", err
-			}
-			head := "Slack"
-			if p.Thread != "" {
-				head = "Slack, in the thread"
-			}
-			err = draw(p, head)
+			err = draw(p, "Slack", &text)
 		case p.Edited.After(s.edited):
-			err = draw(p, "Slack, the first message of the thread, edited")
+			err = draw(p, "Slack, an earlier message, edited", &edits)
 		}
 		if err != nil {
-			return "", err
+			return "", "", err
 		}
 	}
 	for _, p := range posts {
@@ -168,7 +183,7 @@ func (s *stage) show() (plain string, err error) {
 		}
 	}
 	s.told = len(posts)
-	return text.String(), nil
+	return text.String(), edits.String(), nil
 }
 
 func (s *stage) say(format string, args ...any) {

@@ -15,6 +15,7 @@ import (
 	"time"
 
 	"clbwatch/internal/sandbox/cloud"
+	"clbwatch/internal/sandbox/cos"
 	"clbwatch/internal/sandbox/scf"
 	"clbwatch/internal/sandbox/slack"
 	"clbwatch/internal/sandbox/terminal"
@@ -51,75 +52,108 @@ func instance(name, ip string) cloud.Instance {
 
 // scene is one thing that happens, and what people must hear of it.
 type scene struct {
-	title string
-	do    func(*stage)
-	event string   // by hand; "" is the timer
-	ticks int      // invocations; 0 is one. Only the last may send a message
-	want  []string // words of the message, in lower case; none means that there must be no message
+	title  string
+	do     func(*stage)
+	event  string   // by hand; "" is the timer
+	ticks  int      // invocations, a minute apart; 0 is one. Only the last may post a message
+	want   []string // words of the message, in lower case; none means that there must be no message
+	edited []string // words of a message that is edited meanwhile
 }
 
 func scenes() []scene {
 	web07, web08 := instance("web-07", "10.0.3.17"), instance("web-08", "10.0.3.18")
-	web03, api05 := instance("web-03", "10.0.3.13"), instance("api-05", "10.0.5.15")
+	api05 := instance("api-05", "10.0.5.15")
+	all := func(s *stage, status int) {
+		for i := range 5 {
+			s.cloud.SetStatus(instance(fmt.Sprintf("api-%02d", i+1), "").ID, status)
+		}
+	}
 	return []scene{{
-		title: "The function is deployed. Its first tick has nothing to compare with: it says " +
-			"what it watches.",
-		want: []string{"watching", "prod-web", "prod-api"},
+		title: "The function is deployed. Its first tick has nothing to compare with: it posts what it watches.",
+		want:  []string{"now watching", "prod-web", "prod-api"},
 	}, {
-		title: "A minute later nothing has happened. Nobody is told that.",
+		title: "A minute later nothing has happened, and nothing is posted.",
 	}, {
-		title: "An operator shuts web-07 down.",
+		title: "An operator shuts web-07 down. An incident begins.",
 		do:    func(s *stage) { s.cloud.SetStatus(web07.ID, 4) },
-		want:  []string{"web-07", "prod-web", "shut down"},
+		want:  []string{"web-07 stopped on prod-web, 6 of 7 running", "shut down (4)"},
 	}, {
-		title: "web-07 is started again.",
-		do:    func(s *stage) { s.cloud.SetStatus(web07.ID, 2) },
-		want:  []string{"web-07", "prod-web", "recovered"},
+		title: "web-07 is started again. That is an update in the incident's thread, and the first message shows " +
+			"how things are now.",
+		do:     func(s *stage) { s.cloud.SetStatus(web07.ID, 2) },
+		want:   []string{"web-07 back on prod-web", "7 of 7 running"},
+		edited: []string{"web-07 back on prod-web", "7 of 7 running"},
 	}, {
-		title: "Somebody unbinds api-05 from prod-api.",
+		title:  "Ten minutes later nothing else has happened: the incident is closed, struck through and green.",
+		ticks:  10,
+		edited: []string{"resolved after", "web-07"},
+	}, {
+		title: "Somebody unbinds api-05 from prod-api. It is read twice before it is believed.",
 		do:    func(s *stage) { s.cloud.Unbind(scf.Region, api, api05.ID) },
-		want:  []string{"api-05", "prod-api", "removed"},
+		want:  []string{"api-05 removed from prod-api, 4 of 4 running"},
 	}, {
-		title: "A new web-08 is bound to prod-web.",
-		do:    func(s *stage) { s.cloud.Bind(scf.Region, web, web08) },
-		want:  []string{"web-08", "prod-web", "added"},
+		title: "A new web-08 is bound to prod-web. What happens at about the same time shares one thread; this " +
+			"concerns other people, so it is shown in the channel, too.",
+		do:     func(s *stage) { s.cloud.Bind(scf.Region, web, web08) },
+		want:   []string{"web-08 added to prod-web, 8 of 8 running"},
+		edited: []string{"api-05", "web-08"},
 	}, {
-		title: "web-03 crashes, and Slack is down at the same moment. The alert is owed.",
+		title:  "Ten minutes later. Capacity that was removed is not \"resolved\": it is over, and not green.",
+		ticks:  10,
+		edited: []string{"over", "removed", "added"},
+	}, {
+		title: "All of prod-api crashes, and Slack answers nothing but 503. Nobody knows what arrived.",
 		do: func(s *stage) {
-			s.cloud.SetStatus(web03.ID, 1)
-			s.slack.Fail(slack.Answer(http.StatusServiceUnavailable, "service unavailable"), -1)
+			s.cloud.Bind(scf.Region, api, api05)
+			all(s, 1)
+			s.slack.FailCalls(slack.Calls{}, slack.Answer(http.StatusServiceUnavailable, "service unavailable"))
 		},
 	}, {
-		title: "The platform kills the instance. A new one starts cold, Slack is back: the alert arrives.",
+		title: "The platform kills the instance. A new one starts cold, and Slack is back. The bot looks for what " +
+			"it posted, finds nothing, and posts how things are now.",
 		do: func(s *stage) {
 			s.slack.ClearFaults()
 			_ = s.function.Close() // never fails
 		},
-		want: []string{"web-03", "prod-web", "stopped running"},
+		want: []string{"prod-api down: 0 of 5 running", "@here"},
+	}, {
+		title:  "prod-api is started again.",
+		do:     func(s *stage) { all(s, 2) },
+		want:   []string{"back on prod-api", "5 of 5 running"},
+		edited: []string{"prod-api was down", "5 of 5 running"},
+	}, {
+		title: "It has been well for two minutes. What was shown in the channel in red ends there in green.",
+		ticks: 2,
+		want:  []string{"prod-api no longer down: 5 of 5 running"},
+	}, {
+		title:  "Ten minutes later.",
+		ticks:  10,
+		edited: []string{"resolved after", "prod-api was down"},
 	}, {
 		title: "The cloud's API answers 502 for prod-api. One bad tick is no news, and no removal; three " +
 			"are a blind spot.",
 		do:    func(s *stage) { s.cloud.Fail(api, cloud.FaultStatus(http.StatusBadGateway), -1) },
 		ticks: 3,
-		want:  []string{"prod-api", "cannot read"},
+		want:  []string{"cannot read prod-api"},
 	}, {
 		title: "The API is well again.",
 		do:    func(s *stage) { s.cloud.ClearFaults() },
-		want:  []string{"prod-api", "readable again"},
+		want:  []string{"readable again: prod-api"},
 	}, {
 		title: "The API claims once, in perfect form, that prod-web is empty. It is not, and nobody " +
 			"is woken up.",
 		do:    func(s *stage) { s.cloud.Fail(web, cloud.FaultEmptyPool(), 1) },
 		ticks: 2,
+		want:  []string{"readable again: prod-api"}, // it has been for two minutes
 	}, {
 		title: "prod-web is upgraded to an application load balancer. Its backends are the same, and none " +
-			"is told as removed.",
+			"is reported as removed.",
 		do:   func(s *stage) { s.cloud.SetApplication(scf.Region, web) },
-		want: []string{"prod-web", "application"},
+		want: []string{"prod-web is an application load balancer now"},
 	}, {
 		title: "web-08 is unbound from one of its listeners.",
 		do:    func(s *stage) { s.cloud.UnbindFrom(scf.Region, web, "TCP:8443", web08.ID) },
-		want:  []string{"web-08", "prod-web", "unbound from 1 of 2 listeners"},
+		want:  []string{"web-08 unbound from 1 of 2 listeners", "tcp:8443", "prod-web"},
 	}, {
 		title: "API 2.0 is closed for the account. From now on API 3.0 is read, and nobody is woken up.",
 		do:    func(s *stage) { s.cloud.Fail("", cloud.FaultCode(4300, "RequestForbidden", "closed"), -1) },
@@ -127,7 +161,7 @@ func scenes() []scene {
 	}, {
 		title: `Somebody asks how things stand: {"action":"report"}`,
 		event: `{"action":"report"}`,
-		want:  []string{"prod-web", "prod-api", "web-03"},
+		want:  []string{"prod-web", "prod-api", "web-07"},
 	}}
 }
 
@@ -136,13 +170,15 @@ func scenes() []scene {
 func (s Story) Tell(ctx context.Context) error {
 	st := &stage{Story: s, cloud: cloud.New(), slack: slack.New(), change: make(chan struct{})}
 	st.Render.Width = cmp.Or(max(min(st.Render.Width, 120), 0), 100)
-	st.slack.Unlimited = true // the story squeezes a quarter of an hour into half a minute
-	// The platform refuses state under /tmp, and so does the function.
-	dir, err := os.MkdirTemp("/var/tmp", "clbwatch-sandbox-")
+	st.bucket = cos.New(st.cloud.Credential)
+	st.slack.Now = func() time.Time { return time.Now().Add(time.Duration(st.passed.Load())) }
+	st.slack.Unlimited = true // the story squeezes an hour into a minute
+	st.slack.Mention = "here"
+	cache, err := os.MkdirTemp("", "clbwatch-sandbox-")
 	if err != nil {
-		return fmt.Errorf("make a folder for the state: %w", err)
+		return fmt.Errorf("make a folder for the function: %w", err)
 	}
-	defer func() { _ = os.RemoveAll(dir) }() // what is left there harms nobody
+	defer func() { _ = os.RemoveAll(cache) }() // what is left there harms nobody
 	apiURL, stopCloud, err := serve("127.0.0.1:0", st.cloud)
 	if err != nil {
 		return err
@@ -158,6 +194,11 @@ func (s Story) Tell(ctx context.Context) error {
 		return err
 	}
 	defer stopSlack()
+	cosURL, stopCOS, err := serve("127.0.0.1:0", st.bucket)
+	if err != nil {
+		return err
+	}
+	defer stopCOS()
 	for i := range 7 {
 		st.cloud.Bind(scf.Region, web, instance(fmt.Sprintf("web-%02d", i+1), fmt.Sprintf("10.0.3.%d", 11+i)))
 	}
@@ -167,7 +208,8 @@ func (s Story) Tell(ctx context.Context) error {
 	st.settings = map[string]string{
 		"CLB_IDS": web + "=prod-web," + api + "=prod-api", "CLB_REGION": scf.Region,
 		"CLB_ENDPOINT": apiURL + cloud.APIPath, "CLB_V3_ENDPOINT": v3URL,
-		"CLB_BLIND_AFTER": "3", "CLB_RATE": "100", "STATE_URL": "file://" + dir,
+		"CLB_BLIND_AFTER": "3", "CLB_RATE": "100", "TMPDIR": cache, "SLACK_MENTION": "here",
+		"STATE_URL":       "cos://sandbox-1250000000/watch?region=" + scf.Region + "&endpoint=" + cosURL,
 		"SLACK_BOT_TOKEN": st.slack.Token(), "SLACK_CHANNEL": st.slack.ChannelID(),
 		"SLACK_API_URL": st.slack.APIURL(slackURL),
 	}
@@ -200,8 +242,8 @@ func (s Story) Tell(ctx context.Context) error {
 // tell plays all scenes.
 func (s *stage) tell(ctx context.Context) error {
 	s.say("Two load balancers in %s: prod-web with 7 backends, prod-api with 5.\n"+
-		"Each tick is one call of the built function, as the platform's timer makes it. What Slack shows "+
-		"is drawn below it.", scf.Region)
+		"Each tick is one call of the built function, as the platform's timer makes it once a minute; here "+
+		"the minutes are short. What Slack shows is drawn below it.", scf.Region)
 	for _, sc := range scenes() {
 		if err := s.play(ctx, sc); ctx.Err() != nil {
 			return ctx.Err()

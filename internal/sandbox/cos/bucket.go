@@ -199,7 +199,7 @@ func (c *Bucket) do(q request) (f Fault, a answer) {
 	}
 	a.header["Date"] = nil // else the server tells its own time
 	if !f.noDate {
-		a.header.Set("Date", c.Now().Add(f.ahead).UTC().Format(http.TimeFormat))
+		a.header.Set("Date", c.time().Add(f.ahead).UTC().Format(http.TimeFormat))
 	}
 	return f, a
 }

@@ -388,6 +388,79 @@ func TestPostsKeepThePace(t *testing.T) {
 	}
 }
 
+// A webhook's question is a message to Slack's limit of the rate, though it is refused.
+func TestWebhookKeepsThePaceWhenItAsks(t *testing.T) {
+	t.Parallel()
+	s, _, c := newSlack(t, says(400, "no_text"))
+	for range 2 {
+		if o := do(t, s, nil, incident.Call{Do: incident.Ask, Route: s.Route()}); o.Class != incident.Done {
+			t.Fatalf("%+v", o)
+		}
+	}
+	if len(c.slept) != 1 {
+		t.Errorf("slept %v between two questions, want a second", c.slept)
+	}
+}
+
+func TestWebhookPostsEachForm(t *testing.T) {
+	t.Parallel()
+	_, w, _ := newDoer(t)
+	srv := httptest.NewServer(w)
+	t.Cleanup(srv.Close)
+	c := &testClock{t: time.Now()}
+	s, err := New(Config{WebhookURL: w.URL(srv.URL), Now: c.now, Sleep: c.sleep})
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.render = stub
+	r := rootOf(s, time.Now(), "")
+	for form := incident.Full; form <= incident.Bare; form++ {
+		o := do(t, s, r, incident.Call{Route: s.Route(), Post: incident.Post{Rev: 7}, Form: form})
+		if o.Class != incident.Done || o.TS != "" {
+			t.Fatalf("form %d: %+v (%q)", form, o, w.Refused())
+		}
+		raw := string(w.Messages()[form].Raw)
+		parts := map[bool]int{true: 2}[form < incident.Plain] // the title, and the details in an attachment
+		if strings.Count(raw, `"blocks":[{"type":"section"`) != parts || strings.Count(raw, "blocks") != parts ||
+			!strings.Contains(raw, "revision 7") {
+			t.Errorf("form %d: posted %s", form, raw)
+		}
+	}
+}
+
+// The run ends while Slack has the message: whether it is posted is not known.
+func TestDeadlineWhileSlackHasTheMessage(t *testing.T) {
+	t.Parallel()
+	ctx, cancel := context.WithCancel(t.Context())
+	s, _, _ := newSlack(t, func(_ http.ResponseWriter, r *http.Request) {
+		cancel()
+		<-r.Context().Done()
+	})
+	s.render = stub
+	r := rootOf(s, time.Now(), "")
+	o := s.Do(ctx, incident.Call{Route: s.Route()}, incident.Document{Root: r})
+	checkNoSecret(t, o.Err)
+	if o.Class != incident.Unknown || !errors.Is(o.Err, context.Canceled) {
+		t.Errorf("%+v, want that it is not known", o)
+	}
+}
+
+func TestWebhookAnswerThatBreaksOffSaysNothing(t *testing.T) {
+	t.Parallel()
+	for status, half := range map[int]string{200: "ok", 400: "invalid_payload", 404: "no_service"} {
+		s, _, _ := newSlack(t, func(w http.ResponseWriter, _ *http.Request) {
+			w.Header().Set("Content-Length", "100")
+			w.WriteHeader(status)
+			_, _ = w.Write([]byte(half)) // the rest never comes
+		})
+		s.render = stub
+		o := do(t, s, rootOf(s, time.Now(), ""), incident.Call{Route: s.Route()})
+		if o.Class != incident.Unknown {
+			t.Errorf("%d %s…: %+v, want that it is not known", status, half, o)
+		}
+	}
+}
+
 func TestNoTimeLeftMeansNothingWasSent(t *testing.T) {
 	t.Parallel()
 	s, w, _ := newDoer(t)
@@ -518,6 +591,11 @@ func TestBotLeavesAChannel(t *testing.T) {
 	if raw := string(w.Channel()[0].Raw); !strings.Contains(raw, fmt.Sprintf("call %d", incident.Leave)) {
 		t.Errorf("the root is %s", raw)
 	}
+	here := sendOf(r, incident.Post{Root: true})
+	here.Route = incident.Route(w.ChannelID())
+	if o := do(t, s, r, here); o.Class != incident.Done { // the state says where, not the settings
+		t.Errorf("a post to the route of the call: %+v", o)
+	}
 }
 
 func TestRoutesHoldNoSecret(t *testing.T) {
@@ -566,7 +644,7 @@ func TestNoErrorOfACallHoldsASecret(t *testing.T) {
 	w.ClearFaults()
 	w.Fail(slack.Answer(200, `{"ok":false,"error":"invalid_blocks","response_metadata":{"messages":["`+
 		strings.Repeat("x", maxText-20)+token+`"]}}`), 1)
-	check("in a hint", do(t, bot, r, sendOf(r, incident.Post{Root: true})), token[:20])
+	check("in a hint", do(t, bot, r, sendOf(r, incident.Post{Root: true})), token[:15])
 	quotes := roundTripper(func(req *http.Request) (*http.Response, error) {
 		return nil, fmt.Errorf("proxy says no to %s with %s", req.URL, token)
 	})

@@ -155,6 +155,32 @@ func TestWhatIsHeldBackTakesEffectLater(t *testing.T) {
 	}
 }
 
+func TestWhatIsHeldBackArrivesInTheOrderOfTheTimes(t *testing.T) {
+	t.Parallel()
+	s := newWebhookTest(t)
+	now := time.Unix(1_795_409_616, 0)
+	s.Now = func() time.Time { return now }
+	order := func() (all string) {
+		for _, m := range s.Messages() {
+			all += strings.Trim(string(m.Raw), `{"text:}`)
+		}
+		return all
+	}
+	s.Fail(HeldBack(2*time.Minute), 1)
+	s.Fail(HeldBack(time.Minute), 1)
+	s.post(t.Context(), `{"text":"C"}`)
+	s.post(t.Context(), `{"text":"B"}`)
+	s.post(t.Context(), `{"text":"A"}`)
+	now = now.Add(2 * time.Minute)
+	s.post(t.Context(), `{"text":"D"}`)
+	s.Fail(HeldBack(time.Minute), 1)
+	s.post(t.Context(), `{"text":"E"}`)
+	now = now.Add(time.Minute)
+	if got := order(); got != "ABCDE" {
+		t.Errorf("the messages came as %s, want ABCDE", got)
+	}
+}
+
 func TestWebhookMessageHeldBack(t *testing.T) {
 	t.Parallel()
 	s := newWebhookTest(t)

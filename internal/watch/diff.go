@@ -119,12 +119,18 @@ func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) er
 	if err := old.Drain(); err != nil {
 		return err
 	}
-	// Only bytes that we do not keep changed: the new digests can wait for the next heartbeat.
-	if same && (maps.Equal(clbs, b.known) || !due(b.head, w.Store.Now()) && !remember) {
+	// Only bytes that we do not keep changed: the new digests can wait.
+	if same && (maps.Equal(clbs, b.known) || !renews(b.head, w.Store.Now()) && !remember) {
 		d.close()
 		d.snapshot = nil
 	}
 	return nil
+}
+
+// renews reports whether digests alone are worth a snapshot: with a heartbeat or, while something is open and each tick
+// writes a head, with the first one of every heartbeat by the clock.
+func renews(h *state.Head, now time.Time) bool {
+	return due(h, now) || now.Truncate(heartbeat).After(h.CommittedAt)
 }
 
 // follow returns the record that follows line, nil at first sight, by a reading, and notes what is news about it.

@@ -36,7 +36,8 @@ type lists struct {
 func (w *Watcher) listAll(ctx context.Context, b base, at time.Time, maxAge time.Duration) *lists {
 	ls := &lists{at: at, done: make(chan struct{}), found: make(map[string][]Listed), failed: make(map[string]error)}
 	if deadline, ok := ctx.Deadline(); ok {
-		ctx, ls.cancel = context.WithDeadline(ctx, at.Add(deadline.Sub(at)/3))
+		now := w.Now() // which deadlines go by; at is the store's clock
+		ctx, ls.cancel = context.WithDeadline(ctx, now.Add(deadline.Sub(now)/3))
 	} else {
 		ctx, ls.cancel = context.WithCancel(ctx)
 	}

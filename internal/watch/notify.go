@@ -11,11 +11,12 @@ import (
 	"clbwatch/internal/state"
 )
 
-// A call to Slack takes callTime at most, and ends before the claim does. A claim that ends sooner than leastCall is not
-// good for another.
 const (
-	callTime  = 10 * time.Second
-	leastCall = time.Second
+	// callTime is the longest that one call to Slack may take.
+	callTime = 10 * time.Second
+	// leastTime is how long a call must be able to take, or it is left to the next tick: one that is cut short is in
+	// doubt. Where a run is short, it is a quarter of the time that there is for all calls.
+	leastTime = 2 * time.Second
 )
 
 // Notifier makes calls to Slack.
@@ -32,6 +33,7 @@ type round struct {
 	state *incident.State // the run's own copy, which goes on with each answer
 	by    string
 	at    time.Time               // of the observation that is posted
+	least time.Duration           // that a call must be able to take
 	names func(key string) lb.CLB // of load balancers whose incidents do not hold them
 	down  map[incident.Route]bool // routes on which nothing would arrive now
 	steps []incident.Step         // what was done
@@ -51,6 +53,10 @@ func (w *Watcher) round(h *state.Head, seen *sweep) *round {
 // notify posts what the run has claimed: first what no post has shown, then edits, until time runs out. What goes wrong
 // about one root delays no other.
 func (r *round) notify(ctx context.Context) {
+	r.least = leastTime
+	if deadline, ok := ctx.Deadline(); ok {
+		r.least = min(r.least, deadline.Sub(r.w.Now())/4)
+	}
 	posts, edits := r.state.Claimed(r.by)
 	for _, root := range posts {
 		for {
@@ -75,13 +81,13 @@ func (r *round) do(ctx context.Context, root *incident.Root, call incident.Call)
 	if r.down[call.Route] {
 		return false
 	}
-	left := root.Delivery.Claim.Until.Sub(r.w.Store.Now())
-	if left < leastCall {
+	until, ok := r.until(ctx, root.Delivery.Claim)
+	if !ok {
 		r.fail(errors.New("no time left for calls to Slack: the next tick goes on"))
 		r.down[call.Route] = true
 		return false
 	}
-	callCtx, cancel := context.WithTimeout(ctx, min(callTime, left))
+	callCtx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
 	doc := incident.Document{Root: root, Reason: r.state.Reason, Name: r.names}
 	out := r.w.Notifier.Do(callCtx, call, doc)
@@ -96,6 +102,16 @@ func (r *round) do(ctx context.Context, root *incident.Root, call incident.Call)
 	stop := root.Take(step)
 	r.down[call.Route] = r.down[call.Route] || stop
 	return !stop
+}
+
+// until is when a call that begins now must have ended; ok is false if that is too soon. No call lasts longer than the
+// claim that it is made under: a run that was stopped past that end makes none.
+func (r *round) until(ctx context.Context, claim *incident.Claim) (until time.Time, ok bool) {
+	now, most := r.w.Now(), callTime
+	if deadline, limited := ctx.Deadline(); limited {
+		most = min(most, deadline.Sub(now))
+	}
+	return now.Add(most), most > 0 && most >= r.least && claim.Until.Sub(r.w.Store.Now()) >= most
 }
 
 func (r *round) fail(err error) {

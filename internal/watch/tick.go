@@ -305,8 +305,12 @@ func (w *Watcher) write(ctx context.Context, old *state.Head, d *delta, seen *sw
 	return h, nil
 }
 
-// due reports whether a head is so old that a quiet tick renews it.
-func due(h *state.Head, now time.Time) bool { return now.Sub(h.CommittedAt) >= heartbeat }
+// due reports whether a head is so old that a quiet tick renews it, or from the future: then a clock was wrong, and
+// nobody could tell until that time whether anybody is at work.
+func due(h *state.Head, now time.Time) bool {
+	age := now.Sub(h.CommittedAt)
+	return age >= heartbeat || age < -clockSlack
+}
 
 // mark takes what was done into the newest head, whoever wrote that, and ends the run's claims.
 func (w *Watcher) mark(ctx context.Context, h *state.Head, run *round) (*state.Head, error) {

@@ -354,7 +354,7 @@ func (r *Root) voided(s Step) {
 	d := &r.Delivery
 	switch s.Outcome.Class {
 	case Done, Content, Gone:
-		if d.Claim.copies = d.Claim.copies[1:]; len(d.Claim.copies) == 0 {
+		if d.Claim.copies = d.Claim.copies[min(1, len(d.Claim.copies)):]; len(d.Claim.copies) == 0 {
 			d.SweepFails, d.Doubted = 0, time.Time{}
 		}
 	default:

@@ -189,7 +189,10 @@ func (s *State) change(c Changed, at time.Time, rules Rules) (past []Record) {
 	news, better := r.machines(i, c.Changes, at, rules), true
 	for _, ch := range c.Changes {
 		past = append(past, recordOf(i, c.CLB, ch))
-		better = better && (ch.Kind == lb.Recovered || ch.Kind == lb.Healthy)
+		back := ch.Kind == lb.Recovered || ch.Kind == lb.Healthy
+		better = better && back
+		never := back && ch.Out != nil && ch.Out.New // it was added stopped, and serves for the first time
+		i.WasOut = i.WasOut || ch.Kind == lb.LeftRunning || ch.Kind == lb.Unhealthy || back && !never
 	}
 	if i.level(rules) == Down { // nothing is held back any more
 		news = i.unhold(r.Rev, func(Machine) bool { return true }) || news
@@ -231,7 +234,6 @@ func (r *Root) machines(i *Incident, changes []lb.Change, at time.Time, rules Ru
 		}
 		m := &i.Machines[n]
 		m.take(ch, r.Rev, rules)
-		i.WasOut = i.WasOut || m.Outages > 0
 		news = news || !m.Pending
 	}
 	return news

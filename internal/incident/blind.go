@@ -56,10 +56,11 @@ func (s *State) read(o Observation, rules Rules) {
 			u.Since, u.LastGood, u.Ticks = o.At.Truncate(time.Second), u.LastGood.Truncate(time.Second), 0
 		}
 		u.Ticks++
+		u.Reason = Reason{}
 		u.Why = s.reason(now[key].Reason)
 		if u.Ticks < rules.BlindAfter {
 			if s.Unread == nil {
-				s.Unread = make(map[string]Unread)
+				s.Unread = make(Unreads)
 			}
 			s.Unread[key] = u
 			continue

@@ -2,32 +2,34 @@ package incident
 
 import (
 	"cmp"
+	"encoding/json"
 	"maps"
 	"slices"
 	"strings"
 )
 
-// bound moves machines to where they need less room, the least important first, and counts what has none at all.
+// bound moves machines to where they need less room, the least important first, and counts what has none at all. Of too
+// many incidents the older ones lose their names, which are in the snapshot.
 func (s *State) bound() {
-	total, crowd := 0, 0
+	crowd, named := 0, 0
 	for _, r := range s.Roots {
 		for _, i := range r.Incidents {
 			crowd += len(i.Crowd)
 		}
 	}
+	total, bytes := maxInHead, maxDetails
 	for _, r := range slices.Backward(s.Roots) {
-		room := min(maxMachines, maxInHead-total)
+		room := maxMachines
 		for _, i := range r.Incidents {
-			n := len(i.Machines)
-			if n <= room {
-				room -= n
-				total += n
-				continue
+			if i.About == Backends {
+				named++
 			}
-			slices.SortStableFunc(i.Machines, func(a, b Machine) int {
-				return cmp.Or(cmp.Compare(b.Now, a.Now), cmp.Compare(b.Rev, a.Rev))
-			})
-			for _, m := range i.Machines[room:] {
+			if named > maxNamed {
+				i.Label, i.Title = "", ""
+			}
+			fit := i.fit(min(room, total), &bytes)
+			room, total = room-fit, total-fit
+			for _, m := range i.Machines[fit:] {
 				if crowd >= maxCrowd {
 					r.Beyond++
 					continue
@@ -38,11 +40,34 @@ func (s *State) bound() {
 				i.Crowd[hash(m.ID)] = m.member()
 				crowd++
 			}
-			i.Machines = slices.Clip(i.Machines[:room])
-			total += room
-			room = 0
+			i.Machines = slices.Clip(i.Machines[:fit])
 		}
 	}
+}
+
+// fit puts the machines that matter most first if there is no room for all, and returns for how many there is. bytes is
+// what is left of maxDetails.
+func (i *Incident) fit(room int, bytes *int) (n int) {
+	sizes := func() (sum int) {
+		for n = range min(len(i.Machines), room) {
+			text, err := json.Marshal(i.Machines[n])
+			if err != nil || sum+len(text) > *bytes {
+				return sum
+			}
+			sum += len(text)
+		}
+		n = min(len(i.Machines), room)
+		return sum
+	}
+	used := sizes()
+	if n < len(i.Machines) {
+		slices.SortStableFunc(i.Machines, func(a, b Machine) int {
+			return cmp.Or(cmp.Compare(b.Now, a.Now), cmp.Compare(b.Rev, a.Rev))
+		})
+		used = sizes()
+	}
+	*bytes -= used
+	return n
 }
 
 // Clone copies the state so that the copy can be judged while the original stays as it is.

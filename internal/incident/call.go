@@ -330,13 +330,23 @@ func (r *Root) swept(s Step) {
 			seen[c.Key] = true
 		}
 		if len(d.Claim.copies) == 0 {
-			d.Doubted = time.Time{}
+			d.SweepFails, d.Doubted = 0, time.Time{}
 		}
 	case Content, Gone:
 		d.NoLook = true
 	default:
-		d.EditNotBefore = s.Now.Add(backoff(1))
+		r.sweepFails(s)
 	}
+}
+
+// sweepFails notes that copies could not be looked for, or not be marked as such. Some time that is given up.
+func (r *Root) sweepFails(s Step) {
+	d := &r.Delivery
+	if d.SweepFails++; d.SweepFails >= sweepTries {
+		d.SweepFails, d.Doubted = 0, time.Time{}
+		return
+	}
+	d.EditNotBefore = s.Now.Add(backoff(d.SweepFails))
 }
 
 // voided takes in what came of marking a copy as one.
@@ -344,12 +354,12 @@ func (r *Root) voided(s Step) {
 	d := &r.Delivery
 	switch s.Outcome.Class {
 	case Done, Content, Gone:
-		if d.Claim.copies = d.Claim.copies[1:]; len(d.Claim.copies) == 0 {
-			d.Doubted = time.Time{}
+		if d.Claim.copies = d.Claim.copies[min(1, len(d.Claim.copies)):]; len(d.Claim.copies) == 0 {
+			d.SweepFails, d.Doubted = 0, time.Time{}
 		}
 	default:
 		d.Claim.copies = nil
-		d.EditNotBefore = s.Now.Add(backoff(1))
+		r.sweepFails(s)
 	}
 }
 

@@ -13,9 +13,10 @@ const (
 	overdue    = 15 * time.Minute // how long something may be due before ticks fail
 	forgotten  = 24 * time.Hour   // how long a presumption lasts that no message could name
 	maxBackoff = 4 * time.Minute
-	maxCopies  = 2 // posts that may have arrived, of one message
-	editTries  = 4 // failed edits of a closed root before an update has the last word
-	stepAfter  = 4 // failures that move one fallback down
+	maxCopies  = 2  // posts that may have arrived, of one message
+	sweepTries = 15 // failed searches for copies, before they are left
+	editTries  = 4  // failed edits of a closed root before an update has the last word
+	stepAfter  = 4  // failures that move one fallback down
 	maxEdits   = 20
 	maxPosts   = 40               // of one tick; Slack takes one a second
 	maxClaim   = 16 * time.Minute // no run lasts longer: a claim that ends later was made under a wrong clock
@@ -85,8 +86,9 @@ type Delivery struct {
 	Fails         int       `json:"fails,omitempty"`     // failures in a row, of posts and of looking for them
 	SendFails     int       `json:"sendFails,omitempty"` // of those, the posts
 	NotBefore     time.Time `json:"notBefore,omitzero"`
-	EditFails     int       `json:"editFails,omitempty"` // failed edits in a row
-	EndFails      int       `json:"endFails,omitempty"`  // of those, the ones since the root is closed
+	EditFails     int       `json:"editFails,omitempty"`  // failed edits in a row
+	EndFails      int       `json:"endFails,omitempty"`   // of those, the ones since the root is closed
+	SweepFails    int       `json:"sweepFails,omitempty"` // failed searches for copies
 	EditNotBefore time.Time `json:"editNotBefore,omitzero"`
 	LastUnknown   time.Time `json:"lastUnknown,omitzero"` // the last call that may still take effect
 	Doubted       time.Time `json:"doubted,omitzero"`     // the last post in doubt whose copies were not looked for yet

@@ -17,7 +17,7 @@ type State struct {
 	Last     int64              `json:"last,omitempty"`     // number of the newest incident
 	At       time.Time          `json:"at,omitzero"`        // when the observation began that was judged last
 	Roots    []*Root            `json:"roots,omitempty"`    // oldest first
-	Unread   map[string]Unread  `json:"unread,omitempty"`   // cannot be read, and not reported yet; by Unread.key
+	Unread   Unreads            `json:"unread,omitempty"`   // cannot be read, and not reported yet
 	Reasons  []Reason           `json:"reasons,omitempty"`  // why things cannot be read; at most maxReasons
 	Channels map[Route]*Channel `json:"channels,omitempty"` // what is known of each channel in use
 
@@ -55,7 +55,7 @@ type Incident struct {
 	Removed  int         `json:"removed,omitempty"`  // weight unbound since it began, or was stable last
 	Added    int         `json:"added,omitempty"`    // weight bound since then
 	Bare     *lb.Part    `json:"bare,omitempty"`     // listeners or rules that nothing serves because backends are out
-	Emptied  []string    `json:"emptied,omitempty"`  // listeners or rules whose last backend was unbound; at most maxEmptied
+	Emptied  []string    `json:"emptied,omitempty"`  // listeners, or hashes of rules, whose last backend was unbound; at most maxEmptied
 	Counts   lb.Counts   `json:"counts,omitzero"`    // changes, exactly
 	Machines []Machine   `json:"machines,omitempty"` // what its changes amount to, in the order they were first seen
 	Crowd    Crowd       `json:"crowd,omitempty"`    // machines that have no room in Machines
@@ -146,14 +146,14 @@ type Standing struct {
 
 // Unread is something that cannot be read. It is not reported until it has lasted for some ticks.
 type Unread struct {
-	Key      string    `json:"k"`
-	About    About     `json:"a"`           // Reading, Health or Listing
-	Since    time.Time `json:"t"`           // the first observation that lacked it
-	LastGood time.Time `json:"g,omitzero"`  // the last reading known to be good; zero if there was none
-	Ticks    int       `json:"n,omitempty"` // observations without it
-	Why      int       `json:"w,omitempty"` // which of State.Reasons, from 1
+	Key      string
+	About    About     // Reading, Health or Listing
+	Since    time.Time // the first observation that lacked it
+	LastGood time.Time // the last reading known to be good; zero if there was none
+	Ticks    int       // observations without it
+	Why      int       // which of State.Reasons, from 1
 
-	Reason Reason `json:"-"` // in an Observation: why
+	Reason Reason // in an Observation only: why
 }
 
 func (u Unread) key() string { return blindKey(u.Key, u.About) }
@@ -171,13 +171,15 @@ func ReasonOf(err error) Reason { return Reason{cut(err.Error()), cut(advice.Of(
 
 // Bounds of the state, so that a head stays below 4 MB whatever happens.
 const (
-	maxRoots    = 50     // open roots of a channel: beyond it new incidents join the newest that may take them
-	maxReasons  = 20     // the last one is then "other reasons"
-	maxWhy      = 300    // bytes
-	maxMachines = 600    // of one root; see maxInHead
-	maxInHead   = 2000   // machines with details in one head
-	maxCrowd    = 20_000 // machines without, in one head: beyond it changes are only counted
-	maxEmptied  = 50
+	maxRoots    = 50      // open roots of a channel: beyond it new incidents join the newest that may take them
+	maxReasons  = 20      // the last one is then "other reasons"
+	maxWhy      = 300     // bytes
+	maxMachines = 600     // of one root; see maxInHead
+	maxInHead   = 2000    // machines with details in one head
+	maxCrowd    = 20_000  // machines without, in one head: beyond it changes are only counted
+	maxEmptied  = 50      // of one incident
+	maxNamed    = 1000    // incidents about backends with names: those of others are in the snapshot
+	maxDetails  = 800_000 // bytes of machines with details, as they are stored
 	maxBaseline = 15
 	maxNotices  = 50 // of one observation, of each kind but Watching
 )

@@ -4,6 +4,7 @@ import (
 	"maps"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"clbwatch/internal/lb"
@@ -176,7 +177,9 @@ func (s *State) change(c Changed, at time.Time, rules Rules) (past []Record) {
 	}
 	r, i := in.root, in.incident
 	r.Rev++
-	i.Label, i.Title, i.Now = c.CLB.Label, c.CLB.Title, c.Now
+	if i.Label, i.Title, i.Now = c.CLB.Label, c.CLB.Title, c.Now; i.Label != "" {
+		i.Title = "" // nobody is shown it then
+	}
 	i.Removed, i.Added, i.Bare = i.Removed+c.Removed, i.Added+c.Added, c.Bare
 	i.empty(c.Delta)
 	i.Counts = i.Counts.Plus(lb.Count(c.Changes))
@@ -186,7 +189,10 @@ func (s *State) change(c Changed, at time.Time, rules Rules) (past []Record) {
 	news, better := r.machines(i, c.Changes, at, rules), true
 	for _, ch := range c.Changes {
 		past = append(past, recordOf(i, c.CLB, ch))
-		better = better && (ch.Kind == lb.Recovered || ch.Kind == lb.Healthy)
+		back := ch.Kind == lb.Recovered || ch.Kind == lb.Healthy
+		better = better && back
+		never := back && ch.Out != nil && ch.Out.New // it was added stopped, and serves for the first time
+		i.WasOut = i.WasOut || ch.Kind == lb.LeftRunning || ch.Kind == lb.Unhealthy || back && !never
 	}
 	if i.level(rules) == Down { // nothing is held back any more
 		news = i.unhold(r.Rev, func(Machine) bool { return true }) || news
@@ -195,7 +201,9 @@ func (s *State) change(c Changed, at time.Time, rules Rules) (past []Record) {
 	if news {
 		r.isNews(i, at)
 	}
-	i.Changed, i.Calm, i.Stable = at, time.Time{}, false
+	if i.Calm, i.Stable = (time.Time{}), false; !at.Equal(i.Began) {
+		i.Changed = at
+	}
 	if !i.Paused.IsZero() {
 		i.Paused = at // the status can be read, the health cannot
 	}
@@ -226,7 +234,6 @@ func (r *Root) machines(i *Incident, changes []lb.Change, at time.Time, rules Ru
 		}
 		m := &i.Machines[n]
 		m.take(ch, r.Rev, rules)
-		i.WasOut = i.WasOut || m.Outages > 0
 		news = news || !m.Pending
 	}
 	return news
@@ -234,12 +241,22 @@ func (r *Root) machines(i *Incident, changes []lb.Change, at time.Time, rules Ru
 
 // empty carries on which listeners and rules have nothing bound any more that serves.
 func (i *Incident) empty(d lb.Delta) {
-	i.Emptied = slices.DeleteFunc(i.Emptied, func(name string) bool { return slices.Contains(d.Refilled, name) })
+	for _, name := range d.Refilled {
+		i.Emptied = slices.DeleteFunc(i.Emptied, func(e string) bool { return e == brief(name) })
+	}
 	for _, name := range d.Emptied {
-		if !slices.Contains(i.Emptied, name) && len(i.Emptied) < maxEmptied {
-			i.Emptied = append(i.Emptied, name)
+		if e := brief(name); !slices.Contains(i.Emptied, e) && len(i.Emptied) < maxEmptied {
+			i.Emptied = append(i.Emptied, e)
 		}
 	}
+}
+
+// brief is a listener's name, such as "TCP:443", or what tells rules apart: they may be long.
+func brief(name string) string {
+	if len(name) <= 16 && !strings.Contains(name, " ") {
+		return name
+	}
+	return strconv.FormatUint(hash(name), 36)
 }
 
 // unhold stops holding machines back, and reports whether there were any. rev is the revision that shows them.
@@ -313,7 +330,7 @@ func (r *Root) settleOne(i *Incident, o Observation, rules Rules) {
 	}
 	r.relevel(i, o.At, rules) // what was held back may count now
 	i.rearm(o.At, rules, false)
-	if !i.Paused.IsZero() || i.Changed.Equal(o.At) {
+	if !i.Paused.IsZero() || i.LastChange().Equal(o.At) {
 		return
 	}
 	if !i.Stable && elapsed(rules.StableAfter, i.calm(), o.At) {

@@ -51,15 +51,18 @@ func everywhere(word string) bool {
 // limited reports whether the word says that there were too many calls.
 func limited(word string) bool { return word == "ratelimited" || word == "rate_limited" }
 
-// forCall is a class in the light of the call: that a look-up or a reply is refused says nothing about other
-// calls.
+// forCall is a class in the light of the call: that a look-up, a reply, an edit or a mention is refused says
+// nothing about other calls.
 func forCall(call incident.Call, class incident.Class, word string) incident.Class {
 	looks := call.Do == incident.Look || call.Do == incident.Copies
 	replies := call.Do == incident.Send && call.TS != ""
+	edits := call.Do == incident.Edit || call.Do == incident.Void
+	mentions := call.Do == incident.Send && call.Post.Mention
+	restricted := strings.HasPrefix(word, "restricted_action") || word == "action_prohibited"
 	switch {
 	case class != incident.ChannelDown || word == "":
 		return class
-	case looks && !everywhere(word), replies && strings.HasPrefix(word, "restricted_action"):
+	case looks && !everywhere(word), (replies || edits || mentions) && restricted:
 		return incident.Content
 	}
 	return class

@@ -29,7 +29,11 @@ func (p *Period) Add(rec Record) {
 		p.Root.Incidents = append(p.Root.Incidents, i)
 	}
 	ch := rec.Change.change(rec.At)
-	*i.Counts.Of(ch.Kind)++
+	n := i.Counts.Of(ch.Kind)
+	if n == nil {
+		return // of another version
+	}
+	*n++
 	i.Changed = rec.At
 	p.Root.machines(i, []lb.Change{ch}, rec.At, Rules{})
 	if len(i.Machines) > maxMachines {
@@ -41,6 +45,10 @@ func (p *Period) Add(rec Record) {
 // change is the change that a line of the history remembers, as far as it does.
 func (p *Past) change(at time.Time) lb.Change {
 	ch := lb.Change{Kind: p.Kind, At: at, Was: p.Was, Backend: lb.Backend{ID: p.ID, Name: p.Name, Status: p.Is}}
+	switch p.Kind {
+	case lb.Unhealthy, lb.Unbound, lb.Bound:
+		ch.Part = &lb.Part{} // which checks or bindings is not remembered
+	}
 	if !p.Out.IsZero() {
 		ch.Out = &lb.Out{Since: p.Out}
 	}

@@ -122,7 +122,7 @@ func says(row incident.Row, out bool) []Span {
 		}
 		return []Span{words("%s %s", is, times), moment(row.OutAt)}
 	case incident.Recovered:
-		if row.OutAt.IsZero() {
+		if row.OutAt.IsZero() || row.OutAt.Equal(row.Since) { // since when it had been out is not known
 			return []Span{words("running since "), moment(row.Since)}
 		}
 		return []Span{words("%s %s", is, times), moment(row.OutAt), words(" – "), at(row.Since), words(", %s", back)}

@@ -30,36 +30,44 @@ var (
 )
 
 func past(c lb.CLB, when time.Time, k lb.Kind, name string) incident.Record {
-	return incident.Record{At: when, CLB: c, Kind: k, ID: "ins-" + name, Name: name, Is: lb.Running}
+	p := &incident.Past{Kind: k, ID: "ins-" + name, Name: name, Is: lb.Running}
+	if k == lb.LeftRunning {
+		p.Is = 4
+	}
+	return incident.Record{At: when, Incident: "1", CLB: c, Change: p}
+}
+
+// surveyed is a survey whose history has these lines.
+func surveyed(log []incident.Record, all ...watch.Standing) watch.Survey {
+	found := watch.Survey{Standings: all, Known: true}
+	for _, rec := range log {
+		found.Past.Add(rec)
+	}
+	return found
 }
 
 func sample() Report {
-	found := watch.Survey{
-		Standings: []watch.Standing{
-			{CLB: web, Capacity: lb.Capacity{Total: 12, Running: 10, Weight: 120, Serving: 100}, NotRunning: []lb.Backend{
-				{ID: "ins-9o9ex9s0", Name: "web-07", Status: 4, LanIP: "10.0.3.17", Out: &lb.Out{Since: at(4, 41)}},
-				{ID: "ins-9o9ex9s1", Name: "网页服务器-11", Status: 9, LanIP: "10.0.3.121", Out: &lb.Out{Since: at(4, 53).Add(-72 * time.Hour), AtLeast: true}},
-			}},
-			{CLB: api, Capacity: lb.Capacity{Total: 3, Running: 1, Weight: 30, Serving: 10}, NotRunning: []lb.Backend{
-				{ID: "ins-1", Name: "bad\x1b[2J\nprod-web  all fine \u202egnp", Status: 99, WanIPs: []string{"203.0.113.9"}},
-				{ID: "ins-2", Status: 7, Out: &lb.Out{Since: at(4, 53).AddDate(-1, 0, 0)}},
-			}},
-			{CLB: old, Err: advice.Add(errors.New("LBNotFound: no such\nload balancer"), "check the id and its region in CLB_IDS")},
-			{CLB: lb.CLB{Region: "ap-beijing", ID: "lb-spare", Label: "备用"}},
-			{CLB: lb.CLB{Region: "ap-beijing", ID: "lb-idle", Label: "drained"}, Capacity: lb.Capacity{Total: 2, Running: 2}},
-		},
-		Log: []incident.Record{
-			past(web, at(4, 10).AddDate(0, 0, -1), lb.Removed, "too-old"),
-			past(web, at(23, 50).AddDate(0, 0, -1), lb.LeftRunning, "网页服务器-02"),
-			past(web, at(0, 5), lb.Recovered, "网页服务器-02"),
-			past(api, at(3, 0), lb.Added, "api-14"),
-			past(lb.CLB{Region: "ap-beijing", ID: "lb-forgotten"}, at(3, 0), lb.Removed, "x"),
-			{At: at(4, 41), CLB: web, Kind: lb.LeftRunning, ID: "ins-9o9ex9s0", Name: "web-07", Is: 4},
-			past(old, at(4, 42), lb.Removed, "\x1b]0;x\x07old-1\n"),
-		},
-		LogFrom: at(0, 0).AddDate(0, -1, 0),
-	}
-	return New(at(4, 53), 2140*time.Millisecond, found, time.Time{}, nil)
+	found := surveyed([]incident.Record{
+		past(web, at(23, 50).AddDate(0, 0, -1), lb.LeftRunning, "网页服务器-02"),
+		past(web, at(0, 5), lb.Recovered, "网页服务器-02"),
+		past(api, at(3, 0), lb.Added, "api-14"),
+		past(lb.CLB{Region: "ap-beijing", ID: "lb-forgotten"}, at(3, 0), lb.Removed, "x"),
+		{At: at(4, 41), CLB: web, Change: &incident.Past{Kind: lb.LeftRunning, ID: "ins-9o9ex9s0", Name: "web-07", Is: 4}},
+		past(old, at(4, 42), lb.Removed, "\x1b]0;x\x07old-1\n"),
+	}, []watch.Standing{
+		{CLB: web, Capacity: lb.Capacity{Total: 12, Running: 10, Weight: 120, Serving: 100}, NotRunning: []lb.Backend{
+			{ID: "ins-9o9ex9s0", Name: "web-07", Status: 4, LanIP: "10.0.3.17", Out: &lb.Out{Since: at(4, 41)}},
+			{ID: "ins-9o9ex9s1", Name: "网页服务器-11", Status: 9, LanIP: "10.0.3.121", Out: &lb.Out{Since: at(4, 53).Add(-72 * time.Hour), AtLeast: true}},
+		}},
+		{CLB: api, Capacity: lb.Capacity{Total: 3, Running: 1, Weight: 30, Serving: 10}, NotRunning: []lb.Backend{
+			{ID: "ins-1", Name: "bad\x1b[2J\nprod-web  all fine \u202egnp", Status: 99, WanIPs: []string{"203.0.113.9"}},
+			{ID: "ins-2", Status: 7, Out: &lb.Out{Since: at(4, 53).AddDate(-1, 0, 0)}},
+		}},
+		{CLB: old, Err: advice.Add(errors.New("LBNotFound: no such\nload balancer"), "check the id and its region in CLB_IDS")},
+		{CLB: lb.CLB{Region: "ap-beijing", ID: "lb-spare", Label: "备用"}},
+		{CLB: lb.CLB{Region: "ap-beijing", ID: "lb-idle", Label: "drained"}, Capacity: lb.Capacity{Total: 2, Running: 2}},
+	}...)
+	return New(at(4, 53), 2140*time.Millisecond, found, 24*time.Hour, nil)
 }
 
 // applications is a report of application load balancers, which were discovered, and of what of them cannot be read.
@@ -70,15 +78,17 @@ func applications() Report {
 		{ID: "ins-1", Name: "web-07", Status: lb.Running, LanIP: "10.0.3.17", Bindings: both, Checked: 2, Failing: []string{"HTTP:80 shop.example.com/ → 8080"}, Ill: &lb.Out{Since: at(4, 41)}},
 		{ID: "ins-2", Name: "web-08", Status: lb.Running, LanIP: "10.0.3.18", Bindings: both, Checked: 1, Failing: []string{"HTTP:80 <b>\x1b[2J\n → 8080", "TCP:22 → 22"}},
 	}
-	found := watch.Survey{LogFrom: at(0, 0), Standings: []watch.Standing{
+	found := watch.Survey{Known: true, Standings: []watch.Standing{
 		{CLB: shop, Kind: lb.Application, Capacity: lb.Capacity{Running: 3, Total: 4, Ill: 2, Weight: 40, Serving: 20}, Ill: ill,
 			NotRunning: []lb.Backend{{ID: "ins-3", Name: "web-09", Status: 4, LanIP: "10.0.3.19", Bindings: both, Out: &lb.Out{Since: at(4, 0)}}}},
 		{CLB: web, Capacity: lb.Capacity{Running: 12, Total: 12, Weight: 120, Serving: 120}},
 		{CLB: lb.CLB{Region: "ap-guangzhou", ID: "lb-5zz1", Title: "prod-blog"}, Kind: lb.Application, Capacity: lb.Capacity{Running: 1, Total: 1, Weight: 10, Serving: 10},
 			HealthErr: advice.Add(errors.New("UnauthorizedOperation"), "grant the role clb:DescribeTargetHealth")},
 		{CLB: lb.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, Err: errors.New("InternalError")},
-	}, Log: []incident.Record{past(shop, at(3, 0), lb.Unbound, "web-04"), {At: at(4, 41), CLB: shop, Kind: lb.Unhealthy, ID: "ins-1", Name: "web-07", Is: lb.Running}}}
-	return New(at(4, 53), 300*time.Millisecond, found, time.Time{}, nil)
+	}}
+	found.Past.Add(past(shop, at(3, 0), lb.Unbound, "web-04"))
+	found.Past.Add(incident.Record{At: at(4, 41), CLB: shop, Change: &incident.Past{Kind: lb.Unhealthy, ID: "ins-1", Name: "web-07", Is: lb.Running}})
+	return New(at(4, 53), 300*time.Millisecond, found, 24*time.Hour, nil)
 }
 
 func TestWriteText(t *testing.T) {
@@ -86,15 +96,14 @@ func TestWriteText(t *testing.T) {
 	well := watch.Survey{Standings: []watch.Standing{{CLB: web, Capacity: lb.Capacity{Total: 1, Running: 1, Weight: 10, Serving: 10}}}}
 	fresh := watch.Survey{Standings: []watch.Standing{{CLB: web, Capacity: lb.Capacity{Total: 1, Weight: 10}, NotRunning: []lb.Backend{{ID: "ins-1", Name: "web-01", Status: 4}}}}}
 	watched := well
-	watched.LogFrom = at(4, 0)
+	watched.Known = true
 	for name, r := range map[string]Report{
 		"report":      sample(),
 		"application": applications(),
-		"no-state":    New(at(4, 53), 300*time.Millisecond, fresh, time.Time{}, errors.New("load state: permission denied")),
-		"no-tick":     New(at(4, 53), 300*time.Millisecond, well, time.Time{}, nil),
-		"all-well":    New(at(4, 53), 300*time.Millisecond, watched, at(4, 0), nil),
-		"short-log":   New(at(4, 53), 300*time.Millisecond, watched, time.Time{}, nil),
-		"unread":      New(at(4, 53), 300*time.Millisecond, watch.Survey{Standings: []watch.Standing{{CLB: old, Err: errors.New("timeout")}}, LogFrom: at(4, 0)}, at(4, 0), nil),
+		"no-state":    New(at(4, 53), 300*time.Millisecond, fresh, 24*time.Hour, errors.New("load state: permission denied")),
+		"no-tick":     New(at(4, 53), 300*time.Millisecond, well, 24*time.Hour, nil),
+		"all-well":    New(at(4, 53), 300*time.Millisecond, watched, time.Hour, nil),
+		"unread":      New(at(4, 53), 300*time.Millisecond, watch.Survey{Standings: []watch.Standing{{CLB: old, Err: errors.New("timeout")}}, Known: true}, 24*time.Hour, nil),
 	} {
 		for _, color := range []bool{false, true} {
 			golden := filepath.Join("testdata", name+map[bool]string{true: ".ansi", false: ".txt"}[color])
@@ -129,8 +138,14 @@ func TestTextIsInUTC(t *testing.T) {
 		t.Fatal(err)
 	}
 	r.At, r.ChangesFrom = r.At.In(there), r.ChangesFrom.In(there)
-	for i := range r.Changes {
-		r.Changes[i].At = r.Changes[i].At.In(there)
+	for _, p := range r.Changed {
+		for _, c := range p.Backends {
+			for i := range c.Says {
+				if !c.Says[i].At.IsZero() {
+					c.Says[i].At = c.Says[i].At.In(there)
+				}
+			}
+		}
 	}
 	for _, p := range r.Pools {
 		for _, b := range p.NotRunning {
@@ -204,7 +219,7 @@ func FuzzWriteText(f *testing.F) {
 	f.Add("\x1b]0;x\x07", "a\nb", "\u202e\xff", "\u2028", -1, int64(-1))
 	f.Fuzz(func(t *testing.T, label, name, err, do string, n int, when int64) {
 		c := lb.CLB{ID: name, Region: label, Label: label}
-		found := watch.Survey{LogFrom: at(4, 53).Add(time.Duration(when)), Standings: []watch.Standing{
+		found := watch.Survey{Known: true, Standings: []watch.Standing{
 			{CLB: c, Capacity: lb.Capacity{Total: n, Weight: n, Serving: n / 3}, NotRunning: []lb.Backend{{ID: err, Name: name, LanIP: do, Status: lb.Status(n)}}},
 			{CLB: lb.CLB{ID: label}, Err: advice.Add(errors.New(err+"x"), do)},
 			{CLB: lb.CLB{ID: err, Title: label}, Kind: lb.Type(do), HealthErr: errors.New(do),
@@ -212,9 +227,10 @@ func FuzzWriteText(f *testing.F) {
 			{CLB: lb.CLB{ID: "r/" + name, Region: "r"}, Err: advice.Add(errors.New(err), do)},
 		}}
 		for i, k := range []lb.Kind{lb.Added, lb.LeftRunning, lb.Recovered, lb.Removed, lb.Unbound, lb.Bound, lb.Unhealthy, lb.Healthy, lb.Kind(do)} {
-			found.Log = append(found.Log, incident.Record{At: found.LogFrom.Add(time.Duration(i)), CLB: c, Kind: k, ID: err, Name: name, Is: lb.Status(n)})
+			past := &incident.Past{Kind: k, ID: err, Name: name, Is: lb.Status(n)}
+			found.Past.Add(incident.Record{At: at(4, 0).Add(time.Duration(when + int64(i))), CLB: c, Change: past})
 		}
-		r := New(at(4, 53), 0, found, time.Time{}, errors.New(do))
+		r := New(at(4, 53), 0, found, 24*time.Hour, errors.New(do))
 		var plain, color strings.Builder
 		if err := errors.Join(r.WriteText(&plain, false), r.WriteText(&color, true)); err != nil {
 			t.Fatal(err)

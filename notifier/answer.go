@@ -52,7 +52,7 @@ func everywhere(word string) bool {
 func limited(word string) bool { return word == "ratelimited" || word == "rate_limited" }
 
 // forCall is a class in the light of the call: that a look-up, a reply, an edit or a mention is refused says
-// nothing about other calls.
+// nothing about other calls. An edit is tried again later: nothing else shows the present state in its place.
 func forCall(call incident.Call, class incident.Class, word string) incident.Class {
 	looks := call.Do == incident.Look || call.Do == incident.Copies
 	replies := call.Do == incident.Send && call.TS != ""
@@ -62,7 +62,9 @@ func forCall(call incident.Call, class incident.Class, word string) incident.Cla
 	switch {
 	case class != incident.ChannelDown || word == "":
 		return class
-	case looks && !everywhere(word), (replies || edits || mentions) && restricted:
+	case edits && !everywhere(word):
+		return incident.Temporary
+	case looks && !everywhere(word), (replies || mentions) && restricted:
 		return incident.Content
 	}
 	return class

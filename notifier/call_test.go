@@ -13,6 +13,7 @@ import (
 	slackgo "github.com/slack-go/slack"
 
 	"clbwatch/internal/incident"
+	"clbwatch/internal/lb"
 	"clbwatch/internal/sandbox/slack"
 	"clbwatch/notifier/message"
 )
@@ -93,6 +94,52 @@ func TestBotPostsRootsUpdatesAndEdits(t *testing.T) {
 	raw := string(posts[0].Raw)
 	if !strings.Contains(raw, "revision 9") || !strings.Contains(raw, r.Prefix()+"root-0") {
 		t.Errorf("the root is %s, want it edited, with its key", raw)
+	}
+	if r := w.Refused(); len(r) > 0 {
+		t.Errorf("refused: %q", r)
+	}
+}
+
+// What incidents are rendered as is taken by Slack, in every form, as a post and as an edit, by bot and by webhook.
+func TestMessagesOfIncidentsAreTaken(t *testing.T) {
+	t.Parallel()
+	s, w, c := newBot(t)
+	srv := httptest.NewServer(w)
+	t.Cleanup(srv.Close)
+	style := message.Style{Mention: someone}
+	config := s.cfg
+	config.Style = style
+	bot, err := New(config)
+	if err != nil {
+		t.Fatal(err)
+	}
+	hook, err := New(Config{WebhookURL: w.URL(srv.URL), Style: style, Now: c.now, Sleep: c.sleep})
+	if err != nil {
+		t.Fatal(err)
+	}
+	w.Mention = someone
+	for _, s := range []*Slack{bot, hook} {
+		r := rootOf(s, c.now(), "")
+		r.Incidents[0] = &incident.Incident{
+			ID: "12", Key: "ap-guangzhou/lb-byhpduqt", Label: "prod-web <!channel>", Began: c.now(), Level: incident.Degraded,
+			Before: lb.Capacity{Running: 3, Total: 3, Weight: 30, Serving: 30},
+			Now:    lb.Capacity{Running: 1, Total: 3, Weight: 30, Serving: 10, Out: 2},
+			Worst:  lb.Capacity{Running: 1, Total: 3, Weight: 30, Serving: 10, Out: 2},
+		}
+		for form := incident.Full; form <= incident.Bare; form++ {
+			send := sendOf(r, incident.Post{Root: true, Rev: 3, Mention: form == incident.Full})
+			send.Form = form
+			o := do(t, s, r, send)
+			if raw := string(w.Messages()[len(w.Messages())-1].Raw); o.Class != incident.Done || !strings.Contains(raw, "12") {
+				t.Fatalf("form %d: %+v, posted %s", form, o, raw)
+			}
+			for what := incident.Edit; what <= incident.Leave && s == bot; what++ {
+				call := incident.Call{Do: what, Route: s.Route(), TS: o.TS, Form: form}
+				if o := do(t, s, r, call); what != incident.Copies && o.Class != incident.Done {
+					t.Errorf("%s, form %d: %+v", tried(what), form, o)
+				}
+			}
+		}
 	}
 	if r := w.Refused(); len(r) > 0 {
 		t.Errorf("refused: %q", r)

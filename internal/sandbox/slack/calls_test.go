@@ -3,6 +3,7 @@ package slack
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 )
@@ -100,8 +101,8 @@ func TestAnswerBrokenOff(t *testing.T) {
 func TestWhatIsHeldBackTakesEffectLater(t *testing.T) {
 	t.Parallel()
 	s := newAPITest(t)
-	now := time.Unix(1_795_409_616, 0)
-	s.Now = func() time.Time { return now }
+	var passed atomic.Int64
+	s.Now = func() time.Time { return time.Unix(1_795_409_616, passed.Load()) }
 	ts, _ := s.call("chat.postMessage", "text", "first")["ts"].(string)
 	gone := s.call("chat.postMessage", "text", "second")
 	edit := func(ts any, text string) map[string]any {
@@ -135,9 +136,9 @@ func TestWhatIsHeldBackTakesEffectLater(t *testing.T) {
 	}
 	s.Delete(fmt.Sprint(gone["ts"]))
 	check("at once", "a new edit", 5)
-	now = now.Add(4*time.Minute - 1)
+	passed.Add(int64(4*time.Minute - 1))
 	check("before the edit's time", "a new edit, late 3m0s", 4)
-	now = now.Add(2 * time.Minute)
+	passed.Add(int64(2 * time.Minute))
 	if got := fmt.Sprint(s.call("conversations.history")); !strings.Contains(got, "late 5m0s") {
 		t.Errorf("the history after the time is %s, want the message there", got)
 	}
@@ -158,11 +159,11 @@ func TestWhatIsHeldBackTakesEffectLater(t *testing.T) {
 func TestWhatIsHeldBackArrivesInTheOrderOfTheTimes(t *testing.T) {
 	t.Parallel()
 	s := newWebhookTest(t)
-	now := time.Unix(1_795_409_616, 0)
-	s.Now = func() time.Time { return now }
+	var passed atomic.Int64
+	s.Now = func() time.Time { return time.Unix(1_795_409_616, passed.Load()) }
 	order := func() (all string) {
 		for _, m := range s.Messages() {
-			all += strings.Trim(string(m.Raw), `{"text:}`)
+			all += fmt.Sprint(shown(Post{Raw: m.Raw}, false)["text"])
 		}
 		return all
 	}
@@ -171,11 +172,11 @@ func TestWhatIsHeldBackArrivesInTheOrderOfTheTimes(t *testing.T) {
 	s.post(t.Context(), `{"text":"C"}`)
 	s.post(t.Context(), `{"text":"B"}`)
 	s.post(t.Context(), `{"text":"A"}`)
-	now = now.Add(2 * time.Minute)
+	passed.Add(int64(2 * time.Minute))
 	s.post(t.Context(), `{"text":"D"}`)
 	s.Fail(HeldBack(time.Minute), 1)
 	s.post(t.Context(), `{"text":"E"}`)
-	now = now.Add(time.Minute)
+	passed.Add(int64(time.Minute))
 	if got := order(); got != "ABCDE" {
 		t.Errorf("the messages came as %s, want ABCDE", got)
 	}

@@ -24,7 +24,7 @@ const (
 // refuses, as far as that is known, and some things that Slack would take but a person would regret (see
 // check). It is safe for concurrent use. Make one with New.
 type Workspace struct {
-	Now       func() time.Time // the clock; set it before serving
+	Now       func() time.Time // the clock, safe for concurrent use; set it before serving
 	Unlimited bool             // no limit of one message a second; set it before serving
 
 	// the one who may be mentioned: an ID, or here, channel or everyone; "" for nobody. Set it before serving

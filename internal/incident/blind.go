@@ -102,9 +102,12 @@ func (s *State) pause(o Observation, rules Rules) {
 	}
 }
 
-// reason finds or adds why something cannot be read, and returns its number.
+// reason finds or adds why something cannot be read, and returns its number; 0 if nobody knows.
 func (s *State) reason(why Reason) int {
 	why = Reason{cut(why.Why), cut(why.Do)}
+	if why == (Reason{}) {
+		return 0
+	}
 	for _, same := range []Reason{why, {}} { // an empty one is one that nothing refers to any more
 		if at := slices.Index(s.Reasons, same); at >= 0 {
 			s.Reasons[at] = why

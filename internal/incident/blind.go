@@ -102,22 +102,63 @@ func (s *State) pause(o Observation, rules Rules) {
 	}
 }
 
-// reason finds or adds why something cannot be read, and returns its number.
+// reason finds or adds why something cannot be read, and returns its number; 0 if nobody knows.
 func (s *State) reason(why Reason) int {
 	why = Reason{cut(why.Why), cut(why.Do)}
-	if at := slices.Index(s.Reasons, why); at >= 0 {
-		return at + 1
+	if why == (Reason{}) {
+		return 0
 	}
-	if at := slices.Index(s.Reasons, Reason{}); at >= 0 { // one that nothing refers to any more
-		s.Reasons[at] = why
-		return at + 1
+	for _, same := range []Reason{why, {}} { // an empty one is one that nothing refers to any more
+		if at := slices.Index(s.Reasons, same); at >= 0 {
+			s.Reasons[at] = why
+			return at + 1
+		}
 	}
-	if len(s.Reasons) == maxReasons {
-		s.Reasons[maxReasons-1] = Reason{Why: "other reasons"}
-		return maxReasons
+	if len(s.Reasons) < maxReasons {
+		s.Reasons = append(s.Reasons, why)
+		return len(s.Reasons)
 	}
-	s.Reasons = append(s.Reasons, why)
-	return len(s.Reasons)
+	if !s.crowded {
+		if at := s.pastReason(); at >= 0 {
+			s.Reasons[at] = why
+			return at + 1
+		}
+		s.crowded = true
+	}
+	s.Reasons[maxReasons-1] = otherReasons
+	return maxReasons
+}
+
+// otherReasons is the last of too many.
+var otherReasons = Reason{Why: "other reasons"}
+
+// pastReason gives up a reason that only what can be read again refers to, and returns where it was; -1 if there is none.
+// Those have other reasons then.
+func (s *State) pastReason() int {
+	used := make([]bool, maxReasons+1)
+	for _, u := range s.Unread {
+		used[u.Why] = true
+	}
+	for _, r := range s.Roots {
+		for _, i := range r.Incidents {
+			used[i.Why] = used[i.Why] || i.Open() && !i.Readable
+		}
+	}
+	for n := 1; n < maxReasons; n++ { // not the last one: it is the others'
+		if used[n] {
+			continue
+		}
+		for _, r := range s.Roots {
+			for _, i := range r.Incidents {
+				if i.Why == n {
+					i.Why = maxReasons
+				}
+			}
+		}
+		s.Reasons[maxReasons-1] = otherReasons
+		return n - 1
+	}
+	return -1
 }
 
 // Reason is why something cannot be read, by its number.

@@ -23,7 +23,7 @@ type blindRecord struct {
 	Times    int       `json:"x,omitempty"`
 	Readable bool      `json:"r,omitempty"`
 	Rev      int       `json:"v,omitempty"`
-	Loud     bool      `json:"o,omitempty"` // Rev must be in the channel: what came before is not there yet either
+	Quiet    int       `json:"o,omitempty"` // revisions since Loud, and one; 0 if that is 0
 	End      End       `json:"end,omitempty"`
 	At       unixTimes `json:"at"` // Began, LastGood, Changed, Closed
 }
@@ -87,8 +87,12 @@ func (i *Incident) MarshalJSON() ([]byte, error) {
 	if !i.About.Blind() {
 		return json.Marshal(wholeIncident{(*plainIncident)(i), figuresOf(i.Before), figuresOf(i.Now), figuresOf(i.Worst)})
 	}
-	return json.Marshal(blindRecord{ID: i.ID, Key: i.Key, About: i.About, Label: i.Label, Title: i.Title, Why: i.Why, Times: i.Times,
-		Readable: i.Readable, Rev: i.Rev, Loud: i.Loud > 0, End: i.End, At: unixTimesOf(i.Began, i.LastGood, i.Changed, i.Closed)})
+	b := blindRecord{ID: i.ID, Key: i.Key, About: i.About, Label: i.Label, Title: i.Title, Why: i.Why, Times: i.Times,
+		Readable: i.Readable, Rev: i.Rev, End: i.End, At: unixTimesOf(i.Began, i.LastGood, i.Changed, i.Closed)}
+	if i.Loud > 0 {
+		b.Quiet = i.Rev - i.Loud + 1
+	}
+	return json.Marshal(b)
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -114,8 +118,8 @@ func (i *Incident) UnmarshalJSON(text []byte) error {
 		Rev: b.Rev, End: b.End, Began: b.At.time(0), LastGood: b.At.time(1), Changed: b.At.time(2), Closed: b.At.time(3),
 		Alone: true, Stable: b.End != ""}
 	i.Level = i.level(Rules{})
-	if b.Loud {
-		i.Loud = i.Rev
+	if b.Quiet > 0 {
+		i.Loud = i.Rev - b.Quiet + 1
 	}
 	return nil
 }

@@ -21,7 +21,8 @@ type State struct {
 	Reasons  []Reason           `json:"reasons,omitempty"`  // why things cannot be read; at most maxReasons
 	Channels map[Route]*Channel `json:"channels,omitempty"` // what is known of each channel in use
 
-	byKey map[string]place // while Judge works
+	byKey   map[string]place // while Judge works
+	crowded bool             // Reasons has no room for any more in this observation
 }
 
 // Root is one message in the channel, with the incidents it covers and the record of its delivery.

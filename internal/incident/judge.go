@@ -53,7 +53,7 @@ func (s *State) Judge(o Observation, rules Rules) (past []Record) {
 	if o.At.Before(s.At) {
 		o.At = s.At
 	}
-	s.byKey = s.indexed()
+	s.byKey, s.crowded = s.indexed(), false
 	s.settleRoutes(rules)
 	s.pause(o, rules)
 	for _, c := range o.Changed {

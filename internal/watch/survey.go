@@ -1,6 +1,7 @@
 package watch
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -18,7 +19,7 @@ type Survey struct {
 	Standings []Standing          // by key, then the regions that could not be searched
 	Open      []incident.Document // what is open, as the newest heads have it
 	Past      []incident.Record   // the last changes since the time that was asked for, oldest first; at most maxRecalled
-	From      time.Time           // Past has every change since; zero if there is no state
+	From      time.Time           // Past has every change since; zero if there is no state, or not all of it could be had
 }
 
 // Standing is how one load balancer stands now. Where a region could not be searched for load balancers, it is a Standing
@@ -83,10 +84,10 @@ func (w *Watcher) Survey(ctx context.Context, since time.Time) (Survey, error) {
 			w.stand(readCtx, empty, out)
 		}
 	}
-	found := Survey{Standings: w.standing(readCtx, out, r), From: since}
+	found := Survey{Standings: w.standing(readCtx, out, r)}
 	recallCtx, cancel2 := context.WithDeadline(ctx, t.readUntil.Add(t.sendUntil.Sub(t.readUntil)/2))
 	defer cancel2()
-	err := w.recall(recallCtx, &found)
+	err := w.recall(recallCtx, since, &found)
 	for _, s := range w.Discover {
 		if err := r.unlistedErr(s); err != nil {
 			found.Standings = append(found.Standings, Standing{CLB: lb.CLB{Region: s.Region, ID: s.String()}, Err: err})
@@ -143,15 +144,17 @@ func (w *Watcher) stand(ctx context.Context, which []int, out []Standing) {
 
 // recall adds what the state knows: since when backends are out, what is open, and what happened. Where it is divided into
 // shards, all of them are asked.
-func (w *Watcher) recall(ctx context.Context, found *Survey) error {
+func (w *Watcher) recall(ctx context.Context, since time.Time, found *Survey) error {
 	all, err := state.Current(ctx, w.Store, w.States)
 	if err != nil {
 		return err
 	}
+	from := time.Time{}
 	for i, head := range all.Heads {
 		if head == nil {
 			continue
 		}
+		from = since
 		for _, r := range head.Incidents.Roots {
 			if r.Open() {
 				found.Open = append(found.Open, incident.Document{Root: r, Reason: head.Incidents.Reason, Name: lb.ParseKey})
@@ -161,20 +164,27 @@ func (w *Watcher) recall(ctx context.Context, found *Survey) error {
 			return err
 		}
 	}
-	for rec, err := range all.Read(ctx, found.From) {
-		if err != nil {
-			return fmt.Errorf("read the history: %w", err)
+	for rec, damage := range all.Read(ctx, since) {
+		if damage != nil { // the rest is there all the same
+			err = cmp.Or(err, fmt.Errorf("read the history: %w", damage))
+			continue
 		}
 		if rec.Change == nil {
 			continue
 		}
 		if len(found.Past) == maxRecalled {
-			found.From = found.Past[0].At.Add(time.Millisecond) // times are whole milliseconds
+			if first := found.Past[0].At; !first.Before(from) { // of several shards, one comes after the other
+				from = first.Add(time.Millisecond) // times are whole milliseconds
+			}
 			found.Past = found.Past[1:]
 		}
 		found.Past = append(found.Past, rec)
 	}
-	return nil
+	slices.SortStableFunc(found.Past, func(a, b incident.Record) int { return a.At.Compare(b.At) })
+	if err == nil {
+		found.From = from
+	}
+	return err
 }
 
 // recallShard adds since when backends are out, as the snapshot of one shard knows it.

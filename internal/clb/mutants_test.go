@@ -98,7 +98,7 @@ func TestDescribeTellsWhatIsKnown(t *testing.T) {
 	for body, want := range map[string]string{
 		`{"code":0}`: "no loadBalancerSet",
 		`{"code":0,"totalCount":1,"loadBalancerSet":null}`: "no loadBalancerSet",
-		`{"code":4104,"message":"hunter2key"}`:                                         "4104",
+		`{"code":4104,"message":"hunter2key"}`:             "4104",
 	} {
 		c := &fake{lists: true, answer: always(200, body)}
 		if got, err := c.client(t).Describe(t.Context(), V2, "ap-guangzhou", ids[:1]); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2key") {

@@ -1,42 +1,66 @@
 package incident
 
 import (
+	"cmp"
+	"iter"
 	"time"
 
 	"clbwatch/internal/lb"
 )
 
-// Period is what happened since some time, by load balancer, as the history has it. It folds changes as open incidents do.
+// Period is what happened since some time, by load balancer, as the history has it.
 type Period struct {
 	Since time.Time
 	Root  Root // of one incident for each load balancer: its Rows and Tally say what the changes amount to
-	by    map[string]*Incident
 }
 
-// Add takes in one line of the history; lines come in the order in which they happened.
-func (p *Period) Add(rec Record) {
-	if rec.Change == nil || rec.At.Before(p.Since) {
-		return
+// maxFolded is how many lines of the history are folded at once: each time, all machines are indexed anew.
+const maxFolded = 4096
+
+// PeriodOf folds lines of the history, in the order in which they happened, as open incidents fold changes. Lines that cannot
+// be had are left out, and the first reason is returned with what is left.
+func PeriodOf(since time.Time, lines iter.Seq2[Record, error]) (p Period, err error) {
+	p.Since = since
+	at := make(map[string]*Incident)
+	changes := make(map[string][]lb.Change)
+	n := 0
+	for rec, damage := range lines {
+		if damage != nil {
+			err = cmp.Or(err, damage)
+			continue
+		}
+		if rec.Change == nil || rec.At.Before(since) {
+			continue
+		}
+		key := rec.CLB.Key()
+		if at[key] == nil {
+			at[key] = &Incident{Key: key, Began: rec.At, Label: rec.CLB.Label, Title: rec.CLB.Title}
+			p.Root.Incidents = append(p.Root.Incidents, at[key])
+		}
+		if count := at[key].Counts.Of(rec.Change.Kind); count != nil { // or it is a kind of another version
+			*count++
+			changes[key] = append(changes[key], rec.Change.change(rec.At))
+		}
+		if n++; n%maxFolded == 0 {
+			p.fold(changes)
+		}
 	}
-	if p.by == nil {
-		p.by = make(map[string]*Incident)
+	p.fold(changes)
+	return p, err
+}
+
+// fold takes in changes of load balancers, and forgets them.
+func (p *Period) fold(changes map[string][]lb.Change) {
+	machines := 0
+	for _, i := range p.Root.Incidents {
+		for _, ch := range changes[i.Key] {
+			i.Changed = ch.At
+		}
+		p.Root.machines(i, changes[i.Key], i.Changed, Rules{})
+		machines += len(i.Machines)
 	}
-	key := rec.CLB.Key()
-	i := p.by[key]
-	if i == nil {
-		i = &Incident{Key: key, Began: rec.At, Label: rec.CLB.Label, Title: rec.CLB.Title}
-		p.by[key] = i
-		p.Root.Incidents = append(p.Root.Incidents, i)
-	}
-	ch := rec.Change.change(rec.At)
-	n := i.Counts.Of(ch.Kind)
-	if n == nil {
-		return // of another version
-	}
-	*n++
-	i.Changed = rec.At
-	p.Root.machines(i, []lb.Change{ch}, rec.At, Rules{})
-	if len(i.Machines) > maxMachines {
+	clear(changes)
+	if machines > maxMachines {
 		s := State{Roots: []*Root{&p.Root}}
 		s.bound()
 	}

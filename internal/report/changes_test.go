@@ -129,7 +129,7 @@ func TestChangesTitle(t *testing.T) {
 	none := surveyed(nil, watch.Standing{CLB: web})
 	fresh := watch.Survey{Standings: []watch.Standing{{CLB: web}}}
 	for want, r := range map[string]Report{
-		"Changed in the last 24 h":                        New(at(4, 53), 0, one, 24*time.Hour, nil),
+		"Changed in the last 24 h":                       New(at(4, 53), 0, one, 24*time.Hour, nil),
 		"Changed in the last 7 d":                        New(at(4, 53), 0, one, 7*24*time.Hour, nil),
 		"Nothing changed in the last 1 h":                New(at(4, 53), 0, none, time.Hour, nil),
 		"What changed is not known: no tick has run yet": New(at(4, 53), 0, fresh, time.Hour, nil),

@@ -39,11 +39,19 @@ func past(c lb.CLB, when time.Time, k lb.Kind, name string) incident.Record {
 
 // surveyed is a survey whose history has these lines.
 func surveyed(log []incident.Record, all ...watch.Standing) watch.Survey {
-	found := watch.Survey{Standings: all, Known: true}
-	for _, rec := range log {
-		found.Past.Add(rec)
-	}
-	return found
+	return watch.Survey{Standings: all, Known: true, Past: period(log...)}
+}
+
+// period is the history of these lines.
+func period(log ...incident.Record) incident.Period {
+	p, _ := incident.PeriodOf(time.Time{}, func(yield func(incident.Record, error) bool) {
+		for _, rec := range log {
+			if !yield(rec, nil) {
+				return
+			}
+		}
+	})
+	return p
 }
 
 func sample() Report {
@@ -86,8 +94,8 @@ func applications() Report {
 			HealthErr: advice.Add(errors.New("UnauthorizedOperation"), "grant the role clb:DescribeTargetHealth")},
 		{CLB: lb.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, Err: errors.New("InternalError")},
 	}}
-	found.Past.Add(past(shop, at(3, 0), lb.Unbound, "web-04"))
-	found.Past.Add(incident.Record{At: at(4, 41), CLB: shop, Change: &incident.Past{Kind: lb.Unhealthy, ID: "ins-1", Name: "web-07", Is: lb.Running}})
+	found.Past = period(past(shop, at(3, 0), lb.Unbound, "web-04"),
+		incident.Record{At: at(4, 41), CLB: shop, Change: &incident.Past{Kind: lb.Unhealthy, ID: "ins-1", Name: "web-07", Is: lb.Running}})
 	return New(at(4, 53), 300*time.Millisecond, found, 24*time.Hour, nil)
 }
 
@@ -226,10 +234,12 @@ func FuzzWriteText(f *testing.F) {
 				Ill: []lb.Backend{{ID: name, Type: label, Status: lb.Running, Checked: n, Failing: []string{name, do}, Ill: &lb.Out{Since: at(4, 41)}}}},
 			{CLB: lb.CLB{ID: "r/" + name, Region: "r"}, Err: advice.Add(errors.New(err), do)},
 		}}
+		var log []incident.Record
 		for i, k := range []lb.Kind{lb.Added, lb.LeftRunning, lb.Recovered, lb.Removed, lb.Unbound, lb.Bound, lb.Unhealthy, lb.Healthy, lb.Kind(do)} {
 			past := &incident.Past{Kind: k, ID: err, Name: name, Is: lb.Status(n)}
-			found.Past.Add(incident.Record{At: at(4, 0).Add(time.Duration(when + int64(i))), CLB: c, Change: past})
+			log = append(log, incident.Record{At: at(4, 0).Add(time.Duration(when + int64(i))), CLB: c, Change: past})
 		}
+		found.Past = period(log...)
 		r := New(at(4, 53), 0, found, 24*time.Hour, errors.New(do))
 		var plain, color strings.Builder
 		if err := errors.Join(r.WriteText(&plain, false), r.WriteText(&color, true)); err != nil {

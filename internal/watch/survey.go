@@ -18,7 +18,7 @@ type Survey struct {
 	Standings []Standing          // by key, then the regions that could not be searched
 	Open      []incident.Document // what is open, as the newest heads have it
 	Past      incident.Period     // what changed since the time that was asked for
-	Known     bool                // there is a state, so that Past and Open are known
+	Known     bool                // there is a state, and all of its history could be read, so that Past is complete
 }
 
 // Standing is how one load balancer stands now. Where a region could not be searched for load balancers, it is a Standing
@@ -147,11 +147,12 @@ func (w *Watcher) recall(ctx context.Context, found *Survey) error {
 	if err != nil {
 		return err
 	}
+	known := false
 	for i, head := range all.Heads {
 		if head == nil {
 			continue
 		}
-		found.Known = true
+		known = true
 		for _, r := range head.Incidents.Roots {
 			if r.Open() {
 				found.Open = append(found.Open, incident.Document{Root: r, Reason: head.Incidents.Reason, Name: lb.ParseKey})
@@ -161,12 +162,11 @@ func (w *Watcher) recall(ctx context.Context, found *Survey) error {
 			return err
 		}
 	}
-	for rec, err := range all.Read(ctx, found.Past.Since) {
-		if err != nil {
-			return fmt.Errorf("read the history: %w", err)
-		}
-		found.Past.Add(rec)
+	found.Past, err = incident.PeriodOf(found.Past.Since, all.Read(ctx, found.Past.Since))
+	if err != nil { // what is left is there all the same
+		return fmt.Errorf("read the history: %w", err)
 	}
+	found.Known = known
 	return nil
 }
 

@@ -14,6 +14,7 @@ import (
 	"github.com/slack-go/slack"
 
 	"clbwatch/internal/advice"
+	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
 	"clbwatch/internal/watch"
@@ -70,12 +71,25 @@ func crew(n, backends int, out func(i int) int) []watch.Standing {
 	return all
 }
 
-func past(c lb.CLB, when time.Time, k lb.Kind, name string) watch.Past {
-	return watch.Past{At: when, CLB: c, Kind: k, ID: "ins-" + name, Name: name, Is: lb.Running}
+func past(c lb.CLB, when time.Time, k lb.Kind, name string) incident.Record {
+	return pastOf(c, when, incident.Past{Kind: k, ID: "ins-" + name, Name: name, Is: lb.Running})
 }
 
-func surveyed(log []watch.Past, all ...watch.Standing) watch.Survey {
-	return watch.Survey{Standings: all, Log: log, LogFrom: at(0, 0).AddDate(0, 0, -30)}
+func pastOf(c lb.CLB, when time.Time, p incident.Past) incident.Record {
+	return incident.Record{At: when, CLB: c, Change: &p}
+}
+
+// surveyed is a survey whose history has these lines.
+func surveyed(log []incident.Record, all ...watch.Standing) watch.Survey {
+	slices.SortStableFunc(log, func(a, b incident.Record) int { return a.At.Compare(b.At) })
+	p, _ := incident.PeriodOf(time.Time{}, func(yield func(incident.Record, error) bool) {
+		for _, rec := range log {
+			if !yield(rec, nil) {
+				return
+			}
+		}
+	})
+	return watch.Survey{Standings: all, Known: true, Past: p}
 }
 
 func small() watch.Standing {
@@ -106,22 +120,21 @@ func application(c lb.CLB, i, total, ill int) watch.Standing {
 }
 
 // history is what ticks found on two load balancers in the last day.
-func history(web, api lb.CLB) []watch.Past {
-	return []watch.Past{
+func history(web, api lb.CLB) []incident.Record {
+	return []incident.Record{
 		past(web, at(22, 50).AddDate(0, 0, -1), lb.LeftRunning, "web-02"), past(web, at(23, 58).AddDate(0, 0, -1), lb.Recovered, "web-02"),
 		past(api, at(1, 10), lb.Removed, "api-03"), past(api, at(1, 12), lb.Removed, "api-04"), past(web, at(2, 30), lb.Added, "web-14"),
-		{At: at(1, 14), CLB: api, Kind: lb.Added, ID: "ins-new", Name: "api-04", Is: lb.Running},
+		pastOf(api, at(1, 14), incident.Past{Kind: lb.Added, ID: "ins-new", Name: "api-04", Is: lb.Running}),
 		past(web, at(3, 0), lb.LeftRunning, "web-03"), past(web, at(3, 1), lb.Recovered, "web-03"), past(web, at(3, 2), lb.LeftRunning, "web-03"), past(web, at(3, 4), lb.Recovered, "web-03"),
-		{At: at(4, 41), CLB: web, Kind: lb.LeftRunning, ID: small().NotRunning[0].ID, Name: "web-07", Is: 4},
+		pastOf(web, at(4, 41), incident.Past{Kind: lb.LeftRunning, ID: small().NotRunning[0].ID, Name: "web-07", Is: 4}),
 	}
 }
 
 // tales are reports that people may get.
 func tales() map[string]report.Report {
-	tell := func(found watch.Survey, last time.Time, err error) report.Report {
-		return report.New(at(4, 53), 2100*time.Millisecond, found, last, err)
+	tell := func(found watch.Survey, err error) report.Report {
+		return report.New(at(4, 53), 2100*time.Millisecond, found, 24*time.Hour, err)
 	}
-	never := time.Time{}
 	one := func(i int) int { return map[int]int{0: 2, 1: 1, 2: 1}[i] }
 	some := func(i int) int { return map[int]int{3: 40, 7: 100, 11: 3, 20: 1}[i] }
 	twelve := crew(12, 200, one)
@@ -135,14 +148,12 @@ func tales() map[string]report.Report {
 	slow.CLB, slow.Err = clb("search", "lb-1qaz2wsx"), errors.New("dial tcp 10.0.0.1:443: i/o timeout")
 
 	log := history(web, api)
-	var rolling []watch.Past // a restart of everything, one by one
+	var rolling []incident.Record // a restart of everything, one by one
 	for i, s := range twelve[:4] {
 		for j := range s.Backends[:12] {
 			rolling = append(rolling, past(s.CLB, at(3, 2*j), lb.LeftRunning, fmt.Sprint(i, j)), past(s.CLB, at(3, 2*j+1), lb.Recovered, fmt.Sprint(i, j)))
 		}
 	}
-	short := surveyed(log[6:], small(), standing(api, 1, 8, 0))
-	short.LogFrom = at(2, 30)
 
 	fresh := application(shop, 0, 3, 1)
 	fresh.Ill[0].Ill = nil
@@ -154,30 +165,29 @@ func tales() map[string]report.Report {
 	deaf := application(shop, 0, 3, 0)
 	deaf.HealthErr = advice.Add(errors.New("DescribeTargetHealth: UnauthorizedOperation"), "grant the role clb:DescribeTargetHealth")
 	region := watch.Standing{CLB: lb.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, Err: advice.Add(errors.New("DescribeLoadBalancers: UnauthorizedOperation"), "grant the role clb:DescribeLoadBalancers")}
-	partLog := []watch.Past{
+	partLog := []incident.Record{
 		past(shop, at(3, 0), lb.Unbound, "web-02"), past(shop, at(3, 0), lb.Bound, "web-02"), past(shop, at(3, 5), lb.Unhealthy, "web-03"),
-		past(shop, at(3, 9), lb.Healthy, "web-03"), past(shop, at(4, 0), lb.Unbound, "web-04"), {At: at(4, 41), CLB: shop, Kind: lb.Unhealthy, ID: fresh.Ill[0].ID, Name: fresh.Ill[0].Name, Is: lb.Running},
+		past(shop, at(3, 9), lb.Healthy, "web-03"), past(shop, at(4, 0), lb.Unbound, "web-04"), pastOf(shop, at(4, 41), incident.Past{Kind: lb.Unhealthy, ID: fresh.Ill[0].ID, Name: fresh.Ill[0].Name, Is: lb.Running}),
 	}
 
 	return map[string]report.Report{
-		"report-application":   tell(surveyed(partLog, fresh), never, nil),
-		"report-mixed":         tell(surveyed(partLog, mixed...), never, nil),
-		"report-health":        tell(surveyed(nil, deaf, standing(web, 3, 12, 0)), never, nil),
-		"report-region":        tell(surveyed(nil, application(shop, 0, 3, 0), standing(web, 3, 12, 0), region), never, nil),
-		"report-only-region":   tell(surveyed(nil, region), never, nil),
-		"report-nothing":       tell(surveyed(nil), never, nil),
-		"report-single":        tell(surveyed(nil, small()), never, nil),
-		"report-well":          tell(surveyed(nil, standing(web, 3, 12, 0), standing(api, 1, 8, 0)), at(4, 53).AddDate(0, 0, -1), nil),
-		"report-none-running":  tell(surveyed(nil, standing(web, 3, 12, 0), dead, idle, empty), never, nil),
-		"report-empty":         tell(surveyed(nil, empty), never, nil),
-		"report-unread":        tell(surveyed(nil, standing(web, 3, 12, 1), unread, slow, watch.Standing{CLB: clb("auth", "lb-aa"), Err: slow.Err}), never, nil),
-		"report-broken-state":  tell(watch.Survey{Standings: []watch.Standing{small()}}, never, errors.New("load state: open head-42.json: permission denied")),
-		"report-no-tick":       tell(watch.Survey{Standings: []watch.Standing{small()}}, never, nil),
-		"report-changes":       tell(surveyed(log, small(), standing(api, 1, 8, 0)), at(4, 53).AddDate(0, 0, -1), nil),
-		"report-restarts":      tell(surveyed(rolling, twelve...), never, nil),
-		"report-short-log":     tell(short, at(4, 53).AddDate(0, 0, -1), nil),
-		"report-200":           tell(surveyed(history(twelve[0].CLB, twelve[1].CLB), twelve...), at(4, 53).AddDate(0, 0, -1), nil),
-		"report-thousands":     tell(surveyed(rolling, crew(50, 5000, some)...), never, nil),
+		"report-application":   tell(surveyed(partLog, fresh), nil),
+		"report-mixed":         tell(surveyed(partLog, mixed...), nil),
+		"report-health":        tell(surveyed(nil, deaf, standing(web, 3, 12, 0)), nil),
+		"report-region":        tell(surveyed(nil, application(shop, 0, 3, 0), standing(web, 3, 12, 0), region), nil),
+		"report-only-region":   tell(surveyed(nil, region), nil),
+		"report-nothing":       tell(surveyed(nil), nil),
+		"report-single":        tell(surveyed(nil, small()), nil),
+		"report-well":          tell(surveyed(nil, standing(web, 3, 12, 0), standing(api, 1, 8, 0)), nil),
+		"report-none-running":  tell(surveyed(nil, standing(web, 3, 12, 0), dead, idle, empty), nil),
+		"report-empty":         tell(surveyed(nil, empty), nil),
+		"report-unread":        tell(surveyed(nil, standing(web, 3, 12, 1), unread, slow, watch.Standing{CLB: clb("auth", "lb-aa"), Err: slow.Err}), nil),
+		"report-broken-state":  tell(watch.Survey{Standings: []watch.Standing{small()}}, errors.New("load state: open head-42.json: permission denied")),
+		"report-no-tick":       tell(watch.Survey{Standings: []watch.Standing{small()}}, nil),
+		"report-changes":       tell(surveyed(log, small(), standing(api, 1, 8, 0)), nil),
+		"report-restarts":      tell(surveyed(rolling, twelve...), nil),
+		"report-200":           tell(surveyed(history(twelve[0].CLB, twelve[1].CLB), twelve...), nil),
+		"report-thousands":     tell(surveyed(rolling, crew(50, 5000, some)...), nil),
 		"report-hostile":       hostileReport(),
 		"report-hostile-parts": hostileApplication(),
 	}
@@ -186,7 +196,7 @@ func tales() map[string]report.Report {
 func hostileReport() report.Report {
 	c := clb("prod-api <!channel> & `x` *b*", "lb-c4r9t0zw")
 	s := watch.Standing{CLB: c, Capacity: lb.Capacity{Total: 20, Running: 12, Weight: 100, Serving: 60}}
-	var log []watch.Past
+	var log []incident.Record
 	for i, name := range []string{"<!channel>", "<@U123|boss>", "web\nremoved  web-01  10.0.0.1", "```code``` :fire: _i_ ~s~", "\u202egnp.exe\u2066 \u200bx\U000e0041",
 		"🔥 on fire 🧯", strings.Repeat("数据库服务器", 10), "https://evil.example/ <https://evil.example|Console>"} {
 		b := lb.Backend{ID: fmt.Sprint("ins-", i), Name: name, LanIP: "10.0.3.17 <!here>", Status: lb.Status(4 + i%2*95), Weight: 5}
@@ -194,7 +204,7 @@ func hostileReport() report.Report {
 		log = append(log, past(c, at(4, i), lb.LeftRunning, name))
 	}
 	unread := watch.Standing{CLB: clb("<!here>", "`lb`"), Err: advice.Add(errors.New("<!channel> \x1b[2J:fire: x"), "click <https://evil.example|here>")}
-	return report.New(at(4, 53), 0, surveyed(log, s, unread), time.Time{}, errors.New("<!everyone>\n\x1b[2J *x*"))
+	return report.New(at(4, 53), 0, surveyed(log, s, unread), 24*time.Hour, errors.New("<!everyone>\n\x1b[2J *x*"))
 }
 
 func hostileApplication() report.Report {
@@ -202,7 +212,7 @@ func hostileApplication() report.Report {
 	b := lb.Backend{ID: "ins-9", Name: "<!channel>", Type: "<!here>", Status: lb.Running, Failing: []string{"HTTP:80 <!channel> *b* \u202e\n → 80"}}
 	s := watch.Standing{CLB: c, Kind: "<!here> *b*", Capacity: lb.Capacity{Total: 1, Running: 1, Ill: 1}, Ill: []lb.Backend{b}, Backends: []lb.Backend{b}, HealthErr: errors.New("<!channel> \x1b[2J")}
 	region := watch.Standing{CLB: lb.CLB{Region: "<!here>", ID: "<!here>/*<@U1>*"}, Err: errors.New("<!channel>")}
-	return report.New(at(4, 53), 0, surveyed(nil, s, region), time.Time{}, nil)
+	return report.New(at(4, 53), 0, surveyed(nil, s, region), 24*time.Hour, nil)
 }
 
 // TestReports compares reports with what people looked at and found good: the message, and the pages of its
@@ -340,7 +350,7 @@ func TestPagesOfMoreThanWasListed(t *testing.T) {
 	t.Parallel()
 	s := standing(web, 0, 40, 2)
 	s.Backends, s.Total = s.Backends[:30], 1500
-	pages := message.ReportPages(report.New(at(4, 53), 0, surveyed(nil, s), time.Time{}, nil), message.Style{})
+	pages := message.ReportPages(report.New(at(4, 53), 0, surveyed(nil, s), 24*time.Hour, nil), message.Style{})
 	if len(pages) != 1 {
 		t.Fatalf("%d pages, want 1", len(pages))
 	}
@@ -359,7 +369,7 @@ func TestNoPagesForWhatTheMessageTells(t *testing.T) {
 		names  bool
 	}{
 		"a few backends":      {tales()["report-single"], 0, true},
-		"too many to name":    {report.New(at(4, 53), 0, surveyed(nil, many), time.Time{}, nil), 1, false},
+		"too many to name":    {report.New(at(4, 53), 0, surveyed(nil, many), 24*time.Hour, nil), 1, false},
 		"two load balancers":  {tales()["report-well"], 1, false},
 		"no backends":         {tales()["report-empty"], 0, false},
 		"none that are known": {report.Report{Pools: []report.Pool{{Backends: 3, Running: 3}}}, 1, false},
@@ -399,7 +409,6 @@ func TestReportSays(t *testing.T) {
 		"report-changes": {"• Changed since the last report, 2026-11-22 04:53 UTC\n• prod-web  web-02  out 2026-11-22 22:50 UTC – 23:58 UTC, back\n• prod-web  web-14  added 2026-11-23 02:30 UTC\n" +
 			"• prod-web  web-03  out 2 times, last 2026-11-23 03:02 UTC – 03:04 UTC, back\n• prod-web  web-07  out since 2026-11-23 04:41 UTC\n• prod-api  api-03  removed 2026-11-23 01:10 UTC\n• prod-api  api-04  replaced 2026-11-23 01:14 UTC"},
 		"report-restarts":  {"• prod-web  12 stopped running, 12 recovered\n"},
-		"report-short-log": {"Changed since 2026-11-23 02:30 UTC (older changes are not known)"},
 		"report-thousands": {"… and 130 more not running", "… and 35 more load balancers, all running"},
 	} {
 		got := strings.ReplaceAll(message.Report(tales()[name], message.Style{}).Plain, "：", ":")
@@ -409,7 +418,7 @@ func TestReportSays(t *testing.T) {
 			}
 		}
 	}
-	if got := message.Report(report.New(at(4, 53), 0, surveyed(history(web, api), small()), time.Time{}, nil), message.Style{}).Plain; !strings.Contains(got, "\n• web-14  added 2026-11-23 02:30 UTC\n") {
+	if got := message.Report(report.New(at(4, 53), 0, surveyed(history(web, api), small()), 24*time.Hour, nil), message.Style{}).Plain; !strings.Contains(got, "\n• web-14  added 2026-11-23 02:30 UTC\n") {
 		t.Errorf("of a single load balancer, each line names it again:\n%s", got)
 	}
 	alone := tales()["report-unread"]
@@ -419,14 +428,14 @@ func TestReportSays(t *testing.T) {
 	}
 	fresh := small()
 	fresh.NotRunning[0].Out = nil
-	if m := message.Report(report.New(at(4, 53), 0, surveyed(nil, fresh), time.Time{}, nil), message.Style{}).Plain; !strings.Contains(m, "web-07     10.0.3.9   seen just now\n") {
+	if m := message.Report(report.New(at(4, 53), 0, surveyed(nil, fresh), 24*time.Hour, nil), message.Style{}).Plain; !strings.Contains(m, "web-07     10.0.3.9   seen just now\n") {
 		t.Errorf("what no tick has seen yet is not told as new:\n%s", m)
 	}
-	if m := message.Report(report.New(at(4, 53), 0, watch.Survey{Standings: []watch.Standing{fresh}}, time.Time{}, nil), message.Style{}).Plain; !strings.Contains(m, "web-07     10.0.3.9\n") {
+	if m := message.Report(report.New(at(4, 53), 0, watch.Survey{Standings: []watch.Standing{fresh}}, 24*time.Hour, nil), message.Style{}).Plain; !strings.Contains(m, "web-07     10.0.3.9\n") {
 		t.Errorf("without state it is told as new:\n%s", m)
 	}
 	fresh.NotRunning[1].Out = &lb.Out{Since: at(4, 53), AtLeast: true}
-	if m := message.Report(report.New(at(4, 53), 0, surveyed(nil, fresh), time.Time{}, nil), message.Style{}).Plain; !strings.Contains(m, "10.0.3.10  for less than 1 min\n") {
+	if m := message.Report(report.New(at(4, 53), 0, surveyed(nil, fresh), 24*time.Hour, nil), message.Style{}).Plain; !strings.Contains(m, "10.0.3.10  for less than 1 min\n") {
 		t.Errorf("what was first seen just now:\n%s", m)
 	}
 }
@@ -440,7 +449,7 @@ func TestWhatCannotBeReadIsGrouped(t *testing.T) {
 		return all
 	}
 	tell := func(all ...[]watch.Standing) string {
-		return message.Report(report.New(at(4, 53), 0, surveyed(nil, slices.Concat(all...)...), time.Time{}, nil), message.Style{}).Plain
+		return message.Report(report.New(at(4, 53), 0, surveyed(nil, slices.Concat(all...)...), 24*time.Hour, nil), message.Style{}).Plain
 	}
 	for _, tt := range []struct{ got, want string }{
 		{tell(unread(6, "a", "x")), "• a0, a1, a2, a3, a4, a5  ·  cannot be read\na\n• What to do  x\n"},
@@ -460,7 +469,7 @@ func TestWhatCannotBeReadIsGrouped(t *testing.T) {
 
 func TestWhatTheTableLeavesOutIsNotSaidToRun(t *testing.T) {
 	t.Parallel()
-	m := message.Report(report.New(at(4, 53), 0, surveyed(nil, crew(16, 160, func(int) int { return 1 })...), time.Time{}, nil), message.Style{}).Plain
+	m := message.Report(report.New(at(4, 53), 0, surveyed(nil, crew(16, 160, func(int) int { return 1 })...), 24*time.Hour, nil), message.Style{}).Plain
 	if !strings.Contains(m, "… and 1 more load balancer\n") {
 		t.Errorf("of the last one a backend does not run:\n%s", m)
 	}
@@ -473,7 +482,7 @@ func TestPagesAreShort(t *testing.T) {
 		for i := range s.Backends {
 			s.Backends[i].LanIP = address
 		}
-		pages := message.ReportPages(report.New(at(4, 53), 0, surveyed(nil, s), time.Time{}, nil), message.Style{})
+		pages := message.ReportPages(report.New(at(4, 53), 0, surveyed(nil, s), 24*time.Hour, nil), message.Style{})
 		if len(pages) != 5 {
 			t.Errorf("%s: %d pages, want 5", what, len(pages))
 		}
@@ -485,7 +494,7 @@ func TestPagesAreShort(t *testing.T) {
 
 func TestEveryPageBeginsWithALoadBalancer(t *testing.T) {
 	t.Parallel()
-	pages := message.ReportPages(report.New(at(4, 53), 0, surveyed(nil, standing(web, 0, 109, 0), standing(api, 1, 5, 0)), time.Time{}, nil), message.Style{})
+	pages := message.ReportPages(report.New(at(4, 53), 0, surveyed(nil, standing(web, 0, 109, 0), standing(api, 1, 5, 0)), 24*time.Hour, nil), message.Style{})
 	if len(pages) != 2 {
 		t.Fatalf("%d pages, want 2", len(pages))
 	}
@@ -497,11 +506,11 @@ func TestEveryPageBeginsWithALoadBalancer(t *testing.T) {
 func TestChangesAreToldOneByOneOrCounted(t *testing.T) {
 	t.Parallel()
 	for n, want := range map[int]string{15: "• 14  removed 2026-11-23 04:14 UTC", 16: "• prod-web  16 removed"} {
-		var log []watch.Past
+		var log []incident.Record
 		for i := range n {
 			log = append(log, past(web, at(4, i), lb.Removed, fmt.Sprint(i)))
 		}
-		if m := message.Report(report.New(at(4, 53), 0, surveyed(log, standing(web, 0, 3, 0)), time.Time{}, nil), message.Style{}).Plain; !strings.Contains(m, want) {
+		if m := message.Report(report.New(at(4, 53), 0, surveyed(log, standing(web, 0, 3, 0)), 24*time.Hour, nil), message.Style{}).Plain; !strings.Contains(m, want) {
 			t.Errorf("%d changes are told without %q:\n%s", n, want, m)
 		}
 	}
@@ -509,14 +518,14 @@ func TestChangesAreToldOneByOneOrCounted(t *testing.T) {
 
 func TestChangesThatAreTooManyAreCounted(t *testing.T) {
 	t.Parallel()
-	var log []watch.Past
+	var log []incident.Record
 	var all []watch.Standing
 	for i := range 40 {
 		c := clb(fmt.Sprintf("svc-%02d", i), fmt.Sprintf("lb-%02d", i))
 		all = append(all, standing(c, i, 2, 0))
 		log = append(log, past(c, at(4, i), lb.Added, "new"), past(c, at(4, i), lb.Removed, "gone"))
 	}
-	m := message.Report(report.New(at(4, 53), 0, surveyed(log, all...), time.Time{}, nil), message.Style{}).Plain
+	m := message.Report(report.New(at(4, 53), 0, surveyed(log, all...), 24*time.Hour, nil), message.Style{}).Plain
 	if !strings.Contains(m, "• svc-14  1 removed, 1 added\n• … and 25 more load balancers with 50 changes") {
 		t.Errorf("the changes are not counted:\n%s", m)
 	}
@@ -619,8 +628,8 @@ func FuzzReport(f *testing.F) {
 		}
 		for _, r := range []report.Report{
 			report.New(now, time.Duration(ago), found, time.Unix(ago, 0), nil),
-			report.New(now, 0, watch.Survey{Standings: found.Standings[:1], Log: found.Log[:min(len(found.Log), 20)], LogFrom: found.LogFrom}, time.Time{}, errors.New(do)),
-			report.New(now, 0, watch.Survey{Standings: found.Standings}, time.Time{}, nil),
+			report.New(now, 0, watch.Survey{Standings: found.Standings[:1], Log: found.Log[:min(len(found.Log), 20)], LogFrom: found.LogFrom}, 24*time.Hour, errors.New(do)),
+			report.New(now, 0, watch.Survey{Standings: found.Standings}, 24*time.Hour, nil),
 		} {
 			checkMessage(t, message.Report(r, message.Style{}))
 			pages := message.ReportPages(r, message.Style{})

@@ -1,8 +1,8 @@
 package e2e
 
 import (
+	"cmp"
 	"encoding/json"
-	"fmt"
 	"net/http"
 	"regexp"
 	"slices"
@@ -240,4 +240,105 @@ func TestRefusedForGood(t *testing.T) {
 	})
 }
 
-var _ = fmt.Sprint(http.StatusOK)
+// TestOutages: Slack misbehaves for an hour, from the minute on in which prod-web goes down.
+func TestOutages(t *testing.T) {
+	byBoth(t, func(t *testing.T, in place) {
+		t.Helper()
+		posts := slack.Calls{Methods: []string{"chat.postMessage", slack.Webhook}}
+		once := slack.Calls{Methods: posts.Methods, Times: 1}
+		edits := slack.Calls{Methods: []string{"chat.update"}}
+		looks := slack.Calls{Methods: []string{"conversations.history", "conversations.replies"}}
+		bad := slack.Calls{Methods: posts.Methods, Naming: "prod-web"}
+		all := slack.Calls{}
+		both := []place{byBot, inCOS}
+		type fault struct {
+			calls slack.Calls
+			fault slack.Fault
+		}
+		failing := slack.Answer(http.StatusInternalServerError, "")
+		const never, hour, later = 0, 1, 2 // when ticks fail: for most of the hour, or some time after it began
+		usual := counts{channel: 2, updates: 3, broadcasts: 1, mentions: 1}
+		for _, tt := range []struct {
+			name   string
+			in     []place
+			faults []fault
+			alone  bool // the other load balancer's news is posted as if nothing were wrong
+			fails  int
+			bot    counts // what a bot posts
+			hook   int    // how many messages the webhook takes
+		}{
+			// An update has the last word of each: the root cannot have it.
+			{"edits are answered 500", both[:1], []fault{{edits, failing}}, true, never, counts{2, 5, 1, 1}, 0},
+			{"edits are answered 429", both[:1], []fault{{edits, slack.RateLimited("30")}}, true, never, usual, 0},
+			{"an answer is lost, and look-ups are answered 500", both[:1], []fault{{once, slack.TakesThenDrops()}, {looks, failing}}, true, hour, counts{2, 2, 1, 1}, 0},
+			{"an answer is lost, and look-ups are answered 429", both[:1], []fault{{once, slack.TakesThenDrops()}, {looks, slack.RateLimited("30")}}, true, hour, counts{2, 2, 1, 1}, 0},
+			{"one message is answered 500", both, []fault{{bad, failing}}, true, later, counts{2, 1, 0, 0}, 2},
+			{"every answer to a post is lost", both[:1], []fault{{posts, slack.TakesThenDrops()}}, true, never, usual, 0},
+			{"every answer of the webhook is lost", both[1:], []fault{{posts, slack.TakesThenDrops()}}, true, later, counts{0, 0, 0, 1}, 10},
+			{"every call takes effect, and is answered 500", both, []fault{{all, slack.TakesThenFails()}}, true, hour, counts{2, 2, 1, 1}, 4},
+			// Where nobody knows where a root is, what is new gets a new one.
+			{"the bot may not look, and every answer to a post is lost", both[:1], []fault{{posts, slack.TakesThenDrops()}, {looks, slack.Error("missing_scope")}}, true, later,
+				counts{14, 0, 0, 1}, 0},
+			{"posts are refused with invalid_arguments", both, []fault{{posts, slack.Error("invalid_arguments")}}, false, hour, counts{channel: 2}, 2},
+			{"posts are refused with a word that nobody knows", both, []fault{{posts, slack.Error("flux_capacitor_missing")}}, false, hour, counts{channel: 2}, 2},
+			{"posts are too long", both[1:], []fault{{posts, slack.Answer(http.StatusRequestEntityTooLarge, "")}}, false, hour, counts{}, 2},
+			// All is well by the time it can be posted.
+			{"429", both, []fault{{all, slack.RateLimited("30")}}, false, hour, counts{channel: 1}, 1},
+			{"invalid_auth", both[:1], []fault{{all, slack.Error("invalid_auth")}}, false, hour, counts{channel: 1}, 0},
+			{"not_in_channel", both[:1], []fault{{all, slack.Error("not_in_channel")}}, false, hour, counts{channel: 1}, 0},
+			{"404 no_service", both[1:], []fault{{all, slack.Answer(http.StatusNotFound, "no_service")}}, false, hour, counts{}, 1},
+		} {
+			if !slices.Contains(tt.in, in) {
+				continue
+			}
+			t.Run(tt.name, func(t *testing.T) {
+				t.Parallel()
+				l, f := newOutage(t, in)
+				for _, x := range tt.faults {
+					x.calls.Until = l.slack.Now().Add(time.Hour)
+					l.slack.FailCalls(x.calls, x.fault)
+				}
+				do := l.story()
+				do[6] = func() {
+					if got := l.standing(api); tt.alone && got != "2 of 3" {
+						t.Errorf("in the minute when it happened the channel says %q of the other load balancer, want 2 of 3", got)
+					}
+				}
+				do[27] = func() { // a tick that fails has done its work
+					want := []string{"web-1 left running", "web-2 left running", "web-3 left running", "api-1 left running",
+						"web-1 recovered", "web-2 recovered", "web-3 recovered", "api-1 recovered"}
+					if got := l.past(); !same(got, want) {
+						t.Errorf("the history has %q, want %q", got, want)
+					}
+				}
+				failed := l.live(f, 95, do)
+				switch n := len(failed); {
+				case tt.fails == never && n > 0, tt.fails == later && n == 0:
+					t.Errorf("ticks failed in minutes %v", failed)
+				case tt.fails == hour && (n < 40 || failed[0] > 16 || failed[n-1] > 70):
+					t.Errorf("ticks failed in minutes %v, want from 15 on, until it is over", failed)
+				}
+				want := tt.bot
+				if in != byBot {
+					want = counts{channel: tt.hook, mentions: min(tt.bot.mentions, 1)}
+				}
+				if got := l.counts(); got != want {
+					t.Errorf("posted %+v, want %+v:\n%s", got, want, strings.Join(l.titles(), "\n"))
+				}
+				for number, name := range map[string]string{"incident 2": "prod-web", "incident 3": api} {
+					if poisoned := tt.name == "one message is answered 500" && in != byBot && name == "prod-web"; poisoned {
+						if !slices.ContainsFunc(l.slack.Messages(), func(m slack.Message) bool {
+							return strings.Contains(strings.Join(lines(t, m.Raw), "\n"), "Slack may not have shown, or did not take, the news of incident 2")
+						}) {
+							t.Errorf("no message names the one that did not arrive")
+						}
+						continue
+					}
+					if got := cmp.Or(l.standing(name), l.standing(number)); got != "3 of 3" {
+						t.Errorf("in the end Slack says %q of %s, want all running", got, name)
+					}
+				}
+			})
+		}
+	})
+}

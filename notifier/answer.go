@@ -187,6 +187,10 @@ func (s *Slack) result(call incident.Call, v verdict) result {
 	if v.class == incident.Done {
 		return r
 	}
+	// Each method has a limit of its own: posts may still go.
+	if limit := (*rateLimited)(nil); (call.Do == incident.Look || call.Do == incident.Copies) && errors.As(v.why, &limit) {
+		r.Class = incident.Temporary
+	}
 	if v.class == incident.ChannelDown && v.name != "" {
 		v.why = fmt.Errorf("%s: %w", v.name, v.why)
 	}

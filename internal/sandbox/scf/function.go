@@ -52,6 +52,7 @@ type Function struct {
 type Option func(*how)
 
 type how struct {
+	name       string
 	timeout    time.Duration
 	grace      time.Duration
 	memoryMB   int
@@ -59,6 +60,9 @@ type how struct {
 	settings   map[string]string
 	envAtStart bool
 }
+
+// WithName sets the function's name, "clbwatch-sandbox" without it.
+func WithName(name string) Option { return func(h *how) { h.name = name } }
 
 // WithTimeout sets the time limit of an invocation, 30 seconds without it.
 func WithTimeout(d time.Duration) Option { return func(h *how) { h.timeout = d } }
@@ -94,7 +98,7 @@ func WithEnvAtStart() Option { return func(h *how) { h.envAtStart = true } }
 // variables the process finds nothing in its environment (see WithEnvAtStart), and credentials never. The
 // process ends with ctx.
 func Start(ctx context.Context, binary string, env map[string]string, opts ...Option) (*Function, error) {
-	h := how{timeout: 30 * time.Second, grace: 200 * time.Millisecond, memoryMB: 128}
+	h := how{name: functionName, timeout: 30 * time.Second, grace: 200 * time.Millisecond, memoryMB: 128}
 	for _, o := range opts {
 		o(&h)
 	}
@@ -126,7 +130,7 @@ func start(ctx context.Context, binary string, env map[string]string, h how) (*F
 	f := &Function{how: h, env: env, cmd: exec.CommandContext(ctx, binary), output: out,
 		exited: make(chan struct{})}
 	f.cmd.Dir = "/" // so that nobody relies on where the binary is
-	f.cmd.Env = builtin(port)
+	f.cmd.Env = builtin(port, h.name)
 	if h.envAtStart {
 		for _, key := range slices.Sorted(maps.Keys(env)) {
 			f.cmd.Env = append(f.cmd.Env, key+"="+env[key])
@@ -158,12 +162,12 @@ func start(ctx context.Context, binary string, env map[string]string, h how) (*F
 
 // builtin are the variables the platform sets for every function, without credentials. Source: the platform's
 // documentation of environment variables, and _LAMBDA_SERVER_PORT, which scf-go-lib reads.
-func builtin(port int) []string {
+func builtin(port int, name string) []string {
 	return []string{
 		"_LAMBDA_SERVER_PORT=" + strconv.Itoa(port), "_SCF_SERVER_PORT=28902",
 		"TENCENTCLOUD_RUNENV=SCF", "TENCENTCLOUD_REGION=" + Region, "TENCENTCLOUD_APPID=" + appID,
 		"TENCENTCLOUD_UIN=" + uin,
-		"TENCENTCLOUD_TZ=UTC", "SCF_RUNTIME=Go1", "SCF_FUNCTIONNAME=" + functionName,
+		"TENCENTCLOUD_TZ=UTC", "SCF_RUNTIME=Go1", "SCF_FUNCTIONNAME=" + name,
 		"SCF_FUNCTIONVERSION=$LATEST",
 		"USER_CODE_ROOT=/var/user/", "TRIGGER_SRC=timer", "PWD=/var/user", "HOME=/home/qcloud", "USER=qcloud",
 		"LANG=en_US.UTF8", "LC_ALL=en_US.UTF8", "HOSTNAME=sandbox",

@@ -63,7 +63,7 @@ func (f *Function) Invoke(ctx context.Context, event []byte, opts ...Option) (pa
 		RequestId:       requestID(),
 		Deadline:        timestamp{deadline.Unix(), int64(deadline.Nanosecond())},
 		Namespace:       "default",
-		FunctionName:    functionName,
+		FunctionName:    h.name,
 		FunctionVersion: "$LATEST",
 		MemoryLimitInMb: int32(h.memoryMB),
 		TimeLimitInMs:   int32(h.timeout.Milliseconds()),

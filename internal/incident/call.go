@@ -126,7 +126,7 @@ func (r *Root) NextEdit(now time.Time) (call Call, ok bool) {
 		call.Do, call.TS = Void, c.copies[0]
 	case r.sweepDue(now) && !c.swept:
 		call.Do = Copies
-	case len(d.Left) > 0 && d.TS != "":
+	case r.leaveDue():
 		call.Do, call.Route, call.TS = Leave, d.Left[0].Route, d.Left[0].TS
 	default:
 		return Call{}, false
@@ -194,9 +194,9 @@ func (r *Root) delivered(p Post, ts string, s Step) {
 	d := &r.Delivery
 	r.shown(p, ts, s.At)
 	d.Messages++
-	d.Doubt, d.Form, d.Fails, d.NotBefore = nil, Full, 0, time.Time{}
-	d.Due, d.Presumed, d.Undelivered = time.Time{}, time.Time{}, time.Time{}
-	if d.EditFails >= editTries {
+	d.Doubt, d.Form, d.Fails, d.SendFails, d.NotBefore = nil, Full, 0, 0, time.Time{}
+	d.Due, d.Presumed, d.Undelivered, d.Named = time.Time{}, time.Time{}, time.Time{}, false
+	if d.EndFails >= editTries {
 		d.EditNotBefore = time.Time{} // once more
 	}
 	if d.Claim != nil {
@@ -207,38 +207,43 @@ func (r *Root) delivered(p Post, ts string, s Step) {
 // refused moves one fallback down. In the last one the news waits: nothing is dropped, and other roots name it.
 func (r *Root) refused(s Step) {
 	d := &r.Delivery
-	switch {
-	case s.Call.TS != "":
-		d.InChannel = true
-	case d.Form < Bare:
-		r.stepDown(s.Call.Post)
-	default:
-		if d.Undelivered.IsZero() {
-			d.Undelivered = s.Now
-		}
-		d.NotBefore, d.Claim.spent = s.Now.Add(backoff(stepAfter)), true
+	if r.stepDown(s) {
+		return
 	}
+	d.NotBefore, d.Claim.spent = s.Now.Add(backoff(stepAfter)), true
 }
 
-func (r *Root) stepDown(p Post) {
-	d := &r.Delivery
-	if d.Form++; d.Form == NoMention && !p.Mention {
-		d.Form++
-	}
-}
-
-// fail notes a failure of the root's own: it waits, longer each time, and each fourth moves one fallback down.
+// fail notes a failure of the root's own: it waits, longer each time, and each fourth post that fails moves one fallback
+// down.
 func (r *Root) fail(s Step) {
 	d := &r.Delivery
 	d.Fails++
 	d.NotBefore, d.Claim.spent = s.Now.Add(backoff(d.Fails)), true
+	if s.Call.Do != Send {
+		return
+	}
+	if d.SendFails++; d.SendFails%stepAfter == 0 {
+		r.stepDown(s)
+	}
+}
+
+// stepDown moves one fallback down. It reports whether there was one.
+func (r *Root) stepDown(s Step) bool {
+	d := &r.Delivery
 	switch {
-	case d.Fails%stepAfter != 0 || s.Call.Do != Send:
 	case s.Call.TS != "":
 		d.InChannel = true
 	case d.Form < Bare:
-		r.stepDown(s.Call.Post)
+		if d.Form++; d.Form == NoMention && !s.Call.Post.Mention {
+			d.Form++
+		}
+	default:
+		if d.Undelivered.IsZero() {
+			d.Undelivered, d.Named = s.Now, false
+		}
+		return false
 	}
+	return true
 }
 
 // backoff is how long to wait after so many failures, a tenth less: a timer never fires exactly on time.
@@ -254,8 +259,8 @@ func (r *Root) looked(s Step) {
 	case x == nil:
 	case s.Outcome.Class == Done:
 		r.delivered(x.Post, s.Outcome.TS, s)
-		if !x.Root {
-			d.RootRev = 0
+		if x.Root {
+			d.RootRev = 0 // it may be any of the copies
 		}
 	case s.Outcome.Class == NotThere && x.Copies >= maxCopies && s.Now.Sub(x.At) < late: // they may still arrive
 		d.NotBefore, d.Claim.spent = x.At.Add(late), true
@@ -266,6 +271,7 @@ func (r *Root) looked(s Step) {
 		d.Claim.looked = true
 	case s.Outcome.Class == Content || s.Outcome.Class == Gone:
 		d.NoLook = true
+		d.Claim.spent = x.Copies >= maxCopies
 	default:
 		r.fail(s)
 	}
@@ -277,7 +283,7 @@ func (r *Root) edited(s Step) {
 	switch s.Outcome.Class {
 	case Done:
 		d.RootRev, d.Confirmed = s.Call.Post.Rev, s.Now
-		d.EditFails, d.EditNotBefore, d.EditForm = 0, time.Time{}, Full
+		d.EditFails, d.EndFails, d.EditNotBefore, d.EditForm = 0, 0, time.Time{}, Full
 	case Gone:
 		if !r.Open() && r.News <= d.Shown {
 			d.NoEdit = true // somebody has read it and deleted it
@@ -302,7 +308,10 @@ func (r *Root) edited(s Step) {
 		}
 		d.EditFails++
 		d.EditNotBefore = s.Now.Add(backoff(d.EditFails))
-		d.NoEdit = !r.Open() && d.EditFails > editTries && d.ShownEnd
+		if s.Call.Post.End {
+			d.EndFails++
+		}
+		d.NoEdit = d.EndFails > editTries && d.ShownEnd
 	}
 }
 
@@ -392,8 +401,8 @@ func (s *State) accepted(step Step) {
 		c.LastYes = step.At
 	}
 	for _, r := range s.Roots {
-		if slices.Contains(step.Call.Post.Names, r.ID()) && r.Delivery.Presumed.Before(step.Now) {
-			r.Delivery.Presumed = time.Time{}
+		if slices.Contains(step.Call.Post.Names, r.ID()) {
+			r.Delivery.Presumed, r.Delivery.Named = time.Time{}, true
 		}
 	}
 }

@@ -71,7 +71,7 @@ type Delivery struct {
 	Reminders  int       `json:"reminders,omitempty"`  // since the last news
 
 	UpdatedAt  time.Time `json:"updatedAt,omitzero"`  // observation that the last post went with
-	RemindedAt time.Time `json:"remindedAt,omitzero"` // and the last reminder
+	RemindedAt time.Time `json:"remindedAt,omitzero"` // and the last reminder, or news
 
 	Claim *Claim `json:"claim,omitempty"` // who is posting; nil if nobody is
 	Doubt *Doubt `json:"doubt,omitempty"` // a post that may have arrived
@@ -82,16 +82,19 @@ type Delivery struct {
 	NoLook    bool `json:"noLook,omitempty"`    // the bot may not look for its posts
 	NoEdit    bool `json:"noEdit,omitempty"`    // the root cannot be edited
 
-	Fails         int       `json:"fails,omitempty"` // failures in a row
+	Fails         int       `json:"fails,omitempty"`     // failures in a row, of posts and of looking for them
+	SendFails     int       `json:"sendFails,omitempty"` // of those, the posts
 	NotBefore     time.Time `json:"notBefore,omitzero"`
 	EditFails     int       `json:"editFails,omitempty"` // failed edits in a row
+	EndFails      int       `json:"endFails,omitempty"`  // of those, the ones since the root is closed
 	EditNotBefore time.Time `json:"editNotBefore,omitzero"`
 	LastUnknown   time.Time `json:"lastUnknown,omitzero"` // the last call that may still take effect
 	Doubted       time.Time `json:"doubted,omitzero"`     // the last post in doubt whose copies were not looked for yet
 
 	Due         time.Time `json:"due,omitzero"`         // since when something is due
 	Presumed    time.Time `json:"presumed,omitzero"`    // since when news is presumed delivered, and no message has named it
-	Undelivered time.Time `json:"undelivered,omitzero"` // since when Slack refuses it in every form
+	Undelivered time.Time `json:"undelivered,omitzero"` // since when no form of it gets through
+	Named       bool      `json:"named,omitempty"`      // a message has named what is undelivered
 
 	Left []Receipt `json:"left,omitempty"` // roots that are to say where it continues
 }
@@ -162,7 +165,7 @@ func (s *State) Plan(at, now time.Time, by string, until time.Time, rules Rules)
 			p, due = r.due(at, rules)
 		}
 		r.wait(due, at)
-		if !due && r.done(now) {
+		if r.done(due, now) {
 			past = append(past, r.records(at, r.undelivered())...)
 			return true
 		}
@@ -181,7 +184,7 @@ func (s *State) Plan(at, now time.Time, by string, until time.Time, rules Rules)
 			posts = append(posts, r)
 			d.Claim = &Claim{By: by, Until: until, Post: &p}
 		}
-		if r.editDue(now) || r.sweepDue(now) || len(d.Left) > 0 {
+		if r.editDue(now) || r.sweepDue(now) || r.leaveDue() {
 			edits = append(edits, r)
 		}
 		return false
@@ -231,7 +234,8 @@ func urgent(a, b *Root) int {
 func (s *State) missing(to *Root) (names []string) {
 	for _, r := range s.Roots {
 		d := &r.Delivery
-		if r != to && d.Route == to.Delivery.Route && (!d.Presumed.IsZero() || !d.Undelivered.IsZero()) && len(names) < maxNames {
+		lacks := !d.Presumed.IsZero() || !d.Undelivered.IsZero() && !d.Named
+		if lacks && r != to && d.Route == to.Delivery.Route && len(names) < maxNames {
 			names = append(names, r.ID())
 		}
 	}
@@ -272,13 +276,14 @@ func (r *Root) lost(now, at time.Time) {
 	}
 }
 
-// doubt notes that a post may have arrived.
+// doubt notes that a post may have arrived. What is sure to be shown by then is what the first copy shows.
 func (r *Root) doubt(p Post, now time.Time) {
 	d := &r.Delivery
-	if d.Doubt == nil || d.Doubt.Root != p.Root || d.Doubt.N != p.N {
-		d.Doubt = &Doubt{}
+	if x := d.Doubt; x == nil || x.Root != p.Root || x.N != p.N {
+		d.Doubt = &Doubt{Post: p}
 	}
-	d.Doubt.Post, d.Doubt.At = p, now
+	d.Doubt.Mention = d.Doubt.Mention || p.Mention
+	d.Doubt.At = now
 	d.Doubt.Copies++
 	d.LastUnknown, d.Doubted = now, now
 }
@@ -305,6 +310,7 @@ func (r *Root) expire(now time.Time) {
 // shown notes that a post is in Slack, or counts as that.
 func (r *Root) shown(p Post, ts string, at time.Time) {
 	d := &r.Delivery
+	news := d.Shown < r.News && p.Rev >= r.News
 	if p.Root {
 		d.Posted, d.TS, d.RootRev = true, ts, p.Rev
 	} else {
@@ -315,10 +321,10 @@ func (r *Root) shown(p Post, ts string, at time.Time) {
 	case p.Reminder:
 		d.Reminders++
 		d.RemindedAt = at
-	case p.Root:
-		d.Reminders = 0
-	default:
-		d.Reminders = 0
+	case news: // reminders are measured from when the news was shown
+		d.Reminders, d.RemindedAt = 0, at
+	}
+	if !p.Reminder && !p.Root {
 		d.Counted++
 	}
 	if p.Root || p.Broadcast || !d.Route.Bot() || d.InChannel {
@@ -332,6 +338,9 @@ func (r *Root) shown(p Post, ts string, at time.Time) {
 		mark := &r.Marks[m]
 		if p.Rises.Has(m) && mark.Rise <= p.Rev {
 			mark.Rise, mark.Shown = 0, p.Current.Has(m)
+			if !mark.Shown {
+				r.unrise(m)
+			}
 		}
 		if p.Ends.Has(m) {
 			mark.Shown, mark.Again = false, false
@@ -339,6 +348,21 @@ func (r *Root) shown(p Post, ts string, at time.Time) {
 		if p.Mention && m != blindMark && (p.Rises.Has(m) || p.Rises.Has(downMark)) {
 			mark.Mentioned = at
 		}
+	}
+}
+
+// unrise makes the next rise news where the one that was shown was over by then: it has called nobody.
+func (r *Root) unrise(m int) {
+	if m == blindMark {
+		return
+	}
+	for _, i := range r.Incidents {
+		if i.Level < levelOfMark[m] {
+			i.Risen[m], i.Left[m] = false, time.Time{}
+		}
+	}
+	if r.at(m) { // it has risen again since
+		r.Marks[m].Rise = r.News
 	}
 }
 
@@ -369,17 +393,21 @@ func (r *Root) sweepDue(now time.Time) bool {
 		!now.Before(d.EditNotBefore)
 }
 
-// done reports whether a root may leave the state: it is closed, and its last word is in Slack for good.
-func (r *Root) done(now time.Time) bool {
+// leaveDue reports whether a root in a channel that is not used any more is to say where it continues.
+func (r *Root) leaveDue() bool { return len(r.Delivery.Left) > 0 && r.Delivery.TS != "" }
+
+// done reports whether a root may leave the state: it is closed, and its last word is in Slack for good, or Slack did not
+// take it for a day.
+func (r *Root) done(due bool, now time.Time) bool {
 	d := &r.Delivery
 	switch {
-	case r.Open(), d.Doubt != nil, len(d.Left) > 0:
+	case r.Open():
 		return false
-	case !d.Posted:
-		return !r.reportable() || !d.Undelivered.IsZero() && now.Sub(d.Undelivered) >= forgotten
-	case !d.Presumed.IsZero():
+	case !d.Undelivered.IsZero() && now.Sub(d.Undelivered) >= forgotten:
+		return true
+	case due, d.Doubt != nil, r.leaveDue(), !d.Presumed.IsZero():
 		return false
-	case !d.Route.Bot(), d.TS == "":
+	case !d.Posted, !d.Route.Bot(), d.TS == "":
 		return true
 	case d.canLook() && !d.Doubted.IsZero():
 		return false
@@ -390,8 +418,8 @@ func (r *Root) done(now time.Time) bool {
 // undelivered says why people may not have all of it; "" if they have.
 func (r *Root) undelivered() string {
 	switch d := &r.Delivery; {
-	case !d.Posted && r.reportable():
-		return "Slack refused it in every form"
+	case !d.Undelivered.IsZero():
+		return "Slack took it in no form"
 	case d.Posted && d.Route.Bot() && d.TS == "", d.NoLook && !d.Doubted.IsZero():
 		return "Slack's answer was lost: it may have arrived, or twice"
 	}
@@ -406,7 +434,7 @@ func (s *State) settleRoutes(rules Rules) {
 			continue
 		}
 		old := *d
-		*d = Delivery{Route: rules.Route, Series: old.Series + 1, Messages: old.Messages, Counted: old.Counted}
+		*d = Delivery{Route: rules.Route, Series: old.Series + 1, Messages: old.Messages, Updates: old.Updates, Counted: old.Counted}
 		if old.Posted && !r.Open() { // it has been reported where people were
 			*d = Delivery{Route: rules.Route, Series: old.Series, Posted: true, Shown: r.Rev, ShownEnd: true, RootRev: r.Rev, NoEdit: true,
 				Messages: old.Messages}

@@ -101,6 +101,9 @@ func (r *Root) lasted(at time.Time, rules Rules) bool {
 		if i.Rev <= shown {
 			return false
 		}
+		if i.CrowdRev > shown && elapsed(rules.StableAfter, i.CrowdAt, at) {
+			return true
+		}
 		return i.Stable || elapsed(rules.StableAfter, i.LastChange(), at) || slices.ContainsFunc(i.Machines, func(m Machine) bool {
 			return m.Rev > shown && !m.Pending && elapsed(rules.StableAfter, m.Since, at)
 		})
@@ -133,7 +136,7 @@ func (r *Root) lastWordDue() bool {
 	if !d.Route.Bot() { // a level whose end nobody announced is over, because a removal was accepted
 		return r.stable() && d.ShownLevel >= Degraded && r.Level() < d.ShownLevel
 	}
-	return !r.Open() && !r.Notice() && !d.ShownEnd && (d.NoEdit || d.EditFails >= editTries)
+	return !r.Open() && !r.Notice() && !d.ShownEnd && (d.NoEdit || d.EndFails >= editTries || d.TS == "")
 }
 
 // stable reports whether all of its incidents are stable.

@@ -20,6 +20,8 @@ type State struct {
 	Unread   map[string]Unread  `json:"unread,omitempty"`   // cannot be read, and not reported yet; by Unread.key
 	Reasons  []Reason           `json:"reasons,omitempty"`  // why things cannot be read; at most maxReasons
 	Channels map[Route]*Channel `json:"channels,omitempty"` // what is known of each channel in use
+
+	byKey map[string]place // while Judge works
 }
 
 // Root is one message in the channel, with the incidents it covers and the record of its delivery.
@@ -57,6 +59,8 @@ type Incident struct {
 	Counts   lb.Counts   `json:"counts,omitzero"`    // changes, exactly
 	Machines []Machine   `json:"machines,omitempty"` // what its changes amount to, in the order they were first seen
 	Crowd    Crowd       `json:"crowd,omitempty"`    // machines that have no room in Machines
+	CrowdRev int         `json:"crowdRev,omitempty"` // the first revision by a change in the Crowd that no post has shown
+	CrowdAt  time.Time   `json:"crowdAt,omitzero"`   // its observation
 	WasOut   bool        `json:"wasOut,omitempty"`   // something was out of service
 	Baseline *Baseline   `json:"baseline,omitempty"` // of a notice that watching begins
 
@@ -78,9 +82,10 @@ type Incident struct {
 	Paused  time.Time `json:"paused,omitzero"`  // unreadable since; zero while it can be read
 	Stable  bool      `json:"stable,omitempty"` // unchanged for long enough
 	Closed  time.Time `json:"closed,omitzero"`
-	End     End       `json:"end,omitempty"`  // how it was closed
-	Rev     int       `json:"rev,omitempty"`  // the root's revision that brought its last news
-	Loud    int       `json:"loud,omitempty"` // the revision that must be in the channel: it joined a root, or changed after being stable; 0 if none
+	End     End       `json:"end,omitempty"`    // how it was closed
+	Rev     int       `json:"rev,omitempty"`    // the root's revision that brought its last news
+	Loud    int       `json:"loud,omitempty"`   // the revision that must be in the channel: its first, or a change after being stable; 0 if none
+	Hushed  bool      `json:"hushed,omitempty"` // it changed after being stable, and that is held back
 }
 
 // About is what an incident is about.

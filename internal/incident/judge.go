@@ -1,11 +1,9 @@
 package incident
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strconv"
-	"strings"
 	"time"
 
 	"clbwatch/internal/lb"
@@ -49,8 +47,12 @@ func (r Rules) tenths(n int) time.Duration { return r.StableAfter * time.Duratio
 
 // Judge takes in one observation: which incidents begin, get worse or better, are stable, are closed. It changes s, and
 // returns what the history is to have of it. Each change becomes part of exactly one incident. All times are those of
-// observations; s.At must be before o.At.
+// observations: one that claims to be earlier than the last counts as made at the same time.
 func (s *State) Judge(o Observation, rules Rules) (past []Record) {
+	if o.At.Before(s.At) {
+		o.At = s.At
+	}
+	s.byKey = s.indexed()
 	s.settleRoutes(rules)
 	s.pause(o, rules)
 	for _, c := range o.Changed {
@@ -66,7 +68,7 @@ func (s *State) Judge(o Observation, rules Rules) (past []Record) {
 	}
 	s.bound()
 	s.forgetReasons()
-	s.At = o.At
+	s.At, s.byKey = o.At, nil
 	return past
 }
 
@@ -80,19 +82,26 @@ func sorted[V any](m map[string]V) func(func(string, V) bool) {
 	}
 }
 
-// open finds the open incident of a load balancer or search, about something.
-func (s *State) open(key string, about About) (*Root, *Incident) {
+// place is where an open incident is.
+type place struct {
+	root     *Root
+	incident *Incident
+}
+
+// indexed are the open incidents about backends, by the Key of their load balancers.
+func (s *State) indexed() map[string]place {
+	open := make(map[string]place)
 	for _, r := range s.Roots {
 		for _, i := range r.Incidents {
-			if i.Key == key && i.About == about && i.Open() {
-				return r, i
+			if i.About == Backends && i.Open() {
+				open[i.Key] = place{r, i}
 			}
 		}
 	}
-	return nil, nil
+	return open
 }
 
-// begin starts an incident, in a root that may take it or in a new one.
+// begin starts an incident, in a root that may take it or in a new one. It is no news yet.
 func (s *State) begin(i Incident, at time.Time, rules Rules) (*Root, *Incident) {
 	s.Last++
 	i.ID, i.Began = strconv.FormatInt(s.Last, 10)+rules.Suffix, at
@@ -100,22 +109,25 @@ func (s *State) begin(i Incident, at time.Time, rules Rules) (*Root, *Incident) 
 		i.Closed, i.End = at, EndNotice
 	}
 	r := s.rootFor(i.About.Notice(), at, rules)
-	joins := r != nil
-	if !joins {
+	if r == nil {
 		r = &Root{Tag: rules.Tag, Made: at, Delivery: Delivery{Route: rules.Route}}
 		s.Roots = append(s.Roots, r)
 	}
 	r.Incidents = append(r.Incidents, &i)
-	r.news(&i, at)
-	if joins {
-		i.Loud = r.News // whom it concerns does not follow that thread
-	}
 	return r, &i
 }
 
-// news notes that something about an incident is news.
+// news gives the root a new revision that is news about an incident.
 func (r *Root) news(i *Incident, at time.Time) {
 	r.Rev++
+	r.isNews(i, at)
+}
+
+// isNews makes the root's revision news about an incident.
+func (r *Root) isNews(i *Incident, at time.Time) {
+	if i.Rev == 0 || i.Hushed { // whom the first news concerns does not follow the thread
+		i.Loud, i.Hushed = r.Rev, false
+	}
 	r.News, i.Rev, r.NewsAt = r.Rev, r.Rev, at
 }
 
@@ -157,45 +169,67 @@ func (s *State) rootFor(notice bool, at time.Time, rules Rules) *Root {
 
 // change takes in what changed on one load balancer.
 func (s *State) change(c Changed, at time.Time, rules Rules) (past []Record) {
-	r, i := s.open(c.CLB.Key(), Backends)
-	if i == nil {
-		r, i = s.begin(Incident{Key: c.CLB.Key(), Before: c.Before, Worst: c.Before}, at, rules)
-	} else {
-		r.Rev++
+	in, ok := s.byKey[c.CLB.Key()]
+	if !ok {
+		in.root, in.incident = s.begin(Incident{Key: c.CLB.Key(), Before: c.Before, Worst: c.Before}, at, rules)
+		s.byKey[c.CLB.Key()] = in
 	}
+	r, i := in.root, in.incident
+	r.Rev++
 	i.Label, i.Title, i.Now = c.CLB.Label, c.CLB.Title, c.Now
 	i.Removed, i.Added, i.Bare = i.Removed+c.Removed, i.Added+c.Added, c.Bare
 	i.empty(c.Delta)
 	i.Counts = i.Counts.Plus(lb.Count(c.Changes))
-	pending, better := true, true
-	for _, ch := range c.Changes {
-		past = append(past, recordOf(i, c.CLB, ch))
-		better = better && (ch.Kind == lb.Recovered || ch.Kind == lb.Healthy)
-		m := i.machine(ch)
-		if m == nil {
-			i.Crowd.take(ch)
-			pending = false
-			continue
-		}
-		m.take(ch, r.Rev, rules)
-		i.WasOut = i.WasOut || m.Outages > 0
-		pending = pending && m.Pending
-	}
 	if less := c.Now; less.Running < i.Worst.Running || less.Running == i.Worst.Running && less.Serving < i.Worst.Serving {
 		i.Worst = less
 	}
-	if !pending {
-		r.News, i.Rev, r.NewsAt = r.Rev, r.Rev, at
+	news, better := r.machines(i, c.Changes, at, rules), true
+	for _, ch := range c.Changes {
+		past = append(past, recordOf(i, c.CLB, ch))
+		better = better && (ch.Kind == lb.Recovered || ch.Kind == lb.Healthy)
 	}
-	if i.Stable && !better && !pending {
-		i.Loud = r.Rev
+	if i.level(rules) == Down { // nothing is held back any more
+		news = i.unhold(r.Rev, func(Machine) bool { return true }) || news
+	}
+	i.Hushed = i.Hushed || i.Stable && !better
+	if news {
+		r.isNews(i, at)
 	}
 	i.Changed, i.Calm, i.Stable = at, time.Time{}, false
-	r.relevel(i, at, rules)
-	if i.Level == Down {
-		r.unhold(i, at, func(Machine) bool { return true })
+	if !i.Paused.IsZero() {
+		i.Paused = at // the status can be read, the health cannot
 	}
+	r.relevel(i, at, rules)
 	return past
+}
+
+// machines takes changes into the records of their machines. It reports whether any of them is news: none is as long as it
+// may pass by itself.
+func (r *Root) machines(i *Incident, changes []lb.Change, at time.Time, rules Rules) (news bool) {
+	index := make(map[string]int, len(i.Machines))
+	for n, m := range i.Machines {
+		index[m.ID] = n
+	}
+	for _, ch := range changes {
+		n, ok := index[ch.Backend.ID]
+		if !ok {
+			if _, crowded := i.Crowd[hash(ch.Backend.ID)]; crowded {
+				i.Crowd.take(ch)
+				if news = true; i.CrowdRev <= r.Delivery.Shown {
+					i.CrowdRev, i.CrowdAt = r.Rev, at
+				}
+				continue
+			}
+			n = len(i.Machines)
+			index[ch.Backend.ID] = n
+			i.Machines = append(i.Machines, newMachine(ch))
+		}
+		m := &i.Machines[n]
+		m.take(ch, r.Rev, rules)
+		i.WasOut = i.WasOut || m.Outages > 0
+		news = news || !m.Pending
+	}
+	return news
 }
 
 // empty carries on which listeners and rules have nothing bound any more that serves.
@@ -208,45 +242,14 @@ func (i *Incident) empty(d lb.Delta) {
 	}
 }
 
-// unhold makes what was held back news.
-func (r *Root) unhold(i *Incident, at time.Time, which func(Machine) bool) {
-	held := false
+// unhold stops holding machines back, and reports whether there were any. rev is the revision that shows them.
+func (i *Incident) unhold(rev int, which func(Machine) bool) (held bool) {
 	for n := range i.Machines {
 		if m := &i.Machines[n]; m.Pending && which(*m) {
-			if !held {
-				r.news(i, at)
-			}
-			m.Pending, m.Rev, held = false, r.News, true
+			m.Pending, m.Rev, held = false, rev, true
 		}
 	}
-}
-
-// pause stops the count of what is stable where nothing is known, and lets it go on where it is known again.
-func (s *State) pause(o Observation, rules Rules) {
-	unread := make(map[string]bool)
-	for _, u := range o.Unread {
-		if u.About != Listing {
-			unread[u.Key] = true
-		}
-	}
-	var missed time.Duration // no observation was made
-	if !s.At.IsZero() {
-		missed = max(0, o.At.Sub(s.At)-rules.StableAfter/2)
-	}
-	for _, r := range s.Roots {
-		for _, i := range r.Incidents {
-			switch is := i.About == Backends && i.Open(); {
-			case !is:
-			case unread[i.Key] && i.Paused.IsZero():
-				i.Paused = o.At
-			case unread[i.Key]:
-			case !i.Paused.IsZero():
-				i.Calm, i.Paused = i.calm().Add(o.At.Sub(i.Paused)), time.Time{}
-			case missed > 0:
-				i.Calm = i.calm().Add(missed)
-			}
-		}
-	}
+	return held
 }
 
 // calm is since when the incident counts as unchanged.
@@ -255,73 +258,6 @@ func (i *Incident) calm() time.Time {
 		return i.LastChange()
 	}
 	return i.Calm
-}
-
-// read carries on what can be read and what cannot.
-func (s *State) read(o Observation, rules Rules) {
-	now := make(map[string]Unread)
-	for _, u := range o.Unread {
-		now[u.key()] = u
-	}
-	reported := make(map[string]bool)
-	for _, r := range s.Roots {
-		for _, i := range r.Incidents {
-			if !i.About.Blind() || !i.Open() {
-				continue
-			}
-			key := blindKey(i.Key, i.About)
-			reported[key] = true
-			u, blind := now[key]
-			if _, unknown := now[blindKey(i.Key, Reading)]; unknown && i.About == Health {
-				continue // nobody knows
-			}
-			if blind {
-				i.Why = s.reason(u.Reason)
-			}
-			if blind != i.Readable {
-				continue
-			}
-			i.Readable = !blind
-			if blind {
-				i.Times++
-			}
-			i.Changed = o.At
-			r.news(i, o.At)
-			r.relevel(i, o.At, rules)
-		}
-	}
-	for key := range s.Unread {
-		u := s.Unread[key]
-		_, unknown := now[blindKey(u.Key, Reading)]
-		if _, blind := now[key]; !blind && !(unknown && u.About == Health) {
-			delete(s.Unread, key)
-		}
-	}
-	for _, key := range slices.Sorted(maps.Keys(now)) {
-		if reported[key] {
-			continue
-		}
-		u, ok := s.Unread[key]
-		if !ok {
-			u = now[key]
-			u.Since, u.Ticks = o.At, 0
-		}
-		u.Ticks++
-		u.Why = s.reason(now[key].Reason)
-		if u.Ticks < rules.BlindAfter {
-			if s.Unread == nil {
-				s.Unread = make(map[string]Unread)
-			}
-			s.Unread[key] = u
-			continue
-		}
-		delete(s.Unread, key)
-		r, i := s.begin(Incident{Key: u.Key, About: u.About, Why: u.Why, LastGood: u.LastGood}, o.At, rules)
-		i.Began = u.Since
-		i.Changed = o.At
-		r.relevel(i, o.At, rules)
-		r.rise(blindMark, i)
-	}
 }
 
 // gone closes what is open about a load balancer or search that is not watched any more.
@@ -345,7 +281,8 @@ func (s *State) notices(o Observation, rules Rules) {
 		if n[i.About]++; n[i.About] > maxNotices {
 			continue // the summary of the tick has them all
 		}
-		s.begin(i, o.At, rules)
+		r, i := s.begin(i, o.At, rules)
+		r.news(i, o.At)
 	}
 }
 
@@ -369,7 +306,9 @@ func (s *State) settle(r *Root, o Observation, rules Rules) {
 }
 
 func (r *Root) settleOne(i *Incident, o Observation, rules Rules) {
-	r.unhold(i, o.At, func(m Machine) bool { return m.Now == Out && elapsed(rules.TransientFor, m.OutAt, o.At) })
+	if i.unhold(r.Rev+1, func(m Machine) bool { return m.Now == Out && elapsed(rules.TransientFor, m.OutAt, o.At) }) {
+		r.news(i, o.At)
+	}
 	r.relevel(i, o.At, rules) // what was held back may count now
 	i.rearm(o.At, rules, false)
 	if !i.Paused.IsZero() || i.Changed.Equal(o.At) {
@@ -378,18 +317,18 @@ func (r *Root) settleOne(i *Incident, o Observation, rules Rules) {
 	if !i.Stable && elapsed(rules.StableAfter, i.calm(), o.At) {
 		i.Stable, i.Removed, i.Added = true, 0, 0
 		r.Rev++
-		if r.relevel(i, o.At, rules) {
-			r.forgetMarks()
-		}
+		r.relevel(i, o.At, rules)
+		r.forgetMarks(i, o.At)
 		i.rearm(o.At, rules, true)
 	}
 	switch {
 	case !i.Stable:
 	case i.Now.Out == 0:
 		r.close(i, i.outcome(), o.At)
+		r.forgetMarks(i, o.At)
 	case o.Accepted[i.Key]:
 		r.close(i, EndAbandoned, o.At)
-		r.forgetMarks()
+		r.forgetMarks(i, o.At)
 		r.news(i, o.At)
 	}
 }
@@ -420,120 +359,4 @@ func (s *State) Abandoning(at time.Time, rules Rules) map[string]bool {
 		}
 	}
 	return keys
-}
-
-// reason finds or adds why something cannot be read, and returns its number.
-func (s *State) reason(why Reason) int {
-	why = Reason{cut(why.Why), cut(why.Do)}
-	if at := slices.Index(s.Reasons, why); at >= 0 {
-		return at + 1
-	}
-	if at := slices.Index(s.Reasons, Reason{}); at >= 0 { // one that nothing refers to any more
-		s.Reasons[at] = why
-		return at + 1
-	}
-	if len(s.Reasons) == maxReasons {
-		s.Reasons[maxReasons-1] = Reason{Why: "other reasons"}
-		return maxReasons
-	}
-	s.Reasons = append(s.Reasons, why)
-	return len(s.Reasons)
-}
-
-// Reason is why something cannot be read, by its number.
-func (s *State) Reason(n int) Reason {
-	if n < 1 || n > len(s.Reasons) {
-		return Reason{}
-	}
-	return s.Reasons[n-1]
-}
-
-// forgetReasons makes room for others where nothing refers to a reason any more.
-func (s *State) forgetReasons() {
-	used := make([]bool, len(s.Reasons)+1)
-	for _, u := range s.Unread {
-		used[min(u.Why, len(s.Reasons))] = true
-	}
-	for _, r := range s.Roots {
-		for _, i := range r.Incidents {
-			used[min(i.Why, len(s.Reasons))] = true
-		}
-	}
-	for n := range s.Reasons {
-		if !used[n+1] {
-			s.Reasons[n] = Reason{}
-		}
-	}
-	for n := len(s.Reasons); n > 0 && s.Reasons[n-1] == (Reason{}); n-- {
-		s.Reasons = s.Reasons[:n-1]
-	}
-}
-
-// bound moves machines to where they need less room, the least important first, and counts what has none at all.
-func (s *State) bound() {
-	total, crowd := 0, 0
-	for _, r := range s.Roots {
-		for _, i := range r.Incidents {
-			crowd += len(i.Crowd)
-		}
-	}
-	for _, r := range slices.Backward(s.Roots) {
-		room := min(maxMachines, maxInHead-total)
-		for _, i := range r.Incidents {
-			n := len(i.Machines)
-			if n <= room {
-				room -= n
-				total += n
-				continue
-			}
-			slices.SortStableFunc(i.Machines, func(a, b Machine) int {
-				return cmp.Or(cmp.Compare(b.Now, a.Now), cmp.Compare(b.Rev, a.Rev))
-			})
-			for _, m := range i.Machines[room:] {
-				if crowd >= maxCrowd {
-					r.Beyond++
-					continue
-				}
-				if i.Crowd == nil {
-					i.Crowd = make(Crowd)
-				}
-				i.Crowd[hash(m.ID)] = m.member()
-				crowd++
-			}
-			i.Machines = slices.Clip(i.Machines[:room])
-			total += room
-			room = 0
-		}
-	}
-}
-
-// Clone copies the state so that the copy can be judged while the original stays as it is.
-func (s *State) Clone() *State {
-	next := *s
-	next.Roots = make([]*Root, len(s.Roots))
-	for n, r := range s.Roots {
-		root := *r
-		root.Incidents = make([]*Incident, len(r.Incidents))
-		for k, i := range r.Incidents {
-			incident := *i
-			incident.Machines, incident.Emptied, incident.Crowd = slices.Clone(i.Machines), slices.Clone(i.Emptied), maps.Clone(i.Crowd)
-			root.Incidents[k] = &incident
-		}
-		root.Delivery = r.Delivery.clone()
-		next.Roots[n] = &root
-	}
-	next.Unread, next.Reasons = maps.Clone(s.Unread), slices.Clone(s.Reasons)
-	next.Channels = make(map[Route]*Channel, len(s.Channels))
-	for route, c := range s.Channels {
-		channel := *c
-		next.Channels[route] = &channel
-	}
-	return &next
-}
-
-func cut(text string) string {
-	if len(text) > maxWhy {
-		text = strings.ToValidUTF8(text[:maxWhy], "") + "…"
-	}
-	return text
 }

@@ -114,33 +114,39 @@ func (r *Root) watchMarks(at time.Time) {
 	}
 }
 
-// forgetMarks drops the ends of levels that only a stable load balancer's new count of removals has ended.
-func (r *Root) forgetMarks() {
+// forgetMarks drops the ends of levels at which an incident was until now, and is not any more only because its removals
+// do not count any longer, or it is closed as it is. If another one left such a level by itself now, that has an end.
+func (r *Root) forgetMarks(i *Incident, at time.Time) {
 	for m := range levelOfMark {
-		if mark := &r.Marks[m]; !r.at(m) && mark.Left.IsZero() {
-			mark.Shown, mark.Again = false, false
+		mark := &r.Marks[m]
+		if r.at(m) || !mark.Left.IsZero() {
+			continue
 		}
+		if slices.ContainsFunc(r.Incidents, func(o *Incident) bool { return o != i && o.Risen[m] && o.Left[m].Equal(at) }) {
+			continue
+		}
+		mark.Shown, mark.Again = false, false
 	}
 }
 
-// relevel decides the incident's level anew, and notes a rise that is news. It reports whether the level changed.
-func (r *Root) relevel(i *Incident, at time.Time, rules Rules) (changed bool) {
-	was := i.Level
+// relevel decides the incident's level anew, and notes a rise that is news.
+func (r *Root) relevel(i *Incident, at time.Time, rules Rules) {
+	alone := i.Alone
 	i.Level = i.level(rules)
 	i.Alone = i.Now.Lost == 0 && i.Bare == nil
 	for m, level := range levelOfMark {
 		switch {
 		case i.Level >= level:
 			i.Left[m] = time.Time{}
-			if !i.Risen[m] {
-				i.Risen[m] = true // to down includes to degraded
+			// To down includes to degraded. What began as removals alone and is an outage by now has called nobody yet.
+			if !i.Risen[m] || alone && !i.Alone && r.Marks[m].Alone {
+				i.Risen[m] = true
 				r.rise(m, i)
 			}
 		case i.Risen[m] && i.Left[m].IsZero():
 			i.Left[m] = at
 		}
 	}
-	return was != i.Level
 }
 
 // rise notes a rise that is to be shown in the channel.

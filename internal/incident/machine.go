@@ -50,19 +50,15 @@ const (
 	Out               // it does not run, or fails
 )
 
-// conditionOf is how a backend was before a change.
+// before is how a backend was before a change.
 func before(ch lb.Change) Condition {
 	switch ch.Kind {
 	case lb.Added:
 		return Absent
 	case lb.Recovered, lb.Healthy:
 		return Out
-	case lb.Removed:
-		if !ch.Backend.Running() || ch.Ill {
-			return Out
-		}
-	case lb.Unbound, lb.Bound:
-		if !ch.Backend.Running() || ch.Ill {
+	case lb.Removed, lb.Unbound, lb.Bound:
+		if ch.Backend.Stopped() || ch.Ill {
 			return Out
 		}
 	}
@@ -80,8 +76,14 @@ func newMachine(ch lb.Change) Machine {
 	default:
 		m.Was = ch.Backend.Status
 	}
-	if is == Out && ch.Out != nil {
+	switch {
+	case is != Out:
+	case ch.Out != nil: // it recovers
 		m.OutAt, m.Longer, m.Outages = ch.Out.Since, ch.Out.AtLeast, 1
+	case ch.Backend.Out != nil:
+		m.OutAt, m.Longer = ch.Backend.Out.Since, ch.Backend.Out.AtLeast
+	default: // it fails its health check, and the change does not say since when
+		m.OutAt, m.Longer = ch.At, true
 	}
 	return m
 }
@@ -94,7 +96,7 @@ func (m *Machine) take(ch lb.Change, rev int, rules Rules) {
 	switch ch.Kind {
 	case lb.Added:
 		m.Now = Serving
-		if !b.Running() {
+		if b.Stopped() {
 			m.Now = Out
 		}
 	case lb.Removed:
@@ -116,42 +118,31 @@ func (m *Machine) take(ch lb.Change, rev int, rules Rules) {
 		m.Outages++
 		m.OutAt, m.Longer = ch.At, false
 	case m.Now != Out && was == Out:
-		m.OutFor += ch.At.Sub(m.OutAt)
+		m.OutFor += max(0, ch.At.Sub(m.OutAt))
 	}
 	if m.Now != was || ch.Kind == lb.Unbound || ch.Kind == lb.Bound {
 		m.Since, m.After = ch.At, ch.After
 	}
-	if !passes(ch, rules) {
+	if !m.passes(ch, rules) {
 		m.Pending = false
 	}
 }
 
 // passes reports whether a change is of a status that passes by itself, or a failing check, or the end of that, where the
-// settings ask to wait for such.
-func passes(ch lb.Change, rules Rules) bool {
+// settings ask to wait for such. What was out before the incident did not pass.
+func (m *Machine) passes(ch lb.Change, rules Rules) bool {
 	if rules.TransientFor <= 0 {
 		return false
 	}
 	switch ch.Kind {
 	case lb.LeftRunning:
 		return ch.Backend.Status.Transient()
-	case lb.Unhealthy, lb.Recovered, lb.Healthy:
+	case lb.Unhealthy:
 		return true
+	case lb.Recovered, lb.Healthy:
+		return m.Began != Out
 	}
 	return false
-}
-
-// machine finds or begins the record of a machine in the incident; nil if it is in the crowd.
-func (i *Incident) machine(ch lb.Change) *Machine {
-	at := slices.IndexFunc(i.Machines, func(m Machine) bool { return m.ID == ch.Backend.ID })
-	if at < 0 {
-		if _, ok := i.Crowd[hash(ch.Backend.ID)]; ok {
-			return nil
-		}
-		at = len(i.Machines)
-		i.Machines = append(i.Machines, newMachine(ch))
-	}
-	return &i.Machines[at]
 }
 
 // Crowd is what is kept of machines without details: enough to count each once. By a hash of the machine's id.

@@ -20,7 +20,6 @@ type player struct {
 	rules  Rules
 	begin  time.Time
 	jitter bool
-	noLook bool                           // the bot may not look for its posts
 	answer func(Call, *Root, *player) int // what Slack does: ok, and below
 
 	minute  int
@@ -58,10 +57,10 @@ func play(t *testing.T, s stories.Story, route Route, change func(*player)) *pla
 	if d := s.Settings["TRANSIENT_FOR"]; d != "" {
 		p.rules.TransientFor, _ = time.ParseDuration(d)
 	}
+	p.oracle = newOracle(p)
 	if change != nil {
 		change(p)
 	}
-	p.oracle = newOracle(p)
 	next := 0
 	for p.minute = -1; p.minute < s.Ticks+stories.Settle; p.minute++ {
 		for ; next < len(s.Steps) && s.Steps[next].T <= p.minute; next++ {
@@ -139,7 +138,9 @@ func (p *player) tick() {
 		p.overdue = append(p.overdue, p.minute)
 	}
 	p.head = top
-	p.oracle.check()
+	if p.oracle != nil {
+		p.oracle.check()
+	}
 }
 
 // load is the newest state: now and then, and always in a short story, it went through bytes.
@@ -346,4 +347,100 @@ func (p *player) dump(t *testing.T) {
 		b.WriteByte('\n')
 	}
 	t.Log("\n" + b.String())
+}
+
+// lostAnswers is a story of one load balancer that is down, while Slack's answers are lost or say 500 for an hour.
+func lostAnswers() stories.Story {
+	all := func(s int) map[string]int {
+		m := make(map[string]int)
+		for n := range 4 {
+			m[fmt.Sprintf("w%d", n)] = s
+		}
+		return m
+	}
+	return stories.Story{Name: "lost answers", Ticks: 60, Steps: []stories.Step{
+		{T: -1, CLB: "a", Set: all(2)}, {T: 0, CLB: "a", Set: all(4)}}}
+}
+
+// TestLostAnswers holds how often a message may be there when Slack never says yes to it.
+func TestLostAnswers(t *testing.T) {
+	t.Parallel()
+	posts := func(c Call, _ *Root, p *player) int {
+		if p.minute < 60 && c.Do == Send {
+			return lostYet
+		}
+		return well
+	}
+	everything := func(_ Call, _ *Root, p *player) int {
+		if p.minute < 60 {
+			return brokenYet
+		}
+		return well
+	}
+	for _, c := range []struct {
+		name    string
+		route   Route
+		noLook  bool
+		answer  func(Call, *Root, *player) int
+		copies  int
+		overdue bool // ticks fail from the 15th minute on
+	}{
+		{"posts' answers lost, bot", bot, false, posts, 1, false},
+		{"posts' answers lost, bot that may not look", bot, true, posts, 2, true},
+		{"posts' answers lost, webhook", webhook, false, posts, 2, true},
+		{"500 to everything, bot", bot, false, everything, 1, true},
+		{"500 to everything, bot that may not look", bot, true, everything, 1, true},
+		{"500 to everything, webhook", webhook, false, everything, 1, true},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
+			p := play(t, lostAnswers(), c.route, func(p *player) {
+				p.oracle = nil
+				p.answer = func(call Call, r *Root, p *player) int {
+					if c.noLook && (call.Do == Look || call.Do == Copies) {
+						return refuses
+					}
+					return c.answer(call, r, p)
+				}
+			})
+			mentions := 0
+			for _, m := range p.slack.messages {
+				if m.post.Mention {
+					mentions++
+				}
+				copies := p.slack.byKey[m.key]
+				hour := slices.DeleteFunc(slices.Clone(copies), func(m *message) bool { return m.at.Sub(p.begin) >= time.Hour })
+				if len(hour) > c.copies || len(copies) > 2 {
+					t.Errorf("%d copies of %s, %d in the first hour, want at most %d", len(copies), m.key, len(hour), c.copies)
+				}
+				if early := m.at.Sub(p.begin) < 90*time.Minute; m.post.Reminder && early && c.overdue && c.copies == 1 {
+					t.Errorf("%s reminds at %v of what was just posted", m.key, m.at.Sub(p.begin))
+				}
+				if m.post.Repeat && m.post.Mention {
+					t.Errorf("the repeat of %s mentions", m.key)
+				}
+			}
+			if mentions != 1 {
+				t.Errorf("%d mentions, want 1", mentions)
+			}
+			if c.copies == 2 && len(p.slack.byKey[p.slack.messages[0].key]) != 2 {
+				t.Errorf("the root was posted once only, though nobody knows of it")
+			}
+			first := -1
+			if len(p.overdue) > 0 {
+				first = p.overdue[0]
+			}
+			if c.overdue != (first >= 14 && first <= 18) {
+				t.Errorf("ticks fail from minute %d on, want about the 15th: %v", first, c.overdue)
+			}
+			for _, m := range p.slack.messages {
+				if m.post.Root && !m.void && m.route.Bot() && m.shows.of(keyOf("a")).level != Down && !c.noLook {
+					t.Errorf("root %s shows %v", m.key, m.shows.of(keyOf("a")).level)
+				}
+			}
+			if t.Failed() && testing.Verbose() {
+				p.dump(t)
+			}
+		})
+	}
 }

@@ -11,8 +11,12 @@ func (s *State) LastGood(key string) (last time.Time, ok bool) {
 	if u, ok := s.Unread[blindKey(key, Reading)]; ok {
 		return u.LastGood, true
 	}
-	if _, i := s.open(key, Reading); i != nil && !i.Readable {
-		return i.LastGood, true
+	for _, r := range s.Roots {
+		for _, i := range r.Incidents {
+			if i.Key == key && i.About == Reading && i.Open() && !i.Readable {
+				return i.LastGood, true
+			}
+		}
 	}
 	return time.Time{}, false
 }

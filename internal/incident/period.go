@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"slices"
 	"time"
 
 	"clbwatch/internal/lb"
@@ -31,12 +32,16 @@ func (p *Period) Add(rec Record) {
 	ch := rec.Change.change(rec.At)
 	*i.Counts.Of(ch.Kind)++
 	i.Changed = rec.At
-	m := i.machine(ch)
-	if m == nil {
+	if _, crowded := i.Crowd[hash(ch.Backend.ID)]; crowded {
 		i.Crowd.take(ch)
 		return
 	}
-	m.take(ch, 0, Rules{})
+	at := slices.IndexFunc(i.Machines, func(m Machine) bool { return m.ID == ch.Backend.ID })
+	if at < 0 {
+		at = len(i.Machines)
+		i.Machines = append(i.Machines, newMachine(ch))
+	}
+	i.Machines[at].take(ch, 0, Rules{})
 	if len(i.Machines) > maxMachines {
 		s := State{Roots: []*Root{&p.Root}}
 		s.bound()

@@ -435,6 +435,9 @@ func (s *State) settleRoutes(rules Rules) {
 		}
 		old := *d
 		*d = Delivery{Route: rules.Route, Series: old.Series + 1, Messages: old.Messages, Updates: old.Updates, Counted: old.Counted}
+		if old.Claim != nil || old.Doubt != nil { // it may be there: after a return, nothing else may bear its number
+			d.Updates++
+		}
 		if old.Posted && !r.Open() { // it has been reported where people were
 			*d = Delivery{Route: rules.Route, Series: old.Series, Posted: true, Shown: r.Rev, ShownEnd: true, RootRev: r.Rev, NoEdit: true,
 				Messages: old.Messages}

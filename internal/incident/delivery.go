@@ -368,6 +368,9 @@ func (r *Root) unrise(m int) {
 
 // anew gives up the root that is there: the next post is a new one.
 func (d *Delivery) anew() {
+	if d.Doubt != nil && !d.Doubt.Root { // it may be there: nothing else may bear its number
+		d.Updates++
+	}
 	d.Posted, d.TS, d.RootRev, d.Doubt, d.InChannel = false, "", 0, nil, false
 	d.Series++
 }

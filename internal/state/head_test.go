@@ -178,6 +178,7 @@ func TestHeadsThatNoVersionWroteAreRefused(t *testing.T) {
 		"with something behind it": append(sealed(good), ' '),
 		"checksum in capitals":     bytes.ToUpper(sealed("{}")),
 		"too large":                append(sealed(good), make([]byte, state.MaxHead)...),
+		"too large, and whole":     sealed(strings.Replace(good, ",", ","+strings.Repeat(" ", state.MaxHead), 1)),
 		"empty":                    nil,
 	} {
 		if _, err := state.DecodeHead(7, b); !errors.Is(err, state.ErrDamaged) {

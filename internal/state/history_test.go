@@ -1,8 +1,10 @@
 package state_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -220,6 +222,75 @@ func TestSegmentThatCannotBeReadHoldsNothingUp(t *testing.T) {
 	if len(numbers) != 1000 || numbers[0] != 500 {
 		t.Errorf("%d records are read, want the 1000 of the other segments", len(numbers))
 	}
+	if h := w.Newest().History; h[0].N != 1 || h[1].N != 2 {
+		t.Errorf("segments %+v, want each its own number", h)
+	}
+}
+
+// short gives segments that end early, at the end of a line, which no store should.
+type short struct {
+	*statetest.Memory
+	lines int
+}
+
+func (s short) OpenSegment(ctx context.Context, seg state.Segment) (io.ReadCloser, error) {
+	r, err := s.Memory.OpenSegment(ctx, seg)
+	if err != nil {
+		return nil, err
+	}
+	text, err := io.ReadAll(r)
+	all := strings.SplitAfter(string(text), "\n")
+	return io.NopCloser(strings.NewReader(strings.Join(all[:min(s.lines, len(all))], ""))), err
+}
+
+func TestSegmentThatEndsEarlyIsDamaged(t *testing.T) {
+	t.Parallel()
+	w := newWorld()
+	w.tick(t, 500)
+	s := short{w.Memory, 100}
+	level, err := state.Current(t.Context(), s, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	read := 0
+	for r, err := range level.Read(t.Context(), time.Time{}) {
+		if err != nil && (!errors.Is(err, state.ErrDamaged) || read != 99) {
+			t.Errorf("after %d records: %v, want ErrDamaged after 99", read, err)
+		}
+		if r.Change != nil {
+			read++
+		}
+	}
+	if read == 500 {
+		t.Error("it was read as a whole")
+	}
+	// What a next one took in of it would be lost.
+	h := w.next(w.Newest(), 500)
+	if err := state.Commit(t.Context(), s, h); err != nil || len(h.History) != 2 {
+		t.Errorf("Commit = %v, segments %+v, want two", err, h.History)
+	}
+	w.made += 1000 - 500
+	w.all(t, 0)
+	for _, text := range []string{"", "{}\n", `{"schema":2,"day":"2026-11-23"}` + "\n", `{"schema":1,"day":"2026-11-22"}` + "\n",
+		`{"schema":1,"day":"2026-11-23"}` + "\n" + `{"at":"2026-11-23T04:53:00Z"}` + "\n", `{"schema":1,"day":"2026-11-23"}` + "\nhello\n"} {
+		level.Stores[0] = fixed{w.Memory, text}
+		n := 0
+		for _, err := range level.Read(t.Context(), time.Time{}) {
+			if n++; err == nil || n > 1 {
+				t.Errorf("%q: record %d, %v, want one error", text, n, err)
+			}
+		}
+	}
+}
+
+// fixed gives one text for every segment.
+type fixed struct {
+	*statetest.Memory
+	text string
+}
+
+func (f fixed) OpenSegment(context.Context, state.Segment) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader(f.text)), nil
 }
 
 func TestHistoryIsReadSinceATime(t *testing.T) {

@@ -62,6 +62,13 @@ func TestLineageRemembersTheLastFew(t *testing.T) {
 		!h.By[7].Alive.Equal(start.Add(22*time.Hour)) {
 		t.Errorf("remembered are %v, want f9 down to f2", h.By)
 	}
+	for range 3 {
+		h = h.Next("W", ours, start)
+		h = h.Next("W", state.CLI, start)
+	}
+	if names := fmt.Sprint(h.By[0].Name, h.By[1].Name, h.By[2].Name); names != state.CLI+ours+"ap-guangzhou/default/f9" {
+		t.Errorf("the last are %s, want each once", names)
+	}
 	h = h.Next(strings.Repeat("W", 9), strings.Repeat("é", 500), start)
 	if n := len(h.By[0].Name); n > 200 {
 		t.Errorf("a name of %d bytes is kept", n)

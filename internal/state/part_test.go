@@ -149,6 +149,9 @@ func (s *shards) sum(of int) (all sum) {
 		for _, r := range h.Tail {
 			all.tail = append(all.tail, r.Incident+" of "+r.CLB.Key())
 		}
+		if h.Holds() == "" {
+			s.t.Errorf("shard %s: nobody knows which observation it holds", p.Shard)
+		}
 		if h.Incidents.Last != int64(len(s.keys)/2) || len(h.Listed) != 1 {
 			s.t.Errorf("shard %s: the last incident is %d, and %d searches were made", p.Shard, h.Incidents.Last, len(h.Listed))
 		}
@@ -353,15 +356,22 @@ func TestFormerShardAtWorkIsWaitedFor(t *testing.T) {
 	s.round(2)
 
 	// A claim that no run can have made under a right clock holds nobody up.
-	p = s.part(1, 2)
-	h, err = p.Begin(t.Context())
-	s.must(err)
-	next = p.Next(h)
-	for _, r := range next.Incidents.Roots {
-		r.Delivery.Claim = &incident.Claim{By: "x", Until: s.now.Add(time.Hour)}
+	claims := 0
+	for n := 1; n <= 2; n++ {
+		p = s.part(n, 2)
+		h, err = p.Begin(t.Context())
+		s.must(err)
+		next = p.Next(h)
+		for _, r := range next.Incidents.Roots {
+			r.Delivery.Claim = &incident.Claim{By: "x", Until: s.now.Add(time.Hour)}
+			claims++
+		}
+		s.must(state.Commit(t.Context(), p.Store, next))
 	}
-	s.must(state.Commit(t.Context(), p.Store, next))
 	s.round(3)
+	if claims != 2 {
+		t.Errorf("%d claims were made, want 2", claims)
+	}
 }
 
 // TestLateRunOfAFormerNumberChangesNothing has one under way when the state goes over.
@@ -373,6 +383,9 @@ func TestLateRunOfAFormerNumberChangesNothing(t *testing.T) {
 	h, err := p.Begin(t.Context())
 	s.must(err)
 	s.round(2)
+	if n := s.places[state.Shard{}].Newest().N; n != h.N+1 {
+		t.Errorf("the former state is at head %d, want one after %d", n, h.N)
+	}
 	if err := state.Commit(t.Context(), p.Store, p.Next(h)); !errors.Is(err, state.ErrConflict) {
 		t.Errorf("the late run commits: %v, want ErrConflict", err)
 	}
@@ -453,5 +466,53 @@ func TestReasonsOfManyShardsStayFew(t *testing.T) {
 	}
 	if len(h.Incidents.Reasons) != 20 || exact+other != 26 {
 		t.Errorf("%d reasons, of %d things exact and of %d other", len(h.Incidents.Reasons), exact, other)
+	}
+}
+
+// TestWhatGoesOverOfMessages has one whose first incident is closed, reasons, and a channel that two shards know of.
+func TestWhatGoesOverOfMessages(t *testing.T) {
+	t.Parallel()
+	s := newShards(t, 8)
+	s.baseline()
+	s.round(2)
+	mine := func(n, of, from int) string {
+		for i := from; ; i++ {
+			if key := fmt.Sprintf("ap-guangzhou/lb-%04d", i); (state.Shard{N: n, Of: of}).Owns(key) {
+				return key
+			}
+		}
+	}
+	for n := 1; n <= 2; n++ {
+		p := s.part(n, 2)
+		h, err := p.Begin(t.Context())
+		s.must(err)
+		next := p.Next(h)
+		next.Incidents.Roots = nil
+		next.Incidents.Reasons = []incident.Reason{{Why: fmt.Sprint("reason of shard ", n)}}
+		if n == 2 {
+			next.Incidents.Roots = []*incident.Root{{Tag: "MIXED", Incidents: []*incident.Incident{
+				{ID: "5", Key: mine(1, 3, 0), About: incident.Reading, Why: 1, End: incident.EndResolved},
+				{ID: "6", Key: mine(3, 3, 0), About: incident.Reading, Why: 1}, {ID: "7", Key: mine(2, 3, 0)}}}}
+		}
+		next.Incidents.Channels = map[incident.Route]*incident.Channel{"C1": {LastYes: start.Add(time.Duration(n) * time.Hour)},
+			"C2": {LastYes: start.Add(time.Duration(-n) * time.Hour)}}
+		s.must(state.Commit(t.Context(), p.Store, next))
+	}
+	s.round(3)
+	for n := 1; n <= 3; n++ {
+		h, err := s.part(n, 3).Load(t.Context())
+		s.must(err)
+		if got, want := len(h.Incidents.Roots), n/3; got != want {
+			t.Errorf("shard %d has %d messages, want %d: it goes where its first open incident belongs", n, got, want)
+		}
+		for _, r := range h.Incidents.Roots {
+			if why := h.Incidents.Reason(r.Incidents[1].Why).Why; why != "reason of shard 2" {
+				t.Errorf("it cannot be read because of %q", why)
+			}
+		}
+		c := h.Incidents.Channels
+		if !c["C1"].LastYes.Equal(start.Add(2*time.Hour)) || !c["C2"].LastYes.Equal(start.Add(-time.Hour)) {
+			t.Errorf("shard %d knows of C1 %s and of C2 %s, want the last yes of each", n, c["C1"].LastYes, c["C2"].LastYes)
+		}
 	}
 }

@@ -154,18 +154,17 @@ func DecodeHead(n int64, b []byte) (*Head, error) {
 	if err != nil {
 		return nil, err
 	}
-	var v struct{ Schema int }
-	if err := json.Unmarshal(text, &v); err != nil {
-		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
-	}
-	if v.Schema != Schema {
-		return nil, otherSchema(v.Schema)
+	if err := ofThisSchema(text); err != nil {
+		return nil, err
 	}
 	h := new(Head)
 	d := json.NewDecoder(bytes.NewReader(text))
 	d.DisallowUnknownFields() // a field with a broken name is not a field left out
 	if err := d.Decode(h); err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if _, err := d.Token(); !errors.Is(err, io.EOF) {
+		return nil, fmt.Errorf("%w: there is something behind it", ErrDamaged)
 	}
 	if h.N != n {
 		return nil, fmt.Errorf("%w: it should be head %d and calls itself %d", ErrDamaged, n, h.N)
@@ -190,6 +189,23 @@ func checked(b []byte) ([]byte, error) {
 	}
 	return nil, fmt.Errorf("%w: its checksum is missing or wrong", ErrDamaged)
 }
+
+// ofThisSchema is an error if the line of JSON is not of this version.
+func ofThisSchema(text []byte) error {
+	if bytes.HasPrefix(text, schemaFirst) {
+		return nil // the whole line need not be read for it
+	}
+	var v struct{ Schema int }
+	if err := json.Unmarshal(text, &v); err != nil {
+		return fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	if v.Schema != Schema {
+		return otherSchema(v.Schema)
+	}
+	return nil
+}
+
+var schemaFirst = fmt.Appendf(nil, `{"schema":%d,`, Schema)
 
 // otherSchema is not ErrDamaged: nothing is to be repaired there.
 func otherSchema(n int) error {

@@ -13,8 +13,8 @@ import (
 	"clbwatch/internal/state"
 )
 
-// crowded is a head of so many things that cannot be read, each for a reason of its own, and so many open incidents with
-// backends whose names are the worst that there are.
+// crowded is a head of so many things that cannot be read, each for a reason of its own, and so many open
+// incidents with backends whose names are the worst that there are.
 func crowded(unread, incidents int) *state.Head {
 	h := (*state.Head)(nil).Next("WRITER", ours, start)
 	o := incident.Observation{At: start}
@@ -29,8 +29,8 @@ func crowded(unread, incidents int) *state.Head {
 	return h
 }
 
-// TestWorstHeadStaysBelow4MB has 20,000 load balancers unreadable for different reasons and 1,000 open incidents, all with
-// names of 60 "<".
+// TestWorstHeadStaysBelow4MB has 20,000 load balancers unreadable for different reasons and 1,000 open
+// incidents, all with names of 60 "<".
 func TestWorstHeadStaysBelow4MB(t *testing.T) {
 	t.Parallel()
 	b, err := crowded(20_000, 1000).Encode()
@@ -78,8 +78,8 @@ func BenchmarkHead(b *testing.B) {
 // box is the file of the head that TestHeadInABox reads, in a process of its own.
 const box = "CLBWATCH_TEST_BOX"
 
-// BenchmarkHeadInABox decodes a head of 20,000 records in a process that may use 128 MB, goes on from it and encodes that,
-// and holds that the process never had more.
+// BenchmarkHeadInABox decodes a head of 20,000 records in a process that may use 128 MB, goes on from it and
+// encodes that, and holds that the process never had more.
 func BenchmarkHeadInABox(b *testing.B) {
 	stored, err := crowded(20_000, 1000).Encode()
 	if err != nil {

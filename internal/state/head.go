@@ -17,14 +17,15 @@ import (
 	"clbwatch/internal/incident"
 )
 
-// Schema is the number of the stored form of heads. Others are refused, not guessed at; 1 to 4 were never released.
+// Schema is the number of the stored form of heads. Others are refused, not guessed at; 1 to 4 were never
+// released.
 const Schema = 5
 
 // MaxHead bounds a stored head, in bytes. It aims at a quarter of that: see the bounds of incident.State.
 const MaxHead = 4 << 20
 
-// Head is the small root of the stored state: a numbered chain in which each is written once and replaces its parent.
-// Whoever has read a snapshot and the head that points to it knows everything.
+// Head is the small root of the stored state: a numbered chain in which each is written once and replaces its
+// parent. Whoever has read a snapshot and the head that points to it knows everything.
 type Head struct {
 	Schema      int       `json:"schema"`
 	N           int64     `json:"n"`                // 1, 2, 3 …
@@ -33,21 +34,23 @@ type Head struct {
 	CommittedAt time.Time `json:"committedAt"`      // by the store's clock
 	By          Lineage   `json:"by,omitempty"`     // who commits here
 
-	Observation string               `json:"observation,omitempty"` // nonce of the observation that it holds: see Observe
+	Observation string               `json:"observation,omitempty"` // nonce of what it holds: see Observe
 	ObservedAt  time.Time            `json:"observedAt,omitzero"`   // when that began
-	Snapshot    *Blob                `json:"snapshot,omitempty"`    // the backends as last read; nil before the first reading
+	Snapshot    *Blob                `json:"snapshot,omitempty"`    // the backends as last read; nil if never
 	Incidents   incident.State       `json:"incidents"`
-	Listed      map[string]time.Time `json:"listed,omitempty"`   // when each search was made last, by what CLB_DISCOVER says
+	Listed      map[string]time.Time `json:"listed,omitempty"`   // when each search was made last, by its text
 	Unlisted    map[string]Unlisted  `json:"unlisted,omitempty"` // searches that cannot be made now, likewise
-	// Unposted are load balancers with backends that fail checks since they came or ran again: it is news if they
-	// still do at the next reading. By key, sorted.
+	// Unposted are load balancers with backends that fail checks since they came or ran again: it is news if
+	// they still do at the next reading. By key, sorted.
 	Unposted []string `json:"unposted,omitempty"`
 
-	Tail    []incident.Record `json:"tail,omitempty"`    // what belongs to the history and is in no segment yet, oldest first
+	Tail    []incident.Record `json:"tail,omitempty"`    // history that is in no segment yet
 	History []Segment         `json:"history,omitempty"` // the segments that count, oldest first
 
-	Moved int `json:"moved,omitempty"` // the state went over to so many shards: this head is its last word; 0 if not
-	Era   int `json:"era"`             // how often the state had gone over when this shard got its own, from 1
+	// Moved is how many shards the state went over to: this head is its last word. 0 if it did not.
+	Moved int `json:"moved,omitempty"`
+	// Era is how often the state had gone over when this shard got its own, from 1.
+	Era int `json:"era"`
 }
 
 // Unlisted is a search that cannot be made now.
@@ -58,8 +61,8 @@ type Unlisted struct {
 	Do    string    `json:"do,omitempty"`
 }
 
-// Next starts the head after h, with the same content; h may be nil. by is who commits it, and now the store's clock.
-// What the new head holds may be changed while h stays as it is.
+// Next starts the head after h, with the same content; h may be nil. by is who commits it, and now the
+// store's clock. What the new head holds may be changed while h stays as it is.
 func (h *Head) Next(writer, by string, now time.Time) *Head {
 	now = now.UTC().Truncate(time.Millisecond)
 	next := &Head{Schema: Schema, N: 1, Writer: writer, CommittedAt: now, Era: 1}
@@ -68,15 +71,16 @@ func (h *Head) Next(writer, by string, now time.Time) *Head {
 		next.Schema, next.N, next.Writer, next.Parent, next.CommittedAt = Schema, h.N+1, writer, h.Writer, now
 		next.Incidents = *h.Incidents.Clone()
 		next.Listed, next.Unlisted = maps.Clone(h.Listed), maps.Clone(h.Unlisted)
-		next.Unposted, next.Tail, next.History = slices.Clone(h.Unposted), slices.Clone(h.Tail), slices.Clone(h.History)
+		next.Unposted = slices.Clone(h.Unposted)
+		next.Tail, next.History = slices.Clone(h.Tail), slices.Clone(h.History)
 	}
 	next.By = next.By.with(by, now)
 	return next
 }
 
-// Observe notes that the head holds what an observation saw that began at some time. A run remembers the Observation of
-// the head that it started from: if the newest head has another one when the run commits, another run has observed
-// since, and this one's readings are dropped. Clocks do not matter.
+// Observe notes that the head holds what an observation saw that began at some time. A run remembers the
+// Observation of the head that it started from: if the newest head has another one when the run commits,
+// another run has observed since, and this one's readings are dropped. Clocks do not matter.
 func (h *Head) Observe(nonce string, at time.Time) { h.Observation, h.ObservedAt = nonce, at }
 
 // Holds reports the nonce of the observation that a head holds; "" if h is nil or has none.
@@ -101,16 +105,17 @@ const (
 	sumLine   = len(sumPrefix) + 2*sha256.Size + 1
 )
 
-// Encode returns the stored form of the head. More than MaxHead bytes are an error: then nothing can be committed until
-// less is open.
+// Encode returns the stored form of the head. More than MaxHead bytes are an error: then nothing can be
+// committed until less is open.
 func (h *Head) Encode() ([]byte, error) {
 	var b bytes.Buffer
 	if err := encodeLine(&b, h); err != nil {
 		return nil, fmt.Errorf("encode head %d: %w", h.N, err)
 	}
 	if size := b.Len() + sumLine; size > MaxHead {
-		return nil, advice.Add(fmt.Errorf("head %d would take %d bytes, at most %d are allowed: %s", h.N, size, MaxHead, h.parts()),
-			"watch fewer load balancers in one state: see SHARD")
+		err := fmt.Errorf("head %d would take %d bytes, at most %d are allowed: %s",
+			h.N, size, MaxHead, h.parts())
+		return nil, advice.Add(err, "watch fewer load balancers in one state: see SHARD")
 	}
 	sum := sha256.Sum256(b.Bytes())
 	b.WriteString(sumPrefix + hex.EncodeToString(sum[:]) + "\n")
@@ -137,15 +142,16 @@ func (c *counter) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// encodeLine writes a value as one line of JSON. Without the escapes for HTML, which make six bytes of each "<" in a name.
+// encodeLine writes a value as one line of JSON. Without the escapes for HTML, which make six bytes of each
+// "<" in a name.
 func encodeLine(w io.Writer, v any) error {
 	e := json.NewEncoder(w)
 	e.SetEscapeHTML(false)
 	return e.Encode(v)
 }
 
-// DecodeHead reads the stored form of head n. Anything that is not exactly what Encode wrote is an error: ErrDamaged, or
-// that another version wrote it.
+// DecodeHead reads the stored form of head n. Anything that is not exactly what Encode wrote is an error:
+// ErrDamaged, or that another version wrote it.
 func DecodeHead(n int64, b []byte) (*Head, error) {
 	if len(b) > MaxHead {
 		return nil, fmt.Errorf("%w: it has %d bytes, at most %d are allowed", ErrDamaged, len(b), MaxHead)
@@ -210,14 +216,15 @@ var schemaFirst = fmt.Appendf(nil, `{"schema":%d,`, Schema)
 // otherSchema is not ErrDamaged: nothing is to be repaired there.
 func otherSchema(n int) error {
 	if n < Schema {
-		return advice.Add(fmt.Errorf("it has schema %d, which was never released; this version knows %d only", n, Schema),
-			"move the state away: then the next tick takes a new baseline")
+		err := fmt.Errorf("it has schema %d, which was never released; this version knows only %d", n, Schema)
+		return advice.Add(err, "move the state away: then the next tick takes a new baseline")
 	}
-	return advice.Add(fmt.Errorf("it has schema %d, this version knows %d only", n, Schema), "run the version that wrote it, or a newer one")
+	err := fmt.Errorf("it has schema %d, this version knows only %d", n, Schema)
+	return advice.Add(err, "run the version that wrote it, or a newer one")
 }
 
-// blobName is what a Blob's SHA256 and Tag may be. They are part of a file's name, and whoever writes the state must not
-// choose which file that is. A tag is of crypto/rand's Text.
+// blobName is what a Blob's SHA256 and Tag may be. They are part of a file's name, and whoever writes the
+// state must not choose which file that is. A tag is of crypto/rand's Text.
 var blobName = regexp.MustCompile(`^[0-9a-f]{64}-[A-Z2-7]*$`)
 
 // validate refuses what no version ever wrote, so that the rest of the program need not expect it.

@@ -188,7 +188,8 @@ func TestHeadsThatNoVersionWroteAreRefused(t *testing.T) {
 	}
 }
 
-// TestHeadOfAnotherVersionIsNotCalledDamaged: Repair would go back to the head before it, and undo what it did.
+// TestHeadOfAnotherVersionIsNotCalledDamaged: Repair would go back to the head before it, and undo what it
+// did.
 func TestHeadOfAnotherVersionIsNotCalledDamaged(t *testing.T) {
 	t.Parallel()
 	for _, b := range [][]byte{
@@ -256,8 +257,8 @@ func TestNextHeadLeavesTheOneBeforeAsItIs(t *testing.T) {
 	}
 }
 
-// FuzzDecodeHead holds that whatever is stored is refused or can be gone on from: nothing panics, neither in reading nor in
-// the rules of notification that then take it up.
+// FuzzDecodeHead holds that whatever is stored is refused or can be gone on from: nothing panics, neither in
+// reading nor in the rules of notification that then take it up.
 func FuzzDecodeHead(f *testing.F) {
 	f.Add([]byte(`{"schema":5,"n":7,"writer":"W","incidents":{"roots":[{"incidents":[{"id":"1","k":"r/x","level":3}]}]},"era":1}`))
 	f.Add([]byte(`{"schema":5,"n":7,"writer":"W","incidents":{"unread":{"r/x reading":{"k":"r/x","a":"reading","n":2,"w":1}},"reasons":[{"why":"x"}]},"era":1}`))

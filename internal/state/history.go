@@ -16,22 +16,24 @@ import (
 	"clbwatch/internal/incident"
 )
 
-// The history is the tail of the newest head, and before that segments: JSON Lines, written once, each of one UTC day.
-// The first line of a segment says what it is, each other one is an incident.Record:
+// The history is the tail of the newest head, and before that segments: JSON Lines, written once, each of one
+// UTC day. The first line of a segment says what it is, each other one is an incident.Record:
 //
 //	{"schema":1,"day":"2026-11-23"}
 //	{"at":"2026-11-23T04:53:00Z","incident":"12","clb":{…},"change":{…}}
 //
-// A segment counts because the newest head lists it, and not because it is there: what a run wrote that lost the race for
-// its head, or was killed before that, is nobody's and is collected. So no line is lost, and none is read twice.
+// A segment counts because the newest head lists it, and not because it is there: what a run wrote that lost
+// the race for its head, or was killed before that, is nobody's and is collected. So no line is lost, and
+// none is read twice.
 
 const (
 	historySchema = 1
 
 	// maxTail is how long the tail may get before it becomes a segment, in bytes.
 	maxTail = 64 << 10
-	// grow is how long a segment's text may get, in bytes, by taking in the tails that follow: a day without storms is
-	// one or two segments. Where a head lists more than manySegments, they may be longer, so that it stays small.
+	// grow is how long a segment's text may get, in bytes, by taking in the tails that follow: a day without
+	// storms is one or two segments. Where a head lists more than manySegments, they may be longer, so that
+	// it stays small.
 	grow         = 1 << 20
 	manySegments = 250
 	mostGrown    = 16 << 20
@@ -53,7 +55,7 @@ type Segment struct {
 	Text  int64     `json:"text"`         // size of its text
 	Lines int       `json:"lines"`        // records
 	To    time.Time `json:"to"`           // when the newest record in it was
-	In    string    `json:"in,omitempty"` // the shard whose store has it, such as "2/4"; "" if it is this one's own
+	In    string    `json:"in,omitempty"` // the shard whose store has it, such as "2/4"; "" if its own
 }
 
 // segmentName is what a Segment's Name may be: it is part of a file's name.
@@ -67,10 +69,12 @@ func (s Segment) valid() bool {
 	return err == nil && s.N > 0 && segmentName.MatchString(s.Name) && s.Bytes > 0 && s.Text > 0
 }
 
-// Commit makes h the newest head. Where the tail is long, or has lines of a day that is over, it first writes them as
-// segments of history. On ErrConflict nothing has happened: h is to be built again from the newest head.
+// Commit makes h the newest head. Where the tail is long, or has lines of a day that is over, it first writes
+// them as segments of history. On ErrConflict nothing has happened: h is to be built again from the newest
+// head.
 func Commit(ctx context.Context, s Store, h *Head) error {
-	// If we stop after this, the segment is an orphan that Collect deletes, and the tail is still in the head before.
+	// If we stop after this, the segment is an orphan that Collect deletes, and the tail is still in the head
+	// before.
 	if err := h.archive(ctx, s); err != nil {
 		return fmt.Errorf("write history: %w", err)
 	}
@@ -132,7 +136,8 @@ func fits(lines []incident.Record, most int) int {
 	return len(lines)
 }
 
-// addSegment writes lines as the newest segment of a day: behind those of the one before, as long as that one is short.
+// addSegment writes lines as the newest segment of a day: behind those of the one before, as long as that one
+// is short.
 func (h *Head) addSegment(ctx context.Context, s Store, day string, lines []incident.Record) error {
 	last := len(h.History) - 1
 	for last >= 0 && h.History[last].Day > day {
@@ -147,7 +152,7 @@ func (h *Head) addSegment(ctx context.Context, s Store, day string, lines []inci
 		}
 	}
 	seg, err := write(ctx, s, day, n, before, lines)
-	if before.Day != "" && errors.Is(err, errBefore) { // it cannot be read: it stays as it is, and others do not suffer
+	if before.Day != "" && errors.Is(err, errBefore) { // it cannot be read: nobody else suffers from that
 		n, before = n+1, Segment{}
 		seg, err = write(ctx, s, day, n, before, lines)
 	}
@@ -166,7 +171,8 @@ func (h *Head) addSegment(ctx context.Context, s Store, day string, lines []inci
 var errBefore = errors.New("the segment before")
 
 // write stores the lines of a segment before, if that is not zero, and others behind them.
-func write(ctx context.Context, s Store, day string, n int, before Segment, lines []incident.Record) (Segment, error) {
+func write(ctx context.Context, s Store, day string, n int, before Segment, lines []incident.Record) (
+	Segment, error) {
 	to, count := before.To, before.Lines
 	seg, err := s.CreateSegment(ctx, day, n, func(w io.Writer) error {
 		if before.Day == "" {
@@ -234,7 +240,8 @@ func records(ctx context.Context, s Store, seg Segment, since time.Time) iter.Se
 			return
 		}
 		if head.Schema != historySchema || head.Day != seg.Day {
-			failed(fmt.Errorf("it has schema %d and is of %.20q, this version knows %d only", head.Schema, head.Day, historySchema))
+			failed(fmt.Errorf("it has schema %d and is of %.20q, this version knows only schema %d",
+				head.Schema, head.Day, historySchema))
 			return
 		}
 		lines := 0
@@ -266,9 +273,9 @@ func compareSegments(a, b Segment) int {
 	return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.In, b.In), cmp.Compare(a.N, b.N))
 }
 
-// Read streams the history since a time: the segments that the heads list, then their tails. Of one shard it is in order,
-// oldest first; of several, one day after the other. What cannot be read is an error in its place, and the next segment
-// follows. It holds no more in memory than a segment's stored bytes.
+// Read streams the history since a time: the segments that the heads list, then their tails. Of one shard it
+// is in order, oldest first; of several, one day after the other. What cannot be read is an error in its
+// place, and the next segment follows. It holds no more in memory than a segment's stored bytes.
 func (l Level) Read(ctx context.Context, since time.Time) iter.Seq2[incident.Record, error] {
 	type place struct {
 		Segment

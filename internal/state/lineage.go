@@ -12,7 +12,8 @@ import (
 const CLI = "cli"
 
 const (
-	// aliveFor is how long a function counts as alive after its last commit. A quiet one commits every 5 minutes.
+	// aliveFor is how long a function counts as alive after its last commit. A quiet one commits every 5
+	// minutes.
 	aliveFor = 10 * time.Minute
 	// maxLineage is how many committers are remembered.
 	maxLineage = 8
@@ -43,21 +44,21 @@ func (l Lineage) with(by string, now time.Time) Lineage {
 	return next
 }
 
-// Check is an error if another function than by is alive: both would be at work with one state, and undo each other's
-// work where their settings differ. The command line disturbs nobody. now is the store's clock.
+// Check is an error if another function than by is alive: both would be at work with one state, and undo each
+// other's work where their settings differ. The command line disturbs nobody. now is the store's clock.
 func (l Lineage) Check(by string, now time.Time) error {
 	if by == CLI {
 		return nil
 	}
 	for _, c := range l {
 		age := now.Sub(c.Alive)
-		if c.Name == CLI || c.Name == by || age >= aliveFor || age <= -aliveFor { // a far future is a wrong clock
+		if c.Name == CLI || c.Name == by || age >= aliveFor || age <= -aliveFor { // or under a wrong clock
 			continue
 		}
-		return advice.Add(fmt.Errorf("function %s is at work with this state, too: it committed %s ago, and this is function %s",
-			c.Name, max(age, 0).Truncate(time.Second), by),
-			"give each function a STATE_URL of its own; if this one replaces the other, delete the other's timer, then run "+
-				"`clbwatch state --take` or wait for 10 minutes")
+		err := fmt.Errorf("function %s works with this state, too: it committed %s ago; this is function %s",
+			c.Name, max(age, 0).Truncate(time.Second), by)
+		return advice.Add(err, "give each function a STATE_URL of its own; if this one replaces the other, "+
+			"delete the other's timer, then run `clbwatch state --take` or wait for 10 minutes")
 	}
 	return nil
 }

@@ -37,8 +37,8 @@ type Part struct {
 // Next starts the head after h, with the same content, committed by this run; h may be nil.
 func (p Part) Next(h *Head) *Head { return h.Next(p.Nonce(), p.By, p.Store.Now()) }
 
-// Load returns the newest head of the shard, nil if there never was one. It is an error if the state went over to another
-// number of shards since Begin, or if another function is at work with it.
+// Load returns the newest head of the shard, nil if there never was one. It is an error if the state went
+// over to another number of shards since Begin, or if another function is at work with it.
 func (p Part) Load(ctx context.Context) (*Head, error) {
 	h, err := p.Store.Load(ctx)
 	if err != nil {
@@ -53,9 +53,9 @@ func (p Part) Load(ctx context.Context) (*Head, error) {
 	return h, h.By.Check(p.By, p.Store.Now())
 }
 
-// Begin loads what a tick starts from: the newest head of the shard, nil if nothing was ever committed. Where the shard
-// has no state, or its state went over to another number of shards, it is brought here first. It is an error if another
-// function is at work with the state.
+// Begin loads what a tick starts from: the newest head of the shard, nil if nothing was ever committed. Where
+// the shard has no state, or its state went over to another number of shards, it is brought here first. It is
+// an error if another function is at work with the state.
 func (p Part) Begin(ctx context.Context) (*Head, error) {
 	for range maxConflicts {
 		h, err := p.Store.Load(ctx)
@@ -91,8 +91,8 @@ type Level struct {
 	era    int // how often the state went over before it came here; of the shards that are there
 }
 
-// Current loads the newest state, of however many shards it is now, and changes nothing. store is where to begin: the
-// state of the shard that the settings name. states may be nil if there never was but one.
+// Current loads the newest state, of however many shards it is now, and changes nothing. store is where to
+// begin: the state of the shard that the settings name. states may be nil if there never was but one.
 func Current(ctx context.Context, store Store, states States) (Level, error) {
 	h, err := store.Load(ctx)
 	if err != nil {
@@ -108,8 +108,8 @@ func Current(ctx context.Context, store Store, states States) (Level, error) {
 	return l, nil
 }
 
-// level loads the state of so many shards, and says which of them are not there: those without a head, and those whose
-// head is not younger than an era, left from when the state was here before.
+// level loads the state of so many shards, and says which of them are not there: those without a head, and
+// those whose head is not younger than an era, left from when the state was here before.
 func (s States) level(ctx context.Context, of, era int) (l Level, absent []int, err error) {
 	l = Level{Of: of, states: s, era: math.MaxInt}
 	for i := range of {
@@ -148,10 +148,11 @@ func (l Level) moved() (to int, err error) {
 // nowhere is not a number of shards: trace then looks for the state as it is now, and changes nothing.
 const nowhere = -1
 
-// trace follows the state from where it begins, a single shard, to where it went over to so many shards, or is about to:
-// each shard's last head says how many took over from it. own is the last head of a shard that has been one of so many
-// before; what was before that is not meant. Where some of the shards that the state went over to have not run, because
-// they were not meant to or died, their part is still with the former ones, and is brought to them.
+// trace follows the state from where it begins, a single shard, to where it went over to so many shards, or
+// is about to: each shard's last head says how many took over from it. own is the last head of a shard that
+// has been one of so many before; what was before that is not meant. Where some of the shards that the state
+// went over to have not run, because they were not meant to or died, their part is still with the former
+// ones, and is brought to them.
 func (p Part) trace(ctx context.Context, own *Head, to int) (Level, error) {
 	var prev Level
 	of, era, since := 1, 0, 0
@@ -168,8 +169,9 @@ func (p Part) trace(ctx context.Context, own *Head, to int) (Level, error) {
 		}
 		if len(absent) > 0 {
 			if to == nowhere {
-				return l, advice.Add(fmt.Errorf("the state of %d shards is not whole: %d of them have not run yet", of, len(absent)),
-					"it is once each of them has run")
+				err := fmt.Errorf("the state of %d shards is not whole: %d of them have not run yet",
+					of, len(absent))
+				return l, advice.Add(err, "it is once each of them has run")
 			}
 			for _, i := range absent {
 				part := p
@@ -195,8 +197,8 @@ func (p Part) trace(ctx context.Context, own *Head, to int) (Level, error) {
 	return prev, errors.New("the state went from one number of shards to another without end")
 }
 
-// takeOver brings the state of this shard here from where another number of shards left it. own is this shard's head, if
-// it ever had one.
+// takeOver brings the state of this shard here from where another number of shards left it. own is this
+// shard's head, if it ever had one.
 func (p Part) takeOver(ctx context.Context, own *Head) error {
 	l, err := p.trace(ctx, own, max(p.Shard.Of, 1))
 	if err != nil {
@@ -205,9 +207,9 @@ func (p Part) takeOver(ctx context.Context, own *Head) error {
 	return p.bring(ctx, l, own)
 }
 
-// bring makes this shard's head from those of the former ones. What was open goes on being open, once; what was known goes
-// on being known. If we stop at any point, the next tick goes on from there: a former shard's head says that it moved, and
-// nobody changes it any more.
+// bring makes this shard's head from those of the former ones. What was open goes on being open, once; what
+// was known goes on being known. If we stop at any point, the next tick goes on from there: a former shard's
+// head says that it moved, and nobody changes it any more.
 func (p Part) bring(ctx context.Context, l Level, own *Head) error {
 	mine := max(p.Shard.Of, 1)
 	for i, h := range l.Heads {
@@ -229,8 +231,8 @@ func (p Part) bring(ctx context.Context, l Level, own *Head) error {
 		}
 	}
 	next := own.Next(p.Nonce(), p.By, p.Store.Now())
-	h := &Head{Schema: next.Schema, N: next.N, Writer: next.Writer, Parent: next.Parent, CommittedAt: next.CommittedAt, By: next.By,
-		Era: l.Heads[0].Era + 1}
+	h := &Head{Schema: next.Schema, N: next.N, Writer: next.Writer, Parent: next.Parent,
+		CommittedAt: next.CommittedAt, By: next.By, Era: l.Heads[0].Era + 1}
 	for i, old := range l.Heads {
 		p.Shard.inherit(h, old, Shard{i + 1, l.Of})
 	}
@@ -260,15 +262,17 @@ func free(l Level, i int) error {
 	now := l.Stores[i].Now()
 	for _, r := range l.Heads[i].Incidents.Roots {
 		if c := r.Delivery.Claim; c != nil && now.Before(c.Until) && c.Until.Sub(now) <= maxClaim {
-			return advice.Add(fmt.Errorf("shard %d/%d is still at work with the state, until %s", i+1, l.Of, c.Until.Format(time.TimeOnly)),
-				"it goes on by itself once the former timers are closed")
+			err := fmt.Errorf("shard %d/%d is still at work with the state, until %s",
+				i+1, l.Of, c.Until.Format(time.TimeOnly))
+			return advice.Add(err, "it goes on by itself once the former timers are closed")
 		}
 	}
 	return nil
 }
 
-// inherit adds to a head what belongs to this shard of the head of a former one. A root goes over whole, since people may
-// have its message; of the load balancers in it that belong to other shards, later news becomes new incidents there.
+// inherit adds to a head what belongs to this shard of the head of a former one. A root goes over whole,
+// since people may have its message; of the load balancers in it that belong to other shards, later news
+// becomes new incidents there.
 func (s Shard) inherit(h, old *Head, from Shard) {
 	h.ObservedAt = later(h.ObservedAt, old.ObservedAt)
 	for scope, at := range old.Listed { // each shard makes every search
@@ -301,8 +305,8 @@ func (s Shard) inherit(h, old *Head, from Shard) {
 	s.inheritIncidents(&h.Incidents, old.Incidents.Clone())
 }
 
-// takesSegment reports whether a segment goes to this shard: the one whose store has it or, if no shard of the new number
-// has, the first. It notes where it is. from is the shard whose head lists it.
+// takesSegment reports whether a segment goes to this shard: the one whose store has it or, if no shard of
+// the new number has, the first. It notes where it is. from is the shard whose head lists it.
 func (s Shard) takesSegment(seg *Segment, from Shard) bool {
 	at := from
 	if seg.In != "" {

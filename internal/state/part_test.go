@@ -63,8 +63,8 @@ func (s *shards) part(n, of int) state.Part {
 	}}
 }
 
-// baseline is the first commit of a single shard: all load balancers, with an incident on every fourth, together in a
-// message with the one after it, another that cannot be read, and more.
+// baseline is the first commit of a single shard: all load balancers, with an incident on every fourth,
+// together in a message with the one after it, another that cannot be read, and more.
 func (s *shards) baseline() {
 	s.t.Helper()
 	p := s.part(1, 1)
@@ -299,7 +299,8 @@ func TestShardsFromTheBeginning(t *testing.T) {
 	}
 }
 
-// TestTakeOverDies kills the first run of each new shard at every call it makes, before and after the call took effect.
+// TestTakeOverDies kills the first run of each new shard at every call it makes, before and after the call
+// took effect.
 func TestTakeOverDies(t *testing.T) {
 	t.Parallel()
 	died := errors.New("killed")
@@ -469,7 +470,8 @@ func TestReasonsOfManyShardsStayFew(t *testing.T) {
 	}
 }
 
-// TestWhatGoesOverOfMessages has one whose first incident is closed, reasons, and a channel that two shards know of.
+// TestWhatGoesOverOfMessages has one whose first incident is closed, reasons, and a channel that two shards
+// know of.
 func TestWhatGoesOverOfMessages(t *testing.T) {
 	t.Parallel()
 	s := newShards(t, 8)

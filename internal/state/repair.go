@@ -62,8 +62,9 @@ type Damage struct {
 	Can  bool // Repair can mend it
 }
 
-// Inspect says what is there, and what is wrong with it. It changes nothing. Where deep is true it reads the history, else
-// it only looks whether all of it is there. Its error is one of reading the store; what is damaged is in the Inventory.
+// Inspect says what is there, and what is wrong with it. It changes nothing. Where deep is true it reads the
+// history, else it only looks whether all of it is there. Its error is one of reading the store; what is
+// damaged is in the Inventory.
 func Inspect(ctx context.Context, s Inspector, deep bool) (*Inventory, error) {
 	v := &Inventory{}
 	var err error
@@ -180,7 +181,8 @@ func (v *Inventory) readHistory(ctx context.Context, s Inspector, deep bool) err
 			}
 		}
 		if lost != nil {
-			v.Damage = append(v.Damage, Damage{What: fmt.Sprintf("history of %s, segment %d", seg.Day, seg.N), Err: lost})
+			what := fmt.Sprintf("history of %s, segment %d", seg.Day, seg.N)
+			v.Damage = append(v.Damage, Damage{What: what, Err: lost})
 		}
 	}
 	return nil
@@ -189,10 +191,10 @@ func (v *Inventory) readHistory(ctx context.Context, s Inspector, deep bool) err
 // ErrSound means that there is nothing to repair.
 var ErrSound = errors.New("the newest head and its snapshot can be read: there is nothing to repair")
 
-// Repair goes back to the newest head that can be read whole, with its snapshot, where the newest cannot: it commits a new
-// head with the content of that one. What happened since is found again by the next reading, and posted again. nonce is a
-// new random text. It returns the head that it committed and the number of the one that this continues; ErrSound if nothing
-// was to be done.
+// Repair goes back to the newest head that can be read whole, with its snapshot, where the newest cannot: it
+// commits a new head with the content of that one. What happened since is found again by the next reading,
+// and posted again. nonce is a new random text. It returns the head that it committed and the number of the
+// one that this continues; ErrSound if nothing was to be done.
 func Repair(ctx context.Context, s Inspector, nonce string) (h *Head, from int64, err error) {
 	listed, err := s.Heads(ctx)
 	if err != nil {
@@ -223,13 +225,14 @@ func Repair(ctx context.Context, s Inspector, nonce string) (h *Head, from int64
 			return nil, 0, fmt.Errorf("head %d: %w", n, err) // perhaps another time
 		}
 	}
-	return nil, 0, advice.Add(fmt.Errorf("none of the heads %d to %d can be read with its snapshot", max(1, last-maxBack+1), last),
+	err = fmt.Errorf("none of the heads %d to %d can be read with its snapshot", max(1, last-maxBack+1), last)
+	return nil, 0, advice.Add(err,
 		"restore the state from a copy, or move it away: then the next tick takes a new baseline")
 }
 
-// Take makes the state forget which functions were at work with it, so that another may go on at once. owner is the
-// function that is to, as in Committer; "" is whichever commits first. nonce is a new random text. It returns the functions
-// that were alive.
+// Take makes the state forget which functions were at work with it, so that another may go on at once. owner
+// is the function that is to, as in Committer; "" is whichever commits first. nonce is a new random text. It
+// returns the functions that were alive.
 func Take(ctx context.Context, s Store, owner, nonce string) (was Lineage, err error) {
 	for range maxConflicts {
 		old, err := s.Load(ctx)

@@ -9,8 +9,8 @@ import (
 	"clbwatch/internal/incident"
 )
 
-// Shard is one of several parts that load balancers are divided into where one function cannot read them all in its time.
-// Each part has a state of its own. The zero Shard is all of them.
+// Shard is one of several parts that load balancers are divided into where one function cannot read them all
+// in its time. Each part has a state of its own. The zero Shard is all of them.
 type Shard struct {
 	N, Of int // the Nth, from 1
 }
@@ -18,7 +18,8 @@ type Shard struct {
 // MaxShards bounds how many shards there may be: more would ask the cloud for the same lists over and over.
 const MaxShards = 64
 
-// Owns reports whether a load balancer is in the shard. That depends on its key and on how many shards there are.
+// Owns reports whether a load balancer is in the shard. That depends on its key and on how many shards there
+// are.
 func (s Shard) Owns(key string) bool {
 	if s.Of <= 1 {
 		return true
@@ -34,8 +35,8 @@ func (s Shard) First() bool { return s.N <= 1 }
 // String is the shard as the settings have it, such as "2/4"; "1/1" for all.
 func (s Shard) String() string { return fmt.Sprintf("%d/%d", max(s.N, 1), max(s.Of, 1)) }
 
-// Suffix is what the numbers of the shard's incidents end in, such as "-2", so that no two shards use the same; "" where
-// there is only one. See incident.Rules.
+// Suffix is what the numbers of the shard's incidents end in, such as "-2", so that no two shards use the
+// same; "" where there is only one. See incident.Rules.
 func (s Shard) Suffix() string {
 	if s.Of <= 1 {
 		return ""
@@ -65,8 +66,8 @@ func ownerOf(key string, of int) Shard {
 	return s
 }
 
-// reports reports whether the shard is the one that posts about something. Every shard makes every search: the first one
-// posts about it.
+// reports reports whether the shard is the one that posts about something. Every shard makes every search:
+// the first one posts about it.
 func (s Shard) reports(key string, about incident.About) bool {
 	if about == incident.Listing || about == incident.Nothing {
 		return s.First()

@@ -20,7 +20,7 @@ const (
 	initKey       = "INIT"     // written after the first head; while it exists, missing heads are lost heads
 	headPrefix    = "head/"    // + MaxInt64-n, 20 digits, so that the newest sorts first; + ".json"
 	snapPrefix    = "snap/"    // + sha256 of the stored bytes, a tag of its own, and ".zst"
-	historyPrefix = "history/" // + day, "/", number, "-", what tells it from others of the number, and ".jsonl.zst"
+	historyPrefix = "history/" // + day, "/", number, "-", a name, and ".jsonl.zst"
 	troublePrefix = "trouble/" // + what happened once
 	checkPrefix   = "check/"   // what Check writes
 
@@ -30,8 +30,9 @@ const (
 	// checkTimeout is how long Check takes at most to clean up.
 	checkTimeout = 5 * time.Second
 
-	// Collect keeps what is younger, and the newest heads whatever their age. A number must not be used again while
-	// a run that read the old head may still be alive: keeping a few heads only lost acknowledged commits (docs/design.md).
+	// Collect keeps what is younger, and the newest heads whatever their age. A number must not be used again
+	// while a run that read the old head may still be alive: keeping a few heads only lost acknowledged
+	// commits (docs/design.md).
 	keepFor   = 24 * time.Hour
 	keepHeads = 100
 )
@@ -44,12 +45,13 @@ type bucket interface {
 	open(ctx context.Context, key string, size int64) (io.ReadCloser, error)
 	// forget drops a local copy, if there is one, that turned out to be damaged.
 	forget(key string)
-	// create stores content under a key that nobody has used, or returns errExists. Any other error leaves open
-	// whether it is stored.
+	// create stores content under a key that nobody has used, or returns errExists. Any other error leaves
+	// open whether it is stored.
 	create(ctx context.Context, key string, content []byte) error
 	// adopt stores a file under a key that names its content and that nobody else uses.
 	adopt(ctx context.Context, key string, file *os.File) error
-	// list returns objects with this prefix, by key, at most limit of them if limit > 0. It may miss the newest.
+	// list returns objects with this prefix, by key, at most limit of them if limit > 0. It may miss the
+	// newest.
 	list(ctx context.Context, prefix string, limit int) ([]object, error)
 	// remove deletes keys; one that is absent is no error.
 	remove(ctx context.Context, keys ...string) error
@@ -81,7 +83,8 @@ func headNumber(key string) (int64, error) {
 	digits, ok := strings.CutSuffix(strings.TrimPrefix(key, headPrefix), ".json")
 	inverted, err := strconv.ParseUint(digits, 10, 63)
 	if !ok || err != nil || headKey(math.MaxInt64-int64(inverted)) != key {
-		return 0, advice.Add(fmt.Errorf("%q is not the name of a head", key), "see whether something else writes here, and remove it")
+		err := fmt.Errorf("%q is not the name of a head", key)
+		return 0, advice.Add(err, "see whether something else writes here, and remove it")
 	}
 	return math.MaxInt64 - int64(inverted), nil
 }

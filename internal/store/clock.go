@@ -7,15 +7,16 @@ import (
 )
 
 const (
-	// maxAnswer is how long an answer may take to tell the time: after that nobody knows what time it is there.
+	// maxAnswer is how long an answer may take to tell the time: after that nobody knows what time it is
+	// there.
 	maxAnswer = callTimeout
 	// dateRounds is how far the Date of an answer may be behind because it has no fractions of a second.
 	dateRounds = 2 * time.Second
 )
 
-// clock is the time of the servers that keep the state. It is as good on one machine as on another, whatever their own
-// clocks say: never more than a second behind the servers, nor more than maxAnswer ahead of them. A machine whose clock is
-// set forward is ahead until the next answer.
+// clock is the time of the servers that keep the state. It is as good on one machine as on another, whatever
+// their own clocks say: never more than a second behind the servers, nor more than maxAnswer ahead of them. A
+// machine whose clock is set forward is ahead until the next answer.
 type clock struct {
 	read func() instant
 
@@ -39,7 +40,8 @@ func newClock(now func() time.Time) *clock {
 	}}
 }
 
-// since is the time from a to b: the longer of two measures. The machine may have slept, or its clock may have been set.
+// since is the time from a to b: the longer of two measures. The machine may have slept, or its clock may
+// have been set.
 func since(a, b instant) time.Duration { return max(b.mono-a.mono, b.wall.Sub(a.wall)) }
 
 // now is the time.

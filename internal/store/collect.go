@@ -13,9 +13,9 @@ import (
 // maxSkipped is how many damaged heads Collect looks past to learn what the oldest one uses.
 const maxSkipped = 5
 
-// Collect deletes, oldest first, heads that are old and not among the newest, then old snapshots that no remaining head
-// points to, segments of history that no head lists any more, and what killed runs left over. What is in use it learns
-// from heads, never from their absence.
+// Collect deletes, oldest first, heads that are old and not among the newest, then old snapshots that no
+// remaining head points to, segments of history that no head lists any more, and what killed runs left over.
+// What is in use it learns from heads, never from their absence.
 func (p *Place) Collect(ctx context.Context) error {
 	if err := p.b.sweep(ctx); err != nil {
 		return err
@@ -97,9 +97,9 @@ func (p *Place) collect(ctx context.Context, prefix string, keep func(object) bo
 	return nil
 }
 
-// collectHistory deletes segments that the newest head does not list: those that are too old, those of runs that lost
-// their race, and those whose lines another has taken in. The last it keeps until that other is as old as before, because
-// the heads before may still list them.
+// collectHistory deletes segments that the newest head does not list: those that are too old, those of runs
+// that lost their race, and those whose lines another has taken in. The last it keeps until that other is as
+// old as before, because the heads before may still list them.
 func (p *Place) collectHistory(ctx context.Context, newest *state.Head, before time.Time) error {
 	objects, err := p.b.list(ctx, historyPrefix, 0)
 	if err != nil {

@@ -18,12 +18,13 @@ import (
 )
 
 const (
-	// maxSegment bounds the stored bytes of a segment, which are held in memory: 16 MB of text take about 2 MB.
+	// maxSegment bounds the stored bytes of a segment, which are held in memory: 16 MB of text take about 2
+	// MB.
 	maxSegment = 16 << 20
 	// sumDigits is how many digits of the SHA-256 of its stored bytes a segment's name begins with.
 	sumDigits = 32
-	// tagLetters is how many letters of a random text follow them, so that no name is one of long ago, which Collect may
-	// be about to delete.
+	// tagLetters is how many letters of a random text follow them, so that no name is one of long ago, which
+	// Collect may be about to delete.
 	tagLetters = 10
 )
 
@@ -42,7 +43,8 @@ func (p *Place) OpenSegment(ctx context.Context, s state.Segment) (io.ReadCloser
 		return nil, fmt.Errorf("%s: %w", key, err)
 	}
 	if sum := sha256.Sum256(stored); !strings.HasPrefix(s.Name, hex.EncodeToString(sum[:])[:sumDigits]+"-") {
-		return nil, advice.Add(fmt.Errorf("%s: %w: its content is not what its name says", key, state.ErrDamaged), repair)
+		err := fmt.Errorf("%s: %w: its content is not what its name says", key, state.ErrDamaged)
+		return nil, advice.Add(err, repair)
 	}
 	text, err := unpack(bytes.NewReader(stored))
 	if err != nil {
@@ -52,7 +54,8 @@ func (p *Place) OpenSegment(ctx context.Context, s state.Segment) (io.ReadCloser
 }
 
 // CreateSegment stores what write writes as the nth segment of a day.
-func (p *Place) CreateSegment(ctx context.Context, day string, n int, write func(io.Writer) error) (state.Segment, error) {
+func (p *Place) CreateSegment(ctx context.Context, day string, n int, write func(io.Writer) error) (
+	state.Segment, error) {
 	s := state.Segment{Day: day, N: n}
 	var stored bytes.Buffer
 	text, err := pack(&stored)
@@ -64,14 +67,16 @@ func (p *Place) CreateSegment(ctx context.Context, day string, n int, write func
 		return s, err
 	}
 	if stored.Len() > maxSegment {
-		return s, fmt.Errorf("a segment of history has %d bytes, at most %d are allowed", stored.Len(), maxSegment)
+		return s, fmt.Errorf("a segment of history has %d bytes, at most %d are allowed",
+			stored.Len(), maxSegment)
 	}
 	sum := sha256.Sum256(stored.Bytes())
 	s.Name = hex.EncodeToString(sum[:])[:sumDigits] + "-" + rand.Text()[:tagLetters]
 	s.Bytes, s.Text = int64(stored.Len()), counted.n
 	there, err := p.once(ctx, segmentKey(s), stored.Bytes(), maxSegment)
 	if err == nil && !bytes.Equal(there, stored.Bytes()) {
-		err = fmt.Errorf("%s: %w: something else is found there after writing it", segmentKey(s), state.ErrDamaged)
+		err = fmt.Errorf("%s: %w: something else is found there after writing it",
+			segmentKey(s), state.ErrDamaged)
 	}
 	return s, err
 }

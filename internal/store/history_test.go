@@ -146,8 +146,8 @@ func lines(old *state.Head, at time.Time, from, n int) *state.Head {
 	return h
 }
 
-// testCommitFailures fails every call of a commit that writes history, before and after it took effect, and holds that what
-// is read then is what the newest head says.
+// testCommitFailures fails every call of a commit that writes history, before and after it took effect, and
+// holds that what is read then is what the newest head says.
 func testCommitFailures(t *testing.T, fresh func(t *testing.T) placeOpener) {
 	t.Parallel()
 	broken := errors.New("broken pipe")

@@ -23,12 +23,14 @@ type Place struct{ b bucket }
 
 var _ state.Store = (*Place)(nil)
 
-// OpenFiles returns the state in a folder, which the first write makes if it is not there. Several processes may use it at
-// once, also over NFS: it relies on link(2) and on no lock. now is the local clock, which the ages of files are by, too.
+// OpenFiles returns the state in a folder, which the first write makes if it is not there. Several processes
+// may use it at once, also over NFS: it relies on link(2) and on no lock. now is the local clock, which the
+// ages of files are by, too.
 func OpenFiles(dir string, now func() time.Time) *Place { return &Place{files{dir, now}} }
 
-// OpenCOS returns the state in a bucket. A key that must be new is written with x-cos-forbid-overwrite, which has no effect
-// in a bucket that ever had versioning: such a bucket is refused before anything is stored in it.
+// OpenCOS returns the state in a bucket. A key that must be new is written with x-cos-forbid-overwrite, which
+// has no effect in a bucket that ever had versioning: such a bucket is refused before anything is stored in
+// it.
 func OpenCOS(c COSConfig) (*Place, error) {
 	b, err := newCOSBucket(c)
 	if err != nil {
@@ -56,7 +58,8 @@ func (p *Place) Load(ctx context.Context) (*state.Head, error) {
 		}
 		head, damage = p.Head(ctx, n)
 	}
-	// A listing may lag behind: go on to the newest. A damaged head matters only if it is that: Repair writes another.
+	// A listing may lag behind: go on to the newest. A damaged head matters only if it is that: Repair writes
+	// another.
 	for range maxProbe {
 		if damage != nil && !errors.Is(damage, state.ErrDamaged) {
 			return nil, damage
@@ -90,8 +93,8 @@ func (p *Place) mustBeNew(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	return advice.Add(fmt.Errorf("%s says that there was state, but no head is found: it was deleted, or the listing is stale",
-		initKey), repair)
+	return advice.Add(fmt.Errorf("%s says that there was state, but no head is found: "+
+		"it was deleted, or the listing is stale", initKey), repair)
 }
 
 // Head returns head n. A head that is not what was stored is state.ErrDamaged.
@@ -112,7 +115,8 @@ func (p *Place) Head(ctx context.Context, n int64) (*state.Head, error) {
 	return h, nil
 }
 
-// Commit makes h the newest head. Whatever the write answers, what counts is whose head is found there afterwards.
+// Commit makes h the newest head. Whatever the write answers, what counts is whose head is found there
+// afterwards.
 func (p *Place) Commit(ctx context.Context, h *state.Head) error {
 	content, err := h.Encode()
 	if err != nil {
@@ -137,8 +141,8 @@ func (p *Place) Commit(ctx context.Context, h *state.Head) error {
 	return p.writeInit(ctx)
 }
 
-// once writes content under a key that nobody may have used, and returns what is stored there afterwards, whoever wrote
-// it. limit bounds that.
+// once writes content under a key that nobody may have used, and returns what is stored there afterwards,
+// whoever wrote it. limit bounds that.
 func (p *Place) once(ctx context.Context, key string, content []byte, limit int64) (there []byte, err error) {
 	// The second try is for a write that was lost: its answer said so, or nothing, and nothing is found.
 	for range 2 {
@@ -156,15 +160,16 @@ func (p *Place) once(ctx context.Context, key string, content []byte, limit int6
 
 // writeInit writes INIT, if it is not there.
 func (p *Place) writeInit(ctx context.Context) error {
-	err := p.b.create(ctx, initKey, []byte("clbwatch: while this exists, missing state is an error, not a fresh start\n"))
+	const says = "clbwatch: while this exists, missing state is an error, not a fresh start\n"
+	err := p.b.create(ctx, initKey, []byte(says))
 	if err != nil && !errors.Is(err, errExists) {
 		return fmt.Errorf("the head is committed, but %s is not: %w", initKey, err)
 	}
 	return nil
 }
 
-// OpenSnapshot returns the text of a snapshot. It is checked against its name while it is read: the error comes with the
-// last Read.
+// OpenSnapshot returns the text of a snapshot. It is checked against its name while it is read: the error
+// comes with the last Read.
 func (p *Place) OpenSnapshot(ctx context.Context, b state.Blob) (io.ReadCloser, error) {
 	return openText(ctx, p.b, textKey(b.SHA256, b.Tag), b.SHA256, b.Bytes)
 }
@@ -191,8 +196,8 @@ func (p *Place) Once(ctx context.Context, name string) (first bool, err error) {
 	return bytes.Equal(there, mine), err
 }
 
-// Check tries what the state relies on: a write, the refusal of a second one under the same key, reading back, a listing,
-// and the newest snapshot, to its end. What it writes it deletes.
+// Check tries what the state relies on: a write, the refusal of a second one under the same key, reading
+// back, a listing, and the newest snapshot, to its end. What it writes it deletes.
 func (p *Place) Check(ctx context.Context) error {
 	key := checkPrefix + rand.Text()
 	defer func() {
@@ -210,8 +215,9 @@ func (p *Place) Check(ctx context.Context) error {
 	case err != nil:
 		return fmt.Errorf("read back: %w", err)
 	case second == nil || string(content) != "first":
-		return advice.Add(errors.Join(errors.New("a second write under the same key is not refused"), unsuited),
-			cmp.Or(advice.Of(unsuited), "two runs at once could overwrite each other's state here; use another place"))
+		const do = "two runs at once could overwrite each other's state here; use another place"
+		err = errors.Join(errors.New("a second write under the same key is not refused"), unsuited)
+		return advice.Add(err, cmp.Or(advice.Of(unsuited), do))
 	case !errors.Is(second, errExists):
 		return fmt.Errorf("write again: %w", second)
 	case unsuited != nil:

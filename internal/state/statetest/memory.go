@@ -1,5 +1,5 @@
-// Package statetest is a state.Store in memory for tests. Whatever a store may do wrong, a test can make it do, and it
-// keeps every object that was ever written, so that a test can look.
+// Package statetest is a state.Store in memory for tests. Whatever a store may do wrong, a test can make it
+// do, and it keeps every object that was ever written, so that a test can look.
 package statetest
 
 import (
@@ -18,9 +18,9 @@ import (
 	"clbwatch/internal/state"
 )
 
-// Hook decides about one call: whether it takes effect, and what it returns; nil is what is so. The operations are load,
-// head, heads, commit, open, create, "commit snapshot", "open segment", "create segment", segments, once and collect;
-// what is what the call is about.
+// Hook decides about one call: whether it takes effect, and what it returns; nil is what is so. The
+// operations are load, head, heads, commit, open, create, "commit snapshot", "open segment", "create
+// segment", segments, once and collect; what is what the call is about.
 type Hook func(op, what string) (apply bool, err error)
 
 // Memory is a state.Store. Make one with New. It is safe for concurrent use.
@@ -41,8 +41,8 @@ var _ state.Inspector = (*Memory)(nil)
 
 // New returns an empty store whose clock is now.
 func New(now func() time.Time) *Memory {
-	return &Memory{Clock: now, heads: make(map[int64][]byte), snaps: make(map[string][]byte), segments: make(map[segment][]byte),
-		happened: make(map[string]bool), calls: make(map[string]int)}
+	return &Memory{Clock: now, heads: make(map[int64][]byte), snaps: make(map[string][]byte),
+		segments: make(map[segment][]byte), happened: make(map[string]bool), calls: make(map[string]int)}
 }
 
 // Fail sets the hook that decides about every call from now on; nil lets all succeed.
@@ -236,14 +236,16 @@ func (m *Memory) OpenSegment(_ context.Context, s state.Segment) (r io.ReadClose
 }
 
 // CreateSegment stores a segment.
-func (m *Memory) CreateSegment(_ context.Context, day string, n int, write func(io.Writer) error) (s state.Segment, err error) {
+func (m *Memory) CreateSegment(_ context.Context, day string, n int, write func(io.Writer) error) (
+	s state.Segment, err error) {
 	var text bytes.Buffer
 	if err := write(&text); err != nil {
 		return s, err
 	}
 	err = m.do("create segment", fmt.Sprintf("%s/%d", day, n), func() error {
 		m.made++
-		s = state.Segment{Day: day, N: n, Name: fmt.Sprintf("made-%d", m.made), Bytes: int64(text.Len()), Text: int64(text.Len())}
+		size := int64(text.Len())
+		s = state.Segment{Day: day, N: n, Name: fmt.Sprintf("made-%d", m.made), Bytes: size, Text: size}
 		m.segments[key(s)] = text.Bytes()
 		return nil
 	})

@@ -38,7 +38,7 @@ type Head struct {
 	ObservedAt  time.Time            `json:"observedAt,omitzero"`   // when that began
 	Snapshot    *Blob                `json:"snapshot,omitempty"`    // the backends as last read; nil if never
 	Incidents   incident.State       `json:"incidents"`
-	Listed      map[string]time.Time `json:"listed,omitempty"`   // when each search was made last, by its text
+	Listed      map[string]time.Time `json:"listed,omitempty"`   // when each search was made last
 	Unlisted    map[string]Unlisted  `json:"unlisted,omitempty"` // searches that cannot be made now, likewise
 	// Unposted are load balancers with backends that fail checks since they came or ran again: it is news if
 	// they still do at the next reading. By key, sorted.

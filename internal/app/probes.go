@@ -3,6 +3,8 @@ package app
 import (
 	"context"
 	"fmt"
+	"maps"
+	"slices"
 	"strings"
 
 	"clbwatch/internal/check"
@@ -16,7 +18,11 @@ func (a *App) Probes(ctx context.Context, send bool) []check.Probe {
 	p := check.Parts{
 		Settings: a.settings(),
 		Watched:  a.watcher.Watched,
-		Cloud:    cloud{a.api},
+		Search:   a.watcher.Search,
+
+		Elsewhere: a.elsewhere,
+		Files:     probeFiles,
+		Cloud:     cloud{a.api},
 		APIs: []check.API{
 			{Name: "API 2.0", Optional: a.cfg.API != string(clb.V2), Names: a.names(clb.V2)},
 			{Name: "API 3.0", Optional: a.cfg.API != string(clb.V3), Names: a.names(clb.V3)},
@@ -26,9 +32,6 @@ func (a *App) Probes(ctx context.Context, send bool) []check.Probe {
 		Slack: noSlack{},
 		Bot:   a.cfg.Slack.Token != "",
 		Now:   a.store.Now,
-	}
-	for _, s := range a.cfg.Discover {
-		p.Searches = append(p.Searches, s.String())
 	}
 	if a.slack != nil {
 		p.Slack = a.slack
@@ -56,8 +59,33 @@ func (a *App) names(by clb.API) func(context.Context, string, []string) (map[str
 		for id, b := range found {
 			names[id] = b.Name
 		}
+		if clb.Denied(err) {
+			err = check.Dispensable{Err: fmt.Errorf("%w; without it load balancers have no names here, "+
+				"are read as what answers, and cannot be searched for", err)}
+		}
 		return names, err
 	}
+}
+
+// elsewhere returns the region, of those that the settings name, in which a load balancer is; "" if it is in none.
+func (a *App) elsewhere(ctx context.Context, c lb.CLB) string {
+	regions := map[string]bool{}
+	for _, other := range a.cfg.CLBs {
+		regions[other.Region] = true
+	}
+	for _, s := range a.cfg.Discover {
+		regions[s.Region] = true
+	}
+	if a.cfg.Region != "" {
+		regions[a.cfg.Region] = true
+	}
+	delete(regions, c.Region)
+	for _, region := range slices.Sorted(maps.Keys(regions)) {
+		if there, err := a.api.Exist(ctx, region, []string{c.ID}); err == nil && there[c.ID] {
+			return region
+		}
+	}
+	return ""
 }
 
 // cloud is the API as the probes see it.

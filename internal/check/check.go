@@ -5,6 +5,7 @@ package check
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"strings"
@@ -21,6 +22,15 @@ type Probe struct {
 	// Optional: clbwatch does its job without it.
 	Optional bool
 }
+
+// Dispensable is the error of a probe without which clbwatch does its job.
+type Dispensable struct{ Err error }
+
+// Error is that of the error itself.
+func (d Dispensable) Error() string { return d.Err.Error() }
+
+// Unwrap returns it.
+func (d Dispensable) Unwrap() error { return d.Err }
 
 // Result is what came of a probe.
 type Result struct {
@@ -43,7 +53,8 @@ func Run(ctx context.Context, w io.Writer, probes []Probe, asJSON bool) (well bo
 		r := Result{Name: p.Name, OK: err == nil, Found: found, Optional: p.Optional}
 		if err != nil {
 			r.Found, r.Wrong, r.Do = "", err.Error(), advice.Of(err)
-			well = well && p.Optional
+			r.Optional = p.Optional || errors.As(err, new(Dispensable))
+			well = well && r.Optional
 		}
 		results = append(results, r)
 		if !asJSON {

@@ -2,14 +2,17 @@ package check
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"iter"
+	"strings"
 	"time"
 
 	"clbwatch/internal/advice"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/state"
 	"clbwatch/internal/text"
+	"clbwatch/internal/watch"
 )
 
 // Parts are what a tick needs, as far as the probes look at it.
@@ -17,15 +20,19 @@ type Parts struct {
 	Settings string // what is set, in a few words
 	// Watched returns the load balancers that a tick would read, by key, and for each of Searches why it
 	// failed.
-	Watched  func(ctx context.Context) (clbs []lb.CLB, failed map[string]error)
-	Searches []string // where load balancers are discovered
-	Cloud    Cloud
-	APIs     []API
-	Place    string // where the state is
-	Store    Store
-	Slack    Slack
-	Bot      bool // Slack is reached by a bot, not by a webhook
-	Now      func() time.Time
+	Watched func(ctx context.Context) (clbs []lb.CLB, failed map[string]error)
+	Search  func(ctx context.Context) []watch.Found // what each search finds
+	// Elsewhere returns the region, of those that the settings name, in which a load balancer is that is not in its
+	// own; "" if it is in none of them.
+	Elsewhere func(ctx context.Context, c lb.CLB) string
+	Files     func() error // tries the place for temporary files
+	Cloud     Cloud
+	APIs      []API
+	Place     string // where the state is
+	Store     Store
+	Slack     Slack
+	Bot       bool // Slack is reached by a bot, not by a webhook
+	Now       func() time.Time
 }
 
 // Cloud is the load balancers' API, in whichever version a tick would use.
@@ -66,25 +73,51 @@ type Slack interface {
 // Which load balancers there are is found out at once, the rest when they run, in this order.
 func Probes(ctx context.Context, p Parts, send bool) []Probe {
 	probes := []Probe{Settings(p.Settings, nil), {Name: "clock", Run: p.clock}}
-	clbs, failed := p.Watched(ctx)
+	clbs, _ := p.Watched(ctx)        // why a region could not be listed, its search says
 	names := make(map[string]string) // by key; the API's probes fill it for those of the load balancers
 	for region, ids := range regions(clbs) {
 		for _, api := range p.APIs {
 			probes = append(probes, api.probe(region, ids, names))
 		}
 	}
-	for _, s := range p.Searches {
-		probes = append(probes, Probe{Name: "search", Run: func(context.Context) (string, error) {
-			return s + " was searched for load balancers", failed[s]
-		}})
+	for _, f := range p.Search(ctx) {
+		probes = append(probes, Probe{Name: "search", Run: func(context.Context) (string, error) { return searched(f) }})
 	}
 	for _, c := range clbs {
 		probes = append(probes, Probe{Name: "load balancer", Run: func(ctx context.Context) (string, error) {
 			return p.balancer(ctx, c, names[c.Key()])
 		}})
 	}
+	probes = append(probes, Probe{Name: "files", Optional: true, Run: func(context.Context) (string, error) {
+		return "there is room for temporary files", p.Files()
+	}})
 	return append(probes, Probe{Name: "state", Run: p.state},
 		Probe{Name: "Slack", Run: func(ctx context.Context) (string, error) { return p.slack(ctx, send) }})
+}
+
+// maxThere is how many load balancers of a region are named where a search finds none of them.
+const maxThere = 10
+
+// searched says what a search found.
+func searched(f watch.Found) (string, error) {
+	switch {
+	case f.Err != nil:
+		return "", f.Err
+	case len(f.CLBs) > 0:
+		return fmt.Sprintf("%s finds %s", f.Scope, text.Plural(len(f.CLBs), "load balancer")), nil
+	case len(f.There) == 0:
+		err := fmt.Errorf("%s finds nothing: there is no load balancer in %s", f.Scope, f.Scope.Region)
+		return "", advice.Add(err, "see whether the region and the account are right")
+	}
+	var there []string
+	for _, l := range f.There[:min(len(f.There), maxThere)] {
+		there = append(there, fmt.Sprintf("%s (%q)", l.ID, l.Name))
+	}
+	if n := len(f.There) - len(there); n > 0 {
+		there = append(there, fmt.Sprintf("and %d more", n))
+	}
+	err := fmt.Errorf("%s finds nothing; in %s there are %s", f.Scope, f.Scope.Region, strings.Join(there, ", "))
+	return "", advice.Add(err, "see whether the name or the tag in CLB_DISCOVER is right")
 }
 
 // Settings is the probe of the settings: what is set, in a few words, or why they cannot be used.
@@ -141,6 +174,11 @@ func (p Parts) balancer(ctx context.Context, c lb.CLB, name string) (string, err
 	if err == nil {
 		err = r.HealthErr
 	}
+	if errors.Is(err, lb.ErrNotFound) {
+		if region := p.Elsewhere(ctx, c); region != "" {
+			err = advice.Add(fmt.Errorf("%w; it is in %s", err, region), "write "+region+"/"+c.ID+" in CLB_IDS")
+		}
+	}
 	if err != nil {
 		return "", fmt.Errorf("%s: %w", c.Key(), err)
 	}
@@ -155,6 +193,12 @@ func (p Parts) balancer(ctx context.Context, c lb.CLB, name string) (string, err
 	}
 	if r.Health {
 		says += "; their health was read"
+	}
+	if r.Functions > 0 {
+		says += "; " + text.Plural(r.Functions, "cloud function") + " bound to it, which clbwatch does not watch"
+	}
+	if len(r.Odd) > 0 {
+		says += "; odd: " + strings.Join(r.Odd, ", ")
 	}
 	return says, nil
 }

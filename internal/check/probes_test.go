@@ -11,6 +11,7 @@ import (
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/state"
+	"clbwatch/internal/watch"
 )
 
 var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
@@ -19,16 +20,19 @@ var noon = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 type world struct {
 	skew    time.Duration
 	reading lb.Reading
+	readErr error
 	head    *state.Head
 	sent    int
 }
 
-func (w *world) Skew(context.Context) (time.Duration, error)                 { return w.skew, nil }
-func (w *world) Read(context.Context, lb.CLB, lb.Digest) (lb.Reading, error) { return w.reading, nil }
-func (w *world) Calls(lb.Reading) string                                     { return "1 call of API 2.0" }
-func (w *world) Load(context.Context) (*state.Head, error)                   { return w.head, nil }
-func (w *world) Check(context.Context) error                                 { return nil }
-func (w *world) Test(context.Context) error                                  { w.sent++; return nil }
+func (w *world) Skew(context.Context) (time.Duration, error) { return w.skew, nil }
+func (w *world) Read(context.Context, lb.CLB, lb.Digest) (lb.Reading, error) {
+	return w.reading, w.readErr
+}
+func (w *world) Calls(lb.Reading) string                   { return "1 call of API 2.0" }
+func (w *world) Load(context.Context) (*state.Head, error) { return w.head, nil }
+func (w *world) Check(context.Context) error               { return nil }
+func (w *world) Test(context.Context) error                { w.sent++; return nil }
 func (w *world) names(_ context.Context, r string, _ []string) (map[string]string, error) {
 	return map[string]string{"lb-1": "one of " + r}, nil
 }
@@ -39,8 +43,17 @@ func (w *world) parts(clbs ...lb.CLB) check.Parts {
 		Watched: func(context.Context) ([]lb.CLB, map[string]error) {
 			return clbs, map[string]error{"ap-b": errors.New("not granted")}
 		},
-		Searches: []string{"ap-a", "ap-b"},
-		Cloud:    w,
+		Search: func(context.Context) []watch.Found {
+			there := []watch.Listed{{ID: "lb-7", Name: "prod-web"}}
+			return []watch.Found{
+				{Scope: watch.Scope{Region: "ap-a"}, CLBs: clbs, There: there},
+				{Scope: watch.Scope{Region: "ap-b"}, Err: errors.New("not granted")},
+				{Scope: watch.Scope{Region: "ap-a", Glob: "pord-*"}, There: there},
+			}
+		},
+		Elsewhere: func(context.Context, lb.CLB) string { return "ap-c" },
+		Files:     func() error { return nil },
+		Cloud:     w,
 		APIs: []check.API{
 			{Name: "API 2.0", Names: w.names},
 			{Name: "API 3.0", Optional: true, Names: w.names},
@@ -72,11 +85,14 @@ ok     API 2.0        takes the keys in ap-a, and knows 1 of 2 load balancers
 ok     API 3.0        takes the keys in ap-a, and knows 1 of 2 load balancers
 ok     API 2.0        takes the keys in ap-b, and knows 1 of 1 load balancer
 ok     API 3.0        takes the keys in ap-b, and knows 1 of 1 load balancer
-ok     search         ap-a was searched for load balancers
+ok     search         ap-a finds 3 load balancers
 WRONG  search         not granted
+WRONG  search         ap-a/pord-* finds nothing; in ap-a there are lb-7 ("prod-web")
+                      → see whether the name or the tag in CLB_DISCOVER is right
 ok     load balancer  ap-a/lb-1 ("one of ap-a") is classic and has 0 backends, read in 1 call of API 2.0
 ok     load balancer  ap-a/lb-2 is classic and has 0 backends, read in 1 call of API 2.0
 ok     load balancer  ap-b/lb-1 ("one of ap-b") is classic and has 0 backends, read in 1 call of API 2.0
+ok     files          there is room for temporary files
 ok     state          /state has no state yet: the next tick takes the baseline
 ok     Slack          the bot is in the channel and may look for its messages; --send posts a test message
 `
@@ -112,7 +128,10 @@ func TestProbes(t *testing.T) {
 		"nothing due":            {world{head: &state.Head{CommittedAt: noon}}, okState + "0 incidents open, 0 messages due"},
 		"health that cannot be read": {world{reading: lb.Reading{HealthErr: errors.New("no right")}},
 			"WRONG  load balancer  ap-a/lb-1: no right"},
-		"health": {world{reading: lb.Reading{Health: true}}, "; their health was read\n"},
+		"in another region": {world{readErr: lb.ErrNotFound}, "it is in ap-c\n                      → write ap-c/lb-1 in CLB_IDS"},
+		"odd rows":          {world{reading: lb.Reading{Odd: []string{"ins-2 has no RunFlag"}}}, "; odd: ins-2 has no RunFlag\n"},
+		"functions":         {world{reading: lb.Reading{Functions: 2}}, "; 2 cloud functions bound to it"},
+		"health":            {world{reading: lb.Reading{Health: true}}, "; their health was read\n"},
 		"application": {world{reading: lb.Reading{Kind: lb.Application, Backends: make([]lb.Backend, 2)}},
 			"is application and has 2 backends, read in 1 call of API 2.0; their status is CVM's\n"},
 	} {

@@ -72,6 +72,9 @@ func doGrant(action string) string {
 	return "grant " + action + on + " to the user of the keys, on SCF to the execution role (README, Deploy)"
 }
 
+// Denied reports whether an error says that the account may not call an action.
+func Denied(err error) bool { return denied(err) }
+
 // denied reports whether an error says that the account may not call an action.
 func denied(err error) bool {
 	var code *Error

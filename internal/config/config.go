@@ -38,6 +38,7 @@ func (s Secret) MarshalText() ([]byte, error) { return []byte("[secret]"), nil }
 // Config is the settings of one invocation.
 type Config struct {
 	CLBs       []lb.CLB      // sorted by key, each once
+	Region     string        // of those that name none, or ""
 	Discover   []watch.Scope // each once
 	Shard      state.Shard
 	Health     bool
@@ -150,8 +151,9 @@ func Parse(environ map[string]string) (*Config, error) {
 	errs := parseInto(&s, trimmed)
 	errs = append(errs, parseInto(&p, trimmed)...)
 
-	c := &Config{API: string(s.API), Health: s.Health == "on", Shard: state.Shard(s.Shard), Rate: float64(s.Rate), BlindAfter: int(s.Blind),
-		StableAfter: time.Duration(s.Stable), TransientFor: time.Duration(s.Passing), Zone: s.Zone.Location, LogLevel: s.Level}
+	c := &Config{Region: cmp.Or(s.Region, p.Region), API: string(s.API), Health: s.Health == "on", Shard: state.Shard(s.Shard),
+		Rate: float64(s.Rate), BlindAfter: int(s.Blind), StableAfter: time.Duration(s.Stable), TransientFor: time.Duration(s.Passing),
+		Zone: s.Zone.Location, LogLevel: s.Level}
 	note := func(name string, err error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s %w", name, err))

@@ -337,6 +337,7 @@ func testAPIFaults(t *testing.T, in place) {
 			l.tick(f)
 			l.cloud.Unbind(region, web, "ins-web-3")
 			l.tick(f)
+			l.tick(f) // which confirms it, if there was no time to
 			got := l.news()
 			backends := slices.DeleteFunc(slices.Clone(got), func(s string) bool { return !strings.HasSuffix(s, "removed") })
 			if !slices.Equal(backends, []string{"web-3 removed"}) {

@@ -42,6 +42,9 @@ type Pool struct {
 	Serving    int          `json:"servingWeight"`         // of that, the weight of those that serve
 	NotRunning []lb.Backend `json:"notRunning,omitempty"`  // by id; Out is nil where the state does not know since when
 	Unhealthy  []lb.Backend `json:"unhealthy,omitempty"`   // running, and failing health checks; by id, Ill is as Out
+	Unknown    []lb.Backend `json:"unknown,omitempty"`     // whose status the cloud does not tell now; by id
+	Odd        []string     `json:"odd,omitempty"`         // what is odd about rows of the answer, the first few. Untrusted text
+	Functions  int          `json:"functions,omitempty"`   // cloud functions that are bound: they are not watched
 	HealthErr  string       `json:"healthError,omitempty"` // why their health could not be read; the rest holds. Untrusted text
 	Err        string       `json:"error,omitempty"`       // why it could not be read; the counts are 0 then. Untrusted text
 	Do         string       `json:"do,omitempty"`          // what a person can do about Err or HealthErr
@@ -68,7 +71,7 @@ func New(at time.Time, took time.Duration, found watch.Survey, since time.Durati
 			continue
 		}
 		p := Pool{CLB: s.CLB, Kind: s.Kind, Backends: s.Total, Running: s.Running, Weight: s.Weight, Serving: s.Serving,
-			NotRunning: s.NotRunning, Unhealthy: s.Ill, Members: members(s)}
+			NotRunning: s.NotRunning, Unhealthy: s.Ill, Unknown: s.Unknown, Odd: s.Odd, Functions: s.Functions, Members: members(s)}
 		switch {
 		case s.Err != nil:
 			p.Err, p.Do = s.Err.Error(), advice.Of(s.Err)
@@ -113,7 +116,7 @@ func openOf(doc incident.Document) (all []Open) {
 
 // members are the backends to be listed.
 func members(s watch.Standing) []lb.Backend {
-	all := slices.Concat(s.NotRunning, s.Ill)
+	all := slices.Concat(s.NotRunning, s.Unknown, s.Ill)
 	first := len(all)
 	for _, b := range s.Backends {
 		if b.Running() && len(b.Failing) == 0 {
@@ -157,6 +160,7 @@ type Way struct {
 func Ways() []Way {
 	return []Way{
 		{"not running", func(p Pool) []lb.Backend { return p.NotRunning }, func(b lb.Backend) string { return b.Status.String() }, false},
+		{"of unknown status", func(p Pool) []lb.Backend { return p.Unknown }, func(lb.Backend) string { return "the cloud does not tell" }, true},
 		{"unhealthy", func(p Pool) []lb.Backend { return p.Unhealthy }, Fails, true},
 	}
 }

@@ -40,6 +40,7 @@ func (r Report) WriteText(w io.Writer, color bool) error {
 	for _, w := range Ways() {
 		t.notWell(w, pools, r)
 	}
+	t.odd(pools)
 	t.unread(r)
 	t.open(r)
 	t.changes(r)
@@ -124,6 +125,26 @@ func (t *terminal) pools(pools []Pool) {
 			p = paint{s.ink()}
 		}
 		t.line(p, l)
+	}
+}
+
+// odd writes what of the answers nobody can make sense of, and what is bound and not watched.
+func (t *terminal) odd(pools []Pool) {
+	var lines []string
+	for _, p := range pools {
+		for _, o := range p.Odd {
+			lines = append(lines, Name(p.CLB)+": "+text.Clean(o, maxWhy))
+		}
+		if p.Functions > 0 {
+			lines = append(lines, Name(p.CLB)+": "+text.Plural(p.Functions, "cloud function")+" bound, which clbwatch does not watch")
+		}
+	}
+	if len(lines) == 0 {
+		return
+	}
+	t.head("NOTES")
+	for _, l := range lines {
+		t.line(paint{yellow}, l)
 	}
 }
 

@@ -129,7 +129,7 @@ func (w *Watcher) enlist(ctx context.Context, b base, ls *lists, said map[string
 					add(s, lb.CLB{Region: s.Region, ID: l.ID, Title: l.Name})
 				}
 			}
-			if !found && last.IsZero() {
+			if !found && last.IsZero() && !b.found(s) {
 				r.empty = append(r.empty, s)
 			}
 			last, r.listedAt = ls.at, true
@@ -149,6 +149,16 @@ func (w *Watcher) enlist(ctx context.Context, b base, ls *lists, said map[string
 	w.missing(ctx, b, &r, ls, taken, said)
 	slices.SortFunc(r.clbs, func(a, b lb.CLB) int { return cmp.Compare(a.Key(), b.Key()) })
 	return r
+}
+
+// found reports whether a Scope discovered something that is still known.
+func (b base) found(s Scope) bool {
+	for _, e := range b.known {
+		if e.In == s.String() {
+			return true
+		}
+	}
+	return false
 }
 
 // failedAgain is a Scope after one more try that failed.

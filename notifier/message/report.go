@@ -231,7 +231,7 @@ func runningBlocks(r report.Report) []block {
 		return nil
 	}
 	var names []string
-	for _, b := range p.Members[len(p.NotRunning):] {
+	for _, b := range p.Members[len(p.NotRunning)+len(p.Unknown):] {
 		name := text.Short(report.BackendName(b), maxNameCells)
 		if s := state(b); s != plainRunning {
 			name += " (" + s + ")"

@@ -91,6 +91,11 @@ func V3Odd(name string, change Change) V3Fault {
 	}}
 }
 
+// V3Serve answers with whatever serve writes.
+func V3Serve(name string, serve func(http.ResponseWriter)) V3Fault {
+	return V3Fault{name: name, serve: func(w http.ResponseWriter, _ *http.Request, _ []byte) { serve(w) }}
+}
+
 // FaultOdd changes an answer of API 2.0.
 func FaultOdd(name string, change Change) Fault {
 	return Fault{name: name, serve: func(w http.ResponseWriter, _ *http.Request, a answer) {

@@ -179,19 +179,59 @@ func listenerOn(protocol str, first, last num, id str) (o on) {
 	return o
 }
 
-// rule is one of its rules.
-func (o on) rule(domain str, domains strs, url, id str) on {
-	o.Rule = string(domain) + string(url)
-	if len(domains) > 1 {
-		o.Rule = cut(strings.Join(domains, ","), maxText) + string(url)
-	}
+// told is a text that says which rule something is of: ok if it is there.
+type told struct {
+	s  string
+	ok bool
+}
+
+// UnmarshalJSON reads a text, and takes anything else for missing.
+func (t *told) UnmarshalJSON(b []byte) error {
+	*t = told{text(b), len(b) > 0 && b[0] == '"'}
+	return nil
+}
+
+// rule is one of its rules. What does not tell its domain and path is known by its id only.
+func (o on) rule(domain told, domains strs, url told, id str) on {
 	if rule := plausibleOrNone(id); o.ID != "" && rule != "" {
 		o.ID += "/" + rule
-	} else if o.ID = ""; o.Rule == "" {
-		o.named = false // it has rules, and nobody knows which this is
+	} else {
+		o.ID = ""
+	}
+	if o.named = o.named && domain.ok && url.ok; !o.named {
+		o.Listener = ""
+		return o
+	}
+	o.Rule = domain.s + url.s
+	if len(domains) > 1 {
+		o.Rule = cut(strings.Join(domains, ","), maxText) + url.s
 	}
 	return o
 }
+
+// binds reports whether an answer says what is bound to a listener, which has rules or targets by its protocol.
+func (o on) binds(rules, targets presence) bool {
+	switch protocol, _, _ := strings.Cut(o.Listener, ":"); {
+	case rules == wrong, targets == wrong:
+		return false
+	case protocol == "HTTP", protocol == "HTTPS", protocol == "QUIC":
+		return rules == there
+	case rules == there && targets == there:
+		return true
+	case o.named:
+		return targets == there
+	}
+	return rules == there || targets == there
+}
+
+// presence says whether a list is in an answer.
+type presence int
+
+const (
+	absentList presence = iota
+	there
+	wrong // something else is in its place
+)
 
 func plausibleOrNone(id str) string {
 	if !plausibleID(string(id)) {
@@ -219,9 +259,9 @@ type targetsV3 struct {
 			Targets    list[targetV3]
 			Rules      list[struct {
 				LocationID      str `json:"LocationId"`
-				Domain          str
+				Domain          told
 				Domains         strs
-				URL             str `json:"Url"`
+				URL             told `json:"Url"`
 				Targets         list[targetV3]
 				FunctionTargets list[json.RawMessage]
 			}]
@@ -233,15 +273,25 @@ type targetsV3 struct {
 // list is one that may have to be there and may be null, by which API 3.0 says that there is nothing in it. Rows of the
 // wrong type are zero.
 type list[T any] struct {
-	there, null bool
-	of          []T
+	there, null, wrong bool
+	of                 []T
+}
+
+func (l list[T]) presence() presence {
+	switch {
+	case l.wrong:
+		return wrong
+	case l.there:
+		return there
+	}
+	return absentList
 }
 
 // UnmarshalJSON notes that it is there, unless it is something else.
 func (l *list[T]) UnmarshalJSON(b []byte) error {
 	l.null = string(b) == "null"
 	l.there = l.null || len(b) > 0 && b[0] == '['
-	if !l.there || l.null {
+	if l.wrong = !l.there; l.wrong || l.null {
 		return nil
 	}
 	return lenient(b, &l.of)
@@ -281,10 +331,14 @@ func decodeTargets(body []byte) (*tree, error) {
 		addTargets(t, o, l.Targets.of)
 		t.functions += len(l.FunctionTargets.of)
 		for _, r := range l.Rules.of {
-			addTargets(t, o.rule(r.Domain, r.Domains, r.URL, r.LocationID), r.Targets.of)
+			o := o.rule(r.Domain, r.Domains, r.URL, r.LocationID)
+			addTargets(t, o, r.Targets.of)
 			t.functions += len(r.FunctionTargets.of)
+			if r.Targets.presence() != there {
+				t.unsure(o, 0)
+			}
 		}
-		if !o.named && len(l.Targets.of)+len(l.Rules.of) == 0 {
+		if !o.named && len(l.Targets.of)+len(l.Rules.of) == 0 || !o.binds(l.Rules.presence(), l.Targets.presence()) {
 			t.unsure(o, 0)
 		}
 	}
@@ -323,8 +377,8 @@ type forwardV2 struct {
 	Backends     list[backendV2]
 	Rules        list[struct {
 		LocationID str `json:"locationId"`
-		Domain     str
-		URL        str `json:"url"`
+		Domain     told
+		URL        told `json:"url"`
 		Backends   list[backendV2]
 	}]
 }
@@ -365,9 +419,13 @@ func decodeForward(data json.RawMessage) (*tree, error) {
 		o := listenerOn(cmp.Or(l.ProtocolType, protocols[l.Protocol.v]), l.Port, l.EndPort, l.ListenerID)
 		addTargets(t, o, l.Backends.of)
 		for _, r := range l.Rules.of {
-			addTargets(t, o.rule(r.Domain, nil, r.URL, r.LocationID), r.Backends.of)
+			o := o.rule(r.Domain, nil, r.URL, r.LocationID)
+			addTargets(t, o, r.Backends.of)
+			if r.Backends.presence() != there {
+				t.unsure(o, 0)
+			}
 		}
-		if !o.named && len(l.Backends.of)+len(l.Rules.of) == 0 {
+		if !o.named && len(l.Backends.of)+len(l.Rules.of) == 0 || !o.binds(l.Rules.presence(), l.Backends.presence()) {
 			t.unsure(o, 0)
 		}
 	}

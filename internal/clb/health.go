@@ -34,6 +34,7 @@ const (
 type probe struct {
 	ip, instance string // one of them may be ""
 	on           lb.Binding
+	alias        string // another id of on: it may be a rule that does not tell its domain
 	verdict      verdict
 }
 
@@ -75,7 +76,10 @@ func (ps probes) apply(bs []lb.Backend) {
 		if i < 0 {
 			continue
 		}
-		b, name := &bs[i], cmp.Or(on, &p.on).String()
+		if on == nil || on.Listener == "" { // an odd row: the check itself says which listener it is of
+			on = &p.on
+		}
+		b, name := &bs[i], on.String()
 		what := check{i, p.on.ID, name, p.on.Port}
 		if seen[what] {
 			continue
@@ -95,7 +99,7 @@ func (ps probes) apply(bs []lb.Backend) {
 	}
 	for i := range bs {
 		slices.Sort(bs[i].Failing)
-		bs[i].VagueHealth = ps.odd > 0
+		bs[i].VagueHealth = ps.odd > 0 || len(ps.all) > 0 && bs[i].LanIP == "" && bs[i].Checked == 0 // nobody knows its address
 	}
 }
 
@@ -132,7 +136,7 @@ func (p probe) is(on lb.Binding) bool {
 		return false
 	}
 	if p.on.ID != "" && on.ID != "" {
-		return p.on.ID == on.ID
+		return p.on.ID == on.ID || p.alias == on.ID
 	}
 	return p.on.Listener == on.Listener && p.on.Rule == on.Rule
 }
@@ -194,8 +198,8 @@ type healthV3 struct {
 				Port       num
 				Rules      list[struct {
 					LocationID str `json:"LocationId"`
-					Domain     str
-					URL        str `json:"Url"`
+					Domain     told
+					URL        told `json:"Url"`
 					Targets    list[struct {
 						IP           str
 						TargetID     str `json:"TargetId"`
@@ -245,13 +249,16 @@ func decodeTargetHealth(body []byte, id string) (ps probes, err error) {
 		o := listenerOn(l.Protocol, l.Port, num{}, l.ListenerID)
 		for _, rule := range l.Rules.of {
 			on := o
-			if rule.LocationID != "" || rule.Domain != "" || rule.URL != "" {
+			if rule.Domain.s != "" || rule.URL.s != "" || rule.LocationID != "" && !o.named {
 				on = o.rule(rule.Domain, nil, rule.URL, rule.LocationID)
 			}
 			for _, t := range rule.Targets.of {
 				detail := cmp.Or(t.Detail, t.Detial)
 				p := probe{ip: string(t.IP), instance: string(t.TargetID), on: on.Binding, verdict: unclear}
 				p.on.Port = portOf(t.Port)
+				if id := plausibleOrNone(rule.LocationID); id != "" && on.ID == o.ID {
+					p.alias = o.ID + "/" + id
+				}
 				switch status := t.HealthStatus; {
 				case detail == "Unknown":
 				case status != nil && status.no, (status == nil || !status.yes) && detail == "Dead":

@@ -1,5 +1,6 @@
-// Package handler is the way in: one event of the platform becomes one tick, report or test message. It refuses an
-// event that it does not understand before anything is touched, and decides nothing about load balancers.
+// Package handler is the way in: one event of the platform becomes one tick, report or test message. It
+// refuses an event that it does not understand before anything is touched, and decides nothing about load
+// balancers.
 package handler
 
 import (
@@ -41,8 +42,8 @@ type Handler struct {
 
 // Invocation is what the platform and the event say about one invocation.
 type Invocation struct {
-	// Environment is that of this invocation, as it came with it; nil if none came. The library leaves in the process what
-	// an earlier invocation brought and this one does not have.
+	// Environment is that of this invocation, as it came with it; nil if none came. The library leaves in the
+	// process what an earlier invocation brought and this one does not have.
 	Environment map[string]string
 	Function    string // "region/namespace/name" of the function; "" if the platform does not say
 	Shard       string // what the event says of it, such as "2/4"; "" if it says nothing
@@ -100,8 +101,8 @@ func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	return json.Marshal(answer)
 }
 
-// invocation is what the platform says, and has garbage collected before the instance needs more memory than it is given,
-// and is killed. A quarter is left for what the collector does not know of.
+// invocation is what the platform says, and has garbage collected before the instance needs more memory than
+// it is given, and is killed. A quarter is left for what the collector does not know of.
 func invocation(ctx context.Context, shard string) Invocation {
 	i := Invocation{Shard: shard}
 	instance, ok := functioncontext.FromContext(ctx)

@@ -1,6 +1,6 @@
-// Bench measures the built function, as a process, against its budget, and prints tables in Markdown. The cloud that it
-// reads is internal/sandbox, in this process, so the figures of the function's process are its own. Linux only: CPU and
-// memory of another process are read from the kernel.
+// Bench measures the built function, as a process, against its budget, and prints tables in Markdown. The
+// cloud that it reads is internal/sandbox, in this process, so the figures of the function's process are its
+// own. Linux only: CPU and memory of another process are read from the kernel.
 package main
 
 import (
@@ -28,7 +28,7 @@ type part struct {
 
 var parts = []part{
 	{"ticks", "CPU and memory of a tick, against the floor", ticks},
-	{"memory", "the largest case inside 64 MB", memory},
+	{"memory", "the largest cases within the memory they are given", memory},
 	{"calls", "API calls of a quiet tick", calls},
 	{"wall", "how long a tick takes at the API's pace", wall},
 	{"start", "the binary and its start", start},
@@ -51,7 +51,8 @@ type verdict struct {
 
 // judge notes whether a bound of the budget is met.
 func (b *bench) judge(meets bool, what, bound, format string, args ...any) {
-	b.verdicts = append(b.verdicts, verdict{what: what, bound: bound, measured: fmt.Sprintf(format, args...), meets: meets})
+	b.verdicts = append(b.verdicts, verdict{what: what, bound: bound, measured: fmt.Sprintf(format, args...),
+		meets: meets})
 }
 
 func main() {
@@ -78,7 +79,8 @@ func runParts(ctx context.Context) error {
 	flag.StringVar(&b.hello, "hello", "build/hello", "testdata/hello, built with the same flags")
 	flag.StringVar(&b.goSDK, "go-sdk", "build/bench-go-sdk", "tools/bench-go-sdk, built with the same flags")
 	only := flag.String("only", "", "parts to run, by commas: "+strings.Join(names, ", "))
-	write := flag.String("write", "", "a file whose blocks between <!-- bench NAME --> and <!-- end --> are written anew")
+	write := flag.String("write", "",
+		"a file whose blocks between <!-- bench NAME --> and <!-- end --> are written anew")
 	flag.Parse()
 	chosen := parts
 	if *only != "" {
@@ -149,10 +151,12 @@ func machine() string {
 		}
 	}
 	commit := "an unknown commit"
-	if out, err := exec.Command("git", "describe", "--always", "--dirty", "--abbrev=12").Output(); err == nil {
+	if out, err := exec.Command("git", "describe", "--always", "--dirty",
+		"--abbrev=12").Output(); err == nil {
 		commit = strings.TrimSpace(string(out))
 	}
-	return fmt.Sprintf("%d cores of %s, %s/%s, %s; %s, %s.\n", runtime.NumCPU(), model, runtime.GOOS, runtime.GOARCH, runtime.Version(),
+	return fmt.Sprintf("%d cores of %s, %s/%s, %s; %s, %s.\n", runtime.NumCPU(), model, runtime.GOOS,
+		runtime.GOARCH, runtime.Version(),
 		commit, time.Now().UTC().Format(time.DateOnly))
 }
 

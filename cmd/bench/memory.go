@@ -20,9 +20,11 @@ type boxed struct {
 	tenth  bool // it has a tenth of a core, as SCF gives with 128 MB; else all it wants
 }
 
-// memory runs the largest cases where the kernel gives the function no more than the bound, and the platform tells it so.
+// memory runs the largest cases where the kernel gives the function no more than the bound, and the platform
+// tells it so.
 func memory(ctx context.Context, b *bench) (table, error) {
-	t := table{{"load balancers x backends", "memory", "cores", "in a cgroup of that", "baseline: CPU", "wall", "quiet tick: CPU", "wall",
+	t := table{{"load balancers x backends", "memory", "cores", "in a cgroup of that", "baseline: CPU",
+		"wall", "quiet tick: CPU", "wall",
 		"1 % changed: CPU", "wall", "the most charged", "killed"}}
 	wide := balancers{n: 600, pool: 100, api: "v3", application: true, listeners: 50}
 	for _, c := range []boxed{
@@ -34,7 +36,8 @@ func memory(ctx context.Context, b *bench) (table, error) {
 	} {
 		box, err := newBox(c.memory, c.tenth)
 		if err != nil {
-			t.add(c.have.String(), mb(c.memory), "", "this machine lets us make none: "+err.Error(), "", "", "", "", "", "", "", "")
+			t.add(c.have.String(), mb(c.memory), "", "this machine lets us make none: "+err.Error(), "", "",
+				"", "", "", "", "", "")
 			continue
 		}
 		row, err := inBox(ctx, b, c, box)
@@ -53,7 +56,8 @@ func inBox(ctx context.Context, b *bench, c boxed, box *box) ([]string, error) {
 	}
 	defer debug.FreeOSMemory() // it was a large one
 	defer w.close()
-	// The shell puts itself into the cgroups and becomes the function, all of whose memory is so charged there.
+	// The shell puts itself into the cgroups and becomes the function, all of whose memory is so charged
+	// there.
 	script := filepath.Join(w.dir, "in-box")
 	text := "#!/bin/sh\n"
 	for _, dir := range box.dirs {
@@ -91,11 +95,13 @@ func inBox(ctx context.Context, b *bench, c boxed, box *box) ([]string, error) {
 		says = "dies"
 	}
 	row = append(append(row, says), costs...)
-	b.judge(survives, "memory, "+c.have.String()+", "+cores+" cores", "lives in a cgroup of "+mb(c.memory), "%s", says)
+	b.judge(survives, "memory, "+c.have.String()+", "+cores+" cores", "lives in a cgroup of "+mb(c.memory),
+		"%s", says)
 	return append(row, mb(box.most()), strconv.Itoa(box.kills())), w.refused()
 }
 
-// wideBound is the memory that load balancers with many listeners must do with, in bytes: the platform's default.
+// wideBound is the memory that load balancers with many listeners must do with, in bytes: the platform's
+// default.
 const wideBound = 128 << 20
 
 // box is a memory cgroup, of version 1 or 2.
@@ -104,8 +110,8 @@ type box struct {
 	peak, events string
 }
 
-// newBox makes a cgroup whose processes, and what the kernel keeps for them, may have limit bytes, and if tenth is set a
-// tenth of a core.
+// newBox makes a cgroup whose processes, and what the kernel keeps for them, may have limit bytes, and if
+// tenth is set a tenth of a core.
 func newBox(limit int, tenth bool) (*box, error) {
 	b, err := newMemoryBox(limit)
 	if err != nil || !tenth {
@@ -141,7 +147,8 @@ func newMemoryBox(limit int) (*box, error) {
 	return nil, errors.New("no cgroups")
 }
 
-// most is the most memory that was charged, in bytes, the page cache included, which gives way before anybody is killed.
+// most is the most memory that was charged, in bytes, the page cache included, which gives way before anybody
+// is killed.
 func (b *box) most() int {
 	text, _ := os.ReadFile(b.peak) // 0 if the kernel does not say
 	n, _ := strconv.Atoi(strings.TrimSpace(string(text)))

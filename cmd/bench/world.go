@@ -63,7 +63,8 @@ type world struct {
 	serves   []chan struct{}
 }
 
-// newWorld makes the load balancers, all of whose backends run. keep says that answers are kept (see answers).
+// newWorld makes the load balancers, all of whose backends run. keep says that answers are kept (see
+// answers).
 func newWorld(have balancers, keep bool) (*world, error) {
 	// On SCF, state under /tmp is refused.
 	dir, err := os.MkdirTemp("/var/tmp", "clbwatch-bench-")
@@ -105,8 +106,10 @@ func newWorld(have balancers, keep bool) (*world, error) {
 		w.url = urls[1]
 	}
 	w.settings = map[string]string{
-		"CLB_IDS": strings.Join(w.ids, " "), "CLB_API": have.api, "CLB_ENDPOINT": urls[0] + cloud.APIPath, "CLB_V3_ENDPOINT": urls[1],
-		"CLB_RATE": unpaced, "SLACK_WEBHOOK_URL": w.slack.URL(urls[2]), "STATE_URL": "file://" + filepath.Join(dir, "state"),
+		"CLB_IDS": strings.Join(w.ids, " "), "CLB_API": have.api, "CLB_ENDPOINT": urls[0] + cloud.APIPath,
+		"CLB_V3_ENDPOINT": urls[1],
+		"CLB_RATE":        unpaced, "SLACK_WEBHOOK_URL": w.slack.URL(urls[2]),
+		"STATE_URL": "file://" + filepath.Join(dir, "state"),
 	}
 	return w, os.Mkdir(filepath.Join(dir, "state"), 0o750)
 }
@@ -147,7 +150,8 @@ func (w *world) set(i, backends, status int) {
 	pool := make([]cloud.Instance, backends)
 	for j := range pool {
 		name := fmt.Sprintf("%05d-%03d", i, j)
-		pool[j] = cloud.Instance{ID: "ins-" + name, Name: "web-" + name, LanIP: fmt.Sprintf("10.%d.%d.%d", i/256, i%256, j), Status: status, Weight: 10}
+		pool[j] = cloud.Instance{ID: "ins-" + name, Name: "web-" + name, LanIP: fmt.Sprintf("10.%d.%d.%d",
+			i/256, i%256, j), Status: status, Weight: 10}
 	}
 	w.cloud.Bind(region, w.ids[i], pool...)
 	if w.answers != nil {
@@ -169,7 +173,8 @@ func (w *world) start(ctx context.Context, binary string, opts ...scf.Option) (*
 		return nil, err
 	}
 	return scf.Start(ctx, binary, w.settings, append(opts,
-		scf.WithCredential(w.cloud.Issue), scf.WithSetting("TMPDIR", tmp), scf.WithTimeout(10*time.Minute))...)
+		scf.WithCredential(w.cloud.Issue), scf.WithSetting("TMPDIR", tmp),
+		scf.WithTimeout(10*time.Minute))...)
 }
 
 // tick lets the function do one tick, in which it must read everything.
@@ -210,11 +215,13 @@ func (w *world) subject(ctx context.Context, f *scf.Function, opts ...scf.Option
 	}}
 }
 
-// floor starts the floor for what the function read last, in rounds that take roundTime, 0 for as fast as can be.
+// floor starts the floor for what the function read last, in rounds that take roundTime, 0 for as fast as can
+// be.
 func (w *world) floor(ctx context.Context, roundTime time.Duration) (*worker, error) {
 	self, err := os.Executable()
 	if err != nil {
 		return nil, err
 	}
-	return startWorker(ctx, floorJob{w.url, w.answers.requests(w.ids), readers, roundTime}, self, floorCommand)
+	return startWorker(ctx, floorJob{w.url, w.answers.requests(w.ids), readers, roundTime}, self,
+		floorCommand)
 }

@@ -91,8 +91,9 @@ func (p *Process) Function(invocation map[string]string, function, shard string,
 	return a, nil
 }
 
-// environ is the environment of one invocation. Which way settings come is not documented: with the invocation,
-// with the process, or both. If some come with the invocation, all do, and the process may have one that is gone.
+// environ is the environment of one invocation. Which way settings come is not documented: with the
+// invocation, with the process, or both. If some come with the invocation, all do, and the process may have
+// one that is gone.
 func (p *Process) environ(invocation map[string]string) map[string]string {
 	environ := make(map[string]string)
 	for k, v := range p.own {
@@ -106,7 +107,8 @@ func (p *Process) environ(invocation map[string]string) map[string]string {
 
 // platforms reports whether a variable is the platform's, and not a setting.
 func platforms(key string) bool {
-	return key == "HOME" || strings.HasPrefix(key, "XDG_") || key == "TENCENTCLOUD_RUNENV" || key == "TENCENTCLOUD_REGION"
+	return key == "HOME" || strings.HasPrefix(key, "XDG_") || key == "TENCENTCLOUD_RUNENV" ||
+		key == "TENCENTCLOUD_REGION"
 }
 
 // Open connects the parts of a command according to the settings in an environment. Its error names every setting that

@@ -46,14 +46,16 @@ func TestFunctionTakesItsShardFromTheEvent(t *testing.T) {
 	}
 }
 
-// TestFunctionForgetsWhatAnInvocationDoesNotHave checks that a variable which is gone is not used, wherever it was before.
+// TestFunctionForgetsWhatAnInvocationDoesNotHave checks that a variable which is gone is not used, wherever
+// it was before.
 func TestFunctionForgetsWhatAnInvocationDoesNotHave(t *testing.T) {
 	t.Parallel()
 	all := settings(t, bot)
 	all["CLB_HEALTH"] = "on"
 	for name, p := range map[string]*Process{
-		"settings come with the invocation": NewFunction(io.Discard, time.Now, map[string]string{"HOME": "/"}),
-		"and with the process":              NewFunction(io.Discard, time.Now, maps.Clone(all)),
+		"settings come with the invocation": NewFunction(io.Discard, time.Now,
+			map[string]string{"HOME": "/"}),
+		"and with the process": NewFunction(io.Discard, time.Now, maps.Clone(all)),
 	} {
 		first, err := p.Function(all, "", "", 0)
 		if err != nil || !first.cfg.Health {

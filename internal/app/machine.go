@@ -24,12 +24,12 @@ func sleep(ctx context.Context, d time.Duration) error {
 	}
 }
 
-// spool returns room for readings: the first few MB in memory, the rest in a temporary file without a name, which is gone
-// when it is closed, or when the process ends.
+// spool returns room for readings: the first few MB in memory, the rest in a temporary file without a name,
+// which is gone when it is closed, or when the process ends.
 func spool() (watch.Spool, error) { return &overflow{create: tempFile}, nil }
 
-// inMemory is how many bytes of a spool are in memory, so that most ticks need no file: where /tmp is full or missing they
-// do their job all the same.
+// inMemory is how many bytes of a spool are in memory, so that most ticks need no file: where /tmp is full or
+// missing they do their job all the same.
 const inMemory = 4 << 20
 
 // overflow is a spool that begins in memory.
@@ -49,7 +49,8 @@ func (o *overflow) Write(p []byte) (int, error) {
 	if o.file == nil {
 		f, err := o.create()
 		if err != nil {
-			return 0, advice.Add(fmt.Errorf("more than %d MB of readings need a temporary file: %w", inMemory>>20, err), doTemp)
+			return 0, advice.Add(fmt.Errorf("more than %d MB of readings need a temporary file: %w",
+				inMemory>>20, err), doTemp)
 		}
 		o.file = f
 	}

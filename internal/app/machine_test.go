@@ -15,7 +15,11 @@ import (
 func TestSpoolOverflowsIntoAFile(t *testing.T) {
 	t.Parallel()
 	files := 0
-	o := &overflow{create: func() (*os.File, error) { files++; return os.Create(filepath.Join(t.TempDir(), "spool")) }}
+	o := &overflow{create: func() (*os.File, error) {
+		files++
+		return os.Create(filepath.Join(t.TempDir(),
+			"spool"))
+	}}
 	defer func() { _ = o.Close() }()
 	var offs []int64
 	var pieces [][]byte
@@ -45,7 +49,8 @@ func TestSpoolNeedsNoFileForLittle(t *testing.T) {
 	if _, err := o.Write(make([]byte, 3<<20)); err != nil {
 		t.Error(err)
 	}
-	if _, err := o.Write(make([]byte, 2<<20)); !errors.Is(err, full) || !strings.Contains(advice.Of(err), "TMPDIR") {
+	if _, err := o.Write(make([]byte, 2<<20)); !errors.Is(err, full) || !strings.Contains(advice.Of(err),
+		"TMPDIR") {
 		t.Errorf("Write = %v, advice %q, want the reason and what to do", err, advice.Of(err))
 	}
 	if _, err := o.Write(make([]byte, 10)); err != nil { // what is smaller still fits

@@ -67,7 +67,8 @@ func (a *App) names(by clb.API) func(context.Context, string, []string) (map[str
 	}
 }
 
-// elsewhere returns the region, of those that the settings name, in which a load balancer is; "" if it is in none.
+// elsewhere returns the region, of those that the settings name, in which a load balancer is; "" if it is in
+// none.
 func (a *App) elsewhere(ctx context.Context, c lb.CLB) string {
 	regions := map[string]bool{}
 	for _, other := range a.cfg.CLBs {

@@ -22,8 +22,8 @@ type Parts struct {
 	// failed.
 	Watched func(ctx context.Context) (clbs []lb.CLB, failed map[string]error)
 	Search  func(ctx context.Context) []watch.Found // what each search finds
-	// Elsewhere returns the region, of those that the settings name, in which a load balancer is that is not in its
-	// own; "" if it is in none of them.
+	// Elsewhere returns the region, of those that the settings name, in which a load balancer is that is not
+	// in its own; "" if it is in none of them.
 	Elsewhere func(ctx context.Context, c lb.CLB) string
 	Files     func() error // tries the place for temporary files
 	Cloud     Cloud
@@ -81,7 +81,10 @@ func Probes(ctx context.Context, p Parts, send bool) []Probe {
 		}
 	}
 	for _, f := range p.Search(ctx) {
-		probes = append(probes, Probe{Name: "search", Run: func(context.Context) (string, error) { return searched(f) }})
+		probes = append(probes, Probe{Name: "search", Run: func(context.Context) (string,
+			error) {
+			return searched(f)
+		}})
 	}
 	for _, c := range clbs {
 		probes = append(probes, Probe{Name: "load balancer", Run: func(ctx context.Context) (string, error) {
@@ -116,7 +119,8 @@ func searched(f watch.Found) (string, error) {
 	if n := len(f.There) - len(there); n > 0 {
 		there = append(there, fmt.Sprintf("and %d more", n))
 	}
-	err := fmt.Errorf("%s finds nothing; in %s there are %s", f.Scope, f.Scope.Region, strings.Join(there, ", "))
+	err := fmt.Errorf("%s finds nothing; in %s there are %s", f.Scope, f.Scope.Region, strings.Join(there,
+		", "))
 	return "", advice.Add(err, "see whether the name or the tag in CLB_DISCOVER is right")
 }
 
@@ -176,7 +180,8 @@ func (p Parts) balancer(ctx context.Context, c lb.CLB, name string) (string, err
 	}
 	if errors.Is(err, lb.ErrNotFound) {
 		if region := p.Elsewhere(ctx, c); region != "" {
-			err = advice.Add(fmt.Errorf("%w; it is in %s", err, region), "write "+region+"/"+c.ID+" in CLB_IDS")
+			err = advice.Add(fmt.Errorf("%w; it is in %s", err, region),
+				"write "+region+"/"+c.ID+" in CLB_IDS")
 		}
 	}
 	if err != nil {
@@ -195,7 +200,8 @@ func (p Parts) balancer(ctx context.Context, c lb.CLB, name string) (string, err
 		says += "; their health was read"
 	}
 	if r.Functions > 0 {
-		says += "; " + text.Plural(r.Functions, "cloud function") + " bound to it, which clbwatch does not watch"
+		says += "; " + text.Plural(r.Functions,
+			"cloud function") + " bound to it, which clbwatch does not watch"
 	}
 	if len(r.Odd) > 0 {
 		says += "; odd: " + strings.Join(r.Odd, ", ")

@@ -14,8 +14,8 @@ import (
 	"clbwatch/internal/lb"
 )
 
-// answer is the body of DescribeLoadBalancerBackends, or of DescribeLoadBalancers. What must be there is a pointer, so
-// that its absence is seen.
+// answer is the body of DescribeLoadBalancerBackends, or of DescribeLoadBalancers. What must be there is a
+// pointer, so that its absence is seen.
 type answer struct {
 	Code       *number         `json:"code"`
 	CodeDesc   json.RawMessage `json:"codeDesc"`
@@ -23,8 +23,9 @@ type answer struct {
 	TotalCount *number         `json:"totalCount"`
 	BackendSet list[row]       `json:"backendSet"`
 	Balancers  list[balancer]  `json:"loadBalancerSet"` // of DescribeLoadBalancers
-	Data       json.RawMessage `json:"data"`            // of DescribeForwardLBBackends and DescribeLBHealthStatus
-	Response   *struct {
+	// of DescribeForwardLBBackends and DescribeLBHealthStatus
+	Data     json.RawMessage `json:"data"`
+	Response *struct {
 		Error struct{ Code, Message string }
 	} `json:"Response"` // the envelope of API 3.0, which the gateway may answer with
 }
@@ -92,7 +93,8 @@ func (s *strs) UnmarshalJSON(b []byte) error {
 	return nil
 }
 
-// lenient decodes an answer: rows and fields of the wrong type are left out. An error means that it is no JSON.
+// lenient decodes an answer: rows and fields of the wrong type are left out. An error means that it is no
+// JSON.
 func lenient(body []byte, into any) error {
 	err := json.Unmarshal(body, into)
 	if errors.As(err, new(*json.UnmarshalTypeError)) {
@@ -124,7 +126,8 @@ func decodeV2(body []byte) (*answer, error) {
 		return nil, &Error{Code: int(*a.Code), Desc: text(a.CodeDesc), Message: text(a.Message)}
 	case a.Response != nil:
 		return nil, advice.Add(
-			fmt.Errorf("the answer is one of API 3.0: %.100q %.200q", a.Response.Error.Code, a.Response.Error.Message),
+			fmt.Errorf("the answer is one of API 3.0: %.100q %.200q", a.Response.Error.Code,
+				a.Response.Error.Message),
 			"see whether CLB_ENDPOINT is right for API 2.0")
 	}
 	return nil, errors.New("the answer has no code")

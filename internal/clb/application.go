@@ -12,10 +12,11 @@ import (
 	"clbwatch/internal/lb"
 )
 
-// An application load balancer's answer is a tree: listeners, the rules of those that have some, and what is bound to
-// each. Here it becomes backends, each with its bindings.
+// An application load balancer's answer is a tree: listeners, the rules of those that have some, and what is
+// bound to each. Here it becomes backends, each with its bindings.
 
-// describeTargets reads it by API 3.0. Source: https://cloud.tencent.com/document/api/214/30684. It has no pages.
+// describeTargets reads it by API 3.0. Source: https://cloud.tencent.com/document/api/214/30684. It has no
+// pages.
 var describeTargets = action{"clb", "2018-03-17", "DescribeTargets"}
 
 // maxTargets bounds a reading that has no pages.
@@ -30,8 +31,8 @@ type bound struct {
 	nameless                  bool // it may be an instance, or one of the network interfaces on it
 }
 
-// id is the backend's name for us, the same by both APIs: the instance, or what else has the address; "" if the row does
-// not tell.
+// id is the backend's name for us, the same by both APIs: the instance, or what else has the address; "" if
+// the row does not tell.
 func (b bound) id() string {
 	lan := ""
 	if len(b.lan) > 0 {
@@ -63,7 +64,8 @@ type tree struct {
 
 func newTree() *tree { return &tree{at: make(map[string]int)} }
 
-// add takes the next binding. Backends that run by what anybody knows are Running; the status of instances is CVM's to say.
+// add takes the next binding. Backends that run by what anybody knows are Running; the status of instances is
+// CVM's to say.
 func (t *tree) add(b bound) {
 	t.bindings++
 	id := b.id()
@@ -146,8 +148,8 @@ func (t *tree) instances() (ids []string) {
 // isInstance reports whether an id is one that CVM knows the state of.
 func isInstance(id string) bool { return strings.HasPrefix(id, "ins-") }
 
-// typeOf is what a backend is, as Backend.Type has it: "" for an instance, which either API writes in either case. Where
-// the row does not tell, its ids do.
+// typeOf is what a backend is, as Backend.Type has it: "" for an instance, which either API writes in either
+// case. Where the row does not tell, its ids do.
 func typeOf(raw, instance, eni string) string {
 	switch t := strings.ToUpper(cut(raw, 16)); {
 	case t == "CVM":
@@ -209,7 +211,8 @@ func (o on) rule(domain told, domains strs, url told, id str) on {
 	return o
 }
 
-// binds reports whether an answer says what is bound to a listener, which has rules or targets by its protocol.
+// binds reports whether an answer says what is bound to a listener, which has rules or targets by its
+// protocol.
 func (o on) binds(rules, targets presence) bool {
 	switch protocol, _, _ := strings.Cut(o.Listener, ":"); {
 	case rules == wrong, targets == wrong:
@@ -270,8 +273,8 @@ type targetsV3 struct {
 	}
 }
 
-// list is one that may have to be there and may be null, by which API 3.0 says that there is nothing in it. Rows of the
-// wrong type are zero.
+// list is one that may have to be there and may be null, by which API 3.0 says that there is nothing in it.
+// Rows of the wrong type are zero.
 type list[T any] struct {
 	there, null, wrong bool
 	of                 []T
@@ -310,13 +313,15 @@ type targetV3 struct {
 
 func (b targetV3) bound(o on) bound {
 	o.Port, o.Weight = portOf(b.Port), b.Weight.weight()
-	return bound{Binding: o.Binding, instance: string(b.InstanceID), eni: string(b.EniID), name: string(b.InstanceName),
-		kind: typeOf(string(b.Type), string(b.InstanceID), string(b.EniID)), lan: b.PrivateIPAddresses, wan: b.PublicIPAddresses,
+	return bound{Binding: o.Binding, instance: string(b.InstanceID), eni: string(b.EniID),
+		name: string(b.InstanceName),
+		kind: typeOf(string(b.Type), string(b.InstanceID), string(b.EniID)), lan: b.PrivateIPAddresses,
+		wan:   b.PublicIPAddresses,
 		vague: !b.Port.ok, nameless: b.Type == "" && b.EniID != "" && isInstance(string(b.InstanceID))}
 }
 
-// decodeTargets reads an answer of API 3.0. Listeners must be there. They, their rules and targets may be null, which says
-// that there are none.
+// decodeTargets reads an answer of API 3.0. Listeners must be there. They, their rules and targets may be
+// null, which says that there are none.
 func decodeTargets(body []byte) (*tree, error) {
 	var a targetsV3
 	if err := lenient(body, &a); err != nil {
@@ -338,7 +343,8 @@ func decodeTargets(body []byte) (*tree, error) {
 				t.unsure(o, 0)
 			}
 		}
-		if !o.named && len(l.Targets.of)+len(l.Rules.of) == 0 || !o.binds(l.Rules.presence(), l.Targets.presence()) {
+		if !o.named && len(l.Targets.of)+len(l.Rules.of) == 0 || !o.binds(l.Rules.presence(),
+			l.Targets.presence()) {
 			t.unsure(o, 0)
 		}
 	}
@@ -367,7 +373,8 @@ func addTargets[T binder](t *tree, o on, targets []T) {
 	}
 }
 
-// forwardV2 is the data of an answer of DescribeForwardLBBackends, https://cloud.tencent.com/document/api/214/8987.
+// forwardV2 is the data of an answer of DescribeForwardLBBackends,
+// https://cloud.tencent.com/document/api/214/8987.
 type forwardV2 struct {
 	ListenerID   str `json:"listenerId"`
 	Protocol     num
@@ -396,8 +403,9 @@ type backendV2 struct {
 
 func (b backendV2) bound(o on) bound {
 	o.Port, o.Weight = portOf(b.Port), b.Weight.weight()
-	next := bound{Binding: o.Binding, instance: string(b.UnInstanceID), eni: string(b.UniqEniID), name: string(b.InstanceName),
-		wan: b.WanIPSet, vague: !b.Port.ok}
+	next := bound{Binding: o.Binding, instance: string(b.UnInstanceID), eni: string(b.UniqEniID),
+		name: string(b.InstanceName),
+		wan:  b.WanIPSet, vague: !b.Port.ok}
 	next.kind = typeOf(string(b.TargetType), next.instance, next.eni)
 	if b.LanIP != "" {
 		next.lan = []string{cut(string(b.LanIP), maxAddress)}
@@ -425,7 +433,8 @@ func decodeForward(data json.RawMessage) (*tree, error) {
 				t.unsure(o, 0)
 			}
 		}
-		if !o.named && len(l.Backends.of)+len(l.Rules.of) == 0 || !o.binds(l.Rules.presence(), l.Backends.presence()) {
+		if !o.named && len(l.Backends.of)+len(l.Rules.of) == 0 || !o.binds(l.Rules.presence(),
+			l.Backends.presence()) {
 			t.unsure(o, 0)
 		}
 	}

@@ -44,8 +44,8 @@ type rows struct {
 	statuses int // backends whose rows have a status, whatever it is
 }
 
-// check returns an error if no row has what every row should have: then this is an answer of another form. n is how many
-// rows there are.
+// check returns an error if no row has what every row should have: then this is an answer of another form. n
+// is how many rows there are.
 func (r *rows) check(n int, id, status string) error {
 	switch {
 	case n > 0 && len(r.backends) == 0:
@@ -104,8 +104,9 @@ type paged struct {
 	unchanged bool
 }
 
-// readWhole reads by API 2.0, page by page, until the pages fit together. If backends come and go between two pages, one
-// may be missed without any page looking wrong: what has several pages and is new must be read alike twice in a row.
+// readWhole reads by API 2.0, page by page, until the pages fit together. If backends come and go between two
+// pages, one may be missed without any page looking wrong: what has several pages and is new must be read
+// alike twice in a row.
 func (c *Client) readWhole(ctx context.Context, l *lease, balancer lb.CLB, known string) (paged, error) {
 	r, err := c.readOnce(ctx, l, balancer, known)
 	if errors.Is(err, errShifted) {
@@ -182,7 +183,8 @@ type pool struct {
 // errShifted: the pages of one reading do not fit together.
 var errShifted = errors.New("the pages do not fit together")
 
-// add takes the next page. Its rows count whatever they say: how many backends there are, the answer says itself.
+// add takes the next page. Its rows count whatever they say: how many backends there are, the answer says
+// itself.
 func (p *pool) add(next page) error {
 	a := next.answer
 	if a == nil {
@@ -223,7 +225,8 @@ func (p *pool) add(next page) error {
 		return fmt.Errorf("the answer has more backends than its totalCount %d", p.total)
 	}
 	if len(set) < pageSize && p.n < p.total {
-		return fmt.Errorf("%w: page %d has %d backends, with %d of %d", errShifted, p.pages, len(set), p.n, p.total)
+		return fmt.Errorf("%w: page %d has %d backends, with %d of %d", errShifted, p.pages, len(set), p.n,
+			p.total)
 	}
 	return nil
 }
@@ -239,7 +242,8 @@ func (p *pool) done() (rows, error) {
 
 // backend is the backend of a row; ok is false if the row does not say which it is.
 func (r row) backend(of *rows) (b lb.Backend, ok bool) {
-	b = lb.Backend{ID: string(r.UnInstanceID), Name: string(r.InstanceName), Status: lb.Status(r.InstanceStatus.v),
+	b = lb.Backend{ID: string(r.UnInstanceID), Name: string(r.InstanceName),
+		Status: lb.Status(r.InstanceStatus.v),
 		Weight: r.Weight.weight(), LanIP: string(r.LanIP), WanIPs: r.WanIPSet}
 	if !plausibleInstance(b.ID) {
 		return b, false

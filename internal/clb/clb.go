@@ -1,6 +1,6 @@
-// Package clb finds and reads load balancers of Tencent Cloud, classic and application ones, by API 2.0 or by its twin 3.0.
-// It returns a whole and verified reading or an error. It refuses to take anything else for an answer: no partial list, no
-// foreign envelope, no answer without a code. A row that is odd hides no other.
+// Package clb finds and reads load balancers of Tencent Cloud, classic and application ones, by API 2.0 or by
+// its twin 3.0. It returns a whole and verified reading or an error. It refuses to take anything else for an
+// answer: no partial list, no foreign envelope, no answer without a code. A row that is odd hides no other.
 package clb
 
 import (
@@ -22,7 +22,8 @@ import (
 )
 
 const (
-	// pageSize is the most backends that one call returns. Source: DescribeLoadBalancerBackends, parameter limit.
+	// pageSize is the most backends that one call returns. Source: DescribeLoadBalancerBackends, parameter
+	// limit.
 	pageSize = 100
 	// maxPages bounds a reading; 100 backends a listener is the default quota.
 	maxPages = 100
@@ -38,19 +39,23 @@ const (
 	firstBackoff = 200 * time.Millisecond
 )
 
-// Client reads load balancers, for one run: what it asks about load balancers and instances themselves it asks only once.
-// Its fields are set before the first Read and not changed after.
+// Client reads load balancers, for one run: what it asks about load balancers and instances themselves it
+// asks only once. Its fields are set before the first Read and not changed after.
 type Client struct {
-	Endpoint    *url.URL // of API 2.0; its host and path are part of the signature
-	EndpointV3  *url.URL // of API 3.0
-	API         API      // which of them is read
-	Health      bool     // the health of backends is read too, at the price of one or more calls for each load balancer
+	Endpoint   *url.URL // of API 2.0; its host and path are part of the signature
+	EndpointV3 *url.URL // of API 3.0
+	API        API      // which of them is read
+	// the health of backends is read too, at the price of one or more calls for each load balancer
+	Health      bool
 	Credentials Credentials
-	HTTP        *http.Client                                     // must not follow redirects (see NewHTTP)
-	Rate        rate.Limit                                       // calls a second, for each region and action: so the platform counts
-	Now         func() time.Time                                 // the clock
-	Sleep       func(ctx context.Context, d time.Duration) error // returns early, with an error, when ctx ends
-	Memory      int64                                            // bytes that the platform grants this process; 0 if it sets no limit
+	HTTP        *http.Client // must not follow redirects (see NewHTTP)
+	// calls a second, for each region and action: so the platform counts
+	Rate rate.Limit
+	Now  func() time.Time // the clock
+	// returns early, with an error, when ctx ends
+	Sleep func(ctx context.Context, d time.Duration) error
+	// bytes that the platform grants this process; 0 if it sets no limit
+	Memory int64
 
 	once sync.Once
 	own  *parts // see parts
@@ -61,8 +66,9 @@ type Client struct {
 
 var _ watch.Source = (*Client)(nil)
 
-// NewHTTP returns the HTTP client that a Client needs: redirects are answers, not followed, and connections are kept
-// for all readers of one tick. A POST is not repeated by the transport once it was sent, which would repeat its nonce.
+// NewHTTP returns the HTTP client that a Client needs: redirects are answers, not followed, and connections
+// are kept for all readers of one tick. A POST is not repeated by the transport once it was sent, which would
+// repeat its nonce.
 func NewHTTP() *http.Client {
 	t := http.DefaultTransport.(*http.Transport).Clone() //nolint:forcetypeassert // it is one, and a test would see it
 	t.MaxIdleConnsPerHost = 64
@@ -95,8 +101,8 @@ func (c *Client) parts() *parts {
 	return c.own
 }
 
-// Read reads one load balancer, as what it was known to be or, at first sight, as what the list of load balancers says
-// that it is. While the answers are the same bytes as last time, none is decoded.
+// Read reads one load balancer, as what it was known to be or, at first sight, as what the list of load
+// balancers says that it is. While the answers are the same bytes as last time, none is decoded.
 func (c *Client) Read(ctx context.Context, balancer lb.CLB, known lb.Digest) (lb.Reading, error) {
 	c.parts().crowd.enter()
 	defer c.parts().crowd.leave()
@@ -132,8 +138,8 @@ func (c *Client) readAnew(ctx context.Context, balancer lb.CLB) (lb.Reading, err
 	return c.readAs(ctx, balancer, is.memory())
 }
 
-// readUntold reads a load balancer whose kind the account may not look up, or which the answer does not tell, by trying
-// both. Backends prove which it is. why is the refusal; nil if there was none.
+// readUntold reads a load balancer whose kind the account may not look up, or which the answer does not tell,
+// by trying both. Backends prove which it is. why is the refusal; nil if there was none.
 func (c *Client) readUntold(ctx context.Context, balancer lb.CLB, why error) (lb.Reading, error) {
 	classic, err := c.readAs(ctx, balancer, memory{kind: lb.Classic})
 	if err == nil && len(classic.Backends) > 0 || err != nil && !contradicts(err) && !denied(err) {
@@ -174,7 +180,8 @@ func (c *Client) lookUp(ctx context.Context, balancer lb.CLB) (Balancer, error) 
 	}
 	is, ok := found[balancer.ID]
 	if !ok {
-		return Balancer{}, absent{advice.Add(errors.New("there is no such load balancer in the region"), codes[5000].do)}
+		return Balancer{}, absent{advice.Add(errors.New("there is no such load balancer in the region"),
+			codes[5000].do)}
 	}
 	return is, nil
 }

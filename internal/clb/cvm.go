@@ -21,8 +21,8 @@ import (
 // maxInstances is how many instances one call asks for. Source: DescribeInstancesStatus, InstanceIds.
 const maxInstances = 100
 
-// describeInstances is the action that tells the states of instances and nothing else: its answers are a fiftieth of
-// those of DescribeInstances. Source: https://cloud.tencent.com/document/api/213/15738.
+// describeInstances is the action that tells the states of instances and nothing else: its answers are a
+// fiftieth of those of DescribeInstances. Source: https://cloud.tencent.com/document/api/213/15738.
 var describeInstances = action{"cvm", "2017-03-12", "DescribeInstancesStatus"}
 
 // Statuses that API 2.0 has no number for.
@@ -31,18 +31,21 @@ const (
 	unknownState lb.Status = 99
 )
 
-// instanceStates are the states of CVM as the statuses that API 2.0 gives the same instances, so that a backend leaves the
-// running status under the same conditions on both kinds of load balancers. Source: InstanceStatus, InstanceState.
+// instanceStates are the states of CVM as the statuses that API 2.0 gives the same instances, so that a
+// backend leaves the running status under the same conditions on both kinds of load balancers. Source:
+// InstanceStatus, InstanceState.
 var instanceStates = map[string]lb.Status{
-	"LAUNCH_FAILED": 1, "RUNNING": lb.Running, "PENDING": 3, "STOPPED": 4, "SHUTDOWN": terminated, "TERMINATING": 6,
-	"REBOOTING": 7, "STARTING": 8, "STOPPING": 9,
+	"LAUNCH_FAILED": 1, "RUNNING": lb.Running, "PENDING": 3, "STOPPED": 4, "SHUTDOWN": terminated,
+	"TERMINATING": 6,
+	"REBOOTING":   7, "STARTING": 8, "STOPPING": 9,
 	"ENTER_SERVICE_LIVE_MIGRATE": 21, "SERVICE_LIVE_MIGRATE": 21, "EXIT_SERVICE_LIVE_MIGRATE": 21,
 	"ENTER_RESCUE_MODE": lb.Rescue, "RESCUE_MODE": lb.Rescue, "EXIT_RESCUE_MODE": lb.Rescue,
 }
 
-// statuses asks for the status of at most maxInstances instances. One that is in neither, with a nil error, CVM does not
-// know; with an error, nobody knows.
-func (c *Client) statuses(ctx context.Context, region string, ids []string) (found map[string]lb.Status, err error) {
+// statuses asks for the status of at most maxInstances instances. One that is in neither, with a nil error,
+// CVM does not know; with an error, nobody knows.
+func (c *Client) statuses(ctx context.Context, region string, ids []string) (found map[string]lb.Status,
+	err error) {
 	params := map[string]any{"InstanceIds": ids, "Limit": maxInstances}
 	l := c.parts().room.lease()
 	defer l.keep(0)
@@ -67,8 +70,8 @@ type instancesV3 struct {
 	}
 }
 
-// decodeStates reads an answer. What it says of instances that were asked for counts; that some are missing counts only
-// if there are no odd rows and the answer is whole by its own total: else there is an error too.
+// decodeStates reads an answer. What it says of instances that were asked for counts; that some are missing
+// counts only if there are no odd rows and the answer is whole by its own total: else there is an error too.
 func decodeStates(body []byte, asked []string) (map[string]lb.Status, error) {
 	var a instancesV3
 	if err := lenient(body, &a); err != nil {
@@ -104,9 +107,11 @@ func decodeStates(body []byte, asked []string) (map[string]lb.Status, error) {
 	case len(found) == len(asked):
 		return found, nil
 	case odd > 0:
-		return some(found), transient{fmt.Errorf("the answer has %d rows that are about no instance that was asked for", odd)}
+		return some(found),
+			transient{fmt.Errorf("the answer has %d rows that are about no instance that was asked for", odd)}
 	case !total.ok || total.v != len(set):
-		return some(found), transient{fmt.Errorf("the answer has %d instances and says that they are %d", len(set), total.v)}
+		return some(found), transient{fmt.Errorf("the answer has %d instances and says that they are %d",
+			len(set), total.v)}
 	}
 	return found, nil
 }
@@ -120,15 +125,16 @@ func some(found map[string]lb.Status) map[string]lb.Status {
 }
 
 const (
-	// askAgainAfter is how long an instance that CVM does not know is left alone before it is asked for again: one that was
-	// just created needs a moment.
+	// askAgainAfter is how long an instance that CVM does not know is left alone before it is asked for
+	// again: one that was just created needs a moment.
 	askAgainAfter = 2 * time.Second
 )
 
-// instancesOf returns the statuses of a load balancer's instances, and which of them CVM does not know. Those are
-// terminated, and bound all the same; but that is believed only if the load balancer is still what was remembered of it,
-// and if they are missing from two answers. The status of what nobody tells is Unknown.
-func (c *Client) instancesOf(ctx context.Context, balancer lb.CLB, m memory, ids []string) (states map[string]lb.Status, gone string, err error) {
+// instancesOf returns the statuses of a load balancer's instances, and which of them CVM does not know. Those
+// are terminated, and bound all the same; but that is believed only if the load balancer is still what was
+// remembered of it, and if they are missing from two answers. The status of what nobody tells is Unknown.
+func (c *Client) instancesOf(ctx context.Context, balancer lb.CLB, m memory,
+	ids []string) (states map[string]lb.Status, gone string, err error) {
 	if len(ids) == 0 {
 		return nil, "", nil
 	}
@@ -170,9 +176,10 @@ func (c *Client) instancesOf(ctx context.Context, balancer lb.CLB, m memory, ids
 	return states, gone, nil
 }
 
-// askAgain asks once more, after a while, for instances that were missing from a first answer, and returns those that are
-// still missing. What it does not learn is Unknown.
-func (c *Client) askAgain(ctx context.Context, region string, ids []string, states map[string]lb.Status) (missing []string, err error) {
+// askAgain asks once more, after a while, for instances that were missing from a first answer, and returns
+// those that are still missing. What it does not learn is Unknown.
+func (c *Client) askAgain(ctx context.Context, region string, ids []string,
+	states map[string]lb.Status) (missing []string, err error) {
 	c.parts().crowd.while(func() { err = c.Sleep(ctx, askAgainAfter) })
 	var found map[string]lb.Status
 	var failed map[string]error
@@ -211,9 +218,9 @@ func sumStates(states map[string]lb.Status) string {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:9])
 }
 
-// endpointOf is where a product of API 3.0 answers about a region: the host of its own beside that of CLB, or the same, if
-// that is no product's, as a proxy's. The finance regions have hosts of their own and answer at no other.
-// Source: https://cloud.tencent.com/document/api/214/30667, "service addresses".
+// endpointOf is where a product of API 3.0 answers about a region: the host of its own beside that of CLB, or
+// the same, if that is no product's, as a proxy's. The finance regions have hosts of their own and answer at
+// no other.
 func (c *Client) endpointOf(service, region string) *url.URL {
 	u := *c.EndpointV3
 	rest, ok := strings.CutPrefix(u.Host, "clb.")

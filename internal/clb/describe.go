@@ -41,7 +41,8 @@ type balancer struct {
 var describeBalancers = action{"clb", "2018-03-17", "DescribeLoadBalancers"}
 
 const (
-	// maxIDs is how many load balancers one call may ask for. Source: DescribeLoadBalancers of API 3.0, LoadBalancerIds.
+	// maxIDs is how many load balancers one call may ask for. Source: DescribeLoadBalancers of API 3.0,
+	// LoadBalancerIds.
 	maxIDs = 20
 	// listSize is how many load balancers one page of a list has. Source: the same, Limit.
 	listSize = 100
@@ -57,9 +58,10 @@ type found struct {
 	total int // of all pages
 }
 
-// Describe returns what one version of the API, V2 or V3, knows of load balancers in one region, by id; those that it does
-// not know are left out.
-func (c *Client) Describe(ctx context.Context, by API, region string, ids []string) (map[string]Balancer, error) {
+// Describe returns what one version of the API, V2 or V3, knows of load balancers in one region, by id; those
+// that it does not know are left out.
+func (c *Client) Describe(ctx context.Context, by API, region string, ids []string) (map[string]Balancer,
+	error) {
 	all := make(map[string]Balancer)
 	for len(ids) > 0 {
 		some := ids[:min(len(ids), maxIDs)]
@@ -74,7 +76,8 @@ func (c *Client) Describe(ctx context.Context, by API, region string, ids []stri
 }
 
 // kinds is Describe for at most maxIDs load balancers, by the version that is to be asked.
-func (c *Client) kinds(ctx context.Context, region string, ids []string) (all map[string]Balancer, err error) {
+func (c *Client) kinds(ctx context.Context, region string, ids []string) (all map[string]Balancer,
+	err error) {
 	var apps []string
 	err = c.either(ctx, false, func(by API) error {
 		f, err := c.list(ctx, by, region, ids, 0)
@@ -102,7 +105,8 @@ func (c *Client) kinds(ctx context.Context, region string, ids []string) (all ma
 	return all, nil
 }
 
-// lists is the version of the API that is asked for lists: 3.0, which alone tells tags, unless only 2.0 is wanted.
+// lists is the version of the API that is asked for lists: 3.0, which alone tells tags, unless only 2.0 is
+// wanted.
 func (c *Client) lists() API {
 	if c.API == V2 {
 		return V2
@@ -122,8 +126,8 @@ func (c *Client) Exist(ctx context.Context, region string, ids []string) (map[st
 
 var _ watch.Finder = (*Client)(nil)
 
-// List returns all load balancers of a region: a list that is whole by its own total. What an odd row is about, it does
-// not know: such a load balancer is not in it.
+// List returns all load balancers of a region: a list that is whole by its own total. What an odd row is
+// about, it does not know: such a load balancer is not in it.
 func (c *Client) List(ctx context.Context, region string) ([]watch.Listed, error) {
 	list, err := c.listAll(ctx, region)
 	if errors.Is(err, errShifted) { // one came or went between two pages
@@ -170,8 +174,9 @@ func (c *Client) listAll(ctx context.Context, region string) (list []watch.Liste
 		case rows == f.total:
 			return list, nil
 		case rows > f.total || f.rows < listSize:
-			return nil, fmt.Errorf("%w: the list has %d load balancers after page %d and says that they are %d",
-				errShifted, rows, n+1, f.total)
+			return nil,
+				fmt.Errorf("%w: the list has %d load balancers after page %d and says that they are %d",
+					errShifted, rows, n+1, f.total)
 		}
 	}
 	return nil, fmt.Errorf("more than %d load balancers: not a plausible list", maxListPages*listSize)
@@ -182,7 +187,8 @@ func (c *Client) list(ctx context.Context, by API, region string, ids []string, 
 	if by == V3 {
 		return c.listV3(ctx, region, ids, offset)
 	}
-	params := map[string]string{"forward": "-1", "limit": strconv.Itoa(listSize)} // without forward: the classic ones only
+	// without forward: the classic ones only
+	params := map[string]string{"forward": "-1", "limit": strconv.Itoa(listSize)}
 	if offset > 0 {
 		params["offset"] = strconv.Itoa(offset)
 	}
@@ -245,7 +251,8 @@ func decodeList(body []byte, region string) (f found, err error) {
 		return f, transient{fmt.Errorf("the answer is damaged: %w", err)}
 	}
 	r := a.Response
-	if r == nil || r.TotalCount == nil || !r.LoadBalancerSet.there || r.LoadBalancerSet.null && *r.TotalCount > 0 {
+	if r == nil || r.TotalCount == nil || !r.LoadBalancerSet.there || r.LoadBalancerSet.null &&
+		*r.TotalCount > 0 {
 		return f, errors.New("the answer of API 3.0 has no LoadBalancerSet, or no TotalCount")
 	}
 	f = found{total: int(*a.Response.TotalCount), all: make(map[string]Balancer)}
@@ -277,7 +284,8 @@ func (f *found) add(id, name str, forward num, is Balancer) {
 	f.all[string(id)] = is
 }
 
-// plausibleID reports whether an id, or a region, is of letters, digits and dashes: it becomes part of keys and digests.
+// plausibleID reports whether an id, or a region, is of letters, digits and dashes: it becomes part of keys
+// and digests.
 func plausibleID(id string) bool {
 	for _, r := range id {
 		if (r < 'a' || r > 'z') && (r < 'A' || r > 'Z') && (r < '0' || r > '9') && r != '-' {
@@ -287,8 +295,8 @@ func plausibleID(id string) bool {
 	return id != "" && len(id) <= 64
 }
 
-// Skew is how far this machine's clock is ahead of the API's, to the second. The API refuses requests that are five
-// minutes off (code 4500).
+// Skew is how far this machine's clock is ahead of the API's, to the second. The API refuses requests that
+// are five minutes off (code 4500).
 func (c *Client) Skew(ctx context.Context) (time.Duration, error) {
 	if c.API == V3 {
 		return c.skew(ctx, c.EndpointV3)

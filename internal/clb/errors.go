@@ -101,7 +101,8 @@ var codes = map[int]struct {
 	retry    retry
 	what, do string
 }{
-	4000: {never, "the API does not take a parameter", "see whether the load balancer's id and region are right in CLB_IDS"},
+	4000: {never, "the API does not take a parameter",
+		"see whether the load balancer's id and region are right in CLB_IDS"},
 	4100: {never, "the signature is refused", doKeys},
 	4101: {never, "not authorised for this action", doCAM},
 	4102: {never, "not authorised for this load balancer", doCAM},
@@ -115,7 +116,8 @@ var codes = map[int]struct {
 	4400: {backoff, "too many calls", doSlower},
 	4500: {resign, "the timestamp or nonce is refused", "see whether the clock is right"},
 	4600: {never, "the API wants HTTPS", "see whether CLB_ENDPOINT begins with https://"},
-	5000: {never, "there is no such load balancer", "see whether it was deleted, and its id and region in CLB_IDS"},
+	5000: {never, "there is no such load balancer",
+		"see whether it was deleted, and its id and region in CLB_IDS"},
 	5100: {backoff, "the operation did not succeed", doWait},
 	6000: {backoff, "internal error of the API", doWait},
 	6100: {never, "API 2.0 is closed for this account: it does not know the action", doClosed},

@@ -11,8 +11,8 @@ import (
 )
 
 const (
-	// maxGather is how long a question waits for others: until all readers wait, but no longer than this, so that a load
-	// balancer that hangs holds up no other.
+	// maxGather is how long a question waits for others: until all readers wait, but no longer than this, so
+	// that a load balancer that hangs holds up no other.
 	maxGather = time.Second
 	// idleFor is for how long all must wait: readers begin one after another.
 	idleFor = 10 * time.Millisecond
@@ -48,7 +48,8 @@ func (c *crowd) leave() {
 	c.flushIfIdle()
 }
 
-// flushIfIdle starts all calls if there is nobody left who could add to them, now and in a moment. The caller holds c.mu.
+// flushIfIdle starts all calls if there is nobody left who could add to them, now and in a moment. The caller
+// holds c.mu.
 func (c *crowd) flushIfIdle() {
 	if c.waiting < c.active || c.looking || len(c.open) == 0 {
 		return
@@ -150,14 +151,17 @@ type answered[V any] struct {
 	err   error
 }
 
-func newQuestions[V any](crowd *crowd, most int, extra *extra, ask func(context.Context, string, []string) (map[string]V, error)) *questions[V] {
+func newQuestions[V any](crowd *crowd, most int, extra *extra, ask func(context.Context, string,
+	[]string) (map[string]V, error)) *questions[V] {
 	return &questions[V]{crowd: crowd, max: most, extra: extra, ask: ask,
-		open: make(map[string]*group[V]), in: make(map[string]map[string]*group[V]), worked: make(map[string]bool)}
+		open: make(map[string]*group[V]), in: make(map[string]map[string]*group[V]),
+		worked: make(map[string]bool)}
 }
 
-// get returns what is known of some ids, and why it is not known of others; what is in neither is absent. The error is
-// that of ctx, which ended first.
-func (q *questions[V]) get(ctx context.Context, region string, ids []string) (found map[string]V, failed map[string]error, err error) {
+// get returns what is known of some ids, and why it is not known of others; what is in neither is absent. The
+// error is that of ctx, which ended first.
+func (q *questions[V]) get(ctx context.Context, region string, ids []string) (found map[string]V,
+	failed map[string]error, err error) {
 	groups := make([]*group[V], len(ids))
 	var calls []*gathering
 	q.crowd.mu.Lock()
@@ -231,16 +235,18 @@ func (q *questions[V]) join(ctx context.Context, region, id string) *group[V] {
 	return g
 }
 
-// fetch makes the call and keeps the answers. Where some ids spoil it for the others, those that the error names are left
-// out, or the ids are halved, as long as there are calls to spare.
-func (q *questions[V]) fetch(ctx context.Context, region string, ids []string, answers map[string]answered[V]) {
+// fetch makes the call and keeps the answers. Where some ids spoil it for the others, those that the error
+// names are left out, or the ids are halved, as long as there are calls to spare.
+func (q *questions[V]) fetch(ctx context.Context, region string, ids []string,
+	answers map[string]answered[V]) {
 	found, err := q.ask(ctx, region, ids)
 	if found == nil && err != nil && retryOf(err) == never && len(ids) > 1 && ctx.Err() == nil {
 		if bad := namedIn(err, ids); len(bad) > 0 && len(bad) < len(ids) && q.extra.take() {
 			for _, id := range bad {
 				answers[id] = answered[V]{}
 			}
-			q.fetch(ctx, region, slices.DeleteFunc(slices.Clone(ids), func(id string) bool { return slices.Contains(bad, id) }), answers)
+			q.fetch(ctx, region, slices.DeleteFunc(slices.Clone(ids),
+				func(id string) bool { return slices.Contains(bad, id) }), answers)
 			return
 		}
 		if q.extra.take() && q.extra.take() {
@@ -279,7 +285,10 @@ func namedIn(err error, ids []string) (named []string) {
 	if !notFound(err) || !errors.As(err, &refused) {
 		return nil
 	}
-	words := strings.FieldsFunc(refused.message, func(r rune) bool { return r != '-' && !unicode.IsLetter(r) && !unicode.IsDigit(r) })
+	words := strings.FieldsFunc(refused.message, func(r rune) bool {
+		return r != '-' &&
+			!unicode.IsLetter(r) && !unicode.IsDigit(r)
+	})
 	for _, id := range ids {
 		if slices.Contains(words, id) {
 			named = append(named, id)

@@ -13,12 +13,15 @@ import (
 	"clbwatch/internal/lb"
 )
 
-// Health is read where it is asked for: of an application load balancer by API 3.0, in one call; of a classic one by API
-// 2.0 in one call, by API 3.0 in one for its listeners and one for each of them.
+// Health is read where it is asked for: of an application load balancer by API 3.0, in one call; of a classic
+// one by API 2.0 in one call, by API 3.0 in one for its listeners and one for each of them.
 var (
-	describeTargetHealth     = action{"clb", "2018-03-17", "DescribeTargetHealth"}            // https://cloud.tencent.com/document/api/214/34898
-	describeClassicListeners = action{"clb", "2018-03-17", "DescribeClassicalLBListeners"}    // https://cloud.tencent.com/document/api/214/31791
-	describeClassicHealth    = action{"clb", "2018-03-17", "DescribeClassicalLBHealthStatus"} // https://cloud.tencent.com/document/api/214/31792
+	// https://cloud.tencent.com/document/api/214/34898
+	describeTargetHealth = action{"clb", "2018-03-17", "DescribeTargetHealth"}
+	// https://cloud.tencent.com/document/api/214/31791
+	describeClassicListeners = action{"clb", "2018-03-17", "DescribeClassicalLBListeners"}
+	// https://cloud.tencent.com/document/api/214/31792
+	describeClassicHealth = action{"clb", "2018-03-17", "DescribeClassicalLBHealthStatus"}
 )
 
 // verdict is what a health check says.
@@ -56,9 +59,9 @@ func (ps probes) sum() string {
 	return base64.RawURLEncoding.EncodeToString(sum[:9])
 }
 
-// apply gives backends their health. A check is of the backend at its address, and on its port; only if there is none, of
-// the one with its id: a network interface on an instance is another backend than the instance. What is told of a backend
-// that is not bound is nobody's.
+// apply gives backends their health. A check is of the backend at its address, and on its port; only if there
+// is none, of the one with its id: a network interface on an instance is another backend than the instance.
+// What is told of a backend that is not bound is nobody's.
 func (ps probes) apply(bs []lb.Backend) {
 	at, by := make(map[string][]int), make(map[string][]int)
 	for i, b := range bs {
@@ -99,7 +102,8 @@ func (ps probes) apply(bs []lb.Backend) {
 	}
 	for i := range bs {
 		slices.Sort(bs[i].Failing)
-		bs[i].VagueHealth = ps.odd > 0 || len(ps.all) > 0 && bs[i].LanIP == "" && bs[i].Checked == 0 // nobody knows its address
+		// nobody knows its address
+		bs[i].VagueHealth = ps.odd > 0 || len(ps.all) > 0 && bs[i].LanIP == "" && bs[i].Checked == 0
 	}
 }
 
@@ -110,8 +114,8 @@ type check struct {
 	port     int
 }
 
-// backend is which backend a check is of, below 0 if of none, and which of its bindings, nil if it has none: those at the
-// address come first, and among them one that is bound there.
+// backend is which backend a check is of, below 0 if of none, and which of its bindings, nil if it has none:
+// those at the address come first, and among them one that is bound there.
 func (p probe) backend(bs []lb.Backend, at, by []int) (i int, on *lb.Binding) {
 	for _, which := range [][]int{at, by} {
 		for _, i := range which {
@@ -141,9 +145,10 @@ func (p probe) is(on lb.Binding) bool {
 	return p.on.Listener == on.Listener && p.on.Rule == on.Rule
 }
 
-// readHealth reads the health of a load balancer's backends, if it is to be read, and begins the Reading. next is what
-// will be known after it.
-func (c *Client) readHealth(ctx context.Context, l *lease, by API, balancer lb.CLB, m memory, next *memory) (ps probes, r lb.Reading) {
+// readHealth reads the health of a load balancer's backends, if it is to be read, and begins the Reading.
+// next is what will be known after it.
+func (c *Client) readHealth(ctx context.Context, l *lease, by API, balancer lb.CLB, m memory,
+	next *memory) (ps probes, r lb.Reading) {
 	r.Kind = next.kind
 	before := l.bytes
 	defer l.keep(before)
@@ -296,10 +301,11 @@ func (c *Client) classicHealthV3(ctx context.Context, l *lease, balancer lb.CLB)
 	for _, id := range listeners {
 		var ps probes
 		params := map[string]any{"LoadBalancerId": balancer.ID, "ListenerId": id}
-		err := c.callV3(ctx, l, balancer.Region, describeClassicHealth, params, func(body []byte) (err error) {
-			ps, err = decodeClassicHealth(body)
-			return err
-		})
+		err := c.callV3(ctx, l, balancer.Region, describeClassicHealth, params,
+			func(body []byte) (err error) {
+				ps, err = decodeClassicHealth(body)
+				return err
+			})
 		if err != nil {
 			return probes{}, err
 		}

@@ -9,7 +9,8 @@ import (
 	"clbwatch/internal/lb"
 )
 
-// memory is what a Client knows of a load balancer from the last reading: its digest, which the state keeps, says it.
+// memory is what a Client knows of a load balancer from the last reading: its digest, which the state keeps,
+// says it.
 type memory struct {
 	api    API     // by which it was read: V2 or V3; "" if nothing is known
 	kind   lb.Type // what it is
@@ -23,7 +24,8 @@ type memory struct {
 
 // digest is the memory as text. Eight fields, so that a digest of another form is known for one.
 func (m memory) digest() lb.Digest {
-	return lb.Digest(strings.Join([]string{string(m.api), string(m.kind), m.week, m.region, m.sum, m.states, m.gone, m.health}, ":"))
+	return lb.Digest(strings.Join([]string{string(m.api), string(m.kind), m.week, m.region, m.sum, m.states,
+		m.gone, m.health}, ":"))
 }
 
 // recall reads a digest; what it cannot read is nothing known.
@@ -54,7 +56,8 @@ type absent struct{ error }
 func (a absent) Unwrap() error        { return a.error }
 func (a absent) Is(target error) bool { return target == lb.ErrNotFound }
 
-// contradicts reports whether an error says that the load balancer is not of the kind it was known to be, or not there.
+// contradicts reports whether an error says that the load balancer is not of the kind it was known to be, or
+// not there.
 func contradicts(err error) bool {
 	var code *Error
 	var refused *refusal
@@ -62,7 +65,8 @@ func contradicts(err error) bool {
 	case errors.As(err, &code):
 		return code.Code == 4000 || code.Code == 5000
 	case errors.As(err, &refused):
-		return strings.HasPrefix(refused.code, "InvalidParameter") || strings.HasPrefix(refused.code, "ResourceNotFound") ||
+		return strings.HasPrefix(refused.code, "InvalidParameter") || strings.HasPrefix(refused.code,
+			"ResourceNotFound") ||
 			strings.HasPrefix(refused.code, "UnsupportedOperation")
 	}
 	return false

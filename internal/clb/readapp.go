@@ -10,7 +10,8 @@ import (
 	"clbwatch/internal/lb"
 )
 
-// readApplication reads an application load balancer: what is bound to it, and the status of the instances among that.
+// readApplication reads an application load balancer: what is bound to it, and the status of the instances
+// among that.
 func (c *Client) readApplication(ctx context.Context, by API, balancer lb.CLB, m memory) (lb.Reading, error) {
 	l := c.parts().room.lease()
 	defer l.keep(0)
@@ -65,15 +66,16 @@ func (a *appAnswer) fetch(ctx context.Context, known string) (err error) {
 	id := a.balancer.ID
 	if a.by == V3 {
 		params := map[string]any{"LoadBalancerId": id}
-		err = a.client.callV3(ctx, a.lease, a.balancer.Region, describeTargets, params, func(body []byte) (err error) {
-			if a.sum, err = sumV3(body); err != nil {
-				return err
-			}
-			if a.body = body; a.sum != known {
-				return a.parse(ctx) // now, while a damaged answer can be asked for again
-			}
-			return nil
-		})
+		err = a.client.callV3(ctx, a.lease, a.balancer.Region, describeTargets, params,
+			func(body []byte) (err error) {
+				if a.sum, err = sumV3(body); err != nil {
+					return err
+				}
+				if a.body = body; a.sum != known {
+					return a.parse(ctx) // now, while a damaged answer can be asked for again
+				}
+				return nil
+			})
 	} else {
 		var p page
 		q := request{"DescribeForwardLBBackends", a.balancer.Region, map[string]string{"loadBalancerId": id}}
@@ -147,16 +149,17 @@ func (a *appAnswer) drop() {
 	}
 }
 
-// instancesIn returns the ids of the backends in an answer that are instances, each once, in order. The answer is not
-// decoded for it: in JSON a key cannot stand in a text, where its quotes would be escaped. sure says that the answer has
-// one type for each id, in whatever order, so that those of a network interface, which stand beside the id of the instance
-// it is on, are left out.
+// instancesIn returns the ids of the backends in an answer that are instances, each once, in order. The
+// answer is not decoded for it: in JSON a key cannot stand in a text, where its quotes would be escaped. sure
+// says that the answer has one type for each id, in whatever order, so that those of a network interface,
+// which stand beside the id of the instance it is on, are left out.
 func instancesIn(body []byte, by API) (ids []string, sure bool) {
 	idKey, typeKey := []byte(`"InstanceId"`), []byte(`"Type"`)
 	if by == V2 {
 		idKey, typeKey = []byte(`"unInstanceId"`), []byte(`"targetType"`)
 	}
-	typed := by == V3 || bytes.Contains(body, typeKey) // older answers have none, and no others than instances
+	// older answers have none, and no others than instances
+	typed := by == V3 || bytes.Contains(body, typeKey)
 	set := make(map[string]bool)
 	idsIn, typesIn := body, body
 	for {
@@ -179,7 +182,8 @@ func instancesIn(body []byte, by API) (ids []string, sure bool) {
 	}
 }
 
-// nextValue is the next text that a key, in its quotes, has in an answer, nil for what is no text. It goes on behind it.
+// nextValue is the next text that a key, in its quotes, has in an answer, nil for what is no text. It goes on
+// behind it.
 func nextValue(body *[]byte, key []byte) (value []byte, ok bool) {
 	at := bytes.Index(*body, key)
 	if at < 0 {

@@ -12,8 +12,9 @@ import (
 	"clbwatch/internal/advice"
 )
 
-// All readers together keep within one budget of bytes, a quarter of the memory that the platform grants: answers count
-// with their size until they were decoded, and what they were decoded to counts until the reader is done.
+// All readers together keep within one budget of bytes, a quarter of the memory that the platform grants:
+// answers count with their size until they were decoded, and what they were decoded to counts until the
+// reader is done.
 
 const (
 	// small is how large an answer may be, in bytes, without counting: 64 readers have 4 MB of such.
@@ -46,13 +47,15 @@ func newRoom(memory int64, crowd *crowd) *room {
 	if memory <= 0 {
 		memory = noLimit
 	}
-	return &room{crowd: crowd, budget: memory / 4, decode: make(chan struct{}, decoders), over: make(chan struct{}, 1), freed: make(chan struct{})}
+	return &room{crowd: crowd, budget: memory / 4, decode: make(chan struct{}, decoders),
+		over: make(chan struct{}, 1), freed: make(chan struct{})}
 }
 
 // biggest is the most bytes that one answer may have.
 func (r *room) biggest(limit int64) int64 { return min(limit, max(r.budget/2, small)) }
 
-// lease is what one reader has of the room. Its zero value, with a room, has nothing; it is for one goroutine.
+// lease is what one reader has of the room. Its zero value, with a room, has nothing; it is for one
+// goroutine.
 type lease struct {
 	*room
 	bytes int64
@@ -64,7 +67,8 @@ type lease struct {
 
 func (r *room) lease() *lease { return &lease{room: r} }
 
-// attempt begins one attempt of a call: it ends after attemptTimeout, which does not run while there is no room.
+// attempt begins one attempt of a call: it ends after attemptTimeout, which does not run while there is no
+// room.
 func (l *lease) attempt(ctx context.Context) (context.Context, context.CancelFunc) {
 	l.ctx = ctx
 	ctx, cancel := context.WithCancelCause(ctx)
@@ -84,8 +88,8 @@ func late(ctx context.Context, err error) error {
 	return err
 }
 
-// take makes room for n bytes more. Who has none waits until there is some. Who has some already may take more than there
-// is, but only one reader at a time, which waits for nobody else: so nobody waits for ever.
+// take makes room for n bytes more. Who has none waits until there is some. Who has some already may take
+// more than there is, but only one reader at a time, which waits for nobody else: so nobody waits for ever.
 func (l *lease) take(n int64) error {
 	if l.try(n) {
 		return nil
@@ -228,11 +232,12 @@ func tooLarge(most, limit int64) error {
 	if most == limit {
 		return fmt.Errorf("the answer has more than %d bytes: not a plausible one", limit)
 	}
-	return advice.Add(fmt.Errorf("the answer has more than the %d bytes that there is memory for", most), "raise the function's memory")
+	return advice.Add(fmt.Errorf("the answer has more than the %d bytes that there is memory for", most),
+		"raise the function's memory")
 }
 
-// buffer is an empty buffer for an answer, one that was used before if there is any: most answers are as they were, and
-// making room for each was most of the work of a tick.
+// buffer is an empty buffer for an answer, one that was used before if there is any: most answers are as they
+// were, and making room for each was most of the work of a tick.
 func (r *room) buffer() []byte {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -245,7 +250,8 @@ func (r *room) buffer() []byte {
 	return b
 }
 
-// free gives answers back that nobody looks at any more. One that is not given back is left to the garbage collector.
+// free gives answers back that nobody looks at any more. One that is not given back is left to the garbage
+// collector.
 func (r *room) free(bodies ...[]byte) {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -122,7 +122,7 @@ func TestReaderThatWaitsForRoomGivesUpWithItsContext(t *testing.T) {
 	l := r.lease()
 	_, done := l.attempt(ctx)
 	defer done()
-	if _, err := l.read(zeros(1 << 20)(), 1<<20, maxBodyV3); err == nil || !strings.Contains(advice.Of(err), "memory") {
+	if _, err := l.read(zeros(1<<20)(), 1<<20, maxBodyV3); err == nil || !strings.Contains(advice.Of(err), "memory") {
 		t.Errorf("read = %v, want an error with advice", err)
 	}
 }
@@ -187,4 +187,3 @@ func TestErrorsThatPassAreRetried(t *testing.T) {
 		}
 	}
 }
-

@@ -16,8 +16,9 @@ type Credentials struct {
 	Token     string
 }
 
-// sign returns the value of Signature for a request of API 2.0: the parameters raw, sorted by byte, signed together with
-// the method, the host without its port, and the path. Source: 签名方法, https://cloud.tencent.com/document/api/214/1526.
+// sign returns the value of Signature for a request of API 2.0: the parameters raw, sorted by byte, signed
+// together with the method, the host without its port, and the path. Source: 签名方法,
+// https://cloud.tencent.com/document/api/214/1526.
 func sign(method, host, path string, params map[string]string, secretKey string) string {
 	keys := make([]string, 0, len(params))
 	for k := range params {

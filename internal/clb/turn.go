@@ -20,8 +20,8 @@ const (
 	Auto API = "auto"
 )
 
-// turn is what one Client learned of API 2.0: who comes first finds out, the others wait, so that a 2.0 that is closed
-// costs one call a sweep and not one for each reader.
+// turn is what one Client learned of API 2.0: who comes first finds out, the others wait, so that a 2.0 that
+// is closed costs one call a sweep and not one for each reader.
 type turn struct {
 	first chan struct{} // has room for the one who finds out
 	known chan struct{} // closed when it is known
@@ -29,7 +29,8 @@ type turn struct {
 	once  sync.Once
 }
 
-// settle lets those go on who wait. Whoever finds out goes on to other calls, where it may wait for them in turn.
+// settle lets those go on who wait. Whoever finds out goes on to other calls, where it may wait for them in
+// turn.
 func (t *turn) settle() { t.once.Do(func() { close(t.known) }) }
 
 func newTurn() *turn {
@@ -58,8 +59,8 @@ func (t *turn) wait(ctx context.Context) {
 	}
 }
 
-// either does something by the version of the API that is to be asked; where that is Auto, by 2.0 or, if that is closed,
-// by 3.0. by3 says that it was so last time.
+// either does something by the version of the API that is to be asked; where that is Auto, by 2.0 or, if that
+// is closed, by 3.0. by3 says that it was so last time.
 func (c *Client) either(ctx context.Context, by3 bool, do func(API) error) error {
 	switch {
 	case c.API == V3 || c.API == Auto && by3:
@@ -97,5 +98,6 @@ func (c *Client) either(ctx context.Context, by3 bool, do func(API) error) error
 // closed reports whether API 2.0 is closed for the account, or is not there at all.
 func closed(err error) bool {
 	var code *Error
-	return errors.As(err, &code) && (code.Code == 4300 || code.Code == 6100) || errors.As(err, new(unreachable))
+	return errors.As(err, &code) && (code.Code == 4300 || code.Code == 6100) || errors.As(err,
+		new(unreachable))
 }

@@ -23,8 +23,8 @@ import (
 	"clbwatch/internal/watch"
 )
 
-// call makes one call until it has an answer with code 0, or an error that another attempt would not mend. Every attempt
-// waits for its turn under the rate and has a timestamp, nonce and signature of its own.
+// call makes one call until it has an answer with code 0, or an error that another attempt would not mend.
+// Every attempt waits for its turn under the rate and has a timestamp, nonce and signature of its own.
 func (c *Client) call(ctx context.Context, l *lease, q request, expect string) (page, error) {
 	pause := firstBackoff
 	resigned := false
@@ -81,14 +81,16 @@ func (c *Client) await(ctx context.Context, what string) error {
 	if ctx.Err() != nil {
 		err = ctx.Err()
 	}
-	return advice.Add(fmt.Errorf("no time left for its turn at CLB_RATE calls a second: %w", err), watch.DoTime)
+	return advice.Add(fmt.Errorf("no time left for its turn at CLB_RATE calls a second: %w", err),
+		watch.DoTime)
 }
 
 // attempt sends one signed request and returns the body of a 200 answer.
 func (c *Client) attempt(ctx context.Context, l *lease, q request) (page, error) {
 	ctx, cancel := l.attempt(ctx)
 	defer cancel()
-	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Endpoint.String(), strings.NewReader(c.form(q)))
+	req, err := http.NewRequestWithContext(ctx, http.MethodPost, c.Endpoint.String(),
+		strings.NewReader(c.form(q)))
 	if err != nil {
 		return page{}, err
 	}
@@ -101,7 +103,8 @@ func (c *Client) attempt(ctx context.Context, l *lease, q request) (page, error)
 	body, err := l.read(resp.Body, resp.ContentLength, maxBody)
 	switch {
 	case resp.StatusCode == http.StatusTooManyRequests:
-		return page{}, transient{advice.Add(fmt.Errorf("the API answers %d: too many calls", resp.StatusCode), doSlower)}
+		return page{}, transient{advice.Add(fmt.Errorf("the API answers %d: too many calls", resp.StatusCode),
+			doSlower)}
 	case resp.StatusCode >= 500:
 		err := fmt.Errorf("the API answers %d %s", resp.StatusCode, http.StatusText(resp.StatusCode))
 		return page{}, transient{advice.Add(err, doWait)}
@@ -140,7 +143,8 @@ func (c *Client) form(q request) string {
 	if c.Credentials.Token != "" {
 		params["Token"] = c.Credentials.Token
 	}
-	signature := sign(http.MethodPost, c.Endpoint.Hostname(), c.Endpoint.Path, params, c.Credentials.SecretKey)
+	signature := sign(http.MethodPost, c.Endpoint.Hostname(), c.Endpoint.Path, params,
+		c.Credentials.SecretKey)
 	form := url.Values{"Signature": {signature}}
 	for k, v := range params {
 		form.Set(k, v)
@@ -162,7 +166,8 @@ func (c *Client) unreached(err error) error {
 		err = u.Err
 	}
 	err = advice.Add(fmt.Errorf("call the API: %w", err), reach(c.Endpoint, "CLB_ENDPOINT"))
-	if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" { // a name that is not there is one too
+	// a name that is not there is one too
+	if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" {
 		err = unreachable{err}
 	}
 	return transient{err}

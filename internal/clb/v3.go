@@ -23,8 +23,8 @@ import (
 // action is one of API 3.0.
 type action struct{ service, version, name string }
 
-// sumV3 stands for an answer of API 3.0 but for its RequestId, which is another each time. As a key it cannot stand in a
-// text, where its quotes would be escaped.
+// sumV3 stands for an answer of API 3.0 but for its RequestId, which is another each time. As a key it cannot
+// stand in a text, where its quotes would be escaped.
 func sumV3(body []byte) (string, error) {
 	const key = `"RequestId"`
 	at := bytes.Index(body, []byte(key)) // LastIndex would take a quarter of a tick
@@ -42,9 +42,10 @@ func sumV3(body []byte) (string, error) {
 	return base64.RawURLEncoding.EncodeToString(h.Sum(nil)[:16]), nil
 }
 
-// callV3 makes one call of API 3.0 until read takes its answer, or an error that another attempt would not mend.
-// The answer is read into what l has room for.
-func (c *Client) callV3(ctx context.Context, l *lease, region string, a action, params map[string]any, read func(body []byte) error) error {
+// callV3 makes one call of API 3.0 until read takes its answer, or an error that another attempt would not
+// mend. The answer is read into what l has room for.
+func (c *Client) callV3(ctx context.Context, l *lease, region string, a action, params map[string]any,
+	read func(body []byte) error) error {
 	before := l.bytes
 	pause := firstBackoff
 	for n := 1; ; n++ {
@@ -71,7 +72,8 @@ func (c *Client) callV3(ctx context.Context, l *lease, region string, a action, 
 }
 
 // attemptV3 sends one request signed by TC3-HMAC-SHA256 and returns the body of an answer that is no error.
-func (c *Client) attemptV3(ctx context.Context, l *lease, region string, a action, params map[string]any) ([]byte, error) {
+func (c *Client) attemptV3(ctx context.Context, l *lease, region string, a action,
+	params map[string]any) ([]byte, error) {
 	ctx, cancel := l.attempt(ctx)
 	defer cancel()
 	endpoint := c.endpointOf(a.service, region)
@@ -96,8 +98,8 @@ func (c *Client) attemptV3(ctx context.Context, l *lease, region string, a actio
 	return answer.body, nil
 }
 
-// keeper keeps an answer as it came, and gives the SDK of it only what the SDK has to judge: errors, and what may be no
-// answer at all. It would read every answer several times over, and nobody looks at that.
+// keeper keeps an answer as it came, and gives the SDK of it only what the SDK has to judge: errors, and what
+// may be no answer at all. It would read every answer several times over, and nobody looks at that.
 type keeper struct {
 	next  http.RoundTripper
 	lease *lease
@@ -177,7 +179,8 @@ func (c *Client) refusedV3(a action, endpoint *url.URL, err error) error {
 func passes3(code string) bool {
 	family, _, _ := strings.Cut(code, ".")
 	switch family {
-	case "InternalError", "InternalServerError", "ResourceUnavailable", "ServiceUnavailable", "FailedOperation":
+	case "InternalError", "InternalServerError", "ResourceUnavailable", "ServiceUnavailable",
+		"FailedOperation":
 		return true
 	}
 	return false
@@ -190,5 +193,6 @@ func deniedCode(code string) bool {
 
 // noRegion reports whether an error of API 3.0 says that there is no such region.
 func noRegion(code string) bool {
-	return code == "UnsupportedRegion" || strings.HasSuffix(code, ".RegionNotFound") || strings.HasSuffix(code, ".UnsupportedRegion")
+	return code == "UnsupportedRegion" || strings.HasSuffix(code, ".RegionNotFound") ||
+		strings.HasSuffix(code, ".UnsupportedRegion")
 }

@@ -45,8 +45,8 @@ const Running Status = 2
 const (
 	// Rescue is the status of an instance in CVM's rescue mode.
 	Rescue Status = 101
-	// Unknown is the status of a backend whose row does not tell it, or whose instance CVM does not tell: it is neither
-	// running nor out. A Diff keeps the status that was known before.
+	// Unknown is the status of a backend whose row does not tell it, or whose instance CVM does not tell: it
+	// is neither running nor out. A Diff keeps the status that was known before.
 	Unknown Status = -1
 )
 
@@ -58,14 +58,15 @@ const DefaultWeight = 10
 
 // statusWords are the published meanings; 15 to 18 and 20 have none.
 var statusWords = map[Status]string{
-	1: "failed", 2: "running", 3: "creating", 4: "shut down", 5: "returned", 6: "being returned", 7: "restarting",
+	1: "failed", 2: "running", 3: "creating", 4: "shut down", 5: "returned", 6: "being returned",
+	7: "restarting",
 	8: "starting", 9: "shutting down", 10: "resetting password", 11: "formatting", 12: "creating image",
 	13: "setting bandwidth", 14: "reinstalling", 19: "upgrading", 21: "hot migrating",
 	Rescue: "in rescue mode",
 }
 
-// String is the status in words with its number, such as "shut down (4)"; "unknown (99)" where no meaning is published,
-// and just "unknown" where the cloud does not tell it.
+// String is the status in words with its number, such as "shut down (4)"; "unknown (99)" where no meaning is
+// published, and just "unknown" where the cloud does not tell it.
 func (s Status) String() string {
 	if s == Unknown {
 		return "unknown"
@@ -77,8 +78,8 @@ func (s Status) String() string {
 	return fmt.Sprintf("%s (%d)", word, int(s))
 }
 
-// Transient reports whether the status passes by itself: restarting, starting, resetting password, creating image,
-// setting bandwidth, upgrading, hot migrating.
+// Transient reports whether the status passes by itself: restarting, starting, resetting password, creating
+// image, setting bandwidth, upgrading, hot migrating.
 func (s Status) Transient() bool {
 	switch s {
 	case 7, 8, 10, 12, 13, 19, 21:
@@ -87,30 +88,37 @@ func (s Status) Transient() bool {
 	return false
 }
 
-// Backend is one instance bound to a load balancer, as a verified reading or the snapshot has it. Of an application load
-// balancer it has all its bindings in it.
+// Backend is one instance bound to a load balancer, as a verified reading or the snapshot has it. Of an
+// application load balancer it has all its bindings in it.
 type Backend struct {
-	ID     string   `json:"id"`               // such as "ins-9o9ex9s0"; unique in its load balancer
-	Type   string   `json:"type,omitempty"`   // what is no instance: "ENI", "CCN"; it has no status of its own and runs while it is bound
-	Name   string   `json:"name,omitempty"`   // untrusted text, as the cloud gives it
-	Status Status   `json:"status"`           // see Status
-	Weight int      `json:"weight"`           // 0 to 100, or the sum of those of its bindings; 0 is drained: no traffic
+	ID string `json:"id"` // such as "ins-9o9ex9s0"; unique in its load balancer
+	// what is no instance: "ENI", "CCN"; it has no status of its own and runs while it is bound
+	Type   string `json:"type,omitempty"`
+	Name   string `json:"name,omitempty"` // untrusted text, as the cloud gives it
+	Status Status `json:"status"`         // see Status
+	// 0 to 100, or the sum of those of its bindings; 0 is drained: no traffic
+	Weight int      `json:"weight"`
 	LanIP  string   `json:"lanIp,omitempty"`  // untrusted text
 	WanIPs []string `json:"wanIps,omitempty"` // sorted; absent, null and empty are the same
-	Out    *Out     `json:"out,omitempty"`    // since when it is not running; nil while it runs, and in a Reading
+	// since when it is not running; nil while it runs, and in a Reading
+	Out *Out `json:"out,omitempty"`
 
-	Bindings []Binding `json:"bindings,omitempty"` // sorted; none on a classic load balancer, where it serves every listener
+	// sorted; none on a classic load balancer, where it serves every listener
+	Bindings []Binding `json:"bindings,omitempty"`
 
-	Missing bool `json:"missing,omitempty"` // the last whole reading lacked it: a second one that does removes it
-	Vague   bool `json:"vague,omitempty"`   // in a Reading only: a row of it does not tell which binding it is of
+	// the last whole reading lacked it: a second one that does removes it
+	Missing bool `json:"missing,omitempty"`
+	// in a Reading only: a row of it does not tell which binding it is of
+	Vague bool `json:"vague,omitempty"`
 
 	// Health is not always read. What a backend that does not run fails is not kept: it fails everything.
-	Checked int      `json:"checked,omitempty"` // how many of its ports are checked; 0 if health is not read
-	Failing []string `json:"failing,omitempty"` // which of them fail, such as "TCP:80 → 8080", sorted; untrusted text
+	Checked int `json:"checked,omitempty"` // how many of its ports are checked; 0 if health is not read
+	// which of them fail, such as "TCP:80 → 8080", sorted; untrusted text
+	Failing []string `json:"failing,omitempty"`
 	Passing []string `json:"passing,omitempty"` // in a Reading with VagueHealth only: those that pass
 	Unclear []string `json:"unclear,omitempty"` // in a Reading only: not decided yet, so as they were
-	// VagueHealth, in a Reading only, says that rows about health do not tell what they are about: what is neither in
-	// Failing nor in Passing is as it was.
+	// VagueHealth, in a Reading only, says that rows about health do not tell what they are about: what is
+	// neither in Failing nor in Passing is as it was.
 	VagueHealth bool `json:"vagueHealth,omitempty"`
 	Ill         *Out `json:"ill,omitempty"` // since when it fails; nil while it does not, and in a Reading
 }
@@ -122,8 +130,8 @@ type Binding struct {
 	Port     int    `json:"port"`           // the backend's
 	Weight   int    `json:"weight"`         // 0 to 100
 
-	// ID is what the API tells bindings of one port apart by: the listener's id, or "listener/rule". Nobody is shown it:
-	// two listeners may have one name. "" if the API gives none.
+	// ID is what the API tells bindings of one port apart by: the listener's id, or "listener/rule". Nobody
+	// is shown it: two listeners may have one name. "" if the API gives none.
 	ID      string `json:"id,omitempty"`
 	Missing bool   `json:"missing,omitempty"` // as in Backend
 }
@@ -140,7 +148,8 @@ func (b Binding) String() string {
 // SortBindings puts bindings into the one order used everywhere.
 func SortBindings(bs []Binding) {
 	slices.SortFunc(bs, func(a, b Binding) int {
-		return cmp.Or(cmp.Compare(a.Listener, b.Listener), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Port, b.Port), cmp.Compare(a.ID, b.ID))
+		return cmp.Or(cmp.Compare(a.Listener, b.Listener), cmp.Compare(a.Rule, b.Rule), cmp.Compare(a.Port,
+			b.Port), cmp.Compare(a.ID, b.ID))
 	})
 }
 
@@ -150,8 +159,8 @@ func (b Backend) Running() bool { return b.Status == Running }
 // Stopped reports whether the backend is known not to run.
 func (b Backend) Stopped() bool { return b.Status != Running && b.Status != Unknown }
 
-// Serving is the weight with which the backend takes traffic: none if it is stopped, and none of what fails its check.
-// A backend of unknown status counts as one that serves: nothing says that it does not.
+// Serving is the weight with which the backend takes traffic: none if it is stopped, and none of what fails
+// its check. A backend of unknown status counts as one that serves: nothing says that it does not.
 func (b Backend) Serving() int {
 	switch {
 	case b.Stopped():
@@ -161,7 +170,8 @@ func (b Backend) Serving() int {
 	case len(b.Bindings) == 0: // classic: one weight for all listeners
 		return b.Weight * max(b.Checked-len(b.Failing), 0) / max(b.Checked, 1)
 	}
-	failing := make(map[string]int, len(b.Failing)) // two listeners may have one name: then it is in there once for each
+	// two listeners may have one name: then it is in there once for each
+	failing := make(map[string]int, len(b.Failing))
 	for _, name := range b.Failing {
 		failing[name]++
 	}
@@ -180,7 +190,8 @@ func (b Backend) Serving() int {
 type Out struct {
 	Since   time.Time `json:"since"`             // when it was first read so
 	AtLeast bool      `json:"atLeast,omitempty"` // it was so when first seen: it may be out for longer
-	New     bool      `json:"new,omitempty"`     // it was added so and has not run yet: no capacity is lost with it
+	// it was added so and has not run yet: no capacity is lost with it
+	New bool `json:"new,omitempty"`
 }
 
 // SortBackends puts backends into the one order used everywhere: by ID.

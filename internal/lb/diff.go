@@ -6,9 +6,9 @@ import (
 	"time"
 )
 
-// Diff reports what it takes to get from old to now, two pools sorted by ID: the worst first (rank), and by ID in each
-// kind. at is when the reading now began; after is when old was last seen, if that is long ago. next is now with each
-// backend's Out and Ill carried on from old.
+// Diff reports what it takes to get from old to now, two pools sorted by ID: the worst first (rank), and by
+// ID in each kind. at is when the reading now began; after is when old was last seen, if that is long ago.
+// next is now with each backend's Out and Ill carried on from old.
 func Diff(old, now []Backend, at, after time.Time) (next []Backend, changes []Change) {
 	next = slices.Clone(now)
 	tell := func(k Kind, b Backend, p *Part) *Change {
@@ -39,7 +39,9 @@ func Diff(old, now []Backend, at, after time.Time) (next []Backend, changes []Ch
 				b.Out.New = true
 			}
 			tell(Added, *b, partOf(b.Bindings, b.Bindings, false))
-			continue // if it fails its checks too, that is told if it still does next time: it needs a moment to pass them
+			// if it fails its checks too, that is told if it still does next time: it needs a moment to pass
+			// them
+			continue
 		}
 		was := old[i]
 		i++
@@ -112,7 +114,8 @@ func more(a, b []string) (only []string) {
 }
 
 // Rank orders changes by how much they matter.
-var Rank = map[Kind]int{LeftRunning: 0, Unhealthy: 1, Removed: 2, Unbound: 3, Added: 4, Bound: 5, Recovered: 6, Healthy: 7}
+var Rank = map[Kind]int{LeftRunning: 0, Unhealthy: 1, Removed: 2, Unbound: 3, Added: 4, Bound: 5,
+	Recovered: 6, Healthy: 7}
 
 // Baseline is the first reading of a load balancer: nothing in it is news, and what is out was out before.
 func Baseline(now []Backend, at time.Time) []Backend {
@@ -128,7 +131,8 @@ func Baseline(now []Backend, at time.Time) []Backend {
 	return next
 }
 
-// baselineHealth takes the first health there is of a load balancer's backends as it is: what fails failed before.
+// baselineHealth takes the first health there is of a load balancer's backends as it is: what fails failed
+// before.
 func baselineHealth(bs []Backend, at time.Time) {
 	for i := range bs {
 		if len(bs[i].Failing) > 0 && !bs[i].Stopped() {
@@ -137,12 +141,15 @@ func baselineHealth(bs []Backend, at time.Time) {
 	}
 }
 
-// KeepHealth gives backends, both sorted by ID, the health they had where a reading could not tell it: of all of them, or
-// of checks that are not decided.
+// KeepHealth gives backends, both sorted by ID, the health they had where a reading could not tell it: of all
+// of them, or of checks that are not decided.
 func KeepHealth(old, now []Backend, all bool) {
 	for i := range now {
 		b := &now[i]
-		at, ok := slices.BinarySearchFunc(old, b.ID, func(o Backend, id string) int { return cmp.Compare(o.ID, id) })
+		at, ok := slices.BinarySearchFunc(old, b.ID, func(o Backend, id string) int {
+			return cmp.Compare(o.ID,
+				id)
+		})
 		if !ok {
 			continue
 		}
@@ -163,10 +170,14 @@ func KeepHealth(old, now []Backend, all bool) {
 	}
 }
 
-// AssumeHealth gives backends, both sorted by ID, the first health that was ever read, as if they had had it before.
+// AssumeHealth gives backends, both sorted by ID, the first health that was ever read, as if they had had it
+// before.
 func AssumeHealth(old, now []Backend, at time.Time) {
 	for i := range old {
-		j, ok := slices.BinarySearchFunc(now, old[i].ID, func(n Backend, id string) int { return cmp.Compare(n.ID, id) })
+		j, ok := slices.BinarySearchFunc(now, old[i].ID, func(n Backend,
+			id string) int {
+			return cmp.Compare(n.ID, id)
+		})
 		if ok && !old[i].Stopped() && !now[j].Stopped() {
 			old[i].Checked, old[i].Failing = now[j].Checked, now[j].Failing
 		}

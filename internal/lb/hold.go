@@ -6,12 +6,12 @@ import (
 	"strings"
 )
 
-// What a reading does not tell, or lacks, is not news. Settle fills in what it does not tell; Hold keeps what it lacks
-// until a second whole reading lacks it too.
+// What a reading does not tell, or lacks, is not news. Settle fills in what it does not tell; Hold keeps what
+// it lacks until a second whole reading lacks it too.
 
-// Settle gives backends, both sorted by ID, what their rows did not tell: what was known of it or, of a weight, the
-// default. A status that was never known stays Unknown. Old bindings get the ids of the new ones that are the same:
-// renamed says that the ids of old are of another API and mean nothing now.
+// Settle gives backends, both sorted by ID, what their rows did not tell: what was known of it or, of a
+// weight, the default. A status that was never known stays Unknown. Old bindings get the ids of the new ones
+// that are the same: renamed says that the ids of old are of another API and mean nothing now.
 func Settle(old, now []Backend, renamed bool) {
 	for i := range now {
 		b := &now[i]
@@ -78,7 +78,8 @@ func settleBindings(was, b *Backend) {
 	}
 }
 
-// Lacks reports whether a reading lacks a backend or a binding that was known and not missing yet. Both are sorted by ID.
+// Lacks reports whether a reading lacks a backend or a binding that was known and not missing yet. Both are
+// sorted by ID.
 func Lacks(old, now []Backend) bool {
 	for _, was := range old {
 		at, ok := search(now, was.ID)
@@ -100,10 +101,11 @@ func Lacks(old, now []Backend) bool {
 	return false
 }
 
-// Hold returns a reading with what it lacks of old and may not be believed to lack, marked as Missing: nothing is removed
-// before two whole readings lack it. All are sorted by ID. first is an earlier reading after old, or nil if there was
-// none; unsure says that now has rows which do not tell what they are about, so that it may lack nothing at all. missing
-// reports whether there is something that now is the first whole reading to lack.
+// Hold returns a reading with what it lacks of old and may not be believed to lack, marked as Missing:
+// nothing is removed before two whole readings lack it. All are sorted by ID. first is an earlier reading
+// after old, or nil if there was none; unsure says that now has rows which do not tell what they are about,
+// so that it may lack nothing at all. missing reports whether there is something that now is the first whole
+// reading to lack.
 func Hold(old, first, now []Backend, unsure bool) (held []Backend, missing bool) {
 	held = slices.Clone(now)
 	twice := first != nil
@@ -163,7 +165,8 @@ func Believe(old []Backend) []Backend {
 			continue
 		}
 		if slices.ContainsFunc(b.Bindings, func(on Binding) bool { return on.Missing }) {
-			b.Bindings = slices.DeleteFunc(slices.Clone(b.Bindings), func(on Binding) bool { return on.Missing })
+			b.Bindings = slices.DeleteFunc(slices.Clone(b.Bindings),
+				func(on Binding) bool { return on.Missing })
 			b.Weight = 0
 			for _, on := range b.Bindings {
 				b.Weight += on.Weight
@@ -191,10 +194,13 @@ func (b Binding) key() bindingKey {
 	return bindingKey{listener: b.Listener, rule: b.Rule, port: b.Port}
 }
 
-// adopt returns old bindings with the ids and names of those in now that are the same. Where the ids differ and mean
-// nothing, because one side has none or they are of another API, it goes by names.
+// adopt returns old bindings with the ids and names of those in now that are the same. Where the ids differ
+// and mean nothing, because one side has none or they are of another API, it goes by names.
 func adopt(old, now []Binding, renamed bool) []Binding {
-	if slices.EqualFunc(old, now, func(o, n Binding) bool { return o.key() == n.key() && o.Listener == n.Listener && o.Rule == n.Rule }) {
+	if slices.EqualFunc(old, now, func(o, n Binding) bool {
+		return o.key() == n.key() &&
+			o.Listener == n.Listener && o.Rule == n.Rule
+	}) {
 		return old // nearly always
 	}
 	same := make(map[bindingKey]*Binding, len(now))

@@ -26,12 +26,14 @@ func (r Report) WriteJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
-// WriteText writes the report for a terminal: a table of the load balancers, then what is not running or unhealthy, what
-// could not be read, and what changed. Names cannot move the cursor, change a colour or start a line of their own.
+// WriteText writes the report for a terminal: a table of the load balancers, then what is not running or
+// unhealthy, what could not be read, and what changed. Names cannot move the cursor, change a colour or start
+// a line of their own.
 func (r Report) WriteText(w io.Writer, color bool) error {
 	t := terminal{color: color}
 	t.line(paint{bold, r.Severity().ink()}, r.Summary())
-	t.line(paint{dim}, fmt.Sprintf("read %s in %.1f s; times are UTC", r.At.UTC().Format("2006-01-02 15:04:05"), r.Took))
+	t.line(paint{dim}, fmt.Sprintf("read %s in %.1f s; times are UTC",
+		r.At.UTC().Format("2006-01-02 15:04:05"), r.Took))
 	if r.Note != "" {
 		t.line(paint{yellow}, "Note: "+text.Clean(r.Note, maxWhy))
 	}
@@ -101,7 +103,8 @@ func (t *terminal) pools(pools []Pool) {
 		return
 	}
 	kinds := slices.ContainsFunc(pools, func(p Pool) bool { return p.Kind != lb.Classic })
-	rows := [][]string{{"LOAD BALANCER", "ID", "REGION", "", "RUNNING", "", fmt.Sprintf("%-16s", "WEIGHT SERVING")}}
+	rows := [][]string{{"LOAD BALANCER", "ID", "REGION", "", "RUNNING", "", fmt.Sprintf("%-16s",
+		"WEIGHT SERVING")}}
 	for _, p := range pools {
 		ill := ""
 		if n := len(p.Unhealthy); n > 0 {
@@ -115,7 +118,8 @@ func (t *terminal) pools(pools []Pool) {
 		if id == Name(p.CLB) {
 			id = "-"
 		}
-		rows = append(rows, []string{Name(p.CLB), id, text.Clean(p.CLB.Region, maxName), kind, p.Ratio(), ill, fmt.Sprintf("%-16s", p.Share())})
+		rows = append(rows, []string{Name(p.CLB), id, text.Clean(p.CLB.Region, maxName), kind, p.Ratio(), ill,
+			fmt.Sprintf("%-16s", p.Share())})
 	}
 	lines := text.Columns(rows, 4)
 	t.head(lines[0])
@@ -136,7 +140,8 @@ func (t *terminal) odd(pools []Pool) {
 			lines = append(lines, Name(p.CLB)+": "+text.Clean(o, maxWhy))
 		}
 		if p.Functions > 0 {
-			lines = append(lines, Name(p.CLB)+": "+text.Plural(p.Functions, "cloud function")+" bound, which clbwatch does not watch")
+			lines = append(lines, Name(p.CLB)+": "+text.Plural(p.Functions,
+				"cloud function")+" bound, which clbwatch does not watch")
 		}
 	}
 	if len(lines) == 0 {

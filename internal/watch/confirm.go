@@ -10,11 +10,13 @@ import (
 	"clbwatch/internal/state"
 )
 
-// confirmAfter is how long a load balancer that lacks something is left alone before the second reading that confirms it.
+// confirmAfter is how long a load balancer that lacks something is left alone before the second reading that
+// confirms it.
 const confirmAfter = 2 * time.Second
 
-// confirm reads once more what lacks a backend or a binding for the first time: a cloud that answers with less for a
-// moment must not be taken for one where things were removed. Where there is no time, the next tick confirms it.
+// confirm reads once more what lacks a backend or a binding for the first time: a cloud that answers with
+// less for a moment must not be taken for one where things were removed. Where there is no time, the next
+// tick confirms it.
 func (w *Watcher) confirm(ctx context.Context, s *sweep, b base) {
 	lacking, err := w.lacking(ctx, s, b)
 	for i, o := range s.seen { // if nobody knows, it may be so
@@ -44,13 +46,14 @@ func (w *Watcher) confirm(ctx context.Context, s *sweep, b base) {
 	})
 }
 
-// unsure reports whether a reading has more rows that do not tell what they are about than there were when it had all.
+// unsure reports whether a reading has more rows that do not tell what they are about than there were when it
+// had all.
 func (w *Watcher) unsure(s *sweep, i int, b base) bool {
 	return s.seen[i].unnamed > b.known[s.clbs[i].Key()].Unnamed
 }
 
-// lacking are the load balancers, by their place in the sweep, whose readings lack something for the first time. Its
-// error is diff's to report.
+// lacking are the load balancers, by their place in the sweep, whose readings lack something for the first
+// time. Its error is diff's to report.
 func (w *Watcher) lacking(ctx context.Context, s *sweep, b base) (which []int, err error) {
 	if !slices.ContainsFunc(s.seen, func(o observation) bool { return o.changed }) {
 		return nil, nil

@@ -17,10 +17,11 @@ import (
 )
 
 const (
-	// relist is how old the list of a region's load balancers may get before a tick asks for it again. It also bounds
-	// the back-off from a list that fails.
+	// relist is how old the list of a region's load balancers may get before a tick asks for it again. It
+	// also bounds the back-off from a list that fails.
 	relist = 5 * time.Minute
-	// maxFound bounds how many load balancers are discovered: beyond it one function cannot read them in its time.
+	// maxFound bounds how many load balancers are discovered: beyond it one function cannot read them in its
+	// time.
 	maxFound = 20_000
 )
 
@@ -60,8 +61,8 @@ type Listed struct {
 
 // Finder finds load balancers.
 type Finder interface {
-	// List returns all load balancers of a region, whole: a partial, foreign or failed answer is an error, and
-	// ErrNoRegion if there is no such region. It gives up when ctx ends.
+	// List returns all load balancers of a region, whole: a partial, foreign or failed answer is an error,
+	// and ErrNoRegion if there is no such region. It gives up when ctx ends.
 	List(ctx context.Context, region string) ([]Listed, error)
 	// Exist returns those of some load balancers of a region that there are, by ID.
 	Exist(ctx context.Context, region string, ids []string) (map[string]bool, error)
@@ -93,8 +94,9 @@ func (r roster) unlistedErr(s Scope) error {
 	return advice.Add(errors.New(u.Why), u.Do)
 }
 
-// enlist says which load balancers there are: those of the settings, and those that are discovered, by lists of regions
-// where there are some and else by the snapshot. said is what reading said of those that were read already, by key.
+// enlist says which load balancers there are: those of the settings, and those that are discovered, by lists
+// of regions where there are some and else by the snapshot. said is what reading said of those that were read
+// already, by key.
 func (w *Watcher) enlist(ctx context.Context, b base, ls *lists, said map[string]error) roster {
 	r := roster{scope: make(map[string]string), listed: make(map[string]time.Time), unlisted: make(map[string]state.Unlisted)}
 	taken := make(map[string]bool)
@@ -194,7 +196,8 @@ func (w *Watcher) Search(ctx context.Context) []Found {
 	return all
 }
 
-// Watched says which load balancers there are to watch now, by key, and why a Scope could not be listed, by its text.
+// Watched says which load balancers there are to watch now, by key, and why a Scope could not be listed, by
+// its text.
 func (w *Watcher) Watched(ctx context.Context) (clbs []lb.CLB, unlisted map[string]error) {
 	ls := w.listAll(ctx, base{}, w.Now(), 0)
 	ls.wait()
@@ -212,9 +215,11 @@ func named(key string, e state.Entry) lb.CLB {
 	return lb.CLB{Region: region, ID: id, Title: e.Name}
 }
 
-// missing looks for those that were discovered once and are in no list any more: deleted, if the cloud says so when it
-// is asked for them alone and when they are read; else not what the settings ask for any more, or missing by mistake.
-func (w *Watcher) missing(ctx context.Context, b base, r *roster, ls *lists, taken map[string]bool, said map[string]error) {
+// missing looks for those that were discovered once and are in no list any more: deleted, if the cloud says
+// so when it is asked for them alone and when they are read; else not what the settings ask for any more, or
+// missing by mistake.
+func (w *Watcher) missing(ctx context.Context, b base, r *roster, ls *lists, taken map[string]bool,
+	said map[string]error) {
 	if len(ls.found) == 0 { // as in most ticks
 		return
 	}
@@ -250,8 +255,8 @@ func (w *Watcher) missing(ctx context.Context, b base, r *roster, ls *lists, tak
 	}
 }
 
-// deleted returns those of some load balancers, which reading did not find, that the cloud does not know either when it
-// is asked for them; keep is called for the others.
+// deleted returns those of some load balancers, which reading did not find, that the cloud does not know
+// either when it is asked for them; keep is called for the others.
 func (w *Watcher) deleted(ctx context.Context, doubtful []lb.CLB, keep func(lb.CLB)) (gone []lb.CLB) {
 	byRegion := make(map[string][]string)
 	for _, c := range doubtful {
@@ -259,7 +264,8 @@ func (w *Watcher) deleted(ctx context.Context, doubtful []lb.CLB, keep func(lb.C
 	}
 	exist := make(map[string]map[string]bool)
 	for region, ids := range byRegion {
-		if found, err := w.Finder.Exist(ctx, region, ids); err == nil { // else nobody knows: the next tick asks again
+		// else nobody knows: the next tick asks again
+		if found, err := w.Finder.Exist(ctx, region, ids); err == nil {
 			exist[region] = found
 		}
 	}

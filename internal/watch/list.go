@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// listGrace is how long lists are waited for once all that was known has been read: a region that hangs must not
-	// delay what is known about others.
+	// listGrace is how long lists are waited for once all that was known has been read: a region that hangs
+	// must not delay what is known about others.
 	listGrace = 3 * time.Second
 	// listSlack is how much too early a timer may come for the next try of a list that failed.
 	listSlack = 10 * time.Second
@@ -31,10 +31,11 @@ type lists struct {
 	failed map[string]error    // by region
 }
 
-// listAll begins to list the regions whose last list is older than maxAge, by scopes that are not to be left alone for
-// now. It takes a third of the time until the deadline at most.
+// listAll begins to list the regions whose last list is older than maxAge, by scopes that are not to be left
+// alone for now. It takes a third of the time until the deadline at most.
 func (w *Watcher) listAll(ctx context.Context, b base, at time.Time, maxAge time.Duration) *lists {
-	ls := &lists{at: at, done: make(chan struct{}), found: make(map[string][]Listed), failed: make(map[string]error)}
+	ls := &lists{at: at, done: make(chan struct{}), found: make(map[string][]Listed),
+		failed: make(map[string]error)}
 	if deadline, ok := ctx.Deadline(); ok {
 		now := w.Now() // which deadlines go by; at is the store's clock
 		ctx, ls.cancel = context.WithDeadline(ctx, now.Add(deadline.Sub(now)/3))
@@ -101,7 +102,8 @@ func (w *Watcher) due(b base, at time.Time, maxAge time.Duration) map[string]boo
 		u := b.unlisted(s)
 		age, pause := at.Sub(last), u.Next.Sub(at)
 		switch {
-		case maxAge > 0 && u.Tries > 0 && pause > listSlack && pause <= relist: // a longer one was noted under a wrong clock
+		// a longer one was noted under a wrong clock
+		case maxAge > 0 && u.Tries > 0 && pause > listSlack && pause <= relist:
 		case age >= maxAge, age < -clockSlack, left[s.Region]:
 			regions[s.Region] = true
 		}
@@ -118,7 +120,8 @@ func (w *Watcher) list(ctx context.Context, region string) ([]Listed, error) {
 		return nil, fmt.Errorf("list the load balancers of %s: %w", region, err)
 	}
 	if len(list) > maxFound {
-		return nil, advice.Add(fmt.Errorf("%s has %d load balancers, more than %d", region, len(list), maxFound),
+		return nil, advice.Add(fmt.Errorf("%s has %d load balancers, more than %d", region, len(list),
+			maxFound),
 			"say in CLB_IDS which to watch")
 	}
 	return list, nil

@@ -18,10 +18,12 @@ import (
 )
 
 const (
-	// readers bounds how many load balancers are read at once. At 20 calls a second it allows for answers that take 3 s.
+	// readers bounds how many load balancers are read at once. At 20 calls a second it allows for answers
+	// that take 3 s.
 	readers = 64
-	// maxStall is for how long nothing may be read, after something was, before whatever is still being read is given up:
-	// load balancers that hang must not delay the others. It is less than the 5 s that design.md allows.
+	// maxStall is for how long nothing may be read, after something was, before whatever is still being read
+	// is given up: load balancers that hang must not delay the others. It is less than the 5 s that design.md
+	// allows.
 	maxStall = 4 * time.Second
 )
 
@@ -55,18 +57,19 @@ type observation struct {
 	remember  bool      // its digest must be stored with this tick
 	at        span      // where
 
-	twice   bool // it was read twice
-	first   span // the first reading, if twice
-	lacks   bool // it may lack something that was known
-	missing bool // it may be the first whole reading that lacks something: the next one, of the same bytes, confirms that
+	twice bool // it was read twice
+	first span // the first reading, if twice
+	lacks bool // it may lack something that was known
+	// it may be the first whole reading that lacks something: the next one, of the same bytes, confirms that
+	missing bool
 }
 
 // span is where a reading is in the spool.
 type span struct{ off, len int64 }
 
-// observe reads every load balancer: first those that are known, while regions are listed, then those that were found.
-// It does not fail: what could not be read is in the observations.
-// What was read must be committed by a time, zero for any.
+// observe reads every load balancer: first those that are known, while regions are listed, then those that
+// were found. It does not fail: what could not be read is in the observations. What was read must be
+// committed by a time, zero for any.
 func (w *Watcher) observe(ctx context.Context, b base, commitBy time.Time) *sweep {
 	s := &sweep{at: w.Store.Now().UTC().Truncate(time.Millisecond), base: b.head.Number(), from: b.head.Holds(), commitBy: commitBy}
 	ls := w.listAll(ctx, b, s.at, relist)
@@ -87,8 +90,8 @@ func (w *Watcher) observe(ctx context.Context, b base, commitBy time.Time) *swee
 	return s
 }
 
-// shuffled are the numbers below n, from anywhere on, so that a tick which runs out of time does not starve the same
-// load balancers every time.
+// shuffled are the numbers below n, from anywhere on, so that a tick which runs out of time does not starve
+// the same load balancers every time.
 func (w *Watcher) shuffled(n int) []int {
 	all := make([]int, n)
 	start := fnv.New32a()
@@ -127,8 +130,8 @@ func (w *Watcher) readAll(ctx context.Context, s *sweep, b base, which []int) {
 	})
 }
 
-// each calls f for every i of which, several at once. Once some have succeeded, and for maxStall none has, those that
-// are still at it have their contexts ended.
+// each calls f for every i of which, several at once. Once some have succeeded, and for maxStall none has,
+// those that are still at it have their contexts ended.
 func (w *Watcher) each(ctx context.Context, which []int, f func(ctx context.Context, i int) error) {
 	var next atomic.Int64
 	var wg sync.WaitGroup
@@ -169,7 +172,8 @@ func (w *Watcher) read(ctx context.Context, s *sweep, i int, known lb.Digest) ob
 	return o
 }
 
-// commitTakes is how many times longer it takes to compare and store readings than it took to put them into the spool.
+// commitTakes is how many times longer it takes to compare and store readings than it took to put them into
+// the spool.
 const commitTakes = 5
 
 var errNoTimeToCommit = advice.Add(errors.New("it was read, and there is no time left to take that over: the next run goes on with it"), DoTime)
@@ -192,7 +196,8 @@ func (w *Watcher) keep(s *sweep, bs []lb.Backend) (span, error) {
 	s.mu.Lock() // before it is encoded: one at a time, for the memory that takes
 	defer s.mu.Unlock()
 	start := w.Now()
-	if s.took > 0 && !s.commitBy.IsZero() && s.commitBy.Sub(start) < commitTakes*s.took { // at least one goes on
+	// at least one goes on
+	if s.took > 0 && !s.commitBy.IsZero() && s.commitBy.Sub(start) < commitTakes*s.took {
 		return span{}, errNoTimeToCommit
 	}
 	defer func() { s.took += w.Now().Sub(start) }()

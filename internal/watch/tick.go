@@ -14,7 +14,8 @@ import (
 )
 
 const (
-	// heartbeat is how old the head may get before a quiet tick renews it. It bounds how exactly a gap can be told.
+	// heartbeat is how old the head may get before a quiet tick renews it. It bounds how exactly a gap can be
+	// told.
 	heartbeat = 5 * time.Minute
 	// gap is how old the last known reading must be for a change to be reported as "between … and …".
 	gap = 2*heartbeat + time.Minute

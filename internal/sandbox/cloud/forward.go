@@ -186,7 +186,8 @@ func (c *Cloud) forwardV3(q queryV3) (map[string]any, error) {
 	}
 	listeners := []listenerV3{}
 	for _, l := range b.listening() {
-		shown := listenerV3{ListenerID: b.listenerID(l), Protocol: l.Protocol, Port: l.Port, EndPort: l.EndPort}
+		shown := listenerV3{ListenerID: b.listenerID(l), Protocol: l.Protocol, Port: l.Port,
+			EndPort: l.EndPort}
 		if l.hasRules() {
 			shown.Rules = []ruleV3{}
 		}

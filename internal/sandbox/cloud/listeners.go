@@ -80,7 +80,8 @@ func (b *balancer) listening() []Listener {
 		return []Listener{{Protocol: "TCP", Port: 80}}
 	}
 	return []Listener{
-		{Protocol: "HTTP", Port: 80, Rules: []Rule{{Domain: "example.com", URL: "/"}, {Domain: "example.com", URL: "/api"}}},
+		{Protocol: "HTTP", Port: 80, Rules: []Rule{{Domain: "example.com", URL: "/"}, {Domain: "example.com",
+			URL: "/api"}}},
 		{Protocol: "TCP", Port: 8443},
 	}
 }

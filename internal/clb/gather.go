@@ -118,11 +118,15 @@ type extra struct {
 // maxExtra is how many those may be.
 const maxExtra = 30
 
-func (e *extra) take() bool {
+// take takes n of them, if there are so many.
+func (e *extra) take(n int) bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	e.left--
-	return e.left >= 0
+	if e.left < n {
+		return false
+	}
+	e.left -= n
+	return true
 }
 
 // questions are asked for many ids at once, and each only once.
@@ -241,7 +245,7 @@ func (q *questions[V]) fetch(ctx context.Context, region string, ids []string,
 	answers map[string]answered[V]) {
 	found, err := q.ask(ctx, region, ids)
 	if found == nil && err != nil && retryOf(err) == never && len(ids) > 1 && ctx.Err() == nil {
-		if bad := namedIn(err, ids); len(bad) > 0 && len(bad) < len(ids) && q.extra.take() {
+		if bad := namedIn(err, ids); len(bad) > 0 && len(bad) < len(ids) && q.extra.take(1) {
 			for _, id := range bad {
 				answers[id] = answered[V]{}
 			}
@@ -249,7 +253,7 @@ func (q *questions[V]) fetch(ctx context.Context, region string, ids []string,
 				func(id string) bool { return slices.Contains(bad, id) }), answers)
 			return
 		}
-		if q.extra.take() && q.extra.take() {
+		if q.extra.take(2) {
 			q.fetch(ctx, region, ids[:len(ids)/2], answers)
 			q.fetch(ctx, region, ids[len(ids)/2:], answers)
 			return

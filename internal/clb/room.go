@@ -61,7 +61,8 @@ type lease struct {
 	bytes int64
 	over  bool // it holds room.over
 
-	ctx   context.Context // of the call that is being made, without the time limit of one attempt
+	//nolint:containedctx // of the call that is being made: the SDK stands between the attempt and what reads its answer
+	ctx   context.Context // without the time limit of one attempt
 	timer *time.Timer     // ends the attempt
 }
 

@@ -30,7 +30,7 @@ func (h hanging) List(ctx context.Context, region string) ([]watch.Listed, error
 
 // inBubble does one tick with a minute of time, by the clock of the bubble, and returns how long it took. The store's clock
 // is off by so much.
-func inBubble(t *testing.T, w *watchtest.World, v *watch.Watcher, off time.Duration) (watch.Summary, error, time.Duration) {
+func inBubble(t *testing.T, w *watchtest.World, v *watch.Watcher, off time.Duration) (watch.Summary, time.Duration, error) {
 	t.Helper()
 	w.Advance(time.Since(w.Now()) + off) // the store's clock
 	v.Now = time.Now
@@ -46,7 +46,7 @@ func inBubble(t *testing.T, w *watchtest.World, v *watch.Watcher, off time.Durat
 	defer cancel()
 	start := time.Now()
 	sum, err := v.Tick(ctx)
-	return sum, err, time.Since(start)
+	return sum, time.Since(start), err
 }
 
 func TestListIsAskedForEveryFiveMinutes(t *testing.T) {
@@ -154,7 +154,7 @@ func TestListsThatHangDelayNothing(t *testing.T) {
 		for minute := range 12 {
 			v := w.Watcher(web, api)
 			v.Discover, v.Finder = scopes, hanging{v.Finder, "ap-beijing ap-tokyo ap-seoul"}
-			sum, err, took := inBubble(t, w, v, 0)
+			sum, took, err := inBubble(t, w, v, 0)
 			if err != nil || sum.Read != 3 || sum.Unread == nil || took > 5*time.Second {
 				t.Errorf("minute %d: %+v, %v, in %v, want three read, and why the others are not listed, within 5 s",
 					minute, sum, err, took)
@@ -182,13 +182,13 @@ func TestFirstListHasAThirdOfTheTime(t *testing.T) {
 			w.Set(web, up("ins-1")...)
 			v := w.Watcher()
 			v.Discover, v.Finder = guangzhou, slowly{v.Finder, 12 * time.Second}
-			if sum, err, took := inBubble(t, w, v, off); err != nil || sum.Read != 1 || took > 13*time.Second {
+			if sum, took, err := inBubble(t, w, v, off); err != nil || sum.Read != 1 || took > 13*time.Second {
 				t.Errorf("a list that takes 12 s, store off by %v: %+v, %v after %v, want one read", off, sum, err, took)
 			}
 			w = watchtest.New()
 			v = w.Watcher()
 			v.Discover, v.Finder = guangzhou, slowly{v.Finder, time.Hour}
-			if sum, err, took := inBubble(t, w, v, off); err == nil || took > 16*time.Second || took < 14*time.Second {
+			if sum, took, err := inBubble(t, w, v, off); err == nil || took > 16*time.Second || took < 14*time.Second {
 				t.Errorf("a list that hangs, store off by %v: %+v, %v after %v, want an error after a third of the 45 s", off, sum, err, took)
 			}
 		})

@@ -12,7 +12,7 @@ var errStalled = errors.New("no answer while the others were read")
 
 // stall ends the contexts of calls that hang while others succeed.
 type stall struct {
-	parent context.Context
+	parent context.Context //nolint:containedctx // it makes the contexts of calls
 	most   time.Duration
 	timer  *time.Timer
 

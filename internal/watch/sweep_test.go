@@ -52,7 +52,7 @@ func TestLoadBalancerThatHangsDelaysNothing(t *testing.T) {
 		keys := many(w, 100)
 		v := w.Watcher(keys...)
 		v.Source = stuck{v.Source, keys[7]}
-		sum, err, took := inBubble(t, w, v, 0)
+		sum, took, err := inBubble(t, w, v, 0)
 		if err != nil || sum.Read != 99 || sum.Unreadable != 1 || took > 5*time.Second {
 			t.Errorf("%+v, %v, in %v, want 99 read within 5 s", sum, err, took)
 		}
@@ -68,7 +68,7 @@ func TestWhereAllHangTheyHaveAllTheTimeThereIs(t *testing.T) {
 		w := watchtest.New()
 		v := w.Watcher(many(w, 100)...)
 		v.Source = stuck{v.Source, ""}
-		if sum, err, took := inBubble(t, w, v, 0); err == nil || took < 40*time.Second {
+		if sum, took, err := inBubble(t, w, v, 0); err == nil || took < 40*time.Second {
 			t.Errorf("all hang: %+v, %v after %v, want an error once the time is up", sum, err, took)
 		}
 		reasons := make(map[string]bool)

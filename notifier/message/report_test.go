@@ -396,18 +396,21 @@ func TestReportSays(t *testing.T) {
 		"report-single": {"prod-web  lb-8a3k2m1q  ·  10 of 12 running  ·  ████████░░  83 % of weight", "Not running (2)\nshut down (4)\n  web-07     10.0.3.9   for 12 min\n",
 			"shutting down (9)\n  数据库-11  10.0.3.10  over 3 d\n", "Nothing changed in the last 24 h"},
 		"report-application": {"prod-shop  lb-k7d0w2pe  ·  application  ·  3 of 3 running, 1 unhealthy  ·  ███████░░░  66 % of weight", "• Unhealthy (1)\n• fails 1 of 2 checks (HTTP:80 shop．example．com/ → 8080)\n  svc-00-00  10.0.0.9  seen just now\n",
-			"Running (3)  svc-00-00 (unhealthy), eni-4f0w8 (ENI), svc-00-01", "web-02  bound anew", "web-03  unhealthy 2026-11-23 03:05 UTC – 03:09 UTC, healthy again", "web-04  partly unbound", "svc-00-00  unhealthy since"},
+			"Running (3)  svc-00-00 (unhealthy), eni-4f0w8 (ENI), svc-00-01", "web-02  bound to other listeners", "web-03  out 2026-11-23 03:05 UTC – 03:09 UTC, back", "web-04  partly unbound", "svc-00-00  unhealthy since"},
 		"report-mixed":        {"20 of 21 backends running on 3 load balancers, 3 unhealthy", "→ 8080)\n  svc-00-00  10.0.0.9   for 12 min\n  svc-00-02  10.0.0.11  for 12 min\n• prod-shop: fails both checks (HTTP:80 shop．example．com/ → 8080, TCP:22 → 22)\n  svc-00-01  10.0.0.10  over 27 h", "6/6  prod-shop  3 unhealthy\n"},
 		"report-health":       {"cannot read the health of prod-shop", "prod-shop  lb-k7d0w2pe  ·  health cannot be read\n"},
 		"report-region":       {"cannot list the load balancers of ap-guangzhou/prod-＊", "load balancers cannot be listed\n"},
-		"report-well":         {"20 of 20 backends running on 2 load balancers", "██████████ 100 %  12/12  prod-web", "Nothing changed since the last report, 2026-11-22 04:53 UTC"},
+		"report-well":         {"20 of 20 backends running on 2 load balancers", "██████████ 100 %  12/12  prod-web", "Nothing changed in the last 24 h"},
 		"report-none-running": {"none on prod-api", "░░░░░░░░░░   0 %    0/2  prod-api\nno backends         0/0  备用负载均衡\n██████████ 100 %  12/12  prod-web\ndrained             4/4  old-site\n"},
 		"report-empty":        {"备用负载均衡 has no backends", "lb-byhpduqt  ·  no backends"},
 		"report-unread":       {"search, auth  ·  cannot be read\ndial tcp", "batch  lb-77aa00bb  ·  cannot be read\nLBNotFound (4000)： load balancer not exist request 7f0c\n• What to do  check the id"},
 		"report-broken-state": {"Note  The state cannot be read"},
 		"report-no-tick":      {"What changed is not known: no tick has run yet"},
-		"report-changes": {"• Changed since the last report, 2026-11-22 04:53 UTC\n• prod-web  web-02  out 2026-11-22 22:50 UTC – 23:58 UTC, back\n• prod-web  web-14  added 2026-11-23 02:30 UTC\n" +
-			"• prod-web  web-03  out 2 times, last 2026-11-23 03:02 UTC – 03:04 UTC, back\n• prod-web  web-07  out since 2026-11-23 04:41 UTC\n• prod-api  api-03  removed 2026-11-23 01:10 UTC\n• prod-api  api-04  replaced 2026-11-23 01:14 UTC"},
+		"report-changes": {"• Changed in the last 24 h\n• prod-web  web-07  out since 2026-11-23 04:41 UTC\n" +
+			"• prod-web  web-14  added 2026-11-23 02:30 UTC\n" +
+			"• prod-web  web-02  out 2026-11-22 22:50 UTC – 23:58 UTC, back\n" +
+			"• prod-web  web-03  out 2 times, last 2026-11-23 03:02 UTC – 03:04 UTC, back\n" +
+			"• prod-api  api-03  removed 2026-11-23 01:10 UTC\n• prod-api  api-04  replaced 2026-11-23 01:14 UTC"},
 		"report-restarts":  {"• prod-web  12 stopped running, 12 recovered\n"},
 		"report-thousands": {"… and 130 more not running", "… and 35 more load balancers, all running"},
 	} {
@@ -593,7 +596,8 @@ func FuzzReport(f *testing.F) {
 	f.Add("\u202e", "\n", "\xff", ":fire:", uint8(1), uint8(1), uint8(0), -1, int64(-1))
 	f.Fuzz(func(t *testing.T, name, label, why, do string, pools, backends, out uint8, n int, ago int64) {
 		now := time.Unix(int64(n), 0)
-		found := watch.Survey{LogFrom: now.Add(-time.Duration(ago))}
+		var found watch.Survey
+		var log []incident.Record
 		pools, backends, out = pools%20, backends%30, out%20 // more takes long and tells nothing new
 		for i := range int(pools) + 1 {
 			c := lb.CLB{Region: label, ID: fmt.Sprint(why, i), Label: []string{label, ""}[i%2], Title: name}
@@ -621,14 +625,14 @@ func FuzzReport(f *testing.F) {
 			for j := range int(out) {
 				b := lb.Backend{ID: fmt.Sprint(j, why), Name: name, LanIP: do, Status: lb.Status(n + j%3), Out: &lb.Out{Since: time.Unix(ago, 0), AtLeast: j%2 == 0}}
 				s.NotRunning = append(s.NotRunning, b)
-				found.Log = append(found.Log, watch.Past{At: now.Add(time.Duration(j) * time.Second), CLB: c, ID: fmt.Sprint(why, j%15), Name: name, Is: b.Status,
-					Kind: []lb.Kind{lb.LeftRunning, lb.Removed, lb.Added, lb.Recovered, lb.Unhealthy, lb.Healthy, lb.Unbound, lb.Bound, lb.Kind(do)}[j%9]})
+				log = append(log, pastOf(c, now.Add(time.Duration(j)*time.Second), incident.Past{ID: fmt.Sprint(why, j%15), Name: name, Is: b.Status,
+					Kind: []lb.Kind{lb.LeftRunning, lb.Removed, lb.Added, lb.Recovered, lb.Unhealthy, lb.Healthy, lb.Unbound, lb.Bound, lb.Kind(do)}[j%9]}))
 			}
 			found.Standings = append(found.Standings, s)
 		}
 		for _, r := range []report.Report{
-			report.New(now, time.Duration(ago), found, time.Unix(ago, 0), nil),
-			report.New(now, 0, watch.Survey{Standings: found.Standings[:1], Log: found.Log[:min(len(found.Log), 20)], LogFrom: found.LogFrom}, 24*time.Hour, errors.New(do)),
+			report.New(now, time.Duration(ago), surveyed(log, found.Standings...), time.Duration(ago), nil),
+			report.New(now, 0, surveyed(log[:min(len(log), 20)], found.Standings[0]), 24*time.Hour, errors.New(do)),
 			report.New(now, 0, watch.Survey{Standings: found.Standings}, 24*time.Hour, nil),
 		} {
 			checkMessage(t, message.Report(r, message.Style{}))

@@ -210,7 +210,7 @@ func notices(t *testing.T, all map[string]message.Message) {
 	post("deleted", incident.Incident{About: incident.Deleted, Key: "ap-guangzhou/lb-8a3k2m1q", Label: "prod-web", Before: lb.Capacity{Running: 5, Total: 6}})
 	post("unmatched", incident.Incident{About: incident.Unmatched, Key: "ap-guangzhou/lb-8a3k2m1q", Title: "prod-web", Before: lb.Capacity{Running: 6, Total: 6}})
 	post("upgraded", incident.Incident{About: incident.Upgraded, Key: "ap-guangzhou/lb-8a3k2m1q", Title: "prod-web", Before: lb.Capacity{Running: 6, Total: 6}, Now: lb.Capacity{Running: 5, Total: 5}})
-	post("nothing-found", incident.Incident{About: incident.Nothing, Key: "ap-guangzhou/ap-guangzhou/prod-*"})
+	post("nothing-found", incident.Incident{About: incident.Nothing, Key: "ap-guangzhou/prod-*"})
 	post("notices-together", watching(2, 12, 12, standing("prod-new", 6, 6), standing("prod-newer", 6, 6)),
 		incident.Incident{About: incident.Deleted, Key: "ap-guangzhou/lb-8a3k2m1q", Label: "prod-web", Before: lb.Capacity{Running: 5, Total: 6}},
 		incident.Incident{About: incident.Deleted, Key: "ap-guangzhou/lb-8a3k2m1r", Label: "prod-web-old"})
@@ -238,7 +238,7 @@ func blindness(t *testing.T, all map[string]message.Message) {
 
 	s = newStory(t).watch("prod-web", 6)
 	s.unread = []incident.Unread{
-		{Key: "ap-guangzhou/ap-guangzhou/prod-*", About: incident.Listing, Reason: incident.Reason{Why: "DescribeLoadBalancers: UnauthorizedOperation", Do: "Grant the role clb:DescribeLoadBalancers."}},
+		{Key: "ap-guangzhou/prod-*", About: incident.Listing, Reason: incident.Reason{Why: "DescribeLoadBalancers: UnauthorizedOperation", Do: "Grant the role clb:DescribeLoadBalancers."}},
 		{Key: s.clbs["prod-web"].Key(), About: incident.Health, LastGood: s.at.Add(-time.Hour * 30), Reason: incident.Reason{Why: "DescribeTargetHealth: UnauthorizedOperation", Do: "Grant the role clb:DescribeTargetHealth."}}}
 	all["cannot-list"] = s.ticks(3).root()
 }

@@ -88,7 +88,11 @@ func inBox(ctx context.Context, b *bench, c boxed, box *box) ([]string, error) {
 			costs = append(costs, make([]string, 6)...)[:6]
 			break
 		}
-		costs = append(costs, milli(cpuMS(took[0][0])), milli(wallMS(took[0][0])))
+		wall := "" // with all the cores it is the machine's affair
+		if c.tenth {
+			wall = milli(wallMS(took[0][0]))
+		}
+		costs = append(costs, milli(cpuMS(took[0][0])), wall)
 	}
 	says := "lives"
 	if !survives {

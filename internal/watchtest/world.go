@@ -98,8 +98,10 @@ func (w *World) heads(s state.Shard) *heads {
 }
 
 // Watcher returns a watcher of these load balancers ("region/id") in the world: a new process with no memory.
-func (w *World) Watcher(keys ...string) *watch.Watcher {
-	r := &run{World: w}
+func (w *World) Watcher(keys ...string) *watch.Watcher { return (&run{World: w}).watcher(keys...) }
+
+func (r *run) watcher(keys ...string) *watch.Watcher {
+	w := r.World
 	var clbs []lb.CLB
 	for _, key := range slices.Sorted(slices.Values(keys)) {
 		region, id, _ := strings.Cut(key, "/")
@@ -115,7 +117,7 @@ func (w *World) Watcher(keys ...string) *watch.Watcher {
 		CLBs: clbs, Source: (*source)(r), Finder: (*source)(r), Notifier: (*slack)(r),
 		Rules: incident.Rules{StableAfter: StableAfter, MentionAt: 50, BlindAfter: 3, Route: w.Route()},
 		Spool: func() (watch.Spool, error) { return &spool{}, nil },
-		Now:   w.Now, Sleep: func(ctx context.Context, d time.Duration) error { w.Advance(d); return ctx.Err() },
+		Now:   r.local, Sleep: func(ctx context.Context, d time.Duration) error { w.Advance(d); return ctx.Err() },
 	}
 }
 
@@ -247,6 +249,15 @@ func (w *World) Snapshot() string {
 type run struct {
 	*World
 	dead bool
+	proc *proc // in a campaign; else nil
+}
+
+// local is the time by the clock of the machine that it runs on.
+func (r *run) local() time.Time {
+	if r.proc != nil {
+		return r.proc.local()
+	}
+	return r.Now()
 }
 
 // do makes one call: effect takes place under the lock, if the fault lets it.
@@ -260,6 +271,9 @@ func (r *run) do(op, what string, effect func() error) error {
 
 // call makes one call, if the fault lets it.
 func (r *run) call(op, what string, effect func() error) error {
+	if r.proc != nil {
+		return r.proc.call(op, what, effect)
+	}
 	r.mu.Lock()
 	fault := r.fault
 	r.mu.Unlock()
@@ -371,7 +385,7 @@ func (s *source) Exist(_ context.Context, region string, ids []string) (there ma
 // store opens the state of a shard.
 func (r *run) store(s state.Shard) (state.Store, error) {
 	if r.place != nil {
-		return r.place(s, r.call, r.Now)
+		return r.place(s, r.call, r.local)
 	}
 	return &store{r, s}, nil
 }
@@ -469,7 +483,12 @@ func (s *store) Once(_ context.Context, name string) (first bool, err error) {
 	return first, err
 }
 
-func (s *store) Now() time.Time { return s.run.Now() }
+func (s *store) Now() time.Time {
+	if s.run.proc != nil {
+		return s.run.proc.shared()
+	}
+	return s.run.Now()
+}
 
 func (s *store) Collect(context.Context) error {
 	r := s.run

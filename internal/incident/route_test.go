@@ -27,3 +27,12 @@ func TestDoubtfulUpdateKeepsItsNumberWhenTheRouteReturns(t *testing.T) {
 		t.Errorf("the next update has the key %s, which one in doubt has", now)
 	}
 }
+
+// The same goes for a root that somebody deleted.
+func TestDoubtfulUpdateKeepsItsNumberWhenTheRootIsGone(t *testing.T) {
+	t.Parallel()
+	d := Delivery{Route: "C1", Posted: true, TS: "1", Updates: 3, Doubt: &Doubt{Post: Post{N: 3}, Copies: 1}}
+	if d.anew(); d.Updates != 4 {
+		t.Errorf("the next update has number %d, which one in doubt has", d.Updates)
+	}
+}

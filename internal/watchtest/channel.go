@@ -128,7 +128,6 @@ func (s channel) Do(_ context.Context, call incident.Call, doc incident.Document
 // answers is what Slack does and says.
 func (h *history) answers(p *proc, call incident.Call, r *incident.Root, f fate, effect func(bool) incident.Outcome) incident.Outcome {
 	silent := func() incident.Outcome {
-		h.unanswered(call, r)
 		p.pause(f.took)
 		return incident.Outcome{Class: incident.Unknown, Err: errAnswer}
 	}
@@ -248,14 +247,6 @@ func (h *history) applies(p *proc, call incident.Call, doc incident.Document, la
 		h.lateFor[root.Prefix()] = h.world.Now()
 	}
 	return out
-}
-
-// unanswered notes a post that did not arrive though its sender cannot know.
-func (h *history) unanswered(call incident.Call, r *incident.Root) {
-	if call.Do == incident.Send {
-		k := r.Prefix()
-		h.vanished[k] = max(h.vanished[k], call.Post.Rev)
-	}
 }
 
 // asked counts a call to Slack.

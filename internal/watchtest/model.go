@@ -20,7 +20,8 @@ type model struct {
 	born      map[string]time.Time        // true time at which the run began that made a commit
 	news      map[string]int              // the newest revision of a root that is news
 	waits     map[string][]wait           // news that no post has shown
-	vanished  map[string]int              // the revision of a post that never arrived, though its sender cannot know
+	claimed   map[string]map[string]int   // the revision that each run claimed to post of a root
+	vanished  map[string]int              // the revision of a root that is presumed delivered
 	lateFor   map[string]time.Time        // when something about a root arrived late
 	removed   map[string]bool             // roots that a removal has made degraded or down
 	handled   map[string]bool             // roots of which somebody deleted a message
@@ -39,7 +40,7 @@ type wait struct {
 
 func newModel() model {
 	return model{heads: map[state.Shard]*state.Head{}, docs: map[string]*incident.Root{}, seen: map[string]time.Time{},
-		born: map[string]time.Time{}, news: map[string]int{}, waits: map[string][]wait{}, vanished: map[string]int{},
+		born: map[string]time.Time{}, news: map[string]int{}, waits: map[string][]wait{}, claimed: map[string]map[string]int{}, vanished: map[string]int{},
 		lateFor: map[string]time.Time{}, removed: map[string]bool{}, handled: map[string]bool{}, moved: map[string]bool{}}
 }
 
@@ -75,12 +76,37 @@ func (h *history) note(s state.Shard, head *state.Head) {
 				h.waits[key] = append(h.waits[key], wait{r.News, from})
 			}
 		}
+		h.claims(r)
 		for _, i := range r.Incidents {
 			if i.Level >= incident.Degraded && i.Removed > i.Added {
 				h.removed[key] = true
 			}
 		}
 	}
+}
+
+// claims follows how often news was, or may have been, on its way before it is presumed delivered.
+func (h *history) claims(r *incident.Root) {
+	key, d := r.Prefix(), &r.Delivery
+	if c := d.Claim; c != nil && c.Post != nil {
+		if h.claimed[key] == nil {
+			h.claimed[key] = make(map[string]int)
+		}
+		h.claimed[key][c.By] = c.Post.Rev
+	}
+	if d.Presumed.IsZero() || h.vanished[key] >= d.Shown {
+		return
+	}
+	tries := 0
+	for _, rev := range h.claimed[key] {
+		if rev > h.vanished[key] {
+			tries++
+		}
+	}
+	if looks := d.Route.Bot() && !h.Blind && h.curse(key) != noLooks; looks || tries < 2 {
+		h.Fatalf("incident %s is presumed delivered after %d tries: %s", r.ID(), tries, show(r))
+	}
+	h.vanished[key] = d.Shown
 }
 
 // accepted notes that a post shows a root as it was.

@@ -44,7 +44,7 @@ func (h *history) checkRoot(r *incident.Root, open bool) {
 		}
 		h.Fatalf("incident %s (%s, in the state: %v) %s\n%s", r.ID(), curseNames[c], open, text, show(r))
 	}
-	h.checkCopies(all, looks, fail)
+	h.checkCopies(all, looks, !h.moved[key], fail)
 	if c.muted() || h.handled[key] && !r.Open() {
 		return
 	}
@@ -57,7 +57,7 @@ func (h *history) checkRoot(r *incident.Root, open bool) {
 }
 
 // checkCopies holds that nothing was posted more often than it may be, and that copies are marked.
-func (h *history) checkCopies(all []about, looks bool, fail func(string, ...any)) {
+func (h *history) checkCopies(all []about, looks, marked bool, fail func(string, ...any)) {
 	type posted struct {
 		n, late, open int
 		deleted       bool
@@ -90,7 +90,7 @@ func (h *history) checkCopies(all []about, looks bool, fail func(string, ...any)
 		case p.n == 2:
 			h.tally.BlindDoubles.Add(1)
 		}
-		if looks && p.open > 1 {
+		if looks && marked && p.open > 1 {
 			fail("has copies of %s that are not marked", key)
 		}
 	}

@@ -78,7 +78,7 @@ func (h *history) note(s state.Shard, head *state.Head) {
 		}
 		h.claims(r)
 		for _, i := range r.Incidents {
-			if i.Level >= incident.Degraded && i.Removed > i.Added {
+			if i.Level >= incident.Degraded && (i.Removed > i.Added || len(i.Emptied) > 0) {
 				h.removed[key] = true
 			}
 		}
@@ -187,7 +187,7 @@ func (h *history) unrest() string {
 	for _, head := range h.current() {
 		for _, r := range head.Incidents.Roots {
 			if why := h.restless(r, head.Incidents.At); why != "" {
-				return "incident " + r.ID() + " " + why + ": " + show(r)
+				return "incident " + r.ID() + " (" + curseNames[h.curse(r.Prefix())] + ") " + why + ": " + show(r)
 			}
 		}
 		if len(head.Incidents.Unread) > 0 {

@@ -44,8 +44,8 @@ func (h *history) checkRoot(r *incident.Root, open bool) {
 		}
 		h.Fatalf("incident %s (%s, in the state: %v) %s\n%s", r.ID(), curseNames[c], open, text, show(r))
 	}
-	h.checkCopies(all, looks, !h.moved[key], fail)
-	if c.muted() || h.handled[key] && !r.Open() {
+	h.checkCopies(all, looks, !h.moved[key] && c != edits500, fail)
+	if c.muted() || (h.handled[key] || h.moved[key]) && !r.Open() {
 		return
 	}
 	if d.Route.Bot() {
@@ -53,7 +53,7 @@ func (h *history) checkRoot(r *incident.Root, open bool) {
 	} else {
 		h.checkWebhook(r, all, fail)
 	}
-	h.checkEnds(r, all, c, fail)
+	h.checkEnds(r, all, fail)
 }
 
 // checkCopies holds that nothing was posted more often than it may be, and that copies are marked.
@@ -143,7 +143,7 @@ func (h *history) checkBot(r *incident.Root, all []about, c curse, looks bool, f
 func (h *history) checkWebhook(r *incident.Root, all []about, fail func(string, ...any)) {
 	key, d := r.Prefix(), &r.Delivery
 	unknown := h.vanished[key] > 0 && d.Shown >= r.News // presumed delivered, and it was not
-	if !d.Posted && h.weather.Transient > 0 || h.moved[key] && !r.Open() {
+	if !d.Posted && h.weather.Transient > 0 {
 		return
 	}
 	all = slices.DeleteFunc(slices.Clone(all), func(m about) bool { return m.late })
@@ -165,8 +165,8 @@ func (h *history) checkWebhook(r *incident.Root, all []about, fail func(string, 
 }
 
 // checkEnds holds that whatever was shown as bad in the channel was shown there as better once it was.
-func (h *history) checkEnds(r *incident.Root, all []about, c curse, fail func(string, ...any)) {
-	key, d := r.Prefix(), &r.Delivery
+func (h *history) checkEnds(r *incident.Root, all []about, fail func(string, ...any)) {
+	key := r.Prefix()
 	if h.removed[key] || h.moved[key] || h.vanished[key] > 0 || r.Notice() {
 		return
 	}
@@ -175,18 +175,20 @@ func (h *history) checkEnds(r *incident.Root, all []about, c curse, fail func(st
 			return
 		}
 	}
-	for _, l := range []incident.Level{incident.Degraded, incident.Down} {
-		var bad, seen bool
+	for mark, l := range []incident.Level{incident.Degraded, incident.Down} {
+		bad := false
 		for _, m := range all {
-			if m.late || m.Deleted || !m.InChannel() {
-				continue
+			post := m.Call.Post
+			switch {
+			case m.Deleted || !m.InChannel():
+			case m.First.Level() < l:
+				bad = false
+			case !m.late && (post.Root || post.Rises.Has(mark) || !r.Open()): // what is not called a rise ends at the close
+				bad = true
 			}
-			seen = true
-			bad = m.First.Level() >= l
 		}
-		if seen && bad && r.Level() < l && !d.Route.Bot() == !d.Route.Bot() {
+		if bad && r.Level() < l {
 			fail("was shown in the channel as %v, and its end was not", l)
 		}
 	}
-	_ = c
 }

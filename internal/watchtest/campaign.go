@@ -397,18 +397,22 @@ func (h *history) calm() {
 	if h.outage != noOutage {
 		h.outage, h.outageEnd = noOutage, h.world.Now()
 	}
-	h.pass(3 * time.Minute)
-	for m := range h.alive { // frozen for longer
-		m.run.die()
-	}
-	const step = 2 * time.Minute
 	why := ""
-	for n := range 60 {
+	for n := range 45 {
+		step := 4 * time.Minute
+		if n < 6 {
+			step = time.Minute // as ever
+		}
 		for i, s := range h.shards() {
 			h.tick(s, time.Duration(i)*time.Second, nil)
 		}
 		h.pass(step)
-		if n < 14 { // LATE, STABLE_AFTER, and claims made under a clock that is ahead
+		if n == 3 {
+			for m := range h.alive { // frozen for longer
+				m.run.die()
+			}
+		}
+		if n < 12 { // LATE, STABLE_AFTER, and claims made under a clock that is ahead
 			continue
 		}
 		if why = h.unrest(); why == "" {
@@ -416,7 +420,7 @@ func (h *history) calm() {
 		}
 	}
 	if why != "" {
-		h.Fatalf("after two calm hours: %s", why)
+		h.Fatalf("after nearly three calm hours: %s", why)
 	}
 	h.check()
 	h.faulty = true
@@ -438,6 +442,7 @@ func (h *history) last() {
 			return
 		}
 		h.pass(25 * time.Hour)
+		h.slept(25 * time.Hour)
 		h.calm()
 	}
 	if why := h.empty(); why != "" {

@@ -130,6 +130,9 @@ func (h *history) accepted(r *incident.Root) {
 
 // slept does not count time in which nobody ran as a delay.
 func (h *history) slept(d time.Duration) {
+	for n := range h.born { // of heads that nobody has seen yet
+		h.born[n] = h.born[n].Add(d)
+	}
 	for _, all := range h.waits {
 		for n := range all {
 			all[n].from = all[n].from.Add(d)
@@ -225,7 +228,7 @@ func (h *history) restless(r *incident.Root, at time.Time) string {
 		return "may have copies"
 	case len(d.Left) > 0 && d.TS != "":
 		return "has not left a channel"
-	case !r.Open() && d.Presumed.IsZero() && (edits || !d.Route.Bot()):
+	case !r.Open() && d.Presumed.IsZero() && (edits || !d.Route.Bot() || c == edits500):
 		return "is closed and has not left the state"
 	}
 	for _, i := range r.Incidents {

@@ -34,12 +34,12 @@ func drawWeather(t *rapid.T, own bool) (w weather) {
 		return rapid.SampledFrom(append([]int{0}, some...)).Draw(t, name)
 	}
 	w.Seed = rapid.IntRange(0, 1<<30).Draw(t, "seed")
-	w.Dies, w.Freezes = percent("dies", 5, 15, 30), percent("freezes", 0, 3, 10)
-	w.Temporary, w.Unknown, w.Lost = percent("temporary", 0, 5, 15), percent("unknown", 0, 5, 15), percent("lost", 0, 5, 15)
-	w.Held, w.Slow = percent("held", 0, 3, 8), percent("slow", 0, 4, 10)
-	w.Store, w.StoreLost = percent("store", 0, 2, 5), percent("store lost", 0, 2, 5)
-	w.StoreLate = percent("store late", 0, 1, 3)
-	w.Reads, w.Cursed = percent("reads", 0, 2, 5), percent("cursed", 0, 10, 40)
+	w.Dies, w.Freezes = percent("dies", 0, 5, 10, 30), percent("freezes", 0, 0, 2, 5, 10)
+	w.Temporary, w.Unknown = percent("temporary", 0, 0, 3, 8, 15), percent("unknown", 0, 0, 3, 8, 15)
+	w.Lost, w.Held, w.Slow = percent("lost", 0, 0, 3, 8, 15), percent("held", 0, 0, 2, 4, 8), percent("slow", 0, 0, 2, 5, 10)
+	w.Store, w.StoreLost = percent("store", 0, 0, 1, 2, 5), percent("store lost", 0, 0, 1, 2, 5)
+	w.StoreLate = percent("store late", 0, 0, 1, 3)
+	w.Reads, w.Cursed = percent("reads", 0, 0, 2, 5), percent("cursed", 0, 0, 5, 20, 40)
 	sign := time.Duration(1)
 	if rapid.Bool().Draw(t, "behind") {
 		sign = -1
@@ -103,7 +103,9 @@ type happening struct {
 
 func (h *history) drawMinute(t *rapid.T) (m minute) {
 	m.Changes = rapid.SliceOfN(rapid.Custom(drawChange), 0, 3).Draw(t, "changes")
-	m.Mishaps = rapid.SliceOfN(rapid.Custom(h.drawMishap), 0, 3).Draw(t, "mishaps")
+	if rapid.IntRange(0, 2).Draw(t, "mishaps") == 2 {
+		m.Mishaps = rapid.SliceOfN(rapid.Custom(h.drawMishap), 1, 3).Draw(t, "mishaps")
+	}
 	if rapid.IntRange(0, 3).Draw(t, "happens") == 3 {
 		m.Event = h.drawEvent(t)
 	}

@@ -128,14 +128,8 @@ func (h *history) checkBot(r *incident.Root, all []about, c curse, looks bool, f
 		}
 		return
 	}
-	if root.Deleted {
-		if r.Open() {
-			fail("was deleted and goes on")
-		}
-		return
-	}
 	if root.Shows.Rev != r.Rev || root.Shows.Open() != r.Open() {
-		fail("is shown at revision %d, it has %d", root.Shows.Rev, r.Rev)
+		fail("is shown at revision %d, it has %d (deleted by somebody: %v)", root.Shows.Rev, r.Rev, root.Deleted)
 	}
 }
 

@@ -174,10 +174,10 @@ func (h *history) checkEnds(r *incident.Root, all []about, fail func(string, ...
 		for _, m := range all {
 			post := m.Call.Post
 			switch {
-			case m.Deleted || !m.InChannel():
+			case !m.InChannel():
 			case m.First.Level() < l:
 				bad = false
-			case !m.late && (post.Root || post.Rises.Has(mark) || !r.Open()): // what is not called a rise ends at the close
+			case !m.late && !m.Deleted && (post.Root || post.Rises.Has(mark) || !r.Open()): // what is not called a rise ends at the close
 				bad = true
 			}
 		}

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"bytes"
 	"encoding/json"
 	"maps"
 	"slices"
@@ -85,14 +86,14 @@ func (f figures) capacity() (c lb.Capacity) {
 // MarshalJSON stores an incident in the shortest form.
 func (i *Incident) MarshalJSON() ([]byte, error) {
 	if !i.About.Blind() {
-		return json.Marshal(wholeIncident{(*plainIncident)(i), figuresOf(i.Before), figuresOf(i.Now), figuresOf(i.Worst)})
+		return plainly(wholeIncident{(*plainIncident)(i), figuresOf(i.Before), figuresOf(i.Now), figuresOf(i.Worst)})
 	}
 	b := blindRecord{ID: i.ID, Key: i.Key, About: i.About, Label: i.Label, Title: i.Title, Why: i.Why, Times: i.Times,
 		Readable: i.Readable, Rev: i.Rev, End: i.End, At: unixTimesOf(i.Began, i.LastGood, i.Changed, i.Closed)}
 	if i.Loud > 0 {
 		b.Quiet = i.Rev - i.Loud + 1
 	}
-	return json.Marshal(b)
+	return plainly(b)
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.
@@ -124,6 +125,15 @@ func (i *Incident) UnmarshalJSON(text []byte) error {
 	return nil
 }
 
+// plainly is JSON in which <, > and & take one byte each, not six.
+func plainly(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	err := e.Encode(v)
+	return b.Bytes(), err
+}
+
 // Unreads is what cannot be read and is not reported yet, by its key.
 type Unreads map[string]Unread
 
@@ -143,7 +153,7 @@ func (all Unreads) MarshalJSON() ([]byte, error) {
 		u := all[key]
 		records = append(records, unreadRecord{u.Key, u.About, u.Ticks, u.Why, unixTimesOf(u.Since, u.LastGood)})
 	}
-	return json.Marshal(records)
+	return plainly(records)
 }
 
 // UnmarshalJSON reads what MarshalJSON wrote.

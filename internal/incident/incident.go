@@ -127,7 +127,6 @@ const (
 	EndAbandoned End = "abandoned" // something is still out, and nobody does anything about it
 	EndDeleted   End = "deleted"   // the load balancer was deleted
 	EndDropped   End = "dropped"   // it is not watched any more
-	EndMoved     End = "moved"     // another shard watches it from now on
 	EndNotice    End = "notice"    // a notice is closed from the start
 )
 

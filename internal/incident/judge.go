@@ -26,7 +26,7 @@ type Observation struct {
 	At       time.Time       // when it began
 	Changed  []Changed       // load balancers whose backends changed
 	Unread   []Unread        // what could not be read, each once
-	Gone     map[string]End  // load balancers and searches that are not watched any more, by Key: EndDeleted, EndDropped or EndMoved
+	Gone     map[string]End  // load balancers and searches that are not watched any more, by Key: EndDeleted or EndDropped
 	Accepted map[string]bool // load balancers whose outages the snapshot takes for granted from now on: see Abandoning
 	Notices  []Incident      // notices: their About, Key, names and what they say
 }
@@ -283,9 +283,7 @@ func (s *State) gone(key string, end End, at time.Time) {
 		for _, i := range r.Incidents {
 			if i.Key == key && i.Open() {
 				r.close(i, end, at)
-				if end != EndMoved { // nothing happened to it
-					r.news(i, at)
-				}
+				r.news(i, at)
 			}
 		}
 	}

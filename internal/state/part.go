@@ -329,7 +329,7 @@ func (s Shard) inheritIncidents(to, from *incident.State) {
 	to.Last = max(to.Last, from.Last) // no number is used twice
 	to.At = later(to.At, from.At)
 	for _, r := range from.Roots {
-		if !s.has(r) {
+		if r = s.share(r); r == nil {
 			continue
 		}
 		for _, i := range r.Incidents {
@@ -355,6 +355,31 @@ func (s Shard) inheritIncidents(to, from *incident.State) {
 			to.Channels[route] = c
 		}
 	}
+}
+
+// share is what a root has that is this shard's; nil if that is nothing. One shard has the root itself. What goes on
+// about load balancers of others is in roots of theirs, which are posted anew: each message has one editor.
+func (s Shard) share(r *incident.Root) *incident.Root {
+	whole := s.has(r)
+	var mine []*incident.Incident
+	for _, i := range r.Incidents {
+		if i.Open() && s.reports(i.Key, i.About) || whole && !i.Open() {
+			mine = append(mine, i)
+		}
+	}
+	switch {
+	case len(mine) == 0:
+		return nil
+	case len(mine) == len(r.Incidents) && whole:
+		return r
+	}
+	own := *r
+	own.Incidents = mine
+	own.Rev++
+	if !whole {
+		own.Beyond, own.PaceFrom, own.Delivery = 0, 0, incident.Delivery{Route: r.Delivery.Route}
+	}
+	return &own
 }
 
 // addReason finds or adds a reason, and returns its number; 0 for none.

@@ -236,12 +236,8 @@ func (w *Watcher) notices(b base, seen *sweep, d *delta) {
 			watched[s.String()] = true
 		}
 		for key := range b.head.Incidents.Watches() {
-			switch {
-			case watched[key]:
-			case w.Shard.Owns(key):
+			if !watched[key] {
 				d.seen.Gone[key] = incident.EndDropped
-			default: // a message that came here whole when the number of shards changed is about it, too
-				d.seen.Gone[key] = incident.EndMoved
 			}
 		}
 	}

@@ -415,14 +415,14 @@ func (h *history) checkWorld(records []incident.Record, heads []*state.Head, ope
 	for _, r := range records {
 		if r.Closed != nil {
 			abandoned[r.CLB.Key()] = abandoned[r.CLB.Key()] || r.Closed.End == incident.EndAbandoned
-			dropped[r.CLB.Key()] = dropped[r.CLB.Key()] || elsewhere(r.Closed.End)
+			dropped[r.CLB.Key()] = dropped[r.CLB.Key()] || r.Closed.End == incident.EndDropped
 		}
 	}
 	machines := make(map[string]incident.Machine)
 	for _, r := range open {
 		for _, i := range r.Incidents {
 			abandoned[i.Key] = abandoned[i.Key] || i.End == incident.EndAbandoned
-			dropped[i.Key] = dropped[i.Key] || elsewhere(i.End)
+			dropped[i.Key] = dropped[i.Key] || i.End == incident.EndDropped
 			if i.About != incident.Backends || !i.Open() {
 				continue
 			}
@@ -455,10 +455,6 @@ func (h *history) checkWorld(records []incident.Record, heads []*state.Head, ope
 		}
 	}
 }
-
-// elsewhere reports whether an incident ended because another shard watches its load balancer: that has no incident of
-// what is out already.
-func elsewhere(e incident.End) bool { return e == incident.EndDropped || e == incident.EndMoved }
 
 // checkBackend holds that what is out is in an open incident as that, and what is not is not.
 func (h *history) checkBackend(key string, b lb.Backend, machines map[string]incident.Machine, abandoned, dropped bool) {

@@ -51,8 +51,6 @@ func (v view) end(i *incident.Incident) line {
 		return line{words("over: it was deleted")}
 	case incident.EndDropped:
 		return line{words("over: it is not watched any more")}
-	case incident.EndMoved:
-		return line{words("over here: another shard watches it now")}
 	}
 	switch {
 	case i.Now.Total < i.Before.Total:

@@ -4,6 +4,8 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
@@ -23,6 +25,10 @@ func (s *State) Validate() error {
 		}
 		prefixes[r.Prefix()] = true
 		for _, i := range r.Incidents {
+			number, _, _ := strings.Cut(i.ID, "-")
+			if n, err := strconv.ParseInt(number, 10, 64); err != nil || n < 1 || n > s.Last {
+				return fmt.Errorf("incident %.40q is not one of %d", i.ID, s.Last)
+			}
 			key := blindKey(i.Key, i.About)
 			if i.Open() && open[key] {
 				return fmt.Errorf("two open incidents are about %.80q", key)
@@ -90,8 +96,6 @@ func (r *Root) validate(reasons int) error {
 
 func (i *Incident) validate(rev, reasons int) error {
 	switch {
-	case i.ID == "":
-		return errors.New("it has no number")
 	case i.About != Backends && !i.About.Blind() && !i.About.Notice():
 		return fmt.Errorf("it is about %.40q", i.About)
 	case !slices.Contains([]End{"", EndResolved, EndOver, EndAbandoned, EndDeleted, EndDropped, EndNotice}, i.End):

@@ -286,7 +286,7 @@ func (r *Root) edited(s Step) {
 		d.EditFails, d.EndFails, d.EditNotBefore, d.EditForm = 0, 0, time.Time{}, Full
 	case Gone:
 		if !r.Open() && r.News <= d.Shown {
-			d.NoEdit = true // somebody has read it and deleted it
+			d.NoEdit, d.ShownEnd = true, true // somebody has read it and deleted it
 			return
 		}
 		d.anew()

@@ -24,8 +24,11 @@ type desk struct {
 	why   func(key string) string
 	slack *fakeSlack
 	mute  bool // nothing is posted at all
-	past  []Record
-	ticks int
+	// answer is what Slack does with a call, and whether it happens; nil if it does everything.
+	answer func(c Call, r *Root) (class Class, happens bool)
+	calls  []string // of the last tick, and what came of them
+	past   []Record
+	ticks  int
 }
 
 func newDesk(t *testing.T, pools map[string]string) *desk {
@@ -136,27 +139,67 @@ func (d *desk) judge(o Observation) {
 		return
 	}
 	d.past = append(d.past, d.s.Plan(o.At, d.now, by, d.now.Add(time.Minute), rules)...)
-	posts, edits := d.s.Claimed(by)
-	var steps []Step
-	do := func(r *Root, c Call) {
-		steps = append(steps, Step{Root: r.Prefix(), Call: c, Outcome: d.slack.do(c, r, d.now, false), Now: d.now, At: o.At})
-		r.Take(steps[len(steps)-1])
-	}
+	d.s.Mark(by, d.notify(by, o.At), d.now)
+	d.s.mustBeValid(d.t)
+}
+
+// notify makes the calls that a run has claimed.
+func (d *desk) notify(by string, at time.Time) (steps []Step) {
+	d.t.Helper()
+	d.calls = nil
 	run := d.s.Clone()
-	posts, edits = run.Claimed(by)
+	posts, edits := run.Claimed(by)
+	stopped := false
+	do := func(r *Root, c Call, ok bool) bool {
+		if !ok || stopped {
+			return false
+		}
+		if len(steps) > 200 {
+			d.t.Fatalf("calls never end: %+v", c)
+		}
+		class, happens := Done, true
+		if d.answer != nil {
+			class, happens = d.answer(c, r)
+		}
+		out := Outcome{Class: class, Err: errSlack}
+		if happens {
+			if got := d.slack.do(c, r, d.now, false); class == Done {
+				out = got
+			}
+		}
+		steps = append(steps, Step{Root: r.Prefix(), Call: c, Outcome: out, Now: d.now, At: at})
+		word := doWords[c.Do]
+		if c.Do == Send {
+			word += []string{"", " no-mention", " plain", " bare"}[c.Form]
+			for _, x := range []struct {
+				is   bool
+				word string
+			}{{c.Post.Mention, "+mention"}, {c.Post.Repeat, "+repeat"}, {!c.Post.Root && c.TS == "" && c.Route.Bot(), "+channel"}} {
+				if x.is {
+					word += x.word
+				}
+			}
+		}
+		d.calls = append(d.calls, word+":"+classWords[out.Class])
+		stopped = r.Take(steps[len(steps)-1])
+		return true
+	}
 	for _, r := range posts {
-		for c, ok := r.NextPost(); ok; c, ok = r.NextPost() {
-			do(r, c)
+		for c, ok := r.NextPost(); do(r, c, ok); c, ok = r.NextPost() {
 		}
 	}
 	for _, r := range edits {
-		for c, ok := r.NextEdit(d.now); ok; c, ok = r.NextEdit(d.now) {
-			do(r, c)
+		for c, ok := r.NextEdit(d.now); do(r, c, ok); c, ok = r.NextEdit(d.now) {
 		}
 	}
-	d.s.Mark(by, steps, d.now)
-	d.s.mustBeValid(d.t)
+	return steps
 }
+
+var (
+	doWords    = map[Do]string{Send: "send", Look: "look", Ask: "ask", Edit: "edit", Copies: "copies", Void: "void", Leave: "leave"}
+	classWords = map[Class]string{Done: "done", NotThere: "none", Unknown: "unknown", Temporary: "temporary", ChannelDown: "down", Gone: "gone",
+		Content: "content"}
+)
 
 // only is the one incident there is about a load balancer's backends, the newest if there are several.
 func (d *desk) only(name string) *Incident {

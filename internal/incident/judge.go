@@ -332,17 +332,20 @@ func (r *Root) settleOne(i *Incident, o Observation, rules Rules) {
 		return
 	}
 	if !i.Stable && elapsed(rules.StableAfter, i.calm(), o.At) {
+		was := i.Level
 		i.Stable, i.Removed, i.Added = true, 0, 0
 		r.Rev++
-		r.relevel(i, o.At, rules)
-		r.forgetMarks(i, o.At)
+		if r.relevel(i, o.At, rules); i.Level < was {
+			r.forgetMarks(i, o.At)
+		}
 		i.rearm(o.At, rules, true)
 	}
 	switch {
 	case !i.Stable:
 	case i.Now.Out == 0:
-		r.close(i, i.outcome(), o.At)
-		r.forgetMarks(i, o.At)
+		if r.close(i, i.outcome(), o.At); i.Level >= Degraded {
+			r.forgetMarks(i, o.At) // a listener is not bound any more, and that is accepted
+		}
 	case o.Accepted[i.Key]:
 		r.close(i, EndAbandoned, o.At)
 		r.forgetMarks(i, o.At)

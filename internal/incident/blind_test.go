@@ -120,7 +120,8 @@ func TestUnreadableIsAnIncidentOfItsOwn(t *testing.T) {
 	}
 }
 
-// TestHealthIsUnknownWhileUnreadable holds that nobody claims that health can be read because nothing could be asked.
+// TestHealthIsUnknownWhileUnreadable holds that nobody claims that health can be read because nothing could
+// be asked.
 func TestHealthIsUnknownWhileUnreadable(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, map[string]string{"a": "w0 w1"})

@@ -8,8 +8,8 @@ import (
 	"strings"
 )
 
-// bound moves machines to where they need less room, the least important first, and counts what has none at all. Of too
-// many incidents the older ones lose their names, which are in the snapshot.
+// bound moves machines to where they need less room, the least important first, and counts what has none at
+// all. Of too many incidents the older ones lose their names, which are in the snapshot.
 func (s *State) bound() {
 	crowd, named := 0, 0
 	for _, r := range s.Roots {
@@ -45,8 +45,8 @@ func (s *State) bound() {
 	}
 }
 
-// fit puts the machines that matter most first if there is no room for all, and returns for how many there is. bytes is
-// what is left of maxDetails.
+// fit puts the machines that matter most first if there is no room for all, and returns for how many there
+// is. bytes is what is left of maxDetails.
 func (i *Incident) fit(room int, bytes *int) (n int) {
 	sizes := func() (sum int) {
 		for n = range min(len(i.Machines), room) {
@@ -79,7 +79,8 @@ func (s *State) Clone() *State {
 		root.Incidents = make([]*Incident, len(r.Incidents))
 		for k, i := range r.Incidents {
 			incident := *i
-			incident.Machines, incident.Emptied, incident.Crowd = slices.Clone(i.Machines), slices.Clone(i.Emptied), maps.Clone(i.Crowd)
+			incident.Machines, incident.Emptied = slices.Clone(i.Machines), slices.Clone(i.Emptied)
+			incident.Crowd = maps.Clone(i.Crowd)
 			root.Incidents[k] = &incident
 		}
 		root.Delivery = r.Delivery.clone()

@@ -177,7 +177,8 @@ func TestCrowd(t *testing.T) {
 	}
 }
 
-// TestOneMachineBehindMany holds that a machine is counted once, and is one row, however many load balancers it is behind.
+// TestOneMachineBehindMany holds that a machine is counted once, and is one row, however many load balancers
+// it is behind.
 func TestOneMachineBehindMany(t *testing.T) {
 	t.Parallel()
 	pools := make(map[string]string)

@@ -51,7 +51,8 @@ const (
 	allIn  = "w0 w1 w2"
 )
 
-// TestBackoff holds how long a root waits after failures of its own, and that every fourth moves its posts a fallback down.
+// TestBackoff holds how long a root waits after failures of its own, and that every fourth moves its posts a
+// fallback down.
 func TestBackoff(t *testing.T) {
 	t.Parallel()
 	d := stopped(t, bot, oneOut)
@@ -65,7 +66,8 @@ func TestBackoff(t *testing.T) {
 	}
 }
 
-// TestChannelFailuresCountAgainstNobody holds that an outage of the channel causes no back-off and no fallback.
+// TestChannelFailuresCountAgainstNobody holds that an outage of the channel causes no back-off and no
+// fallback.
 func TestChannelFailuresCountAgainstNobody(t *testing.T) {
 	t.Parallel()
 	d := stopped(t, bot, oneOut)
@@ -127,7 +129,8 @@ func TestFallbacks(t *testing.T) {
 	}
 }
 
-// TestRefusedThread holds that updates go to the channel where the thread takes none, and that the root is still edited.
+// TestRefusedThread holds that updates go to the channel where the thread takes none, and that the root is
+// still edited.
 func TestRefusedThread(t *testing.T) {
 	t.Parallel()
 	d := stopped(t, bot, oneOut)
@@ -153,7 +156,8 @@ func TestRefusedThread(t *testing.T) {
 		"12: edit:done", "13: send+channel:done")
 }
 
-// TestGoneRootIsReplaced holds that a root somebody deleted is posted again while it is open, in the next tick.
+// TestGoneRootIsReplaced holds that a root somebody deleted is posted again while it is open, in the next
+// tick.
 func TestGoneRootIsReplaced(t *testing.T) {
 	t.Parallel()
 	d := stopped(t, bot, oneOut).pass(1)
@@ -198,7 +202,8 @@ func TestDoubtByBot(t *testing.T) {
 		}
 		return Done, true
 	}
-	expect(t, d.minutesOf(4), "1: send+mention:unknown", "2: look:done", "3: edit:done") // which copy it is nobody knows
+	// which copy it is nobody knows
+	expect(t, d.minutesOf(4), "1: send+mention:unknown", "2: look:done", "3: edit:done")
 	if got := words(d.slack.messages); got != "1:root+mention" {
 		t.Errorf("posted %s", got)
 	}
@@ -210,7 +215,8 @@ func TestDoubtByBot(t *testing.T) {
 		"40: look:temporary")
 }
 
-// TestDoubtByWebhook holds that who may not look posts one second copy, in a later tick, after Slack has answered a question.
+// TestDoubtByWebhook holds that who may not look posts one second copy, in a later tick, after Slack has
+// answered a question.
 func TestDoubtByWebhook(t *testing.T) {
 	t.Parallel()
 	for _, route := range []Route{webhook, bot} {
@@ -257,8 +263,8 @@ func TestDoubtByWebhook(t *testing.T) {
 	expect(t, d.minutesOf(10), "1: send+mention:unknown", "2: look:none, send+mention:unknown", "4: look:content")
 }
 
-// TestPresumedNewsIsNamed holds that the next message Slack confirms names what it may not have, and that this ends the
-// presumption; so does a day.
+// TestPresumedNewsIsNamed holds that the next message Slack confirms names what it may not have, and that
+// this ends the presumption; so does a day.
 func TestPresumedNewsIsNamed(t *testing.T) {
 	t.Parallel()
 	presumed := func() *desk {
@@ -380,7 +386,8 @@ func TestEditsThatFail(t *testing.T) {
 	d.answer = answers{Edit: Temporary}.answer
 	d.set("a", allIn)
 	got := d.minutesOf(45)
-	expect(t, got, "2: send:done, edit:temporary", "3: edit:temporary", "5: edit:temporary", "9: edit:temporary", // those do not count
+	// those do not count
+	expect(t, got, "2: send:done, edit:temporary", "3: edit:temporary", "5: edit:temporary", "9: edit:temporary",
 		"13: edit:temporary", "17: edit:temporary", "21: edit:temporary", "25: edit:temporary", "26: send:done", "27: edit:temporary")
 	if len(d.s.Roots) != 0 {
 		t.Errorf("it stays: %+v", d.s.Roots[0].Delivery)
@@ -400,7 +407,8 @@ func TestEditsThatFail(t *testing.T) {
 	expect(t, d.minutesOf(12), "2: send:done, edit:content, edit:content, edit:done", "12: edit:content, edit:content, edit:done")
 }
 
-// TestClaims holds that nobody posts what another run has claimed, and what becomes of a claim that nobody marks.
+// TestClaims holds that nobody posts what another run has claimed, and what becomes of a claim that nobody
+// marks.
 func TestClaims(t *testing.T) {
 	t.Parallel()
 	d := stopped(t, bot, oneOut)
@@ -465,7 +473,8 @@ func TestLateMark(t *testing.T) {
 	d.s.Mark("one", append(steps, Step{Root: "gone."}), d.now)
 }
 
-// TestCopiesAreMarked holds that copies of a root and of updates are looked for, LATE after the last doubt, and marked.
+// TestCopiesAreMarked holds that copies of a root and of updates are looked for, LATE after the last doubt,
+// and marked.
 func TestCopiesAreMarked(t *testing.T) {
 	t.Parallel()
 	d := stopped(t, bot, oneOut)
@@ -501,7 +510,8 @@ func TestOrderOfPosting(t *testing.T) {
 	}
 	d := newDesk(t, pools)
 	for n := range 50 {
-		d.set(fmt.Sprintf("l%02d", n), fmt.Sprintf("a%d:4 b%d c%d d%d", n, n, n, n)).pass(4) // a root for each
+		// a root for each
+		d.set(fmt.Sprintf("l%02d", n), fmt.Sprintf("a%d:4 b%d c%d d%d", n, n, n, n)).pass(4)
 	}
 	for n := range 50 { // news for all: 47 and 48 are degraded and down
 		switch n {
@@ -614,7 +624,8 @@ func TestOverdue(t *testing.T) {
 	}
 }
 
-// TestWebhookEditsNothing holds that by webhook there are posts only, and that nothing stays in the state for long.
+// TestWebhookEditsNothing holds that by webhook there are posts only, and that nothing stays in the state for
+// long.
 func TestWebhookEditsNothing(t *testing.T) {
 	t.Parallel()
 	d := stopped(t, webhook, allOut)

@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// TestRisesAndEnds holds what is broadcast, and whom it calls, as the level of a load balancer goes up and down.
+// TestRisesAndEnds holds what is broadcast, and whom it calls, as the level of a load balancer goes up and
+// down.
 func TestRisesAndEnds(t *testing.T) {
 	t.Parallel()
 	const (
@@ -88,7 +89,8 @@ func TestRisesAndEnds(t *testing.T) {
 	}
 }
 
-// TestMentionsOncePerLevelAndRoot holds that load balancers of one root call once for each level in STABLE_AFTER.
+// TestMentionsOncePerLevelAndRoot holds that load balancers of one root call once for each level in
+// STABLE_AFTER.
 func TestMentionsOncePerLevelAndRoot(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, map[string]string{"a": "w0 w1", "b": "w2 w3", "c": "w4 w5"})
@@ -126,7 +128,8 @@ func TestEndsWaitForAllOfTheRoot(t *testing.T) {
 	}
 }
 
-// TestTwoEndsInOneMinute holds that a removal that is accepted does not hide an end that another load balancer has.
+// TestTwoEndsInOneMinute holds that a removal that is accepted does not hide an end that another load
+// balancer has.
 func TestTwoEndsInOneMinute(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, map[string]string{"a": "w0 w1 w2 w3", "b": "v0 v1 v2 v3"})
@@ -175,7 +178,8 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// TestWhatLastsIsPosted holds that a change that has lasted STABLE_AFTER is in a post by then, whatever flaps beside it.
+// TestWhatLastsIsPosted holds that a change that has lasted STABLE_AFTER is in a post by then, whatever flaps
+// beside it.
 func TestWhatLastsIsPosted(t *testing.T) {
 	t.Parallel()
 	for _, crowd := range []bool{false, true} {

@@ -12,7 +12,8 @@ import (
 	"clbwatch/internal/lb"
 )
 
-// desk judges what a test lets happen, minute by minute. Slack takes everything at once unless the test says otherwise.
+// desk judges what a test lets happen, minute by minute. Slack takes everything at once unless the test says
+// otherwise.
 type desk struct {
 	t     *testing.T
 	s     *State
@@ -44,8 +45,8 @@ func newDesk(t *testing.T, pools map[string]string) *desk {
 	return d
 }
 
-// backends are written as words: "w0", or "w1:4" with a status, "w2*0" with a weight, "w3!" that fails its check, and
-// "w4@HTTP:80,TCP:25" that is bound to listeners.
+// backends are written as words: "w0", or "w1:4" with a status, "w2*0" with a weight, "w3!" that fails its
+// check, and "w4@HTTP:80,TCP:25" that is bound to listeners.
 func backends(pool string) (bs []lb.Backend) {
 	for _, word := range strings.Fields(pool) {
 		b := lb.Backend{Status: lb.Running, Weight: 10}

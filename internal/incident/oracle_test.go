@@ -2,8 +2,8 @@ package incident
 
 import "maps"
 
-// oracle holds what Slack was sent against what happened in the world. It knows stories.md, and nothing of the rules here
-// but how bad a level is: it keeps its own count of everything else.
+// oracle holds what Slack was sent against what happened in the world. It knows stories.md, and nothing of
+// the rules here but how bad a level is: it keeps its own count of everything else.
 type oracle struct {
 	p     *player
 	clbs  map[string]*truth

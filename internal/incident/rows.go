@@ -7,7 +7,8 @@ import (
 	"clbwatch/internal/lb"
 )
 
-// RowKind is what the changes of one machine amount to: the one word for it that messages, reports and the command line use.
+// RowKind is what the changes of one machine amount to: the one word for it that messages, reports and the
+// command line use.
 type RowKind int
 
 // Kinds of rows, in the order in which they matter.
@@ -53,7 +54,8 @@ type Row struct {
 	In  []*Incident // where, worst first; not empty
 }
 
-// Rows are what the changes of a root's incidents amount to, what matters most first. Machines of the Crowd have none.
+// Rows are what the changes of a root's incidents amount to, what matters most first. Machines of the Crowd
+// have none.
 func (r *Root) Rows() []Row {
 	type key struct {
 		region, id string
@@ -81,7 +83,8 @@ func (r *Root) Rows() []Row {
 		}
 	}
 	slices.SortStableFunc(rows, func(a, b Row) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(len(b.In), len(a.In)), cmp.Compare(b.Rev, a.Rev), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(len(b.In), len(a.In)),
+			cmp.Compare(b.Rev, a.Rev), cmp.Compare(a.Name, b.Name))
 	})
 	return rows
 }

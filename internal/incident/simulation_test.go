@@ -466,8 +466,8 @@ func (s *sim) lastWord(prefix string, r *Root) {
 	}
 }
 
-// problem is a wrong last word. It is only counted where no rule can mend it: all requests of a message were lost, or the
-// network held one of a webhook's back.
+// problem is a wrong last word. It is only counted where no rule can mend it: all requests of a message were
+// lost, or the network held one of a webhook's back.
 func (s *sim) problem(prefix string, last *message, format string, args ...any) {
 	if s.gone[prefix] {
 		s.stats.gone++
@@ -510,8 +510,8 @@ func (s *sim) ends(prefix string, r *Root) {
 	}
 }
 
-// same reports whether two messages say the same; by webhook it does not matter whether they look closed, and only the worst
-// level gives a message its colour.
+// same reports whether two messages say the same; by webhook it does not matter whether they look closed, and
+// only the worst level gives a message its colour.
 func same(a, b shots, ends bool) bool {
 	worst := [2]Level{}
 	equal := slices.EqualFunc(a, b, func(a, b shot) bool {

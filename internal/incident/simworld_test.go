@@ -44,9 +44,10 @@ func (q *events) Pop() any     { o := *q; x := o[len(o)-1]; *q = o[:len(o)-1]; r
 
 // faults is what may go wrong in one history, and how often.
 type faults struct {
-	kill, freeze                     float64 // of each step of a run
-	freezeMax                        ms
-	gap                              bool    // it may be frozen between its look at the clock and its call, too
+	kill, freeze float64 // of each step of a run
+	freezeMax    ms
+	// it may be frozen between its look at the clock and its call, too
+	gap                              bool
 	clean, unknown, lost, held, temp float64 // of each call to Slack
 	heldMax                          ms
 	storeFails, storeLate            float64 // of each call to the store
@@ -135,9 +136,10 @@ type sim struct {
 	waiting map[string][]waiting // news that is committed and in no post yet
 	outEnd  ms                   // when the channel came back last
 	removal map[string]bool      // roots with a removal in them
-	gone    map[string]bool      // roots of which all copies of a message were lost, so that it is presumed delivered
-	tooLate map[string]bool      // roots about which a call took effect long after its claim had ended
-	over15  map[string]ms        // since when a root is unposted and reportable
+	// roots of which all copies of a message were lost, so that it is presumed delivered
+	gone    map[string]bool
+	tooLate map[string]bool // roots about which a call took effect long after its claim had ended
+	over15  map[string]ms   // since when a root is unposted and reportable
 
 	stats *simStats
 	bad   []string

@@ -156,7 +156,8 @@ func (d *desk) endOf(id string) End {
 	return ""
 }
 
-// TestGoneLoadBalancersCloseTheirIncidents holds that what is deleted, or not watched any more, has an end with that reason.
+// TestGoneLoadBalancersCloseTheirIncidents holds that what is deleted, or not watched any more, has an end
+// with that reason.
 func TestGoneLoadBalancersCloseTheirIncidents(t *testing.T) {
 	t.Parallel()
 	for _, end := range []End{EndDeleted, EndDropped} {

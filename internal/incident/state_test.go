@@ -206,8 +206,8 @@ func decoded(t *testing.T, text string) *State {
 	return s
 }
 
-// TestStoredStateBehavesTheSame holds that a state which went through bytes is judged, planned and marked as the one that
-// did not.
+// TestStoredStateBehavesTheSame holds that a state which went through bytes is judged, planned and marked as
+// the one that did not.
 func TestStoredStateBehavesTheSame(t *testing.T) {
 	t.Parallel()
 	for seed := range uint64(8) {

@@ -264,7 +264,8 @@ const (
 	webhook Route = "webhook:abcd"
 )
 
-// TestStoriesMeetTheirBounds plays every story but the silenced one, by bot and by webhook, on time and a little off it.
+// TestStoriesMeetTheirBounds plays every story but the silenced one, by bot and by webhook, on time and a
+// little off it.
 func TestStoriesMeetTheirBounds(t *testing.T) {
 	t.Parallel()
 	all, err := stories.All()
@@ -349,7 +350,8 @@ func (p *player) dump(t *testing.T) {
 	t.Log("\n" + b.String())
 }
 
-// lostAnswers is a story of one load balancer that is down, while Slack's answers are lost or say 500 for an hour.
+// lostAnswers is a story of one load balancer that is down, while Slack's answers are lost or say 500 for an
+// hour.
 func lostAnswers() stories.Story {
 	all := func(s int) map[string]int {
 		m := make(map[string]int)

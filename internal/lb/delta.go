@@ -14,12 +14,14 @@ type Delta struct {
 	Removed int // weight that was unbound, of backends that served or went out of service since they did
 	Added   int // weight that was bound, of backends that run
 
-	Bare     *Part    // listeners or rules that nothing serves any more because backends are out; nil if there are none
+	// listeners or rules that nothing serves any more because backends are out; nil if there are none
+	Bare     *Part
 	Emptied  []string // listeners or rules that served, and whose last serving backend was unbound; sorted
 	Refilled []string // listeners or rules that are served now and were not before; sorted
 }
 
-// Compare says what changed from old to next, both sorted by ID, where next and changes are what Diff made of a reading.
+// Compare says what changed from old to next, both sorted by ID, where next and changes are what Diff made of
+// a reading.
 func Compare(old, next []Backend, changes []Change) Delta {
 	d := Delta{Changes: changes, Before: CapacityOf(old), Now: CapacityOf(next)}
 	i := 0
@@ -53,7 +55,8 @@ func Compare(old, next []Backend, changes []Change) Delta {
 	return d
 }
 
-// counted is the weight that the load balancer loses with the backend: none if it never served while it was watched.
+// counted is the weight that the load balancer loses with the backend: none if it never served while it was
+// watched.
 func (b Backend) counted() int {
 	if b.Out != nil && (b.Out.AtLeast || b.Out.New) {
 		return 0
@@ -147,8 +150,8 @@ func (b Backend) anew() bool {
 	return b.Out != nil && !b.Out.AtLeast && !b.Out.New || b.Ill != nil && !b.Ill.AtLeast
 }
 
-// Accept takes what is out of service for granted, as if it had been so at first sight. It reports whether that changes
-// anything.
+// Accept takes what is out of service for granted, as if it had been so at first sight. It reports whether
+// that changes anything.
 func Accept(bs []Backend) (changed bool) {
 	for i := range bs {
 		for _, o := range []**Out{&bs[i].Out, &bs[i].Ill} {

@@ -38,14 +38,14 @@ func Compare(old, next []Backend, changes []Change) Delta {
 		}
 		was := old[i]
 		i++
-		if len(was.Bindings) > 0 && len(b.Bindings) > 0 {
+		switch {
+		case was.Out != nil && was.Out.New && b.Out == nil:
+			d.Added += b.Weight // it serves for the first time
+		case len(was.Bindings) > 0 && len(b.Bindings) > 0:
 			if was.counted() > 0 {
 				d.Removed += weigh(without(was.Bindings, b.Bindings))
 			}
 			d.Added += weigh(without(b.Bindings, was.Bindings))
-		}
-		if was.Out != nil && was.Out.New && b.Out == nil {
-			d.Added += b.Weight // it serves for the first time
 		}
 	}
 	for ; i < len(old); i++ {
@@ -55,11 +55,14 @@ func Compare(old, next []Backend, changes []Change) Delta {
 	return d
 }
 
-// counted is the weight that the load balancer loses with the backend: none if it never served while it was
+// counted is the weight that the load balancer loses with the backend: none of what never served while it was
 // watched.
 func (b Backend) counted() int {
-	if b.Out != nil && (b.Out.AtLeast || b.Out.New) {
+	switch {
+	case b.Out != nil && (b.Out.AtLeast || b.Out.New):
 		return 0
+	case b.Out == nil && b.Ill != nil && (b.Ill.AtLeast || b.Ill.New):
+		return b.Serving()
 	}
 	return b.Weight
 }
@@ -147,7 +150,8 @@ func waysOf(bs []Backend) map[string]*way {
 
 // anew reports whether the backend is out of service and served before, while it was watched.
 func (b Backend) anew() bool {
-	return b.Out != nil && !b.Out.AtLeast && !b.Out.New || b.Ill != nil && !b.Ill.AtLeast
+	served := func(o *Out) bool { return o != nil && !o.AtLeast && !o.New }
+	return served(b.Out) || served(b.Ill)
 }
 
 // Accept takes what is out of service for granted, as if it had been so at first sight. It reports whether

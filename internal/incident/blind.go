@@ -25,7 +25,10 @@ func (s *State) read(o Observation, rules Rules) {
 				continue // nobody knows
 			}
 			if blind {
-				i.Why = s.reason(u.Reason)
+				if why := s.reason(u.Reason); why != i.Why {
+					i.Why = why
+					r.Rev++
+				}
 			}
 			if blind != i.Readable {
 				continue

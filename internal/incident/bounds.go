@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
 // bound moves machines to where they need less room, the least important first, and counts what has none at
@@ -68,6 +69,42 @@ func (i *Incident) fit(room int, bytes *int) (n int) {
 	}
 	*bytes -= used
 	return n
+}
+
+// retire takes the oldest incidents out of open roots that are over and were shown, where there are too many. It
+// returns what the history is to have of them. Roots keep their first: it gives them their number.
+func (s *State) retire(at time.Time) (past []Record) {
+	type member struct {
+		root     *Root
+		incident *Incident
+	}
+	var over []member
+	for _, r := range s.Roots {
+		d := &r.Delivery
+		if !r.Open() || d.Claim != nil || d.Doubt != nil {
+			continue
+		}
+		for _, i := range r.Incidents[1:] {
+			if !i.Open() && i.Rev <= d.Shown && i.Loud <= d.Shown {
+				over = append(over, member{r, i})
+			}
+		}
+	}
+	if len(over) <= maxOver {
+		return nil
+	}
+	slices.SortStableFunc(over, func(a, b member) int { return a.incident.Closed.Compare(b.incident.Closed) })
+	gone := make(map[*Incident]bool)
+	for _, m := range over[:len(over)-maxOver] {
+		gone[m.incident] = true
+		m.root.Over++
+		m.root.Unmended = m.root.Unmended || m.incident.End != EndResolved
+		past = append(past, m.root.record(m.incident, at, ""))
+	}
+	for _, r := range s.Roots {
+		r.Incidents = slices.DeleteFunc(r.Incidents, func(i *Incident) bool { return gone[i] })
+	}
+	return past
 }
 
 // Clone copies the state so that the copy can be judged while the original stays as it is.

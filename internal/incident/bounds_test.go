@@ -279,3 +279,51 @@ func TestReplaced(t *testing.T) {
 		t.Errorf("%+v, want 2 removed and 2 added", tally)
 	}
 }
+
+// TestIncidentsThatAreOverMakeRoom holds that a root which never closes does not grow for ever.
+func TestIncidentsThatAreOverMakeRoom(t *testing.T) {
+	t.Parallel()
+	pools := map[string]string{"a": "w0 w1 w2"}
+	for n := range 1200 {
+		pools[fmt.Sprintf("l%04d", n)] = fmt.Sprintf("a%d b%d c%d", n, n, n)
+	}
+	d := newDesk(t, pools)
+	d.set("a", "w0:4 w1 w2")
+	for n := range 1200 {
+		d.set(fmt.Sprintf("l%04d", n), fmt.Sprintf("a%d:4 b%d c%d", n, n, n))
+	}
+	d.pass(1)
+	for n := range 1200 {
+		pool := fmt.Sprintf("a%d b%d c%d", n, n, n)
+		if n == 0 {
+			pool = "b0 c0" // removed: not resolved
+		}
+		d.set(fmt.Sprintf("l%04d", n), pool)
+	}
+	d.pass(15)
+	r := d.root("a")
+	if len(r.Incidents) != 1+maxOver || r.Over != 200 || !r.Unmended {
+		t.Errorf("the root has %d incidents, %d have left, unmended %v; want %d, 200, true", len(r.Incidents), r.Over, r.Unmended, 1+maxOver)
+	}
+	closed := make(map[string]bool)
+	for _, p := range d.past {
+		if p.Closed != nil {
+			closed[p.Incident] = true
+		}
+	}
+	for _, i := range r.Incidents {
+		if closed[i.ID] {
+			t.Errorf("incident %s is in the history and in the state", i.ID)
+		}
+	}
+	if len(closed) != 200 {
+		t.Errorf("%d incidents are in the history, want 200", len(closed))
+	}
+	d.set("a", "w0 w1 w2").pass(30)
+	if len(d.s.Roots) != 0 {
+		t.Fatalf("it stays")
+	}
+	if m := d.slack.messages[0]; m.rev == 0 || d.resolved["1"] {
+		t.Errorf("the root looks resolved, and one of its incidents was not")
+	}
+}

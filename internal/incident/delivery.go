@@ -130,6 +130,7 @@ func (d *Delivery) canLook() bool { return d.Route.Bot() && !d.NoLook }
 // clock, by names the run's commit, and until is when it will have ended. It returns what the history is to
 // have of the roots that left.
 func (s *State) Plan(at, now time.Time, by string, until time.Time, rules Rules) (past []Record) {
+	past = s.retire(at)
 	var posts, edits []*Root
 	s.Roots = slices.DeleteFunc(s.Roots, func(r *Root) bool {
 		d := &r.Delivery
@@ -137,7 +138,7 @@ func (s *State) Plan(at, now time.Time, by string, until time.Time, rules Rules)
 			if now.Before(c.Until) && c.Until.Sub(now) <= maxClaim {
 				return false
 			}
-			r.lost(now, at)
+			r.lost(now)
 		}
 		if d.Doubt != nil && !d.canLook() && d.Doubt.Copies >= maxCopies {
 			r.presume(now, at)
@@ -174,13 +175,13 @@ func (s *State) Plan(at, now time.Time, by string, until time.Time, rules Rules)
 		}
 		return false
 	})
-	s.cut(posts, edits, at, by, until)
+	s.cut(posts, edits, by, until)
 	return past
 }
 
 // cut keeps what one tick has time for, in the order in which it is posted, and names in each post what Slack
 // may lack.
-func (s *State) cut(posts, edits []*Root, at time.Time, by string, until time.Time) {
+func (s *State) cut(posts, edits []*Root, by string, until time.Time) {
 	slices.SortStableFunc(posts, urgent)
 	for _, r := range posts[min(len(posts), maxPosts):] {
 		r.Delivery.Claim = nil
@@ -257,7 +258,7 @@ func (s *State) Overdue(now time.Time) (roots []*Root) {
 }
 
 // lost turns a claim that ended without a word into doubt.
-func (r *Root) lost(now, at time.Time) {
+func (r *Root) lost(now time.Time) {
 	d := &r.Delivery
 	c := d.Claim
 	d.Claim, d.LastUnknown, d.RootRev = nil, now, 0

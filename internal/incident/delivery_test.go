@@ -462,7 +462,7 @@ func TestLateMark(t *testing.T) {
 	if after.Posted || after.TS != "" || after.Shown != before.Shown || after.Claim == nil || after.Claim.By != "two" {
 		t.Errorf("a run that lost its claim marks what it did as certain: %+v", after)
 	}
-	if after.LastUnknown != d.now || after.Doubted != d.now || after.RootRev != 0 {
+	if !after.LastUnknown.Equal(d.now) || !after.Doubted.Equal(d.now) || after.RootRev != 0 {
 		t.Errorf("it casts no doubt: %+v", after)
 	}
 	d.s.Mark("two", d.notify("two", d.now), d.now)

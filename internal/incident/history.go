@@ -52,9 +52,14 @@ func recordOf(i *Incident, c lb.CLB, ch lb.Change) Record {
 // records are what the history keeps of a root that leaves the state.
 func (r *Root) records(at time.Time, undelivered string) (all []Record) {
 	for _, i := range r.Incidents {
-		went := &Summary{About: i.About, Began: i.Began, End: i.End, Before: i.Before, Worst: i.Worst,
-			Now: i.Now, Counts: i.Counts, Messages: r.Delivery.Messages, Undelivered: undelivered}
-		all = append(all, Record{At: at, Incident: i.ID, CLB: i.CLB(), Closed: went})
+		all = append(all, r.record(i, at, undelivered))
 	}
 	return all
+}
+
+// record is what the history keeps of an incident.
+func (r *Root) record(i *Incident, at time.Time, undelivered string) Record {
+	went := &Summary{About: i.About, Began: i.Began, End: i.End, Before: i.Before, Worst: i.Worst, Now: i.Now,
+		Counts: i.Counts, Messages: r.Delivery.Messages, Undelivered: undelivered}
+	return Record{At: at, Incident: i.ID, CLB: i.CLB(), Closed: went}
 }

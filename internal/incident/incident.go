@@ -37,9 +37,13 @@ type Root struct {
 	News   int       `json:"news"`
 	NewsAt time.Time `json:"newsAt"` // observation that brought it
 	// Delivery.Counted when all was stable last: the pace starts over there
-	PaceFrom int         `json:"paceFrom,omitempty"`
-	Beyond   int         `json:"beyond,omitzero"` // changes of machines that had no room; see maxCrowd
-	Marks    [marks]Mark `json:"marks"`           // by Mark's constants
+	PaceFrom int `json:"paceFrom,omitempty"`
+	Beyond   int `json:"beyond,omitzero"` // changes of machines that had no room; see maxCrowd
+	// Over: incidents that are over and have left the root, because the state had no room; see maxOver
+	Over int `json:"over,omitempty"`
+	// Unmended: one of those was not resolved
+	Unmended bool        `json:"unmended,omitempty"`
+	Marks    [marks]Mark `json:"marks"` // by Mark's constants
 	Delivery Delivery    `json:"delivery"`
 }
 
@@ -193,7 +197,8 @@ const (
 	maxNamed    = 1000    // incidents about backends with names: those of others are in the snapshot
 	maxDetails  = 800_000 // bytes of machines with details, as they are stored
 	maxBaseline = 15
-	maxNotices  = 50 // of one observation, of each kind but Watching
+	maxOver     = 1000 // incidents that are over, in open roots: beyond it the oldest leave
+	maxNotices  = 50   // of one observation, of each kind but Watching
 )
 
 // CLB is the load balancer, as far as the incident knows its names.
@@ -239,7 +244,7 @@ func (r *Root) Level() (worst Level) {
 // Resolved reports whether the root may turn green and be struck through: every one of its incidents is
 // resolved, or was about reading and can be read again.
 func (r *Root) Resolved() bool {
-	return !slices.ContainsFunc(r.Incidents, func(i *Incident) bool { return i.End != EndResolved })
+	return !r.Unmended && !slices.ContainsFunc(r.Incidents, func(i *Incident) bool { return i.End != EndResolved })
 }
 
 // Worst orders incidents by how bad they are, the worst first: level, share of weight lost, machines out,

@@ -28,14 +28,16 @@ type desk struct {
 	// answer is what Slack does with a call, and whether it happens; nil if it does everything.
 	answer func(c Call, r *Root) (class Class, happens bool)
 	calls  []string // of the last tick, and what came of them
-	past   []Record
-	ticks  int
+	// resolved are the roots, by ID, that an edit showed as resolved.
+	resolved map[string]bool
+	past     []Record
+	ticks    int
 }
 
 func newDesk(t *testing.T, pools map[string]string) *desk {
 	t.Helper()
 	d := &desk{t: t, s: &State{}, now: epoch, snap: make(map[string][]lb.Backend), world: make(map[string][]lb.Backend),
-		blind: make(map[string]About), why: func(string) string { return "InternalError" }, slack: newSlack(),
+		blind: make(map[string]About), why: func(string) string { return "InternalError" }, slack: newSlack(), resolved: make(map[string]bool),
 		rules: Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot}}
 	for name, pool := range pools {
 		d.world[name] = backends(pool)
@@ -169,6 +171,9 @@ func (d *desk) notify(by string, at time.Time) (steps []Step) {
 			}
 		}
 		steps = append(steps, Step{Root: r.Prefix(), Call: c, Outcome: out, Now: d.now, At: at})
+		if c.Do == Edit && out.Class == Done {
+			d.resolved[r.ID()] = r.Resolved()
+		}
 		word := doWords[c.Do]
 		if c.Do == Send {
 			word += []string{"", " no-mention", " plain", " bare"}[c.Form]

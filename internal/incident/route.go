@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -43,7 +44,7 @@ func (s *State) settleRoutes(rules Rules) {
 				Shown: r.Rev, ShownEnd: true, RootRev: r.Rev, NoEdit: true}
 		}
 		if old.TS != "" && old.Route.Bot() && rules.Route.Bot() && r.Open() {
-			d.Left = append(old.Left, Receipt{old.Route, old.TS})
+			d.Left = append(slices.Clone(old.Left), Receipt{old.Route, old.TS})
 		}
 	}
 	for route := range s.Channels {

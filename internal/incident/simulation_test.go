@@ -19,16 +19,13 @@ var simSeed = flag.Uint64("sim.seed", 0, "the one history to play")
 
 var simTrace = flag.String("sim.trace", "", "the Prefix of a root whose calls are printed")
 
-// mutation is the rule that is left out.
-var mutation = os.Getenv("MUTATION")
-
 // simStats adds up what happened in histories, so that it is known that the faults happen.
 type simStats struct {
-	histories, roots, changes, posts, calls             int
-	kills, freezes, gaps, fenced, dropped, held, doubts int
-	twice, heldTwice, mute, blind, late, never          int
-	presumed, gone                                      int
-	hist                                                [2][]ms
+	histories, roots, changes, posts, calls     int
+	kills, freezes, gaps, fenced, dropped, held int
+	twice, heldTwice, mute, blind, late, never  int
+	presumed, gone                              int
+	hist                                        [2][]ms
 }
 
 func (st *simStats) delay(d ms, urgent bool) {
@@ -595,5 +592,32 @@ func TestDeliveryHolds(t *testing.T) {
 				simulate(t, c.fam, route, max(1, histories(200)/c.share))
 			})
 		}
+	}
+}
+
+// TestFence holds that looking at the clock before each call matters, and that these histories would show it.
+func TestFence(t *testing.T) {
+	t.Parallel()
+	late := 0
+	for seed := range uint64(20) {
+		for _, unfenced := range []bool{true, false} {
+			s := newSim(clocks, bot, seed+1)
+			s.f.gap, s.unfenced = false, unfenced
+			s.play()
+			held := 0
+			for _, m := range s.slack.messages {
+				if m.held {
+					held++
+				}
+			}
+			if unfenced {
+				late += held
+			} else if held > 0 {
+				t.Errorf("seed %d: %d messages appeared after their claims had ended", seed+1, held)
+			}
+		}
+	}
+	if late == 0 {
+		t.Errorf("without the fence no message is late: nothing is tested")
 	}
 }

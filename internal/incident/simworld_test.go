@@ -111,16 +111,18 @@ type simHead struct {
 
 // sim is one history.
 type sim struct {
-	seed   uint64
-	rng    *rand.Rand
-	f      faults
-	rules  Rules
-	now    ms
-	queue  events
-	seq    int
-	faulty bool
-	outage outage
-	end    ms
+	seed  uint64
+	rng   *rand.Rand
+	f     faults
+	rules Rules
+	// unfenced runs do not look at the clock before a call.
+	unfenced bool
+	now      ms
+	queue    events
+	seq      int
+	faulty   bool
+	outage   outage
+	end      ms
 
 	clbs  []string
 	world map[string][]int8
@@ -527,10 +529,7 @@ func (r *run) tick() {
 
 // fenced reports whether the claim ends too soon for another call.
 func (r *run) fenced(root *Root) bool {
-	if mutation == "no fence" {
-		return false
-	}
-	if r.s.now >= r.until(root)-15*second {
+	if !r.s.unfenced && r.s.now >= r.until(root)-15*second {
 		r.s.stats.fenced++
 		return true
 	}

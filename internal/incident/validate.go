@@ -72,7 +72,7 @@ func (r *Root) validate(reasons int) error {
 	if r.Tag == "" {
 		return errors.New("it has no tag")
 	}
-	if r.Rev < 1 || !within(r.News, r.Rev) || r.Beyond < 0 || r.PaceFrom < 0 {
+	if r.Rev < 1 || !within(r.News, r.Rev) || min(r.Beyond, r.Over, r.PaceFrom) < 0 {
 		return errors.New("its revisions are impossible")
 	}
 	ids := make(map[string]bool)

@@ -71,7 +71,7 @@ func (i *Incident) fit(room int, bytes *int) (n int) {
 	return n
 }
 
-// retire takes the oldest incidents out of open roots that are over and were shown, where there are too many. It
+// retire takes the oldest incidents out of open roots that are over and were shown, if there are too many. It
 // returns what the history is to have of them. Roots keep their first: it gives them their number.
 func (s *State) retire(at time.Time) (past []Record) {
 	type member struct {

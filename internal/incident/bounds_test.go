@@ -15,7 +15,8 @@ func TestHeadStaysSmall(t *testing.T) {
 	t.Parallel()
 	name := strings.Repeat("<", 60)
 	s := &State{Last: 90_000}
-	rules := Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot, Suffix: "-12", Tag: "abcdefgh"}
+	rules := Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot, Suffix: "-12",
+		Tag: "abcdefgh"}
 	at := epoch.Add(123456789 * time.Nanosecond)
 	clb := func(n int) lb.CLB {
 		return lb.CLB{Region: "ap-shanghai-fsi", ID: fmt.Sprintf("lb-%08d", n), Label: name, Title: name}
@@ -26,11 +27,14 @@ func TestHeadStaysSmall(t *testing.T) {
 		o := Observation{At: at}
 		for n := range 20_000 {
 			why := Reason{Why: fmt.Sprintf("%s %d %s", strings.Repeat("<", 200), n, name), Do: name}
-			o.Unread = append(o.Unread, Unread{Key: clb(n).Key(), About: Reading, LastGood: at.Add(-time.Minute), Reason: why})
+			o.Unread = append(o.Unread, Unread{Key: clb(n).Key(), About: Reading,
+				LastGood: at.Add(-time.Minute), Reason: why})
 		}
 		for n := 20_000 + tick*34; n < 20_000+tick*34+34; n++ {
-			b := lb.Backend{ID: fmt.Sprintf("ins-%08d", n), Name: name, LanIP: "192.168.100.200", Status: lb.Running, Weight: 10}
-			old := []lb.Backend{b, {ID: fmt.Sprintf("ins-%08d", n+50_000), Name: name, LanIP: "192.168.100.201", Status: lb.Running, Weight: 10}}
+			b := lb.Backend{ID: fmt.Sprintf("ins-%08d", n), Name: name, LanIP: "192.168.100.200",
+				Status: lb.Running, Weight: 10}
+			old := []lb.Backend{b, {ID: fmt.Sprintf("ins-%08d", n+50_000), Name: name,
+				LanIP: "192.168.100.201", Status: lb.Running, Weight: 10}}
 			b.Status = 4
 			next, changes := lb.Diff(old, []lb.Backend{b, old[1]}, at, time.Time{})
 			o.Changed = append(o.Changed, Changed{clb(n), lb.Compare(old, next, changes)})
@@ -42,7 +46,8 @@ func TestHeadStaysSmall(t *testing.T) {
 				t.Fatal(err)
 			}
 			if n := len(text) / len(s.Unread); n > 150 || len(s.Unread) != 20_000 {
-				t.Errorf("%d of what is not reported yet take %d bytes each, want at most 150", len(s.Unread), n)
+				t.Errorf("%d of what is not reported yet take %d bytes each, want at most 150", len(s.Unread),
+					n)
 			}
 		}
 	}
@@ -64,7 +69,8 @@ func TestHeadStaysSmall(t *testing.T) {
 			}
 		}
 	}
-	t.Logf("%d incidents about backends, %d about reading, in %d roots: %d bytes; %s", open, blind, roots, len(text), record)
+	t.Logf("%d incidents about backends, %d about reading, in %d roots: %d bytes; %s", open, blind, roots,
+		len(text), record)
 	if open < 1000 || blind != 20_000 {
 		t.Errorf("%d incidents about backends and %d about reading, want 1000 and 20000", open, blind)
 	}
@@ -149,7 +155,8 @@ func TestCrowd(t *testing.T) {
 	// What was removed before it was seen, what came and went, in the crowd.
 	d.world["l0"] = pool(0, each, func(int) bool { return false })[each/3:]
 	d.pass(1)
-	if tally := d.s.Roots[0].Tally(all); tally.Kinds[Removed] != each/3 || tally.Machines != each/3+each/3*2/3 {
+	if tally := d.s.Roots[0].Tally(all); tally.Kinds[Removed] != each/3 ||
+		tally.Machines != each/3+each/3*2/3 {
 		t.Errorf("a third is removed: %+v", tally)
 	}
 	s := decoded(t, encoded(t, d.s))
@@ -196,7 +203,8 @@ func TestOneMachineBehindMany(t *testing.T) {
 	d.pass(1)
 	r := d.s.Roots[0]
 	rows := r.Rows()
-	if tally := r.Tally(func(*Incident) bool { return true }); tally.Machines != 1 || tally.Kinds[Stopped] != 1 || len(r.Incidents) != 110 {
+	if tally := r.Tally(func(*Incident) bool { return true }); tally.Machines != 1 ||
+		tally.Kinds[Stopped] != 1 || len(r.Incidents) != 110 {
 		t.Errorf("%+v in %d incidents, want one machine in 110", tally, len(r.Incidents))
 	}
 	if len(rows) != 1 || len(rows[0].In) != 110 || rows[0].ID != "m" {
@@ -230,7 +238,8 @@ func TestMachines(t *testing.T) {
 		{"removed, and added again", "w x", []string{"x", "w x"}, Back, 0, 0},
 		{"of unknown status", "w x", []string{"w:-1 x y"}, Added, 0, 0}, // of y: w did not change
 		{"unbound from one listener", "w@A:1,B:2 x@A:1,B:2", []string{"w@A:1 x@A:1,B:2"}, Partly, 0, 0},
-		{"unbound from one listener, and back", "w@A:1,B:2 x@A:1,B:2", []string{"w@A:1 x@A:1,B:2", "w@A:1,B:2 x@A:1,B:2"}, Partly, 0, 0},
+		{"unbound from one listener, and back", "w@A:1,B:2 x@A:1,B:2", []string{"w@A:1 x@A:1,B:2",
+			"w@A:1,B:2 x@A:1,B:2"}, Partly, 0, 0},
 		{"unbound, and stopped", "w@A:1,B:2 x@A:1,B:2", []string{"w:4@A:1 x@A:1,B:2"}, Stopped, 1, 0},
 	} {
 		t.Run(c.name, func(t *testing.T) {
@@ -245,7 +254,8 @@ func TestMachines(t *testing.T) {
 				t.Fatalf("%d rows: %+v", len(rows), rows)
 			}
 			if m := rows[0]; m.Kind != c.want || m.Outages != c.outages || m.OutFor != c.out {
-				t.Errorf("kind %d, out %d times, for %v; want %d, %d, %v", m.Kind, m.Outages, m.OutFor, c.want, c.outages, c.out)
+				t.Errorf("kind %d, out %d times, for %v; want %d, %d, %v", m.Kind, m.Outages, m.OutFor,
+					c.want, c.outages, c.out)
 			}
 		})
 	}
@@ -259,9 +269,11 @@ func TestReplaced(t *testing.T) {
 	of := func(id, name, ip string) lb.Backend {
 		return lb.Backend{ID: id, Name: name, LanIP: ip, Status: 2, Weight: 10}
 	}
-	d.world["a"] = []lb.Backend{of("i1", "web", "10.0.0.1"), of("i2", "web", "10.0.0.2"), of("i3", "db", "10.0.0.3")}
+	d.world["a"] = []lb.Backend{of("i1", "web", "10.0.0.1"), of("i2", "web", "10.0.0.2"), of("i3", "db",
+		"10.0.0.3")}
 	d.snap["a"] = lb.Baseline(d.world["a"], epoch)
-	d.world["a"] = []lb.Backend{of("i3", "db", "10.0.0.3"), of("i4", "web", "10.0.0.1"), of("i5", "other", "10.0.0.9")}
+	d.world["a"] = []lb.Backend{of("i3", "db", "10.0.0.3"), of("i4", "web", "10.0.0.1"), of("i5", "other",
+		"10.0.0.9")}
 	d.pass(1)
 	var got []string
 	for _, row := range d.s.Roots[0].Rows() {
@@ -271,11 +283,13 @@ func TestReplaced(t *testing.T) {
 		}
 		got = append(got, s)
 	}
-	want := []string{fmt.Sprintf("%d:i2", Removed), fmt.Sprintf("%d:i4<i1", Replaced), fmt.Sprintf("%d:i5", Added)}
+	want := []string{fmt.Sprintf("%d:i2", Removed), fmt.Sprintf("%d:i4<i1", Replaced), fmt.Sprintf("%d:i5",
+		Added)}
 	if fmt.Sprint(got) != fmt.Sprint(want) {
 		t.Errorf("rows %v, want %v", got, want)
 	}
-	if tally := d.s.Roots[0].Tally(func(*Incident) bool { return true }); tally.Kinds[Removed] != 2 || tally.Kinds[Added] != 2 || tally.Machines != 4 {
+	if tally := d.s.Roots[0].Tally(func(*Incident) bool { return true }); tally.Kinds[Removed] != 2 ||
+		tally.Kinds[Added] != 2 || tally.Machines != 4 {
 		t.Errorf("%+v, want 2 removed and 2 added", tally)
 	}
 }
@@ -303,7 +317,8 @@ func TestIncidentsThatAreOverMakeRoom(t *testing.T) {
 	d.pass(15)
 	r := d.root("a")
 	if len(r.Incidents) != 1+maxOver || r.Over != 200 || !r.Unmended {
-		t.Errorf("the root has %d incidents, %d have left, unmended %v; want %d, 200, true", len(r.Incidents), r.Over, r.Unmended, 1+maxOver)
+		t.Errorf("the root has %d incidents, %d have left, unmended %v; want %d, 200, true", len(r.Incidents),
+			r.Over, r.Unmended, 1+maxOver)
 	}
 	closed := make(map[string]bool)
 	for _, p := range d.past {

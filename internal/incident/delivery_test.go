@@ -32,7 +32,8 @@ func (d *desk) minutesOf(n int) (all []string) {
 	for range n {
 		d.pass(1)
 		if len(d.calls) > 0 {
-			all = append(all, fmt.Sprintf("%d: %s", int(d.now.Sub(epoch).Minutes()), strings.Join(d.calls, ", ")))
+			all = append(all, fmt.Sprintf("%d: %s", int(d.now.Sub(epoch).Minutes()), strings.Join(d.calls,
+				", ")))
 		}
 	}
 	return all
@@ -57,8 +58,10 @@ func TestBackoff(t *testing.T) {
 	t.Parallel()
 	d := stopped(t, bot, oneOut)
 	d.answer = answers{Send: Temporary}.answer
-	expect(t, d.minutesOf(28), "1: send:temporary", "2: send:temporary", "4: send:temporary", "8: send:temporary", "12: send plain:temporary",
-		"16: send plain:temporary", "20: send plain:temporary", "24: send plain:temporary", "28: send bare:temporary")
+	expect(t, d.minutesOf(28), "1: send:temporary", "2: send:temporary", "4: send:temporary",
+		"8: send:temporary", "12: send plain:temporary",
+		"16: send plain:temporary", "20: send plain:temporary", "24: send plain:temporary",
+		"28: send bare:temporary")
 	d.answer = nil
 	expect(t, d.minutesOf(5), "32: send bare:done")
 	if d.set("a", "w0:4 w1:4 w2"); true { // the record remembers the step until a post succeeds
@@ -113,7 +116,8 @@ func TestFallbacks(t *testing.T) {
 	}
 	d := stopped(t, bot, allOut)
 	d.answer = refuse(Bare)
-	expect(t, d.minutesOf(1), "1: send+mention:content, send no-mention:content, send plain:content, send bare:done")
+	expect(t, d.minutesOf(1),
+		"1: send+mention:content, send no-mention:content, send plain:content, send bare:done")
 	d = stopped(t, bot, oneOut) // mentions nobody
 	d.answer = refuse(Plain)
 	expect(t, d.minutesOf(1), "1: send:content, send plain:done")
@@ -123,7 +127,8 @@ func TestFallbacks(t *testing.T) {
 	d = stopped(t, webhook, oneOut)
 	d.answer = refuse(Bare + 1)
 	got := d.minutesOf(9)
-	expect(t, got, "1: send:content, send plain:content, send bare:content", "5: send bare:content", "9: send bare:content")
+	expect(t, got, "1: send:content, send plain:content, send bare:content", "5: send bare:content",
+		"9: send bare:content")
 	if d.s.Roots[0].Delivery.Undelivered.IsZero() {
 		t.Errorf("it does not count as undelivered")
 	}
@@ -152,7 +157,8 @@ func TestRefusedThread(t *testing.T) {
 		return Done, true
 	}
 	d.pass(1).set("a", "w0:4 w1 w2 w3")
-	expect(t, d.minutesOf(12), "2: send:temporary, edit:done", "3: send:temporary", "5: send:temporary", "9: send:temporary",
+	expect(t, d.minutesOf(12), "2: send:temporary, edit:done", "3: send:temporary", "5: send:temporary",
+		"9: send:temporary",
 		"12: edit:done", "13: send+channel:done")
 }
 
@@ -192,8 +198,10 @@ func TestDoubtByBot(t *testing.T) {
 		}
 		return Done, true
 	}
-	expect(t, d.minutesOf(30), "1: send+mention:unknown", "2: look:none, send+mention:unknown", "4: look:none", "12: look:none, send+mention:unknown",
-		"16: look:none, send+mention:unknown", "20: look:none", "26: look:none, send no-mention:unknown", "30: look:none, send no-mention:unknown")
+	expect(t, d.minutesOf(30), "1: send+mention:unknown", "2: look:none, send+mention:unknown",
+		"4: look:none", "12: look:none, send+mention:unknown",
+		"16: look:none, send+mention:unknown", "20: look:none", "26: look:none, send no-mention:unknown",
+		"30: look:none, send no-mention:unknown")
 	// The post arrived: it is found, and not posted again.
 	d = stopped(t, bot, allOut)
 	d.answer = func(c Call, _ *Root) (Class, bool) {
@@ -210,8 +218,10 @@ func TestDoubtByBot(t *testing.T) {
 	// A look-up that fails is made again, and the post waits.
 	d = stopped(t, bot, allOut)
 	d.answer = answers{Send: Unknown, Look: Temporary}.answer
-	expect(t, d.minutesOf(40), "1: send+mention:unknown", "2: look:temporary", "4: look:temporary", "8: look:temporary", "12: look:temporary",
-		"16: look:temporary", "20: look:temporary", "24: look:temporary", "28: look:temporary", "32: look:temporary", "36: look:temporary",
+	expect(t, d.minutesOf(40), "1: send+mention:unknown", "2: look:temporary", "4: look:temporary",
+		"8: look:temporary", "12: look:temporary",
+		"16: look:temporary", "20: look:temporary", "24: look:temporary", "28: look:temporary",
+		"32: look:temporary", "36: look:temporary",
 		"40: look:temporary")
 }
 
@@ -239,7 +249,8 @@ func TestDoubtByWebhook(t *testing.T) {
 		if route.Bot() {
 			look = "look:content, "
 		}
-		expect(t, d.minutesOf(8), "1: send+mention:unknown", "2: "+look+"ask:temporary", "3: ask:temporary", "4: ask:done, send+repeat:unknown")
+		expect(t, d.minutesOf(8), "1: send+mention:unknown", "2: "+look+"ask:temporary", "3: ask:temporary",
+			"4: ask:done, send+repeat:unknown")
 		r := d.s.Roots[0]
 		if r.Delivery.Presumed.IsZero() || len(d.s.Overdue(d.now.Add(14*time.Minute))) != 1 {
 			t.Errorf("%s: it is not presumed delivered, or ticks do not fail: %+v", route, r.Delivery)
@@ -260,7 +271,8 @@ func TestDoubtByWebhook(t *testing.T) {
 		}
 		return Done, true
 	}
-	expect(t, d.minutesOf(10), "1: send+mention:unknown", "2: look:none, send+mention:unknown", "4: look:content")
+	expect(t, d.minutesOf(10), "1: send+mention:unknown", "2: look:none, send+mention:unknown",
+		"4: look:content")
 }
 
 // TestPresumedNewsIsNamed holds that the next message Slack confirms names what it may not have, and that
@@ -322,19 +334,22 @@ func TestUndeliveredNews(t *testing.T) {
 				t.Errorf("%s, %s: overdue %v", classWords[class], route, o)
 			}
 			d.set("b", "v0:4 v1 v2").pass(1).set("b", "v0:4 v1 v2 v3").pass(1)
-			if m := d.slack.messages; len(m) != 2 || !slices.Equal(m[0].post.Names, []string{"1"}) || len(m[1].post.Names) != 0 {
+			if m := d.slack.messages; len(m) != 2 || !slices.Equal(m[0].post.Names, []string{"1"}) ||
+				len(m[1].post.Names) != 0 {
 				t.Errorf("%s, %s: it is not named once", classWords[class], route)
 			}
 			d.set("a", allIn).set("b", "v0 v1 v2 v3").pass(25 * 60)
 			if len(d.s.Roots) != 0 {
-				t.Errorf("%s, %s: it does not leave after a day: %+v", classWords[class], route, d.s.Roots[0].Delivery)
+				t.Errorf("%s, %s: it does not leave after a day: %+v", classWords[class], route,
+					d.s.Roots[0].Delivery)
 			}
 			found := false
 			for _, p := range d.past {
 				found = found || p.Closed != nil && p.Incident == "1" && p.Closed.Undelivered != ""
 			}
 			if !found {
-				t.Errorf("%s, %s: the history does not say that it was not delivered", classWords[class], route)
+				t.Errorf("%s, %s: the history does not say that it was not delivered", classWords[class],
+					route)
 			}
 		}
 	}
@@ -387,8 +402,10 @@ func TestEditsThatFail(t *testing.T) {
 	d.set("a", allIn)
 	got := d.minutesOf(45)
 	// those do not count
-	expect(t, got, "2: send:done, edit:temporary", "3: edit:temporary", "5: edit:temporary", "9: edit:temporary",
-		"13: edit:temporary", "17: edit:temporary", "21: edit:temporary", "25: edit:temporary", "26: send:done", "27: edit:temporary")
+	expect(t, got, "2: send:done, edit:temporary", "3: edit:temporary", "5: edit:temporary",
+		"9: edit:temporary",
+		"13: edit:temporary", "17: edit:temporary", "21: edit:temporary", "25: edit:temporary",
+		"26: send:done", "27: edit:temporary")
 	if len(d.s.Roots) != 0 {
 		t.Errorf("it stays: %+v", d.s.Roots[0].Delivery)
 	}
@@ -404,7 +421,8 @@ func TestEditsThatFail(t *testing.T) {
 		return Done, true
 	}
 	d.set("a", allIn)
-	expect(t, d.minutesOf(12), "2: send:done, edit:content, edit:content, edit:done", "12: edit:content, edit:content, edit:done")
+	expect(t, d.minutesOf(12), "2: send:done, edit:content, edit:content, edit:done",
+		"12: edit:content, edit:content, edit:done")
 }
 
 // TestClaims holds that nobody posts what another run has claimed, and what becomes of a claim that nobody
@@ -459,7 +477,8 @@ func TestLateMark(t *testing.T) {
 	before := d.s.Roots[0].Delivery
 	d.s.Mark("one", steps, d.now)
 	after := d.s.Roots[0].Delivery
-	if after.Posted || after.TS != "" || after.Shown != before.Shown || after.Claim == nil || after.Claim.By != "two" {
+	if after.Posted || after.TS != "" || after.Shown != before.Shown || after.Claim == nil ||
+		after.Claim.By != "two" {
 		t.Errorf("a run that lost its claim marks what it did as certain: %+v", after)
 	}
 	if !after.LastUnknown.Equal(d.now) || !after.Doubted.Equal(d.now) || after.RootRev != 0 {
@@ -530,7 +549,7 @@ func TestOrderOfPosting(t *testing.T) {
 		order = append(order, m.key[:strings.Index(m.key, ".")])
 	}
 	if len(order) != maxPosts || order[0] != "49" || order[1] != "48" {
-		t.Errorf("%d posts in one tick, in this order: %v; want 40, what is down first, then what is degraded", len(order), order)
+		t.Errorf("%d posts in one tick, in this order: %v; want 40, down first, then degraded", len(order), order)
 	}
 	edits := 0
 	for _, c := range d.calls {
@@ -546,7 +565,8 @@ func TestOrderOfPosting(t *testing.T) {
 		if !m.post.Root {
 			continue
 		}
-		if r := d.s.Roots[slices.IndexFunc(d.s.Roots, func(r *Root) bool { return r.Prefix() == m.prefix })]; m.rev != r.Rev {
+		if r := d.s.Roots[slices.IndexFunc(d.s.Roots,
+			func(r *Root) bool { return r.Prefix() == m.prefix })]; m.rev != r.Rev {
 			t.Errorf("after 5 ticks root %s shows revision %d of %d", m.key, m.rev, r.Rev)
 		}
 	}

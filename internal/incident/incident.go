@@ -244,7 +244,8 @@ func (r *Root) Level() (worst Level) {
 // Resolved reports whether the root may turn green and be struck through: every one of its incidents is
 // resolved, or was about reading and can be read again.
 func (r *Root) Resolved() bool {
-	return !r.Unmended && !slices.ContainsFunc(r.Incidents, func(i *Incident) bool { return i.End != EndResolved })
+	unresolved := func(i *Incident) bool { return i.End != EndResolved }
+	return !r.Unmended && !slices.ContainsFunc(r.Incidents, unresolved)
 }
 
 // Worst orders incidents by how bad they are, the worst first: level, share of weight lost, machines out,

@@ -129,7 +129,8 @@ func TestNoticesStayApart(t *testing.T) {
 		return o
 	}
 	d.judge(o())
-	if len(d.s.Roots) != 2 || d.s.Roots[0].Notice() || !d.s.Roots[1].Notice() || len(d.s.Roots[1].Incidents) != 3 {
+	if len(d.s.Roots) != 2 || d.s.Roots[0].Notice() || !d.s.Roots[1].Notice() ||
+		len(d.s.Roots[1].Incidents) != 3 {
 		t.Fatalf("roots: %+v; want one of the incident, one of three notices", d.s.Roots)
 	}
 	if r := d.s.Roots[1]; r.Open() || r.Resolved() || r.Level() != OK {

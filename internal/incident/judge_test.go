@@ -36,9 +36,11 @@ type desk struct {
 
 func newDesk(t *testing.T, pools map[string]string) *desk {
 	t.Helper()
-	d := &desk{t: t, s: &State{}, now: epoch, snap: make(map[string][]lb.Backend), world: make(map[string][]lb.Backend),
-		blind: make(map[string]About), why: func(string) string { return "InternalError" }, slack: newSlack(), resolved: make(map[string]bool),
-		rules: Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot}}
+	d := &desk{t: t, s: &State{}, now: epoch, snap: make(map[string][]lb.Backend),
+		world: make(map[string][]lb.Backend),
+		blind: make(map[string]About), why: func(string) string { return "InternalError" }, slack: newSlack(),
+		resolved: make(map[string]bool),
+		rules:    Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot}}
 	for name, pool := range pools {
 		d.world[name] = backends(pool)
 		d.snap[name] = lb.Baseline(d.world[name], epoch)
@@ -112,7 +114,8 @@ func (d *desk) observe() Observation {
 		clb := lb.ParseKey(keyOf(name))
 		clb.Label = name
 		if about, ok := d.blind[name]; ok {
-			o.Unread = append(o.Unread, Unread{Key: clb.Key(), About: about, LastGood: d.s.At, Reason: Reason{Why: d.why(clb.Key())}})
+			o.Unread = append(o.Unread, Unread{Key: clb.Key(), About: about, LastGood: d.s.At,
+				Reason: Reason{Why: d.why(clb.Key())}})
 			if about == Reading {
 				continue
 			}
@@ -180,7 +183,8 @@ func (d *desk) notify(by string, at time.Time) (steps []Step) {
 			for _, x := range []struct {
 				is   bool
 				word string
-			}{{c.Post.Mention, "+mention"}, {c.Post.Repeat, "+repeat"}, {!c.Post.Root && c.TS == "" && c.Route.Bot(), "+channel"}} {
+			}{{c.Post.Mention, "+mention"}, {c.Post.Repeat, "+repeat"}, {!c.Post.Root && c.TS == "" &&
+				c.Route.Bot(), "+channel"}} {
 				if x.is {
 					word += x.word
 				}
@@ -202,8 +206,10 @@ func (d *desk) notify(by string, at time.Time) (steps []Step) {
 }
 
 var (
-	doWords    = map[Do]string{Send: "send", Look: "look", Ask: "ask", Edit: "edit", Copies: "copies", Void: "void", Leave: "leave"}
-	classWords = map[Class]string{Done: "done", NotThere: "none", Unknown: "unknown", Temporary: "temporary", ChannelDown: "down", Gone: "gone",
+	doWords = map[Do]string{Send: "send", Look: "look", Ask: "ask", Edit: "edit", Copies: "copies",
+		Void: "void", Leave: "leave"}
+	classWords = map[Class]string{Done: "done", NotThere: "none", Unknown: "unknown", Temporary: "temporary",
+		ChannelDown: "down", Gone: "gone",
 		Content: "content"}
 )
 
@@ -254,7 +260,8 @@ func words(all []*message) string {
 		for _, x := range []struct {
 			is   bool
 			word string
-		}{{m.post.Reminder, "reminder"}, {m.post.Broadcast, "broadcast"}, {m.post.Mention, "mention"}, {m.post.Ends != 0, "ends"}} {
+		}{{m.post.Reminder, "reminder"}, {m.post.Broadcast, "broadcast"}, {m.post.Mention, "mention"},
+			{m.post.Ends != 0, "ends"}} {
 			if x.is {
 				w += "+" + x.word
 			}
@@ -285,20 +292,26 @@ func TestLevel(t *testing.T) {
 		lost   int
 	}{
 		{"one of ten stops", many(10, 2), []string{many(10, 2) + " w03:4"}, 0, Impaired, false, 10},
-		{"five of ten stop", many(5, 2) + " a b c d e", []string{many(5, 2) + " a:4 b:4 c:4 d:4 e:4"}, 0, Degraded, false, 50},
-		{"four of ten stop", many(6, 2) + " b c d e", []string{many(6, 2) + " b:4 c:4 d:4 e:4"}, 0, Impaired, false, 40},
-		{"four of ten stop, from 40 % on", many(6, 2) + " b c d e", []string{many(6, 2) + " b:4 c:4 d:4 e:4"}, 40, Degraded, false, 40},
+		{"five of ten stop", many(5, 2) + " a b c d e", []string{many(5, 2) + " a:4 b:4 c:4 d:4 e:4"}, 0,
+			Degraded, false, 50},
+		{"four of ten stop", many(6, 2) + " b c d e", []string{many(6, 2) + " b:4 c:4 d:4 e:4"}, 0, Impaired,
+			false, 40},
+		{"four of ten stop, from 40 % on", many(6, 2) + " b c d e", []string{many(6, 2) + " b:4 c:4 d:4 e:4"},
+			40, Degraded, false, 40},
 		{"all stop", "a b", []string{"a:4 b:4"}, 0, Down, false, 20},
 		{"the only one stops", "a", []string{"a:5"}, 0, Down, false, 10},
 		{"all stop, one is back", "a b", []string{"a:4 b:4", "a b:4"}, 0, Degraded, false, 10},
 		{"all stop and are back", "a b", []string{"a:4 b:4", "a b"}, 0, OK, true, 0},
-		{"what was out at first sight is no loss", "a:4 b c d", []string{"a:4 b c d:4"}, 0, Impaired, false, 10},
-		{"nothing ran at first sight, and one was added stopped", "a:4", []string{"a:4 b:4"}, 0, Impaired, true, 0},
+		{"what was out at first sight is no loss", "a:4 b c d", []string{"a:4 b c d:4"}, 0, Impaired, false,
+			10},
+		{"nothing ran at first sight, and one was added stopped", "a:4", []string{"a:4 b:4"}, 0, Impaired,
+			true, 0},
 		{"added stopped: no capacity is lost with it", "a", []string{"a b:4 c:4"}, 0, Impaired, true, 0},
 		{"added stopped, and removed again", "a", []string{"a b:4", "a"}, 0, OK, true, 0},
 		{"added stopped, ran, and stops", "a", []string{"a b:4", "a b", "a b:4"}, 0, Degraded, false, 10},
 		{"a drained one stops", "a*0 b", []string{"a:4*0 b"}, 0, Impaired, true, 0},
-		{"all are drained, then one of them stops", "a b", []string{"a*0 b*0", "a:4*0 b*0"}, 0, Impaired, true, 0},
+		{"all are drained, then one of them stops", "a b", []string{"a*0 b*0", "a:4*0 b*0"}, 0, Impaired,
+			true, 0},
 		{"nine are drained, the tenth stops", "a b c", []string{"a*0 b*0 c:4"}, 0, Down, false, 10},
 		{"six of ten are removed", many(10, 2), []string{many(4, 2)}, 0, Degraded, true, 60},
 		{"all are removed", "a b", []string{""}, 0, Down, true, 20},
@@ -306,24 +319,32 @@ func TestLevel(t *testing.T) {
 		{"removed and replaced", "a b", []string{"a c"}, 0, OK, true, 0},
 		{"removed, then replaced", "a b", []string{"a", "a c"}, 0, OK, true, 0},
 		{"more is added than removed, then removed", "a b", []string{"a b c d", "a b"}, 0, OK, true, 0},
-		{"removed after it stopped is lost all the same", "a b", []string{"a b:4", "a"}, 0, Degraded, true, 10},
+		{"removed after it stopped is lost all the same", "a b", []string{"a b:4", "a"}, 0, Degraded, true,
+			10},
 		{"what was out at first sight is removed", "a b:4", []string{"a"}, 0, OK, true, 0},
-		{"removed, and accepted once stable, while another is out", "a b c d e:4 f", []string{"a b c d e:4 f:4", "a b e:4 f:4", "…"}, 0, Impaired,
+		{"removed, and accepted once stable, while another is out", "a b c d e:4 f",
+			[]string{"a b c d e:4 f:4", "a b e:4 f:4", "…"}, 0, Impaired,
 			false, 10},
 		{"stays lost when stable", "a b", []string{"a b:4", "…"}, 0, Degraded, false, 10},
 		{"down compares with the beginning", "a b c", []string{"a:4 b c", "a:4", "…"}, 0, Down, false, 10},
 		{"fails its health check", "a b", []string{"a b!"}, 0, Degraded, false, 10},
 		{"failed its health check at first sight", "a b!", []string{"a:4 b!"}, 0, Down, false, 10},
 		{"failed its health check at first sight, and is removed", "a b!", []string{"a"}, 0, OK, true, 0},
-		{"added failing its health check: no capacity is lost with it", "a", []string{"a b! c!", "a b! c!"}, 0, Impaired, true, 0},
-		{"added failing, passed, and fails", "a", []string{"a b!", "a b!", "a b", "a b!"}, 0, Degraded, false, 10},
-		{"a listener's only backend stops", two, []string{"x:4@HTTP:80,TCP:25 y@HTTP:80"}, 0, Down, false, 20},
+		{"added failing its health check: no capacity is lost with it", "a", []string{"a b! c!", "a b! c!"},
+			0, Impaired, true, 0},
+		{"added failing, passed, and fails", "a", []string{"a b!", "a b!", "a b", "a b!"}, 0, Degraded, false,
+			10},
+		{"a listener's only backend stops", two, []string{"x:4@HTTP:80,TCP:25 y@HTTP:80"}, 0, Down, false,
+			20},
 		{"a listener keeps a backend", two, []string{"x@HTTP:80,TCP:25 y:4@HTTP:80"}, 0, Impaired, false, 10},
 		{"a listener loses its last binding", two, []string{"x@HTTP:80 y@HTTP:80"}, 0, Down, true, 10},
-		{"a listener's last binding is drained", "x@HTTP:80 y*10@TCP:25", []string{"x@HTTP:80 y*0@TCP:25", "x@HTTP:80 y*0@TCP:25 z@HTTP:80"}, 0, OK,
+		{"a listener's last binding is drained", "x@HTTP:80 y*10@TCP:25", []string{"x@HTTP:80 y*0@TCP:25",
+			"x@HTTP:80 y*0@TCP:25 z@HTTP:80"}, 0, OK,
 			true, 0},
-		{"a listener is bound again", two, []string{"x@HTTP:80 y@HTTP:80", "x@HTTP:80 y@HTTP:80,TCP:25"}, 0, OK, true, 0},
-		{"a listener served nobody at first sight", "x:4@TCP:25 y@HTTP:80 z@HTTP:80", []string{"x:4@TCP:25 y:4@HTTP:80 z@HTTP:80"}, 0, Degraded, false, 10},
+		{"a listener is bound again", two, []string{"x@HTTP:80 y@HTTP:80", "x@HTTP:80 y@HTTP:80,TCP:25"}, 0,
+			OK, true, 0},
+		{"a listener served nobody at first sight", "x:4@TCP:25 y@HTTP:80 z@HTTP:80",
+			[]string{"x:4@TCP:25 y:4@HTTP:80 z@HTTP:80"}, 0, Degraded, false, 10},
 		{"a listener whose backend was out at first sight is unbound", "x:4@TCP:25,HTTP:80 y@HTTP:80",
 			[]string{"x:4@HTTP:80 y@HTTP:80"}, 0, OK, true, 0},
 	} {
@@ -340,14 +361,18 @@ func TestLevel(t *testing.T) {
 				}
 				last := make(map[string]string) // of a machine named twice, the last counts
 				for _, w := range strings.Fields(pool) {
-					last[strings.FieldsFunc(w, func(r rune) bool { return strings.ContainsRune(":*!@", r) })[0]] = w
+					last[strings.FieldsFunc(w, func(r rune) bool {
+						return strings.ContainsRune(":*!@",
+							r)
+					})[0]] = w
 				}
 				d.set("a", strings.Join(slices.Collect(maps.Values(last)), " ")).pass(1)
 			}
 			i := d.only("a")
 			lost, _ := i.Lost()
 			if i.Level != c.want || i.Alone != c.alone || lost != c.lost {
-				t.Errorf("level %v, by removals alone %v, lost %d; want %v, %v, %d", i.Level, i.Alone, lost, c.want, c.alone, c.lost)
+				t.Errorf("level %v, by removals alone %v, lost %d; want %v, %v, %d", i.Level, i.Alone, lost,
+					c.want, c.alone, c.lost)
 			}
 		})
 	}

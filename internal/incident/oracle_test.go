@@ -52,7 +52,8 @@ type shownRoot struct {
 }
 
 func newOracle(p *player) *oracle {
-	return &oracle{p: p, clbs: make(map[string]*truth), roots: make(map[string]*shownRoot), newest: make(map[string]string)}
+	return &oracle{p: p, clbs: make(map[string]*truth), roots: make(map[string]*shownRoot),
+		newest: make(map[string]string)}
 }
 
 // observe brings the truth up to date.
@@ -61,7 +62,8 @@ func (o *oracle) observe() {
 	for name, pool := range p.world {
 		t := o.clbs[name]
 		if t == nil {
-			t = &truth{name: name, status: maps.Clone(pool), ran: make(map[string]bool), granted: make(map[string]bool),
+			t = &truth{name: name, status: maps.Clone(pool), ran: make(map[string]bool),
+				granted: make(map[string]bool),
 				changed: make(map[string]int)}
 			for id, s := range pool {
 				t.ran[id] = s == 2
@@ -309,7 +311,8 @@ func (o *oracle) lasted(t *truth) {
 			}
 		}
 		for _, m := range o.p.slack.messages { // a message about others of its root starts the count again
-			if m.sent.of(keyOf(t.name)) != nil && o.p.now.Sub(m.at) < minutes(60) && m.at.Sub(o.p.begin) > minutes(t.news) {
+			if m.sent.of(keyOf(t.name)) != nil && o.p.now.Sub(m.at) < minutes(60) &&
+				m.at.Sub(o.p.begin) > minutes(t.news) {
 				return
 			}
 		}

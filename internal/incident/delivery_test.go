@@ -549,7 +549,7 @@ func TestOrderOfPosting(t *testing.T) {
 		order = append(order, m.key[:strings.Index(m.key, ".")])
 	}
 	if len(order) != maxPosts || order[0] != "49" || order[1] != "48" {
-		t.Errorf("%d posts in one tick, in this order: %v; want 40, down first, then degraded", len(order), order)
+		t.Errorf("%d posts in this order: %v; want 40, down first, then degraded", len(order), order)
 	}
 	edits := 0
 	for _, c := range d.calls {

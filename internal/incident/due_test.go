@@ -50,8 +50,8 @@ func TestRisesAndEnds(t *testing.T) {
 			}
 			d.set("a", half).pass(1)
 		},
-			"1:root+mention 2:update 3:update 4:update+broadcast+ends 5:update 6:update 7:update 8:update 9:update 10:update " +
-				"11:update 12:update " +
+			"1:root+mention 2:update 3:update 4:update+broadcast+ends 5:update 6:update 7:update 8:update 9:update " +
+				"10:update 11:update 12:update " +
 				"14:update+broadcast+mention"},
 		{"removals alone call nobody", func(d *desk) { d.set("a", "w0 w1").pass(1) }, "1:root"},
 		{"a level that ends because a removal is accepted has no end", func(d *desk) {

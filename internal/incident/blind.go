@@ -25,7 +25,10 @@ func (s *State) read(o Observation, rules Rules) {
 				continue // nobody knows
 			}
 			if blind {
-				i.Why = s.reason(u.Reason)
+				if why := s.reason(u.Reason); why != i.Why {
+					i.Why = why
+					r.Rev++
+				}
 			}
 			if blind != i.Readable {
 				continue
@@ -132,8 +135,8 @@ func (s *State) reason(why Reason) int {
 // otherReasons is the last of too many.
 var otherReasons = Reason{Why: "other reasons"}
 
-// pastReason gives up a reason that only what can be read again refers to, and returns where it was; -1 if there is none.
-// Those have other reasons then.
+// pastReason gives up a reason that only what can be read again refers to, and returns where it was; -1 if
+// there is none. Those have other reasons then.
 func (s *State) pastReason() int {
 	used := make([]bool, maxReasons+1)
 	for _, u := range s.Unread {

@@ -31,7 +31,8 @@ func TestUnreadable(t *testing.T) {
 			}
 		}, ""},
 		{"three ticks", Reading, func(d *desk, blind func(bool)) { blind(true); d.pass(10) }, "3:root"},
-		{"its health, for three ticks", Health, func(d *desk, blind func(bool)) { blind(true); d.pass(10) }, "3:root"},
+		{"its health, for three ticks", Health, func(d *desk, blind func(bool)) { blind(true); d.pass(10) },
+			"3:root"},
 		{"readable again", Reading, func(d *desk, blind func(bool)) {
 			blind(true)
 			d.pass(5)
@@ -48,7 +49,8 @@ func TestUnreadable(t *testing.T) {
 				d.pass(1)
 			}
 		}, "3:root 6:update 7:update 8:update 9:update 10:update 11:update"},
-		{"unreadable again within STABLE_AFTER: no new incident, an end at close", Reading, func(d *desk, blind func(bool)) {
+		{"unreadable again within STABLE_AFTER: no new incident, an end at close", Reading, func(d *desk,
+			blind func(bool)) {
 			blind(true)
 			d.pass(5)
 			blind(false)
@@ -66,8 +68,14 @@ func TestUnreadable(t *testing.T) {
 			blind(true)
 			d.pass(5)
 		}, "3:root 6:update 8:update+broadcast+ends 23:root"},
-		{"reminded of", Reading, func(d *desk, blind func(bool)) { blind(true); d.pass(200) }, "3:root 63:update+reminder 183:update+reminder"},
-		{"every tick reports it", Reading, func(d *desk, blind func(bool)) { d.rules.BlindAfter = 1; blind(true); d.pass(2) }, "1:root"},
+		{"reminded of", Reading, func(d *desk, blind func(bool)) { blind(true); d.pass(200) },
+			"3:root 63:update+reminder 183:update+reminder"},
+		{"every tick reports it", Reading, func(d *desk,
+			blind func(bool)) {
+			d.rules.BlindAfter = 1
+			blind(true)
+			d.pass(2)
+		}, "1:root"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			t.Parallel()
@@ -120,7 +128,8 @@ func TestUnreadableIsAnIncidentOfItsOwn(t *testing.T) {
 	}
 }
 
-// TestHealthIsUnknownWhileUnreadable holds that nobody claims that health can be read because nothing could be asked.
+// TestHealthIsUnknownWhileUnreadable holds that nobody claims that health can be read because nothing could
+// be asked.
 func TestHealthIsUnknownWhileUnreadable(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, map[string]string{"a": "w0 w1"})

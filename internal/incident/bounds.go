@@ -6,10 +6,11 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 )
 
-// bound moves machines to where they need less room, the least important first, and counts what has none at all. Of too
-// many incidents the older ones lose their names, which are in the snapshot.
+// bound moves machines to where they need less room, the least important first, and counts what has none at
+// all. Of too many incidents the older ones lose their names, which are in the snapshot.
 func (s *State) bound() {
 	crowd, named := 0, 0
 	for _, r := range s.Roots {
@@ -45,8 +46,8 @@ func (s *State) bound() {
 	}
 }
 
-// fit puts the machines that matter most first if there is no room for all, and returns for how many there is. bytes is
-// what is left of maxDetails.
+// fit puts the machines that matter most first if there is no room for all, and returns for how many there
+// is. bytes is what is left of maxDetails.
 func (i *Incident) fit(room int, bytes *int) (n int) {
 	sizes := func() (sum int) {
 		for n = range min(len(i.Machines), room) {
@@ -70,6 +71,42 @@ func (i *Incident) fit(room int, bytes *int) (n int) {
 	return n
 }
 
+// retire takes the oldest incidents out of open roots that are over and were shown, if there are too many. It
+// returns what the history is to have of them. Roots keep their first: it gives them their number.
+func (s *State) retire(at time.Time) (past []Record) {
+	type member struct {
+		root     *Root
+		incident *Incident
+	}
+	var over []member
+	for _, r := range s.Roots {
+		d := &r.Delivery
+		if !r.Open() || d.Claim != nil || d.Doubt != nil {
+			continue
+		}
+		for _, i := range r.Incidents[1:] {
+			if !i.Open() && i.Rev <= d.Shown && i.Loud <= d.Shown {
+				over = append(over, member{r, i})
+			}
+		}
+	}
+	if len(over) <= maxOver {
+		return nil
+	}
+	slices.SortStableFunc(over, func(a, b member) int { return a.incident.Closed.Compare(b.incident.Closed) })
+	gone := make(map[*Incident]bool)
+	for _, m := range over[:len(over)-maxOver] {
+		gone[m.incident] = true
+		m.root.Over++
+		m.root.Unmended = m.root.Unmended || m.incident.End != EndResolved
+		past = append(past, m.root.record(m.incident, at, ""))
+	}
+	for _, r := range s.Roots {
+		r.Incidents = slices.DeleteFunc(r.Incidents, func(i *Incident) bool { return gone[i] })
+	}
+	return past
+}
+
 // Clone copies the state so that the copy can be judged while the original stays as it is.
 func (s *State) Clone() *State {
 	next := *s
@@ -79,7 +116,8 @@ func (s *State) Clone() *State {
 		root.Incidents = make([]*Incident, len(r.Incidents))
 		for k, i := range r.Incidents {
 			incident := *i
-			incident.Machines, incident.Emptied, incident.Crowd = slices.Clone(i.Machines), slices.Clone(i.Emptied), maps.Clone(i.Crowd)
+			incident.Machines, incident.Emptied = slices.Clone(i.Machines), slices.Clone(i.Emptied)
+			incident.Crowd = maps.Clone(i.Crowd)
 			root.Incidents[k] = &incident
 		}
 		root.Delivery = r.Delivery.clone()

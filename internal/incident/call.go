@@ -12,7 +12,7 @@ import (
 type Call struct {
 	Do    Do
 	Route Route
-	TS    string    // the thread that an update goes to, or the message that is edited; "" for the channel itself
+	TS    string    // the thread an update goes to, or the message to edit; "" for the channel itself
 	Key   string    // what the message is recognised by; of Copies: what those of all messages begin with
 	Since time.Time // of Look and Copies: when the message was posted at the earliest
 	Post  Post      // of Send: what it shows; of the edits: only Rev, what the root is to show
@@ -49,13 +49,15 @@ type Class int
 
 // Classes of outcomes.
 const (
-	Done        Class = iota // it happened
-	NotThere                 // of Look: it is not there
-	Unknown                  // it may have happened: no answer, an answer 5xx, or one that says so
-	Temporary                // it did not happen, and may the next time
-	ChannelDown              // it did not happen, and nothing else would on this route: no connection, a limit of the rate, a bad token
-	Gone                     // it did not happen: the message that it is about is not there any more
-	Content                  // it did not happen: Slack refuses it as it is
+	Done      Class = iota // it happened
+	NotThere               // of Look: it is not there
+	Unknown                // it may have happened: no answer, an answer 5xx, or one that says so
+	Temporary              // it did not happen, and may the next time
+	// it did not happen, and nothing else would on this route: no connection, a limit of the rate, a bad
+	// token
+	ChannelDown
+	Gone    // it did not happen: the message that it is about is not there any more
+	Content // it did not happen: Slack refuses it as it is
 )
 
 // Step is one call of a run and what came of it.
@@ -80,11 +82,12 @@ func (s *State) Claimed(by string) (posts, edits []*Root) {
 		}
 	}
 	slices.SortStableFunc(posts, urgent)
-	slices.SortStableFunc(edits, func(a, b *Root) int { return a.Delivery.Confirmed.Compare(b.Delivery.Confirmed) })
+	slices.SortStableFunc(edits, longestShown)
 	return posts, edits
 }
 
-// NextPost is the next call of the post that the root's claim names; ok is false once nothing is left to do about it.
+// NextPost is the next call of the post that the root's claim names; ok is false once nothing is left to do
+// about it.
 func (r *Root) NextPost() (call Call, ok bool) {
 	d := &r.Delivery
 	c := d.Claim
@@ -111,14 +114,16 @@ func (r *Root) NextPost() (call Call, ok bool) {
 	return call, true
 }
 
-// NextEdit is the next call of the edits that the root's claim allows; ok is false once nothing is left to do.
+// NextEdit is the next call of the edits that the root's claim allows; ok is false once nothing is left to
+// do.
 func (r *Root) NextEdit(now time.Time) (call Call, ok bool) {
 	d := &r.Delivery
 	c := d.Claim
 	if c == nil || !c.Edit {
 		return Call{}, false
 	}
-	call = Call{Route: d.Route, TS: d.TS, Key: r.Prefix(), Since: r.Made, Post: Post{Rev: r.Rev, End: !r.Open()}}
+	shows := Post{Rev: r.Rev, End: !r.Open()}
+	call = Call{Route: d.Route, TS: d.TS, Key: r.Prefix(), Since: r.Made, Post: shows}
 	switch {
 	case r.editDue(now):
 		call.Do, call.Form = Edit, d.EditForm
@@ -134,7 +139,8 @@ func (r *Root) NextEdit(now time.Time) (call Call, ok bool) {
 	return call, true
 }
 
-// Take takes in what came of a call. stop reports whether the round is over for the route: nothing would arrive there now.
+// Take takes in what came of a call. stop reports whether the round is over for the route: nothing would
+// arrive there now.
 func (r *Root) Take(s Step) (stop bool) {
 	if s.Outcome.Class == ChannelDown && s.Call.Do != Leave {
 		return true
@@ -158,7 +164,8 @@ func (r *Root) Take(s Step) (stop bool) {
 	case Void:
 		r.voided(s)
 	case Leave:
-		r.Delivery.Left = slices.Delete(r.Delivery.Left, 0, 1) // at best effort: the incident goes on elsewhere
+		// at best effort: the incident goes on elsewhere
+		r.Delivery.Left = slices.Delete(r.Delivery.Left, 0, 1)
 	}
 	return false
 }
@@ -204,7 +211,8 @@ func (r *Root) delivered(p Post, ts string, s Step) {
 	}
 }
 
-// refused moves one fallback down. In the last one the news waits: nothing is dropped, and other roots name it.
+// refused moves one fallback down. In the last one the news waits: nothing is dropped, and other roots name
+// it.
 func (r *Root) refused(s Step) {
 	d := &r.Delivery
 	if r.stepDown(s) {
@@ -213,8 +221,8 @@ func (r *Root) refused(s Step) {
 	d.NotBefore, d.Claim.spent = s.Now.Add(backoff(stepAfter)), true
 }
 
-// fail notes a failure of the root's own: it waits, longer each time, and each fourth post that fails moves one fallback
-// down.
+// fail notes a failure of the root's own: it waits, longer each time, and each fourth post that fails moves
+// one fallback down.
 func (r *Root) fail(s Step) {
 	d := &r.Delivery
 	d.Fails++
@@ -262,7 +270,8 @@ func (r *Root) looked(s Step) {
 		if x.Root {
 			d.RootRev = 0 // it may be any of the copies
 		}
-	case s.Outcome.Class == NotThere && x.Copies >= maxCopies && s.Now.Sub(x.At) < late: // they may still arrive
+	// they may still arrive
+	case s.Outcome.Class == NotThere && x.Copies >= maxCopies && s.Now.Sub(x.At) < late:
 		d.NotBefore, d.Claim.spent = x.At.Add(late), true
 	case s.Outcome.Class == NotThere:
 		if x.Copies >= maxCopies {
@@ -286,7 +295,7 @@ func (r *Root) edited(s Step) {
 		d.EditFails, d.EndFails, d.EditNotBefore, d.EditForm = 0, 0, time.Time{}, Full
 	case Gone:
 		if !r.Open() && r.News <= d.Shown {
-			d.NoEdit = true // somebody has read it and deleted it
+			d.NoEdit, d.ShownEnd = true, true // somebody has read it and deleted it
 			return
 		}
 		d.anew()
@@ -363,8 +372,9 @@ func (r *Root) voided(s Step) {
 	}
 }
 
-// Mark takes what a run did into the newest state, whoever wrote that, and ends its claims. Where another run took a claim
-// over, that run knows best what to do: what this one did may only cast doubt. now is the store's clock.
+// Mark takes what a run did into the newest state, whoever wrote that, and ends its claims. Where another run
+// took a claim over, that run knows best what to do: what this one did may only cast doubt. now is the
+// store's clock.
 func (s *State) Mark(by string, steps []Step, now time.Time) {
 	mine := make(map[string]*Root)
 	others := make(map[string]*Root)

@@ -10,8 +10,9 @@ import (
 	"clbwatch/internal/lb"
 )
 
-// The state is stored with every head, so it must be small. There may be 20,000 load balancers that cannot be read: their
-// records are stored in a form of their own, without names, that takes at most 150 bytes for each.
+// The state is stored with every head, so it must be small. There may be 20,000 load balancers that cannot be
+// read: their records are stored in a form of their own, without names, that takes at most 150 bytes for
+// each.
 
 // blindRecord is the stored form of an incident about reading.
 type blindRecord struct {
@@ -75,7 +76,8 @@ func figuresOf(c lb.Capacity) figures {
 }
 
 func (f figures) capacity() (c lb.Capacity) {
-	for n, to := range []*int{&c.Running, &c.Total, &c.Weight, &c.Serving, &c.Lost, &c.Out, &c.Ill, &c.Unknown} {
+	all := []*int{&c.Running, &c.Total, &c.Weight, &c.Serving, &c.Lost, &c.Out, &c.Ill, &c.Unknown}
+	for n, to := range all {
 		if n < len(f) {
 			*to = f[n]
 		}
@@ -88,8 +90,9 @@ func (i *Incident) MarshalJSON() ([]byte, error) {
 	if !i.About.Blind() {
 		return plainly(wholeIncident{(*plainIncident)(i), figuresOf(i.Before), figuresOf(i.Now), figuresOf(i.Worst)})
 	}
-	b := blindRecord{ID: i.ID, Key: i.Key, About: i.About, Label: i.Label, Title: i.Title, Why: i.Why, Times: i.Times,
-		Readable: i.Readable, Rev: i.Rev, End: i.End, At: unixTimesOf(i.Began, i.LastGood, i.Changed, i.Closed)}
+	b := blindRecord{ID: i.ID, Key: i.Key, About: i.About, Label: i.Label, Title: i.Title, Why: i.Why,
+		Times: i.Times, Readable: i.Readable, Rev: i.Rev, End: i.End,
+		At: unixTimesOf(i.Began, i.LastGood, i.Changed, i.Closed)}
 	if i.Loud > 0 {
 		b.Quiet = i.Rev - i.Loud + 1
 	}
@@ -115,8 +118,9 @@ func (i *Incident) UnmarshalJSON(text []byte) error {
 	if err := json.Unmarshal(text, &b); err != nil {
 		return err
 	}
-	*i = Incident{ID: b.ID, Key: b.Key, About: b.About, Label: b.Label, Title: b.Title, Why: b.Why, Times: b.Times, Readable: b.Readable,
-		Rev: b.Rev, End: b.End, Began: b.At.time(0), LastGood: b.At.time(1), Changed: b.At.time(2), Closed: b.At.time(3),
+	*i = Incident{ID: b.ID, Key: b.Key, About: b.About, Label: b.Label, Title: b.Title, Why: b.Why,
+		Times: b.Times, Readable: b.Readable, Rev: b.Rev, End: b.End,
+		Began: b.At.time(0), LastGood: b.At.time(1), Changed: b.At.time(2), Closed: b.At.time(3),
 		Alone: true, Stable: b.End != ""}
 	i.Level = i.level(Rules{})
 	if b.Quiet > 0 {
@@ -151,7 +155,8 @@ func (all Unreads) MarshalJSON() ([]byte, error) {
 	records := make([]unreadRecord, 0, len(all))
 	for _, key := range slices.Sorted(maps.Keys(all)) {
 		u := all[key]
-		records = append(records, unreadRecord{u.Key, u.About, u.Ticks, u.Why, unixTimesOf(u.Since, u.LastGood)})
+		at := unixTimesOf(u.Since, u.LastGood)
+		records = append(records, unreadRecord{u.Key, u.About, u.Ticks, u.Why, at})
 	}
 	return plainly(records)
 }
@@ -164,7 +169,8 @@ func (all *Unreads) UnmarshalJSON(text []byte) error {
 	}
 	*all = make(Unreads, len(records))
 	for _, r := range records {
-		u := Unread{Key: r.Key, About: r.About, Ticks: r.Ticks, Why: r.Why, Since: r.At.time(0), LastGood: r.At.time(1)}
+		u := Unread{Key: r.Key, About: r.About, Ticks: r.Ticks, Why: r.Why}
+		u.Since, u.LastGood = r.At.time(0), r.At.time(1)
 		(*all)[u.key()] = u
 	}
 	return nil

@@ -2,12 +2,11 @@ package incident
 
 import (
 	"slices"
-	"strconv"
-	"strings"
 	"time"
 )
 
-// The rules of delivery were tried in 20,000 random histories, and again with each one left out; see docs/reliability.md.
+// The rules of delivery were tried in 20,000 random histories, and again with each one left out; see
+// docs/reliability.md.
 const (
 	late       = 10 * time.Minute // how long a call of unknown outcome may still take effect
 	overdue    = 15 * time.Minute // how long something may be due before ticks fail
@@ -22,28 +21,6 @@ const (
 	maxClaim   = 16 * time.Minute // no run lasts longer: a claim that ends later was made under a wrong clock
 )
 
-// Route says where a root is posted: the ID of a bot's channel, or "webhook:" and what tells webhooks apart.
-type Route string
-
-// Bot reports whether a bot posts there, so that messages can be edited and answered.
-func (r Route) Bot() bool { return !strings.HasPrefix(string(r), "webhook") }
-
-// Channel is what is known of one Route.
-type Channel struct {
-	LastYes time.Time `json:"lastYes,omitzero"` // when it accepted a post last
-}
-
-func (s *State) channel(r Route) *Channel {
-	if c := s.Channels[r]; c != nil {
-		return c
-	}
-	if s.Channels == nil {
-		s.Channels = make(map[Route]*Channel)
-	}
-	s.Channels[r] = &Channel{}
-	return s.Channels[r]
-}
-
 // Form is how much of a message is sent. What is refused is sent again in the next form.
 type Form int
 
@@ -57,19 +34,20 @@ const (
 
 // Delivery is the record of what Slack shows of a root. Judge does not touch it, but for the Route.
 type Delivery struct {
-	Route      Route     `json:"route"`
-	Posted     bool      `json:"posted,omitempty"`     // the root is in Slack, or presumed to be
-	TS         string    `json:"ts,omitempty"`         // where; "" if that is not known, as ever by webhook
-	Series     int       `json:"series,omitempty"`     // which root it is: they can be deleted
-	Shown      int       `json:"shown,omitempty"`      // the revision that posts have shown
-	ShownEnd   bool      `json:"shownEnd,omitempty"`   // the last post showed the root as closed
-	ShownLevel Level     `json:"shownLevel,omitempty"` // how bad the last post showed it
-	RootRev    int       `json:"rootRev,omitempty"`    // the revision that the root shows; 0 if that is not known
-	Confirmed  time.Time `json:"confirmed,omitzero"`   // when it was accepted last that it shows that
-	Updates    int       `json:"updates,omitempty"`    // updates in Slack, or presumed to be
-	Counted    int       `json:"counted,omitempty"`    // of those, the ones that count for the pace
-	Messages   int       `json:"messages,omitempty"`   // posts that Slack accepted
-	Reminders  int       `json:"reminders,omitempty"`  // since the last news
+	Route      Route  `json:"route"`
+	Posted     bool   `json:"posted,omitempty"`     // the root is in Slack, or presumed to be
+	TS         string `json:"ts,omitempty"`         // where; "" if that is not known, as ever by webhook
+	Series     int    `json:"series,omitempty"`     // which root it is: they can be deleted
+	Shown      int    `json:"shown,omitempty"`      // the revision that posts have shown
+	ShownEnd   bool   `json:"shownEnd,omitempty"`   // the last post showed the root as closed
+	ShownLevel Level  `json:"shownLevel,omitempty"` // how bad the last post showed it
+	// RootRev: the revision that the root shows; 0 if that is not known
+	RootRev   int       `json:"rootRev,omitempty"`
+	Confirmed time.Time `json:"confirmed,omitzero"`  // when it was accepted last that it shows that
+	Updates   int       `json:"updates,omitempty"`   // updates in Slack, or presumed to be
+	Counted   int       `json:"counted,omitempty"`   // of those, the ones that count for the pace
+	Messages  int       `json:"messages,omitempty"`  // posts that Slack accepted
+	Reminders int       `json:"reminders,omitempty"` // since the last news
 
 	UpdatedAt  time.Time `json:"updatedAt,omitzero"`  // observation that the last post went with
 	RemindedAt time.Time `json:"remindedAt,omitzero"` // and the last reminder, or news
@@ -83,7 +61,8 @@ type Delivery struct {
 	NoLook    bool `json:"noLook,omitempty"`    // the bot may not look for its posts
 	NoEdit    bool `json:"noEdit,omitempty"`    // the root cannot be edited
 
-	Fails         int       `json:"fails,omitempty"`     // failures in a row, of posts and of looking for them
+	// Fails: failures in a row, of posts and of looking for them
+	Fails         int       `json:"fails,omitempty"`
 	SendFails     int       `json:"sendFails,omitempty"` // of those, the posts
 	NotBefore     time.Time `json:"notBefore,omitzero"`
 	EditFails     int       `json:"editFails,omitempty"`  // failed edits in a row
@@ -91,10 +70,12 @@ type Delivery struct {
 	SweepFails    int       `json:"sweepFails,omitempty"` // failed searches for copies
 	EditNotBefore time.Time `json:"editNotBefore,omitzero"`
 	LastUnknown   time.Time `json:"lastUnknown,omitzero"` // the last call that may still take effect
-	Doubted       time.Time `json:"doubted,omitzero"`     // the last post in doubt whose copies were not looked for yet
+	// Doubted: the last post in doubt whose copies were not looked for yet
+	Doubted time.Time `json:"doubted,omitzero"`
 
-	Due         time.Time `json:"due,omitzero"`         // since when something is due
-	Presumed    time.Time `json:"presumed,omitzero"`    // since when news is presumed delivered, and no message has named it
+	Due time.Time `json:"due,omitzero"` // since when something is due
+	// Presumed: since when news is presumed delivered, and no message has named it
+	Presumed    time.Time `json:"presumed,omitzero"`
 	Undelivered time.Time `json:"undelivered,omitzero"` // since when no form of it gets through
 	Named       bool      `json:"named,omitempty"`      // a message has named what is undelivered
 
@@ -144,10 +125,12 @@ func (d *Delivery) failedAlone() bool { return d.Fails > 0 || !d.Undelivered.IsZ
 
 func (d *Delivery) canLook() bool { return d.Route.Bot() && !d.NoLook }
 
-// Plan says what a run is to do: it claims posts and edits in the state that the run commits, and takes closed roots out of
-// it whose last word is in Slack. at is when the observation began, now is the store's clock, by names the run's commit,
-// and until is when it will have ended. It returns what the history is to have of the roots that left.
+// Plan says what a run is to do: it claims posts and edits in the state that the run commits, and takes
+// closed roots out of it whose last word is in Slack. at is when the observation began, now is the store's
+// clock, by names the run's commit, and until is when it will have ended. It returns what the history is to
+// have of the roots that left.
 func (s *State) Plan(at, now time.Time, by string, until time.Time, rules Rules) (past []Record) {
+	past = s.retire(at)
 	var posts, edits []*Root
 	s.Roots = slices.DeleteFunc(s.Roots, func(r *Root) bool {
 		d := &r.Delivery
@@ -155,14 +138,15 @@ func (s *State) Plan(at, now time.Time, by string, until time.Time, rules Rules)
 			if now.Before(c.Until) && c.Until.Sub(now) <= maxClaim {
 				return false
 			}
-			r.lost(now, at)
+			r.lost(now)
 		}
 		if d.Doubt != nil && !d.canLook() && d.Doubt.Copies >= maxCopies {
 			r.presume(now, at)
 		}
 		r.expire(now)
 		p, due := r.due(at, rules)
-		if due && d.Posted && d.Route.Bot() && d.TS == "" { // nobody knows where it is: what is new gets a new root
+		// nobody knows where it is: what is new gets a new root
+		if due && d.Posted && d.Route.Bot() && d.TS == "" {
 			d.anew()
 			p, due = r.due(at, rules)
 		}
@@ -191,12 +175,13 @@ func (s *State) Plan(at, now time.Time, by string, until time.Time, rules Rules)
 		}
 		return false
 	})
-	s.cut(posts, edits, at, by, until)
+	s.cut(posts, edits, by, until)
 	return past
 }
 
-// cut keeps what one tick has time for, in the order in which it is posted, and names in each post what Slack may lack.
-func (s *State) cut(posts, edits []*Root, at time.Time, by string, until time.Time) {
+// cut keeps what one tick has time for, in the order in which it is posted, and names in each post what Slack
+// may lack.
+func (s *State) cut(posts, edits []*Root, by string, until time.Time) {
 	slices.SortStableFunc(posts, urgent)
 	for _, r := range posts[min(len(posts), maxPosts):] {
 		r.Delivery.Claim = nil
@@ -204,7 +189,7 @@ func (s *State) cut(posts, edits []*Root, at time.Time, by string, until time.Ti
 	for _, r := range posts[:min(len(posts), maxPosts)] {
 		r.Delivery.Claim.Post.Names = s.missing(r)
 	}
-	slices.SortStableFunc(edits, func(a, b *Root) int { return a.Delivery.Confirmed.Compare(b.Delivery.Confirmed) })
+	slices.SortStableFunc(edits, longestShown)
 	for _, r := range edits[:min(len(edits), maxEdits)] {
 		if r.Delivery.Claim == nil {
 			r.Delivery.Claim = &Claim{By: by, Until: until}
@@ -213,7 +198,11 @@ func (s *State) cut(posts, edits []*Root, at time.Time, by string, until time.Ti
 	}
 }
 
-// urgent orders posts: roots and rises that no post has shown, the worst first; then updates, the longest due first.
+// longestShown orders edits: the least recently shown first.
+func longestShown(a, b *Root) int { return a.Delivery.Confirmed.Compare(b.Delivery.Confirmed) }
+
+// urgent orders posts: roots and rises that no post has shown, the worst first; then updates, the longest due
+// first.
 func urgent(a, b *Root) int {
 	first := func(r *Root) int {
 		if p := r.Delivery.Claim.Post; p.Root || p.Rises != 0 {
@@ -269,7 +258,7 @@ func (s *State) Overdue(now time.Time) (roots []*Root) {
 }
 
 // lost turns a claim that ended without a word into doubt.
-func (r *Root) lost(now, at time.Time) {
+func (r *Root) lost(now time.Time) {
 	d := &r.Delivery
 	c := d.Claim
 	d.Claim, d.LastUnknown, d.RootRev = nil, now, 0
@@ -291,14 +280,15 @@ func (r *Root) doubt(p Post, now time.Time) {
 	d.LastUnknown, d.Doubted = now, now
 }
 
-// or is what is sure of a message of which p, q or both may be in Slack: what both show was shown, and what one of them
-// alarmed about has an end.
+// or is what is sure of a message of which p, q or both may be in Slack: what both show was shown, and what
+// one of them alarmed about has an end.
 func (p Post) or(q Post) Post {
 	p.Rev, p.Level = min(p.Rev, q.Rev), max(p.Level, q.Level)
 	p.Rises, p.Current, p.Ends = p.Rises&q.Rises, p.Current|q.Current, p.Ends&q.Ends
 	p.End, p.Broadcast, p.Reminder = p.End && q.End, p.Broadcast && q.Broadcast, p.Reminder && q.Reminder
 	p.Mention = p.Mention || q.Mention
-	p.Names = slices.DeleteFunc(slices.Clone(p.Names), func(n string) bool { return !slices.Contains(q.Names, n) })
+	unnamed := func(n string) bool { return !slices.Contains(q.Names, n) }
+	p.Names = slices.DeleteFunc(slices.Clone(p.Names), unnamed)
 	return p
 }
 
@@ -380,7 +370,8 @@ func (r *Root) unrise(m int) {
 	}
 }
 
-// anew gives up the root that is there: the next post is a new one. The number of an update in doubt is not used again.
+// anew gives up the root that is there: the next post is a new one. The number of an update in doubt is not
+// used again.
 func (d *Delivery) anew() {
 	d.Updates = d.nextUpdate()
 	d.Posted, d.TS, d.RootRev, d.Doubt, d.InChannel = false, "", 0, nil, false
@@ -416,15 +407,16 @@ func (d *Delivery) confirmed() bool {
 // sweepDue reports whether copies of posts in doubt are to be looked for.
 func (r *Root) sweepDue(now time.Time) bool {
 	d := &r.Delivery
-	return d.canLook() && d.Posted && d.TS != "" && d.Doubt == nil && !d.Doubted.IsZero() && now.Sub(d.Doubted) >= late &&
-		!now.Before(d.EditNotBefore)
+	there := d.Posted && d.TS != "" && d.Doubt == nil
+	past := !d.Doubted.IsZero() && now.Sub(d.Doubted) >= late
+	return d.canLook() && there && past && !now.Before(d.EditNotBefore)
 }
 
 // leaveDue reports whether a root in a channel that is not used any more is to say where it continues.
 func (r *Root) leaveDue() bool { return len(r.Delivery.Left) > 0 && r.Delivery.TS != "" }
 
-// done reports whether a root may leave the state: it is closed, and its last word is in Slack for good, or Slack did not
-// take it for a day.
+// done reports whether a root may leave the state: it is closed, and its last word is in Slack for good, or
+// Slack did not take it for a day.
 func (r *Root) done(due bool, now time.Time) bool {
 	d := &r.Delivery
 	switch {
@@ -452,39 +444,3 @@ func (r *Root) undelivered() string {
 	}
 	return ""
 }
-
-// settleRoutes moves what goes on to where the settings want it now.
-func (s *State) settleRoutes(rules Rules) {
-	for _, r := range s.Roots {
-		d := &r.Delivery
-		if d.Route == rules.Route {
-			continue
-		}
-		old := *d
-		*d = Delivery{Route: rules.Route, Series: old.Series + 1, Messages: old.Messages, Updates: old.nextUpdate(),
-			Counted: old.Counted}
-		if old.Posted && !r.Open() { // it has been reported where people were
-			*d = Delivery{Route: rules.Route, Series: old.Series, Posted: true, Shown: r.Rev, ShownEnd: true, RootRev: r.Rev, NoEdit: true,
-				Messages: old.Messages}
-		}
-		if old.TS != "" && old.Route.Bot() && rules.Route.Bot() && r.Open() {
-			d.Left = append(old.Left, Receipt{old.Route, old.TS})
-		}
-	}
-	for route := range s.Channels {
-		if route != rules.Route {
-			delete(s.Channels, route)
-		}
-	}
-}
-
-// Key is what the posts of a root are recognised by: of the root, or of an update.
-func (r *Root) Key(p Post) string {
-	if p.Root {
-		return r.Prefix() + "root-" + strconv.Itoa(p.N)
-	}
-	return r.Prefix() + strconv.Itoa(p.N)
-}
-
-// Prefix is what the keys of all posts of a root begin with.
-func (r *Root) Prefix() string { return r.ID() + "." + r.Tag + "." }

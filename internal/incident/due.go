@@ -5,21 +5,23 @@ import (
 	"time"
 )
 
-// Post is one message about a root: the root itself, or an update. It names what the message shows, not its words.
+// Post is one message about a root: the root itself, or an update. It names what the message shows, not its
+// words.
 type Post struct {
-	Root      bool     `json:"root,omitempty"`      // the root; else an update
-	N         int      `json:"n,omitempty"`         // which: roots and updates are counted apart, from 0
-	Rev       int      `json:"rev"`                 // of the root's, that it shows
-	Rises     Set      `json:"rises,omitempty"`     // marks whose rise it shows
-	Current   Set      `json:"current,omitempty"`   // of those, the marks that the root is at now
-	Ends      Set      `json:"ends,omitempty"`      // marks whose end it shows
-	End       bool     `json:"end,omitempty"`       // the root is closed
-	Level     Level    `json:"level,omitempty"`     // how bad it is now where it is worst
-	Broadcast bool     `json:"broadcast,omitempty"` // an update that is shown in the channel too
-	Mention   bool     `json:"mention,omitempty"`   // it mentions whom the settings name
-	Reminder  bool     `json:"reminder,omitempty"`  // nothing in it is news
-	Repeat    bool     `json:"repeat,omitempty"`    // an earlier copy may have arrived, and nobody may look
-	Names     []string `json:"names,omitempty"`     // numbers of other roots whose news Slack may not have, or does not take
+	Root      bool  `json:"root,omitempty"`      // the root; else an update
+	N         int   `json:"n,omitempty"`         // which: roots and updates are counted apart, from 0
+	Rev       int   `json:"rev"`                 // of the root's, that it shows
+	Rises     Set   `json:"rises,omitempty"`     // marks whose rise it shows
+	Current   Set   `json:"current,omitempty"`   // of those, the marks that the root is at now
+	Ends      Set   `json:"ends,omitempty"`      // marks whose end it shows
+	End       bool  `json:"end,omitempty"`       // the root is closed
+	Level     Level `json:"level,omitempty"`     // how bad it is now where it is worst
+	Broadcast bool  `json:"broadcast,omitempty"` // an update that is shown in the channel too
+	Mention   bool  `json:"mention,omitempty"`   // it mentions whom the settings name
+	Reminder  bool  `json:"reminder,omitempty"`  // nothing in it is news
+	Repeat    bool  `json:"repeat,omitempty"`    // an earlier copy may have arrived, and nobody may look
+	// Names: numbers of other roots whose news Slack may not have, or does not take
+	Names []string `json:"names,omitempty"`
 }
 
 // Set is a set of marks.
@@ -30,7 +32,8 @@ func (s Set) Has(mark int) bool { return s>>mark&1 != 0 }
 
 func (s *Set) add(mark int) { *s |= 1 << mark }
 
-// pace is how long after an update the next may follow, in tenths of STABLE_AFTER, once freely were posted at once.
+// pace is how long after an update the next may follow, in tenths of STABLE_AFTER, once freely were posted at
+// once.
 var pace = [...]int{1, 5, 15, 60}
 
 const (
@@ -82,7 +85,8 @@ func (r *Root) due(at time.Time, rules Rules) (p Post, ok bool) {
 // reportable reports whether anything in it may be reported: not all may pass by itself, or be over already.
 func (r *Root) reportable() bool {
 	return slices.ContainsFunc(r.Incidents, func(i *Incident) bool {
-		return i.About != Backends || len(i.Crowd) > 0 || slices.ContainsFunc(i.Machines, func(m Machine) bool { return !m.Pending })
+		seen := func(m Machine) bool { return !m.Pending }
+		return i.About != Backends || len(i.Crowd) > 0 || slices.ContainsFunc(i.Machines, seen)
 	})
 }
 
@@ -104,7 +108,10 @@ func (r *Root) lasted(at time.Time, rules Rules) bool {
 		if i.CrowdRev > shown && elapsed(rules.StableAfter, i.CrowdAt, at) {
 			return true
 		}
-		return i.Stable || elapsed(rules.StableAfter, i.LastChange(), at) || slices.ContainsFunc(i.Machines, func(m Machine) bool {
+		if i.Stable || elapsed(rules.StableAfter, i.LastChange(), at) {
+			return true
+		}
+		return slices.ContainsFunc(i.Machines, func(m Machine) bool {
 			return m.Rev > shown && !m.Pending && elapsed(rules.StableAfter, m.Since, at)
 		})
 	})

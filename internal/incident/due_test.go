@@ -6,7 +6,8 @@ import (
 	"time"
 )
 
-// TestRisesAndEnds holds what is broadcast, and whom it calls, as the level of a load balancer goes up and down.
+// TestRisesAndEnds holds what is broadcast, and whom it calls, as the level of a load balancer goes up and
+// down.
 func TestRisesAndEnds(t *testing.T) {
 	t.Parallel()
 	const (
@@ -48,12 +49,18 @@ func TestRisesAndEnds(t *testing.T) {
 				d.set("a", one).pass(1).set("a", well).pass(1)
 			}
 			d.set("a", half).pass(1)
-		}, "1:root+mention 2:update 3:update 4:update+broadcast+ends 5:update 6:update 7:update 8:update 9:update 10:update 11:update 12:update " +
-			"14:update+broadcast+mention"},
+		},
+			"1:root+mention 2:update 3:update 4:update+broadcast+ends 5:update 6:update 7:update 8:update 9:update " +
+				"10:update 11:update 12:update " +
+				"14:update+broadcast+mention"},
 		{"removals alone call nobody", func(d *desk) { d.set("a", "w0 w1").pass(1) }, "1:root"},
-		{"a level that ends because a removal is accepted has no end", func(d *desk) { d.set("a", "w0 w1").pass(20) }, "1:root"},
+		{"a level that ends because a removal is accepted has no end", func(d *desk) {
+			d.set("a",
+				"w0 w1").pass(20)
+		}, "1:root"},
 		{"a level that ends because a removal is accepted, while another is out", func(d *desk) {
-			d.set("a", "w0:4 w1").pass(1).set("a", "w0:4 w1 w5 w6 w7 w8 w9").pass(1).set("a", "w0:4 w1").pass(20)
+			d.set("a", "w0:4 w1").pass(1).set("a", "w0:4 w1 w5 w6 w7 w8 w9").pass(1).set("a",
+				"w0:4 w1").pass(20)
 		}, "1:root+mention 2:update 3:update"},
 		{"what began as removals, and is an outage too, calls", func(d *desk) {
 			d.set("a", "w0 w1").pass(1).set("a", "w0 w1:4").pass(1)
@@ -64,12 +71,13 @@ func TestRisesAndEnds(t *testing.T) {
 		{"recoveries alone after being stable are not", func(d *desk) {
 			d.set("a", "w0:4 w1:4 w2 w3 w4 w5").pass(15).set("a", "w0:4 w1 w2 w3 w4 w5").pass(1)
 		}, "1:root 16:update"},
-		{"a rise while nothing is posted, over before it can be: it calls nobody, and the next does", func(d *desk) {
-			d.mute = true
-			d.set("a", none).pass(1).set("a", one).pass(2)
-			d.mute = false
-			d.pass(1).set("a", none).pass(1)
-		}, "4:root 5:update+broadcast+mention"},
+		{"a rise while nothing is posted, over before it can be: it calls nobody, and the next does",
+			func(d *desk) {
+				d.mute = true
+				d.set("a", none).pass(1).set("a", one).pass(2)
+				d.mute = false
+				d.pass(1).set("a", none).pass(1)
+			}, "4:root 5:update+broadcast+mention"},
 		{"a rise while nothing is posted, still on", func(d *desk) {
 			d.mute = true
 			d.set("a", none).pass(5)
@@ -88,7 +96,8 @@ func TestRisesAndEnds(t *testing.T) {
 	}
 }
 
-// TestMentionsOncePerLevelAndRoot holds that load balancers of one root call once for each level in STABLE_AFTER.
+// TestMentionsOncePerLevelAndRoot holds that load balancers of one root call once for each level in
+// STABLE_AFTER.
 func TestMentionsOncePerLevelAndRoot(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, map[string]string{"a": "w0 w1", "b": "w2 w3", "c": "w4 w5"})
@@ -126,7 +135,8 @@ func TestEndsWaitForAllOfTheRoot(t *testing.T) {
 	}
 }
 
-// TestTwoEndsInOneMinute holds that a removal that is accepted does not hide an end that another load balancer has.
+// TestTwoEndsInOneMinute holds that a removal that is accepted does not hide an end that another load
+// balancer has.
 func TestTwoEndsInOneMinute(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, map[string]string{"a": "w0 w1 w2 w3", "b": "v0 v1 v2 v3"})
@@ -175,7 +185,8 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// TestWhatLastsIsPosted holds that a change that has lasted STABLE_AFTER is in a post by then, whatever flaps beside it.
+// TestWhatLastsIsPosted holds that a change that has lasted STABLE_AFTER is in a post by then, whatever flaps
+// beside it.
 func TestWhatLastsIsPosted(t *testing.T) {
 	t.Parallel()
 	for _, crowd := range []bool{false, true} {
@@ -204,7 +215,8 @@ func TestWhatLastsIsPosted(t *testing.T) {
 			found = found || m.at.Sub(epoch) <= 56*time.Minute
 		}
 		if !found {
-			t.Errorf("in the crowd %v: a machine stopped 10 min ago is in no post; posted %s", crowd, words(d.slack.messages[n:]))
+			t.Errorf("in the crowd %v: a machine stopped 10 min ago is in no post; posted %s", crowd,
+				words(d.slack.messages[n:]))
 		}
 	}
 }
@@ -214,13 +226,15 @@ func TestReminders(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, map[string]string{"a": "w0 w1 w2 w3"})
 	d.set("a", "w0:4 w1 w2 w3").pass(1430)
-	if got := words(d.slack.messages); got != "1:root 61:update+reminder 181:update+reminder 421:update+reminder 901:update+reminder" {
+	want := "1:root 61:update+reminder 181:update+reminder 421:update+reminder 901:update+reminder"
+	if got := words(d.slack.messages); got != want {
 		t.Errorf("posted %s", got)
 	}
 	d = newDesk(t, map[string]string{"a": "w0 w1"})
 	d.set("a", "w0:4 w1").pass(70).set("a", "w0:4 w1 w5").pass(65).set("a", "w0 w1 w5").pass(100)
-	if got := words(d.slack.messages); got != "1:root+mention 61:update+reminder+broadcast 71:update+broadcast "+
-		"73:update+broadcast+ends 131:update+reminder 136:update" {
+	want = "1:root+mention 61:update+reminder+broadcast 71:update+broadcast " +
+		"73:update+broadcast+ends 131:update+reminder 136:update"
+	if got := words(d.slack.messages); got != want {
 		t.Errorf("posted %s: reminders of what is degraded are broadcast, and news starts them again", got)
 	}
 	d = newDesk(t, map[string]string{"a": "w0 w1"})

@@ -6,8 +6,8 @@ import (
 	"clbwatch/internal/lb"
 )
 
-// Record is one line of the history: a change, or how an incident went once it is over. Exactly one of Change and Closed is
-// set.
+// Record is one line of the history: a change, or how an incident went once it is over. Exactly one of Change
+// and Closed is set.
 type Record struct {
 	At       time.Time `json:"at"`       // observation that showed it
 	Incident string    `json:"incident"` // its number
@@ -28,15 +28,17 @@ type Past struct {
 
 // Summary is how an incident went.
 type Summary struct {
-	About       About       `json:"about,omitempty"`
-	Began       time.Time   `json:"began"`
-	End         End         `json:"end"`
-	Before      lb.Capacity `json:"before,omitzero"`
-	Worst       lb.Capacity `json:"worst,omitzero"`
-	Now         lb.Capacity `json:"now,omitzero"`
-	Counts      lb.Counts   `json:"counts,omitzero"`
-	Messages    int         `json:"messages"`              // how many its root took in Slack, the incidents beside it included
-	Undelivered string      `json:"undelivered,omitempty"` // why its news was never delivered, or is presumed delivered
+	About  About       `json:"about,omitempty"`
+	Began  time.Time   `json:"began"`
+	End    End         `json:"end"`
+	Before lb.Capacity `json:"before,omitzero"`
+	Worst  lb.Capacity `json:"worst,omitzero"`
+	Now    lb.Capacity `json:"now,omitzero"`
+	Counts lb.Counts   `json:"counts,omitzero"`
+	// Messages: how many its root took in Slack, the incidents beside it included
+	Messages int `json:"messages"`
+	// Undelivered: why its news was never delivered, or is presumed delivered
+	Undelivered string `json:"undelivered,omitempty"`
 }
 
 func recordOf(i *Incident, c lb.CLB, ch lb.Change) Record {
@@ -50,8 +52,14 @@ func recordOf(i *Incident, c lb.CLB, ch lb.Change) Record {
 // records are what the history keeps of a root that leaves the state.
 func (r *Root) records(at time.Time, undelivered string) (all []Record) {
 	for _, i := range r.Incidents {
-		all = append(all, Record{At: at, Incident: i.ID, CLB: i.CLB(), Closed: &Summary{About: i.About, Began: i.Began, End: i.End,
-			Before: i.Before, Worst: i.Worst, Now: i.Now, Counts: i.Counts, Messages: r.Delivery.Messages, Undelivered: undelivered}})
+		all = append(all, r.record(i, at, undelivered))
 	}
 	return all
+}
+
+// record is what the history keeps of an incident.
+func (r *Root) record(i *Incident, at time.Time, undelivered string) Record {
+	went := &Summary{About: i.About, Began: i.Began, End: i.End, Before: i.Before, Worst: i.Worst, Now: i.Now,
+		Counts: i.Counts, Messages: r.Delivery.Messages, Undelivered: undelivered}
+	return Record{At: at, Incident: i.ID, CLB: i.CLB(), Closed: went}
 }

@@ -1,6 +1,7 @@
-// Package incident holds the rules of notification: which changes make an incident, how bad it is, which incidents share
-// a message, what of it is due, and what an answer of Slack's means for what comes next. It is pure: it knows neither the
-// network nor the clock nor a word of any message, and refuses to lose or to repeat a change.
+// Package incident holds the rules of notification: which changes make an incident, how bad it is, which
+// incidents share a message, what of it is due, and what an answer of Slack's means for what comes next. It
+// is pure: it knows neither the network nor the clock nor a word of any message, and refuses to lose or to
+// repeat a change.
 package incident
 
 import (
@@ -12,7 +13,8 @@ import (
 	"clbwatch/internal/lb"
 )
 
-// State is everything that notification knows: what is open, what Slack shows of it, and what is not reported yet.
+// State is everything that notification knows: what is open, what Slack shows of it, and what is not reported
+// yet.
 type State struct {
 	Last     int64              `json:"last,omitempty"`     // number of the newest incident
 	At       time.Time          `json:"at,omitzero"`        // when the observation began that was judged last
@@ -27,43 +29,55 @@ type State struct {
 
 // Root is one message in the channel, with the incidents it covers and the record of its delivery.
 type Root struct {
-	Incidents []*Incident `json:"incidents"`          // in the order they began; never empty
-	Tag       string      `json:"tag"`                // tells its posts from those of any other root of the same number
-	Made      time.Time   `json:"made"`               // observation that made it
-	Rev       int         `json:"rev"`                // of what it says; the first is 1
-	News      int         `json:"news"`               // the newest revision that is news: others only change the root's text
-	NewsAt    time.Time   `json:"newsAt"`             // observation that brought it
-	PaceFrom  int         `json:"paceFrom,omitempty"` // Delivery.Counted when all was stable last: the pace starts over there
-	Beyond    int         `json:"beyond,omitzero"`    // changes of machines that had no room; see maxCrowd
-	Marks     [marks]Mark `json:"marks"`              // by Mark's constants
-	Delivery  Delivery    `json:"delivery"`
+	Incidents []*Incident `json:"incidents"` // in the order they began; never empty
+	// Tag: tells its posts from those of any other root of the same number
+	Tag  string    `json:"tag"`
+	Made time.Time `json:"made"` // observation that made it
+	Rev  int       `json:"rev"`  // of what it says; the first is 1
+	// News: the newest revision that is news: others only change the root's text
+	News   int       `json:"news"`
+	NewsAt time.Time `json:"newsAt"` // observation that brought it
+	// Delivery.Counted when all was stable last: the pace starts over there
+	PaceFrom int `json:"paceFrom,omitempty"`
+	Beyond   int `json:"beyond,omitzero"` // changes of machines that had no room; see maxCrowd
+	// Over: incidents that are over and have left the root, because the state had no room; see maxOver
+	Over int `json:"over,omitempty"`
+	// Unmended: one of those was not resolved
+	Unmended bool        `json:"unmended,omitempty"`
+	Marks    [marks]Mark `json:"marks"` // by Mark's constants
+	Delivery Delivery    `json:"delivery"`
 }
 
-// Incident is what happens on one load balancer, from its first change until it is closed; or that something cannot be
-// read; or a notice.
+// Incident is what happens on one load balancer, from its first change until it is closed; or that something
+// cannot be read; or a notice.
 type Incident struct {
-	ID    string    `json:"id"`          // such as "12", or "12-2" in the second shard; unique
-	Key   string    `json:"k"`           // of the load balancer; of a list, what CLB_DISCOVER says of the region
+	ID string `json:"id"` // such as "12", or "12-2" in the second shard; unique
+	// Key: of the load balancer; of a list, what CLB_DISCOVER says of the region
+	Key   string    `json:"k"`
 	About About     `json:"a,omitempty"` // what it is about
 	Label string    `json:"l,omitempty"` // what people call the load balancer
 	Title string    `json:"n,omitempty"` // its name in the cloud; untrusted text
 	Began time.Time `json:"t"`           // observation of its first change
 
 	// Of backends.
-	Before   lb.Capacity `json:"before,omitzero"`    // when it began
-	Now      lb.Capacity `json:"now,omitzero"`       // as last read
-	Worst    lb.Capacity `json:"worst,omitzero"`     // when the fewest ran
-	Removed  int         `json:"removed,omitempty"`  // weight unbound since it began, or was stable last
-	Added    int         `json:"added,omitempty"`    // weight bound since then
-	Bare     *lb.Part    `json:"bare,omitempty"`     // listeners or rules that nothing serves because backends are out
-	Emptied  []string    `json:"emptied,omitempty"`  // listeners, or hashes of rules, whose last backend was unbound; at most maxEmptied
-	Counts   lb.Counts   `json:"counts,omitzero"`    // changes, exactly
-	Machines []Machine   `json:"machines,omitempty"` // what its changes amount to, in the order they were first seen
-	Crowd    Crowd       `json:"crowd,omitempty"`    // machines that have no room in Machines
-	CrowdRev int         `json:"crowdRev,omitempty"` // the first revision by a change in the Crowd that no post has shown
-	CrowdAt  time.Time   `json:"crowdAt,omitzero"`   // its observation
-	WasOut   bool        `json:"wasOut,omitempty"`   // something was out of service
-	Baseline *Baseline   `json:"baseline,omitempty"` // of a notice that watching begins
+	Before  lb.Capacity `json:"before,omitzero"`   // when it began
+	Now     lb.Capacity `json:"now,omitzero"`      // as last read
+	Worst   lb.Capacity `json:"worst,omitzero"`    // when the fewest ran
+	Removed int         `json:"removed,omitempty"` // weight unbound since it began, or was stable last
+	Added   int         `json:"added,omitempty"`   // weight bound since then
+	// Bare: listeners or rules that nothing serves because backends are out
+	Bare *lb.Part `json:"bare,omitempty"`
+	// Emptied: listeners, or hashes of rules, whose last backend was unbound; at most maxEmptied
+	Emptied []string  `json:"emptied,omitempty"`
+	Counts  lb.Counts `json:"counts,omitzero"` // changes, exactly
+	// Machines: what its changes amount to, in the order they were first seen
+	Machines []Machine `json:"machines,omitempty"`
+	Crowd    Crowd     `json:"crowd,omitempty"` // machines that have no room in Machines
+	// CrowdRev: the first revision by a change in the Crowd that no post has shown
+	CrowdRev int       `json:"crowdRev,omitempty"`
+	CrowdAt  time.Time `json:"crowdAt,omitzero"`   // its observation
+	WasOut   bool      `json:"wasOut,omitempty"`   // something was out of service
+	Baseline *Baseline `json:"baseline,omitempty"` // of a notice that watching begins
 
 	// Of reading.
 	Why      int       `json:"w,omitempty"` // which of State.Reasons, from 1
@@ -72,21 +86,24 @@ type Incident struct {
 	Times    int       `json:"x,omitempty"` // how often it became unreadable again
 
 	// Of levels.
-	Level Level        `json:"level,omitempty"`
-	Risen [2]bool      `json:"risen,omitzero"`  // a rise to degraded, to down was news: the next is not, until the level was left long enough
+	Level Level `json:"level,omitempty"`
+	// Risen: a rise to degraded, to down was news: the next is not, until the level was left long enough
+	Risen [2]bool      `json:"risen,omitzero"`
 	Left  [2]time.Time `json:"left,omitzero"`   // since when it has not been at the level; zero while it is
 	Alone bool         `json:"alone,omitempty"` // what was lost was lost by removals alone
 
 	// Of time. See State.Judge.
-	Changed time.Time `json:"c,omitzero"`       // observation of its last change; zero: Began
-	Calm    time.Time `json:"calm,omitzero"`    // unchanged since, not counting the time it could not be read; zero: Changed
-	Paused  time.Time `json:"paused,omitzero"`  // unreadable since; zero while it can be read
-	Stable  bool      `json:"stable,omitempty"` // unchanged for long enough
-	Closed  time.Time `json:"closed,omitzero"`
-	End     End       `json:"end,omitempty"`    // how it was closed
-	Rev     int       `json:"rev,omitempty"`    // the root's revision that brought its last news
-	Loud    int       `json:"loud,omitempty"`   // the revision that must be in the channel: its first, or a change after being stable; 0 if none
-	Hushed  bool      `json:"hushed,omitempty"` // it changed after being stable, and that is held back
+	Changed time.Time `json:"c,omitzero"` // observation of its last change; zero: Began
+	// Calm: unchanged since, not counting the time it could not be read; zero: Changed
+	Calm   time.Time `json:"calm,omitzero"`
+	Paused time.Time `json:"paused,omitzero"`  // unreadable since; zero while it can be read
+	Stable bool      `json:"stable,omitempty"` // unchanged for long enough
+	Closed time.Time `json:"closed,omitzero"`
+	End    End       `json:"end,omitempty"` // how it was closed
+	Rev    int       `json:"rev,omitempty"` // the root's revision that brought its last news
+	// Loud: the revision that must be in the channel: its first, or a change after being stable; 0 if none
+	Loud   int  `json:"loud,omitempty"`
+	Hushed bool `json:"hushed,omitempty"` // it changed after being stable, and that is held back
 }
 
 // About is what an incident is about.
@@ -122,8 +139,9 @@ type End string
 
 // How incidents are closed. The zero value is open.
 const (
-	EndResolved  End = "resolved"  // something was out, and at least as much serves and runs as before
-	EndOver      End = "over"      // nothing is out any more, but the capacity is not what it was, or nothing ever was out
+	EndResolved End = "resolved" // something was out, and at least as much serves and runs as before
+	// EndOver: nothing is out any more, but the capacity is not what it was, or nothing ever was out
+	EndOver      End = "over"
 	EndAbandoned End = "abandoned" // something is still out, and nobody does anything about it
 	EndDeleted   End = "deleted"   // the load balancer was deleted
 	EndDropped   End = "dropped"   // it is not watched any more
@@ -160,7 +178,8 @@ func (u Unread) key() string { return blindKey(u.Key, u.About) }
 
 func blindKey(key string, a About) string { return key + " " + string(a) }
 
-// Reason is why something cannot be read, and what a person can do about it. Untrusted text of at most maxWhy bytes each.
+// Reason is why something cannot be read, and what a person can do about it. Untrusted text of at most maxWhy
+// bytes each.
 type Reason struct {
 	Why string `json:"why"`
 	Do  string `json:"do,omitempty"`
@@ -171,7 +190,8 @@ func ReasonOf(err error) Reason { return Reason{cut(err.Error()), cut(advice.Of(
 
 // Bounds of the state, so that a head stays below 4 MB whatever happens.
 const (
-	maxRoots    = 50      // open roots of a channel: beyond it new incidents join the newest that may take them
+	// open roots of a channel: beyond it new incidents join the newest that may take them
+	maxRoots    = 50
 	maxReasons  = 20      // the last one is then "other reasons"
 	maxWhy      = 300     // bytes
 	maxMachines = 600     // of one root; see maxInHead
@@ -181,7 +201,8 @@ const (
 	maxNamed    = 1000    // incidents about backends with names: those of others are in the snapshot
 	maxDetails  = 800_000 // bytes of machines with details, as they are stored
 	maxBaseline = 15
-	maxNotices  = 50 // of one observation, of each kind but Watching
+	maxOver     = 1000 // incidents that are over, in open roots: beyond it the oldest leave
+	maxNotices  = 50   // of one observation, of each kind but Watching
 )
 
 // CLB is the load balancer, as far as the incident knows its names. Of a search, ID is what CLB_DISCOVER says of the region.
@@ -227,13 +248,15 @@ func (r *Root) Level() (worst Level) {
 	return worst
 }
 
-// Resolved reports whether the root may turn green and be struck through: every one of its incidents is resolved, or was
-// about reading and can be read again.
+// Resolved reports whether the root may turn green and be struck through: every one of its incidents is
+// resolved, or was about reading and can be read again.
 func (r *Root) Resolved() bool {
-	return !slices.ContainsFunc(r.Incidents, func(i *Incident) bool { return i.End != EndResolved })
+	unresolved := func(i *Incident) bool { return i.End != EndResolved }
+	return !r.Unmended && !slices.ContainsFunc(r.Incidents, unresolved)
 }
 
-// Worst orders incidents by how bad they are, the worst first: level, share of weight lost, machines out, then name.
+// Worst orders incidents by how bad they are, the worst first: level, share of weight lost, machines out,
+// then name.
 func Worst(a, b *Incident) int {
 	share := func(i *Incident) int {
 		lost, total := i.Lost()
@@ -245,6 +268,7 @@ func Worst(a, b *Incident) int {
 		}
 		return 0
 	}
-	return cmp.Or(cmp.Compare(open(b), open(a)), cmp.Compare(b.Level, a.Level), cmp.Compare(share(b), share(a)),
+	return cmp.Or(cmp.Compare(open(b), open(a)), cmp.Compare(b.Level, a.Level),
+		cmp.Compare(share(b), share(a)),
 		cmp.Compare(b.Now.Out, a.Now.Out), cmp.Compare(a.Key, b.Key))
 }

@@ -61,7 +61,8 @@ func TestJoining(t *testing.T) {
 	}
 }
 
-// TestOutageIsOneRoot holds that what begins while the channel accepts nothing is one message, however long that is.
+// TestOutageIsOneRoot holds that what begins while the channel accepts nothing is one message, however long
+// that is.
 func TestOutageIsOneRoot(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, map[string]string{"a": "w0 w1 w2", "b": "w3 w4 w5", "c": "w6 w7 w8", "e": "w9 v0"})
@@ -90,7 +91,8 @@ func TestOutageIsOneRoot(t *testing.T) {
 	}
 }
 
-// TestFiftyRoots holds that nothing is evicted: beyond fifty open roots, incidents join the newest that may take them.
+// TestFiftyRoots holds that nothing is evicted: beyond fifty open roots, incidents join the newest that may
+// take them.
 func TestFiftyRoots(t *testing.T) {
 	t.Parallel()
 	pools := make(map[string]string)
@@ -127,7 +129,8 @@ func TestNoticesStayApart(t *testing.T) {
 		return o
 	}
 	d.judge(o())
-	if len(d.s.Roots) != 2 || d.s.Roots[0].Notice() || !d.s.Roots[1].Notice() || len(d.s.Roots[1].Incidents) != 3 {
+	if len(d.s.Roots) != 2 || d.s.Roots[0].Notice() || !d.s.Roots[1].Notice() ||
+		len(d.s.Roots[1].Incidents) != 3 {
 		t.Fatalf("roots: %+v; want one of the incident, one of three notices", d.s.Roots)
 	}
 	if r := d.s.Roots[1]; r.Open() || r.Resolved() || r.Level() != OK {

@@ -1,6 +1,7 @@
 package incident
 
 import (
+	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -14,21 +15,24 @@ import (
 type Rules struct {
 	StableAfter  time.Duration // how patient the watcher is: 1 s to 1 h
 	TransientFor time.Duration // how long what may pass by itself is held back; 0: not at all
-	MentionAt    int           // from how many percent of its weight lost a load balancer is degraded; 1 to 100
-	BlindAfter   int           // observations without a reading before that is reported; at least 1
-	Route        Route         // where incidents are posted
-	Tag          string        // a new random text for each commit, of at least 8 bytes: see Root.Tag
-	Suffix       string        // what the numbers of this shard's incidents end in, such as "-2"; "" where there are no shards
+	// MentionAt: from how many percent of its weight lost a load balancer is degraded; 1 to 100
+	MentionAt  int
+	BlindAfter int    // observations without a reading before that is reported; at least 1
+	Route      Route  // where incidents are posted
+	Tag        string // a new random text for each commit, of at least 8 bytes: see Root.Tag
+	Suffix     string // what the numbers of this shard's incidents end in, such as "-2"
 }
 
 // Observation is what one tick saw, as far as notification goes.
 type Observation struct {
-	At       time.Time       // when it began
-	Changed  []Changed       // load balancers whose backends changed
-	Unread   []Unread        // what could not be read, each once
-	Gone     map[string]End  // load balancers and searches that are not watched any more, by Key: EndDeleted or EndDropped
-	Accepted map[string]bool // load balancers whose outages the snapshot takes for granted from now on: see Abandoning
-	Notices  []Incident      // notices: their About, Key, names and what they say
+	At      time.Time // when it began
+	Changed []Changed // load balancers whose backends changed
+	Unread  []Unread  // what could not be read, each once
+	// Gone: load balancers and searches that are not watched any more, by Key: EndDeleted or EndDropped
+	Gone map[string]End
+	// Accepted: load balancers whose outages the snapshot takes for granted from now on: see Abandoning
+	Accepted map[string]bool
+	Notices  []Incident // notices: their About, Key, names and what they say
 }
 
 // Changed is one load balancer whose backends changed.
@@ -37,8 +41,8 @@ type Changed struct {
 	lb.Delta
 }
 
-// elapsed reports whether a time has passed since then. A timer never fires exactly on time: all but a tenth will do, or
-// all but 20 s.
+// elapsed reports whether a time has passed since then. A timer never fires exactly on time: all but a tenth
+// will do, or all but 20 s.
 func elapsed(d time.Duration, since, at time.Time) bool {
 	return at.Sub(since) >= d-min(d/10, 20*time.Second)
 }
@@ -46,9 +50,10 @@ func elapsed(d time.Duration, since, at time.Time) bool {
 // tenths is a part of STABLE_AFTER, as rules are stated.
 func (r Rules) tenths(n int) time.Duration { return r.StableAfter * time.Duration(n) / 10 }
 
-// Judge takes in one observation: which incidents begin, get worse or better, are stable, are closed. It changes s, and
-// returns what the history is to have of it. Each change becomes part of exactly one incident. All times are those of
-// observations: one that claims to be earlier than the last counts as made at the same time.
+// Judge takes in one observation: which incidents begin, get worse or better, are stable, are closed. It
+// changes s, and returns what the history is to have of it. Each change becomes part of exactly one incident.
+// All times are those of observations: one that claims to be earlier than the last counts as made at the same
+// time.
 func (s *State) Judge(o Observation, rules Rules) (past []Record) {
 	if o.At.Before(s.At) {
 		o.At = s.At
@@ -172,7 +177,8 @@ func (s *State) rootFor(notice bool, at time.Time, rules Rules) *Root {
 func (s *State) change(c Changed, at time.Time, rules Rules) (past []Record) {
 	in, ok := s.byKey[c.CLB.Key()]
 	if !ok {
-		in.root, in.incident = s.begin(Incident{Key: c.CLB.Key(), Before: c.Before, Worst: c.Before}, at, rules)
+		i := Incident{Key: c.CLB.Key(), Before: c.Before, Worst: c.Before}
+		in.root, in.incident = s.begin(i, at, rules)
 		s.byKey[c.CLB.Key()] = in
 	}
 	r, i := in.root, in.incident
@@ -183,8 +189,9 @@ func (s *State) change(c Changed, at time.Time, rules Rules) (past []Record) {
 	i.Removed, i.Added, i.Bare = i.Removed+c.Removed, i.Added+c.Added, c.Bare
 	i.empty(c.Delta)
 	i.Counts = i.Counts.Plus(lb.Count(c.Changes))
-	if less := c.Now; less.Running < i.Worst.Running || less.Running == i.Worst.Running && less.Serving < i.Worst.Serving {
-		i.Worst = less
+	worse := cmp.Or(cmp.Compare(c.Now.Running, i.Worst.Running), cmp.Compare(c.Now.Serving, i.Worst.Serving))
+	if worse < 0 {
+		i.Worst = c.Now
 	}
 	news, better := r.machines(i, c.Changes, at, rules), true
 	for _, ch := range c.Changes {
@@ -211,8 +218,8 @@ func (s *State) change(c Changed, at time.Time, rules Rules) (past []Record) {
 	return past
 }
 
-// machines takes changes into the records of their machines. It reports whether any of them is news: none is as long as it
-// may pass by itself.
+// machines takes changes into the records of their machines. It reports whether any of them is news: none is
+// as long as it may pass by itself.
 func (r *Root) machines(i *Incident, changes []lb.Change, at time.Time, rules Rules) (news bool) {
 	index := make(map[string]int, len(i.Machines))
 	for n, m := range i.Machines {
@@ -259,7 +266,8 @@ func brief(name string) string {
 	return strconv.FormatUint(hash(name), 36)
 }
 
-// unhold stops holding machines back, and reports whether there were any. rev is the revision that shows them.
+// unhold stops holding machines back, and reports whether there were any. rev is the revision that shows
+// them.
 func (i *Incident) unhold(rev int, which func(Machine) bool) (held bool) {
 	for n := range i.Machines {
 		if m := &i.Machines[n]; m.Pending && which(*m) {
@@ -323,7 +331,8 @@ func (s *State) settle(r *Root, o Observation, rules Rules) {
 }
 
 func (r *Root) settleOne(i *Incident, o Observation, rules Rules) {
-	if i.unhold(r.Rev+1, func(m Machine) bool { return m.Now == Out && elapsed(rules.TransientFor, m.OutAt, o.At) }) {
+	lasts := func(m Machine) bool { return m.Now == Out && elapsed(rules.TransientFor, m.OutAt, o.At) }
+	if i.unhold(r.Rev+1, lasts) {
 		r.news(i, o.At)
 	}
 	r.relevel(i, o.At, rules) // what was held back may count now
@@ -332,17 +341,20 @@ func (r *Root) settleOne(i *Incident, o Observation, rules Rules) {
 		return
 	}
 	if !i.Stable && elapsed(rules.StableAfter, i.calm(), o.At) {
+		was := i.Level
 		i.Stable, i.Removed, i.Added = true, 0, 0
 		r.Rev++
-		r.relevel(i, o.At, rules)
-		r.forgetMarks(i, o.At)
+		if r.relevel(i, o.At, rules); i.Level < was {
+			r.forgetMarks(i, o.At)
+		}
 		i.rearm(o.At, rules, true)
 	}
 	switch {
 	case !i.Stable:
 	case i.Now.Out == 0:
-		r.close(i, i.outcome(), o.At)
-		r.forgetMarks(i, o.At)
+		if r.close(i, i.outcome(), o.At); i.Level >= Degraded {
+			r.forgetMarks(i, o.At) // a listener is not bound any more, and that is accepted
+		}
 	case o.Accepted[i.Key]:
 		r.close(i, EndAbandoned, o.At)
 		r.forgetMarks(i, o.At)
@@ -363,14 +375,15 @@ func (r *Root) close(i *Incident, end End, at time.Time) {
 	r.Rev++
 }
 
-// Abandoning are the load balancers whose incidents will be abandoned by an observation at this time that finds them
-// unchanged: something has been out for so long that nobody means to change it. The snapshot that goes with it takes what
-// is out for granted from then on: see Observation.Accepted.
+// Abandoning are the load balancers whose incidents will be abandoned by an observation at this time that
+// finds them unchanged: something has been out for so long that nobody means to change it. The snapshot that
+// goes with it takes what is out for granted from then on: see Observation.Accepted.
 func (s *State) Abandoning(at time.Time, rules Rules) map[string]bool {
 	keys := make(map[string]bool)
 	for _, r := range s.Roots {
 		for _, i := range r.Incidents {
-			if i.About == Backends && i.Open() && i.Stable && i.Paused.IsZero() && i.Now.Out > 0 && elapsed(144*rules.StableAfter, i.calm(), at) {
+			out := i.About == Backends && i.Open() && i.Stable && i.Paused.IsZero() && i.Now.Out > 0
+			if out && elapsed(144*rules.StableAfter, i.calm(), at) {
 				keys[i.Key] = true
 			}
 		}

@@ -12,7 +12,8 @@ import (
 	"clbwatch/internal/lb"
 )
 
-// desk judges what a test lets happen, minute by minute. Slack takes everything at once unless the test says otherwise.
+// desk judges what a test lets happen, minute by minute. Slack takes everything at once unless the test says
+// otherwise.
 type desk struct {
 	t     *testing.T
 	s     *State
@@ -24,15 +25,22 @@ type desk struct {
 	why   func(key string) string
 	slack *fakeSlack
 	mute  bool // nothing is posted at all
-	past  []Record
-	ticks int
+	// answer is what Slack does with a call, and whether it happens; nil if it does everything.
+	answer func(c Call, r *Root) (class Class, happens bool)
+	calls  []string // of the last tick, and what came of them
+	// resolved are the roots, by ID, that an edit showed as resolved.
+	resolved map[string]bool
+	past     []Record
+	ticks    int
 }
 
 func newDesk(t *testing.T, pools map[string]string) *desk {
 	t.Helper()
-	d := &desk{t: t, s: &State{}, now: epoch, snap: make(map[string][]lb.Backend), world: make(map[string][]lb.Backend),
+	d := &desk{t: t, s: &State{}, now: epoch, snap: make(map[string][]lb.Backend),
+		world: make(map[string][]lb.Backend),
 		blind: make(map[string]About), why: func(string) string { return "InternalError" }, slack: newSlack(),
-		rules: Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot}}
+		resolved: make(map[string]bool),
+		rules:    Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot}}
 	for name, pool := range pools {
 		d.world[name] = backends(pool)
 		d.snap[name] = lb.Baseline(d.world[name], epoch)
@@ -41,8 +49,8 @@ func newDesk(t *testing.T, pools map[string]string) *desk {
 	return d
 }
 
-// backends are written as words: "w0", or "w1:4" with a status, "w2*0" with a weight, "w3!" that fails its check, and
-// "w4@HTTP:80,TCP:25" that is bound to listeners.
+// backends are written as words: "w0", or "w1:4" with a status, "w2*0" with a weight, "w3!" that fails its
+// check, and "w4@HTTP:80,TCP:25" that is bound to listeners.
 func backends(pool string) (bs []lb.Backend) {
 	for _, word := range strings.Fields(pool) {
 		b := lb.Backend{Status: lb.Running, Weight: 10}
@@ -106,7 +114,8 @@ func (d *desk) observe() Observation {
 		clb := lb.ParseKey(keyOf(name))
 		clb.Label = name
 		if about, ok := d.blind[name]; ok {
-			o.Unread = append(o.Unread, Unread{Key: clb.Key(), About: about, LastGood: d.s.At, Reason: Reason{Why: d.why(clb.Key())}})
+			o.Unread = append(o.Unread, Unread{Key: clb.Key(), About: about, LastGood: d.s.At,
+				Reason: Reason{Why: d.why(clb.Key())}})
 			if about == Reading {
 				continue
 			}
@@ -136,27 +145,73 @@ func (d *desk) judge(o Observation) {
 		return
 	}
 	d.past = append(d.past, d.s.Plan(o.At, d.now, by, d.now.Add(time.Minute), rules)...)
-	posts, edits := d.s.Claimed(by)
-	var steps []Step
-	do := func(r *Root, c Call) {
-		steps = append(steps, Step{Root: r.Prefix(), Call: c, Outcome: d.slack.do(c, r, d.now, false), Now: d.now, At: o.At})
-		r.Take(steps[len(steps)-1])
-	}
+	d.s.Mark(by, d.notify(by, o.At), d.now)
+	d.s.mustBeValid(d.t)
+}
+
+// notify makes the calls that a run has claimed.
+func (d *desk) notify(by string, at time.Time) (steps []Step) {
+	d.t.Helper()
+	d.calls = nil
 	run := d.s.Clone()
-	posts, edits = run.Claimed(by)
+	posts, edits := run.Claimed(by)
+	stopped := false
+	do := func(r *Root, c Call, ok bool) bool {
+		if !ok || stopped {
+			return false
+		}
+		if len(steps) > 200 {
+			d.t.Fatalf("calls never end: %+v", c)
+		}
+		class, happens := Done, true
+		if d.answer != nil {
+			class, happens = d.answer(c, r)
+		}
+		out := Outcome{Class: class, Err: errSlack}
+		if happens {
+			if got := d.slack.do(c, r, d.now, false); class == Done {
+				out = got
+			}
+		}
+		steps = append(steps, Step{Root: r.Prefix(), Call: c, Outcome: out, Now: d.now, At: at})
+		if c.Do == Edit && out.Class == Done {
+			d.resolved[r.ID()] = r.Resolved()
+		}
+		word := doWords[c.Do]
+		if c.Do == Send {
+			word += []string{"", " no-mention", " plain", " bare"}[c.Form]
+			for _, x := range []struct {
+				is   bool
+				word string
+			}{{c.Post.Mention, "+mention"}, {c.Post.Repeat, "+repeat"}, {!c.Post.Root && c.TS == "" &&
+				c.Route.Bot(), "+channel"}} {
+				if x.is {
+					word += x.word
+				}
+			}
+		}
+		d.calls = append(d.calls, word+":"+classWords[out.Class])
+		stopped = r.Take(steps[len(steps)-1])
+		return true
+	}
 	for _, r := range posts {
-		for c, ok := r.NextPost(); ok; c, ok = r.NextPost() {
-			do(r, c)
+		for c, ok := r.NextPost(); do(r, c, ok); c, ok = r.NextPost() {
 		}
 	}
 	for _, r := range edits {
-		for c, ok := r.NextEdit(d.now); ok; c, ok = r.NextEdit(d.now) {
-			do(r, c)
+		for c, ok := r.NextEdit(d.now); do(r, c, ok); c, ok = r.NextEdit(d.now) {
 		}
 	}
-	d.s.Mark(by, steps, d.now)
-	d.s.mustBeValid(d.t)
+	return steps
 }
+
+var (
+	doWords = map[Do]string{Send: "send", Look: "look", Ask: "ask", Edit: "edit", Copies: "copies",
+		Void: "void", Leave: "leave"}
+	classWords = map[Class]string{Done: "done", NotThere: "none", Unknown: "unknown", Temporary: "temporary",
+		ChannelDown: "down", Gone: "gone",
+		Content: "content"}
+)
 
 // only is the one incident there is about a load balancer's backends, the newest if there are several.
 func (d *desk) only(name string) *Incident {
@@ -205,7 +260,8 @@ func words(all []*message) string {
 		for _, x := range []struct {
 			is   bool
 			word string
-		}{{m.post.Reminder, "reminder"}, {m.post.Broadcast, "broadcast"}, {m.post.Mention, "mention"}, {m.post.Ends != 0, "ends"}} {
+		}{{m.post.Reminder, "reminder"}, {m.post.Broadcast, "broadcast"}, {m.post.Mention, "mention"},
+			{m.post.Ends != 0, "ends"}} {
 			if x.is {
 				w += "+" + x.word
 			}
@@ -236,20 +292,26 @@ func TestLevel(t *testing.T) {
 		lost   int
 	}{
 		{"one of ten stops", many(10, 2), []string{many(10, 2) + " w03:4"}, 0, Impaired, false, 10},
-		{"five of ten stop", many(5, 2) + " a b c d e", []string{many(5, 2) + " a:4 b:4 c:4 d:4 e:4"}, 0, Degraded, false, 50},
-		{"four of ten stop", many(6, 2) + " b c d e", []string{many(6, 2) + " b:4 c:4 d:4 e:4"}, 0, Impaired, false, 40},
-		{"four of ten stop, from 40 % on", many(6, 2) + " b c d e", []string{many(6, 2) + " b:4 c:4 d:4 e:4"}, 40, Degraded, false, 40},
+		{"five of ten stop", many(5, 2) + " a b c d e", []string{many(5, 2) + " a:4 b:4 c:4 d:4 e:4"}, 0,
+			Degraded, false, 50},
+		{"four of ten stop", many(6, 2) + " b c d e", []string{many(6, 2) + " b:4 c:4 d:4 e:4"}, 0, Impaired,
+			false, 40},
+		{"four of ten stop, from 40 % on", many(6, 2) + " b c d e", []string{many(6, 2) + " b:4 c:4 d:4 e:4"},
+			40, Degraded, false, 40},
 		{"all stop", "a b", []string{"a:4 b:4"}, 0, Down, false, 20},
 		{"the only one stops", "a", []string{"a:5"}, 0, Down, false, 10},
 		{"all stop, one is back", "a b", []string{"a:4 b:4", "a b:4"}, 0, Degraded, false, 10},
 		{"all stop and are back", "a b", []string{"a:4 b:4", "a b"}, 0, OK, true, 0},
-		{"what was out at first sight is no loss", "a:4 b c d", []string{"a:4 b c d:4"}, 0, Impaired, false, 10},
-		{"nothing ran at first sight, and one was added stopped", "a:4", []string{"a:4 b:4"}, 0, Impaired, true, 0},
+		{"what was out at first sight is no loss", "a:4 b c d", []string{"a:4 b c d:4"}, 0, Impaired, false,
+			10},
+		{"nothing ran at first sight, and one was added stopped", "a:4", []string{"a:4 b:4"}, 0, Impaired,
+			true, 0},
 		{"added stopped: no capacity is lost with it", "a", []string{"a b:4 c:4"}, 0, Impaired, true, 0},
 		{"added stopped, and removed again", "a", []string{"a b:4", "a"}, 0, OK, true, 0},
 		{"added stopped, ran, and stops", "a", []string{"a b:4", "a b", "a b:4"}, 0, Degraded, false, 10},
 		{"a drained one stops", "a*0 b", []string{"a:4*0 b"}, 0, Impaired, true, 0},
-		{"all are drained, then one of them stops", "a b", []string{"a*0 b*0", "a:4*0 b*0"}, 0, Impaired, true, 0},
+		{"all are drained, then one of them stops", "a b", []string{"a*0 b*0", "a:4*0 b*0"}, 0, Impaired,
+			true, 0},
 		{"nine are drained, the tenth stops", "a b c", []string{"a*0 b*0 c:4"}, 0, Down, false, 10},
 		{"six of ten are removed", many(10, 2), []string{many(4, 2)}, 0, Degraded, true, 60},
 		{"all are removed", "a b", []string{""}, 0, Down, true, 20},
@@ -257,21 +319,32 @@ func TestLevel(t *testing.T) {
 		{"removed and replaced", "a b", []string{"a c"}, 0, OK, true, 0},
 		{"removed, then replaced", "a b", []string{"a", "a c"}, 0, OK, true, 0},
 		{"more is added than removed, then removed", "a b", []string{"a b c d", "a b"}, 0, OK, true, 0},
-		{"removed after it stopped is lost all the same", "a b", []string{"a b:4", "a"}, 0, Degraded, true, 10},
+		{"removed after it stopped is lost all the same", "a b", []string{"a b:4", "a"}, 0, Degraded, true,
+			10},
 		{"what was out at first sight is removed", "a b:4", []string{"a"}, 0, OK, true, 0},
-		{"removed, and accepted once stable, while another is out", "a b c d e:4 f", []string{"a b c d e:4 f:4", "a b e:4 f:4", "…"}, 0, Impaired,
+		{"removed, and accepted once stable, while another is out", "a b c d e:4 f",
+			[]string{"a b c d e:4 f:4", "a b e:4 f:4", "…"}, 0, Impaired,
 			false, 10},
 		{"stays lost when stable", "a b", []string{"a b:4", "…"}, 0, Degraded, false, 10},
 		{"down compares with the beginning", "a b c", []string{"a:4 b c", "a:4", "…"}, 0, Down, false, 10},
 		{"fails its health check", "a b", []string{"a b!"}, 0, Degraded, false, 10},
 		{"failed its health check at first sight", "a b!", []string{"a:4 b!"}, 0, Down, false, 10},
-		{"a listener's only backend stops", two, []string{"x:4@HTTP:80,TCP:25 y@HTTP:80"}, 0, Down, false, 20},
+		{"failed its health check at first sight, and is removed", "a b!", []string{"a"}, 0, OK, true, 0},
+		{"added failing its health check: no capacity is lost with it", "a", []string{"a b! c!", "a b! c!"},
+			0, Impaired, true, 0},
+		{"added failing, passed, and fails", "a", []string{"a b!", "a b!", "a b", "a b!"}, 0, Degraded, false,
+			10},
+		{"a listener's only backend stops", two, []string{"x:4@HTTP:80,TCP:25 y@HTTP:80"}, 0, Down, false,
+			20},
 		{"a listener keeps a backend", two, []string{"x@HTTP:80,TCP:25 y:4@HTTP:80"}, 0, Impaired, false, 10},
 		{"a listener loses its last binding", two, []string{"x@HTTP:80 y@HTTP:80"}, 0, Down, true, 10},
-		{"a listener's last binding is drained", "x@HTTP:80 y*10@TCP:25", []string{"x@HTTP:80 y*0@TCP:25", "x@HTTP:80 y*0@TCP:25 z@HTTP:80"}, 0, OK,
+		{"a listener's last binding is drained", "x@HTTP:80 y*10@TCP:25", []string{"x@HTTP:80 y*0@TCP:25",
+			"x@HTTP:80 y*0@TCP:25 z@HTTP:80"}, 0, OK,
 			true, 0},
-		{"a listener is bound again", two, []string{"x@HTTP:80 y@HTTP:80", "x@HTTP:80 y@HTTP:80,TCP:25"}, 0, OK, true, 0},
-		{"a listener served nobody at first sight", "x:4@TCP:25 y@HTTP:80 z@HTTP:80", []string{"x:4@TCP:25 y:4@HTTP:80 z@HTTP:80"}, 0, Degraded, false, 10},
+		{"a listener is bound again", two, []string{"x@HTTP:80 y@HTTP:80", "x@HTTP:80 y@HTTP:80,TCP:25"}, 0,
+			OK, true, 0},
+		{"a listener served nobody at first sight", "x:4@TCP:25 y@HTTP:80 z@HTTP:80",
+			[]string{"x:4@TCP:25 y:4@HTTP:80 z@HTTP:80"}, 0, Degraded, false, 10},
 		{"a listener whose backend was out at first sight is unbound", "x:4@TCP:25,HTTP:80 y@HTTP:80",
 			[]string{"x:4@HTTP:80 y@HTTP:80"}, 0, OK, true, 0},
 	} {
@@ -288,14 +361,18 @@ func TestLevel(t *testing.T) {
 				}
 				last := make(map[string]string) // of a machine named twice, the last counts
 				for _, w := range strings.Fields(pool) {
-					last[strings.FieldsFunc(w, func(r rune) bool { return strings.ContainsRune(":*!@", r) })[0]] = w
+					last[strings.FieldsFunc(w, func(r rune) bool {
+						return strings.ContainsRune(":*!@",
+							r)
+					})[0]] = w
 				}
 				d.set("a", strings.Join(slices.Collect(maps.Values(last)), " ")).pass(1)
 			}
 			i := d.only("a")
 			lost, _ := i.Lost()
 			if i.Level != c.want || i.Alone != c.alone || lost != c.lost {
-				t.Errorf("level %v, by removals alone %v, lost %d; want %v, %v, %d", i.Level, i.Alone, lost, c.want, c.alone, c.lost)
+				t.Errorf("level %v, by removals alone %v, lost %d; want %v, %v, %d", i.Level, i.Alone, lost,
+					c.want, c.alone, c.lost)
 			}
 		})
 	}

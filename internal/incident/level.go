@@ -21,8 +21,9 @@ func (l Level) String() string {
 	return [...]string{"ok", "impaired", "degraded", "down"}[l]
 }
 
-// Lost is the weight that the load balancer lost, of all that it would have: what is out now, and what was removed and not
-// made up for since the incident began or was stable last. Draining a backend to weight 0 is no loss.
+// Lost is the weight that the load balancer lost, of all that it would have: what is out now, and what was
+// removed and not made up for since the incident began or was stable last. Draining a backend to weight 0 is
+// no loss.
 func (i *Incident) Lost() (lost, total int) {
 	lost = i.Now.Lost + max(0, i.Removed-i.Added)
 	return lost, i.Now.Serving + lost
@@ -78,11 +79,13 @@ var levelOfMark = [2]Level{Degraded, Down}
 
 // Mark is what a root knows of the beginning and end of a level, or of not being able to read.
 type Mark struct {
-	Rise      int       `json:"rise,omitempty"`     // the revision of a rise that the channel has not been shown; 0 if there is none
-	Alone     bool      `json:"alone,omitempty"`    // that rise came from removals alone: it mentions nobody
-	Shown     bool      `json:"shown,omitempty"`    // a rise was shown in the channel: its end is to be shown
-	Again     bool      `json:"again,omitempty"`    // it was so again after its end was shown
-	Left      time.Time `json:"left,omitzero"`      // since when no incident has been so; zero while one is, or none ever was
+	// Rise: the revision of a rise that the channel has not been shown; 0 if there is none
+	Rise  int  `json:"rise,omitempty"`
+	Alone bool `json:"alone,omitempty"` // that rise came from removals alone: it mentions nobody
+	Shown bool `json:"shown,omitempty"` // a rise was shown in the channel: its end is to be shown
+	Again bool `json:"again,omitempty"` // it was so again after its end was shown
+	// Left: since when no incident has been so; zero while one is, or none ever was
+	Left      time.Time `json:"left,omitzero"`
 	Mentioned time.Time `json:"mentioned,omitzero"` // when it last mentioned anybody
 }
 
@@ -114,15 +117,17 @@ func (r *Root) watchMarks(at time.Time) {
 	}
 }
 
-// forgetMarks drops the ends of levels at which an incident was until now, and is not any more only because its removals
-// do not count any longer, or it is closed as it is. If another one left such a level by itself now, that has an end.
+// forgetMarks drops the ends of levels at which an incident was until now, and is not any more only because
+// its removals do not count any longer, or it is closed as it is. If another one left such a level by itself
+// now, that has an end.
 func (r *Root) forgetMarks(i *Incident, at time.Time) {
 	for m := range levelOfMark {
 		mark := &r.Marks[m]
 		if r.at(m) || !mark.Left.IsZero() {
 			continue
 		}
-		if slices.ContainsFunc(r.Incidents, func(o *Incident) bool { return o != i && o.Risen[m] && o.Left[m].Equal(at) }) {
+		left := func(o *Incident) bool { return o != i && o.Risen[m] && o.Left[m].Equal(at) }
+		if slices.ContainsFunc(r.Incidents, left) {
 			continue
 		}
 		mark.Shown, mark.Again = false, false
@@ -138,7 +143,8 @@ func (r *Root) relevel(i *Incident, at time.Time, rules Rules) {
 		switch {
 		case i.Level >= level:
 			i.Left[m] = time.Time{}
-			// To down includes to degraded. What began as removals alone and is an outage by now has called nobody yet.
+			// To down includes to degraded. What began as removals alone and is an outage by now has called
+			// nobody yet.
 			if !i.Risen[m] || alone && !i.Alone && r.Marks[m].Alone {
 				i.Risen[m] = true
 				r.rise(m, i)

@@ -26,7 +26,8 @@ type Machine struct {
 	Since  time.Time `json:"t"`          // observation since when it is as it is now
 	After  time.Time `json:"a,omitzero"` // the reading before Since, where that is long ago
 
-	Outages int           `json:"x,omitempty"`    // how often it was out since First, the one that goes on among them
+	// Outages: how often it was out since First, the one that goes on among them
+	Outages int           `json:"x,omitempty"`
 	OutFor  time.Duration `json:"for,omitempty"`  // how long all of them took that are over
 	OutAt   time.Time     `json:"at,omitzero"`    // since when it is out, or was last
 	Longer  bool          `json:"long,omitempty"` // it was out at first sight: maybe for longer
@@ -128,8 +129,8 @@ func (m *Machine) take(ch lb.Change, rev int, rules Rules) {
 	}
 }
 
-// passes reports whether a change is of a status that passes by itself, or a failing check, or the end of that, where the
-// settings ask to wait for such. What was out before the incident did not pass.
+// passes reports whether a change is of a status that passes by itself, or a failing check, or the end of
+// that, where the settings ask to wait for such. What was out before the incident did not pass.
 func (m *Machine) passes(ch lb.Change, rules Rules) bool {
 	if rules.TransientFor <= 0 {
 		return false
@@ -145,7 +146,8 @@ func (m *Machine) passes(ch lb.Change, rules Rules) bool {
 	return false
 }
 
-// Crowd is what is kept of machines without details: enough to count each once. By a hash of the machine's id.
+// Crowd is what is kept of machines without details: enough to count each once. By a hash of the machine's
+// id.
 type Crowd map[uint64]Member
 
 // Member is one machine of a Crowd.

@@ -2,8 +2,8 @@ package incident
 
 import "maps"
 
-// oracle holds what Slack was sent against what happened in the world. It knows stories.md, and nothing of the rules here
-// but how bad a level is: it keeps its own count of everything else.
+// oracle holds what Slack was sent against what happened in the world. It knows stories.md, and nothing of
+// the rules here but how bad a level is: it keeps its own count of everything else.
 type oracle struct {
 	p     *player
 	clbs  map[string]*truth
@@ -23,18 +23,17 @@ type truth struct {
 	granted map[string]bool // its outage is taken for granted
 	changed map[string]int  // minute of its last change
 
-	open, stable    bool
-	began, last     int // minutes: of the incident, of its last change, pauses added
-	news            int // of its last change, pauses not added
-	before          int // serving when it began
-	removed, added  int
-	level           Level
-	left            [2]int // since when it is not at degraded, at down; -1 while it is
-	risen           [2]bool
-	byRemovals      bool
-	accepted        bool // its level changed this minute because a removal was accepted
-	owed            []duty
-	rebegan, joined bool
+	open, stable   bool
+	began, last    int // minutes: of the incident, of its last change, pauses added
+	news           int // of its last change, pauses not added
+	before         int // serving when it began
+	removed, added int
+	level          Level
+	left           [2]int // since when it is not at degraded, at down; -1 while it is
+	risen          [2]bool
+	byRemovals     bool
+	accepted       bool // its level changed this minute because a removal was accepted
+	owed           []duty
 }
 
 // duty is something that must be in the channel as soon as Slack takes it.
@@ -53,7 +52,8 @@ type shownRoot struct {
 }
 
 func newOracle(p *player) *oracle {
-	return &oracle{p: p, clbs: make(map[string]*truth), roots: make(map[string]*shownRoot), newest: make(map[string]string)}
+	return &oracle{p: p, clbs: make(map[string]*truth), roots: make(map[string]*shownRoot),
+		newest: make(map[string]string)}
 }
 
 // observe brings the truth up to date.
@@ -62,7 +62,8 @@ func (o *oracle) observe() {
 	for name, pool := range p.world {
 		t := o.clbs[name]
 		if t == nil {
-			t = &truth{name: name, status: maps.Clone(pool), ran: make(map[string]bool), granted: make(map[string]bool),
+			t = &truth{name: name, status: maps.Clone(pool), ran: make(map[string]bool),
+				granted: make(map[string]bool),
 				changed: make(map[string]int)}
 			for id, s := range pool {
 				t.ran[id] = s == 2
@@ -71,7 +72,7 @@ func (o *oracle) observe() {
 			o.clbs[name] = t
 			continue
 		}
-		t.rebegan, t.joined, t.accepted = false, false, false
+		t.accepted = false
 		if !p.api {
 			t.last++
 			continue
@@ -93,14 +94,14 @@ func (o *oracle) changes(t *truth, pool map[string]int) {
 		changed = true
 		t.changed[id] = minute
 		better = better && is == 2
-		switch {
-		case is == 0:
+		switch is {
+		case 0:
 			if t.ran[id] && !t.granted[id] {
 				removed++
 			}
 			delete(t.ran, id)
 			delete(t.granted, id)
-		case is == 2:
+		case 2:
 			if !t.ran[id] && !t.granted[id] {
 				added++
 			}
@@ -120,11 +121,9 @@ func (o *oracle) changes(t *truth, pool map[string]int) {
 		}
 	}
 	t.status = maps.Clone(pool)
-	was := t.level
 	if changed {
 		if !t.open {
 			t.open, t.began, t.before, t.removed, t.added = true, minute, serving, 0, 0
-			t.rebegan = true
 			t.owe("the first news", OK)
 		} else if t.stable && !better {
 			t.owe("a change after being stable", OK)
@@ -140,7 +139,7 @@ func (o *oracle) changes(t *truth, pool map[string]int) {
 	}
 	if t.open && !t.stable && minute-t.last >= 10 {
 		t.stable, t.removed, t.added = true, 0, 0
-		was = t.level
+		was := t.level
 		t.relevel(minute)
 		t.accepted = t.level < was
 		for n := range t.risen {
@@ -312,7 +311,8 @@ func (o *oracle) lasted(t *truth) {
 			}
 		}
 		for _, m := range o.p.slack.messages { // a message about others of its root starts the count again
-			if m.sent.of(keyOf(t.name)) != nil && o.p.now.Sub(m.at) < minutes(60) && m.at.Sub(o.p.begin) > minutes(t.news) {
+			if m.sent.of(keyOf(t.name)) != nil && o.p.now.Sub(m.at) < minutes(60) &&
+				m.at.Sub(o.p.begin) > minutes(t.news) {
 				return
 			}
 		}

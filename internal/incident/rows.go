@@ -7,7 +7,8 @@ import (
 	"clbwatch/internal/lb"
 )
 
-// RowKind is what the changes of one machine amount to: the one word for it that messages, reports and the command line use.
+// RowKind is what the changes of one machine amount to: the one word for it that messages, reports and the
+// command line use.
 type RowKind int
 
 // Kinds of rows, in the order in which they matter.
@@ -53,7 +54,8 @@ type Row struct {
 	In  []*Incident // where, worst first; not empty
 }
 
-// Rows are what the changes of a root's incidents amount to, what matters most first. Machines of the Crowd have none.
+// Rows are what the changes of a root's incidents amount to, what matters most first. Machines of the Crowd
+// have none.
 func (r *Root) Rows() []Row {
 	type key struct {
 		region, id string
@@ -81,21 +83,19 @@ func (r *Root) Rows() []Row {
 		}
 	}
 	slices.SortStableFunc(rows, func(a, b Row) int {
-		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(len(b.In), len(a.In)), cmp.Compare(b.Rev, a.Rev), cmp.Compare(a.Name, b.Name))
+		return cmp.Or(cmp.Compare(a.Kind, b.Kind), cmp.Compare(len(b.In), len(a.In)),
+			cmp.Compare(b.Rev, a.Rev), cmp.Compare(a.Name, b.Name))
 	})
 	return rows
 }
 
 // rows are those of one incident: one for each machine, but for those that replace another.
 func (i *Incident) rows() (rows []Row) {
-	free := make(map[string]int) // removed machines, by name and by address
+	free := make(map[string][]int) // removed machines, by address and by name
 	for n, m := range i.Machines {
-		if m.Kind() != Removed {
-			continue
-		}
-		for _, name := range []string{m.Name, m.IP} {
-			if name != "" {
-				free[name] = n
+		if m.Kind() == Removed {
+			for _, name := range m.names() {
+				free[name] = append(free[name], n)
 			}
 		}
 	}
@@ -105,11 +105,13 @@ func (i *Incident) rows() (rows []Row) {
 		if row.Kind == Removed {
 			continue
 		}
-		for _, name := range []string{m.Name, m.IP} {
-			if n, ok := free[name]; ok && row.Kind == Added && !replaced[n] && name != "" {
-				old := i.Machines[n]
-				row.Kind, row.Old, replaced[n] = Replaced, &old, true
-				break
+		for _, name := range m.names() {
+			for len(free[name]) > 0 && replaced[free[name][0]] {
+				free[name] = free[name][1:]
+			}
+			if row.Kind == Added && len(free[name]) > 0 {
+				old := free[name][0]
+				row.Kind, row.Old, replaced[old] = Replaced, &i.Machines[old], true
 			}
 		}
 		rows = append(rows, row)
@@ -120,6 +122,17 @@ func (i *Incident) rows() (rows []Row) {
 		}
 	}
 	return rows
+}
+
+// names are what another machine may have taken over: the address, which only one can have, then the name.
+func (m Machine) names() (all []string) {
+	if m.IP != "" {
+		all = append(all, "ip "+m.IP)
+	}
+	if m.Name != "" {
+		all = append(all, "name "+m.Name)
+	}
+	return all
 }
 
 // Tally counts machines, each once however many load balancers it is behind, by what matters most about it.

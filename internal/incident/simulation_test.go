@@ -19,16 +19,13 @@ var simSeed = flag.Uint64("sim.seed", 0, "the one history to play")
 
 var simTrace = flag.String("sim.trace", "", "the Prefix of a root whose calls are printed")
 
-// mutation is the rule that is left out.
-var mutation = os.Getenv("MUTATION")
-
 // simStats adds up what happened in histories, so that it is known that the faults happen.
 type simStats struct {
-	histories, roots, changes, posts, calls             int
-	kills, freezes, gaps, fenced, dropped, held, doubts int
-	twice, heldTwice, mute, blind, late, never          int
-	presumed, gone                                      int
-	hist                                                [2][]ms
+	histories, roots, changes, posts, calls     int
+	kills, freezes, gaps, fenced, dropped, held int
+	twice, heldTwice, mute, blind, late, never  int
+	presumed, gone                              int
+	hist                                        [2][]ms
 }
 
 func (st *simStats) delay(d ms, urgent bool) {
@@ -90,9 +87,12 @@ const (
 
 func newSim(fam family, route Route, seed uint64) *sim {
 	g := rand.New(rand.NewPCG(seed, 7))
-	s := &sim{seed: seed, rng: rand.New(rand.NewPCG(seed, 99)), world: make(map[string][]int8), slack: newSlack(), runs: make(map[int]*run),
-		final: make(map[string]*Root), isOpen: make(map[string]bool), cursed: make(map[string]curse), heldKey: make(map[string]bool),
-		waiting: make(map[string][]waiting), removal: make(map[string]bool), gone: make(map[string]bool), tooLate: make(map[string]bool), over15: make(map[string]ms), stats: &simStats{histories: 1}}
+	s := &sim{seed: seed, rng: rand.New(rand.NewPCG(seed, 99)), world: make(map[string][]int8),
+		slack: newSlack(), runs: make(map[int]*run),
+		final: make(map[string]*Root), isOpen: make(map[string]bool), cursed: make(map[string]curse),
+		heldKey: make(map[string]bool),
+		waiting: make(map[string][]waiting), removal: make(map[string]bool), gone: make(map[string]bool),
+		tooLate: make(map[string]bool), over15: make(map[string]ms), stats: &simStats{histories: 1}}
 	s.rules = Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: route}
 	for n := range 1 + g.IntN(6) {
 		name := fmt.Sprintf("l%d", n)
@@ -120,7 +120,8 @@ func newSim(fam family, route Route, seed uint64) *sim {
 	switch fam {
 	case general, rare:
 		f.kill, f.freeze, f.gap = on(.6, .03), on(.4, .01), g.Float64() < .5
-		f.clean, f.unknown, f.lost, f.held, f.temp = on(.5, .15), on(.5, .15), on(.5, .15), on(.4, .08), on(.4, .1)
+		f.clean, f.unknown, f.lost, f.held, f.temp = on(.5, .15), on(.5, .15), on(.5, .15), on(.4, .08),
+			on(.4, .1)
 		f.storeFails, f.storeLate, f.read = on(.4, .05), on(.3, .03), on(.4, .1)
 		f.twice, f.slow, f.curse = on(.5, .3), on(.4, .1), on(.4, .4)
 		channelOut, f.noLook = on(.7, 1), g.Float64() < .15
@@ -130,7 +131,8 @@ func newSim(fam family, route Route, seed uint64) *sim {
 			}
 		}
 		if fam == rare {
-			for _, x := range []*float64{&f.kill, &f.freeze, &f.clean, &f.unknown, &f.lost, &f.held, &f.temp, &f.storeFails, &f.storeLate,
+			for _, x := range []*float64{&f.kill, &f.freeze, &f.clean, &f.unknown, &f.lost, &f.held, &f.temp,
+				&f.storeFails, &f.storeLate,
 				&f.read, &f.slow, &f.curse} {
 				*x /= 10
 			}
@@ -298,7 +300,8 @@ func (s *sim) committed(h *simHead) {
 		}
 		if old := s.final[key]; old != nil && r.Delivery.Presumed.After(old.Delivery.Presumed) {
 			s.stats.presumed++
-			if s.gone[key] = true; old.Delivery.Doubt != nil && len(s.slack.byKey[r.Key(old.Delivery.Doubt.Post)]) > 0 {
+			if s.gone[key] = true; old.Delivery.Doubt != nil &&
+				len(s.slack.byKey[r.Key(old.Delivery.Doubt.Post)]) > 0 {
 				s.gone[key] = false
 			}
 		}
@@ -397,7 +400,8 @@ func (s *sim) settled(r *Root, final bool) {
 	if p, due := r.due(top(r.NewsAt, s.now.time()), s.rules); due && !p.Reminder && is != alwaysLost && long {
 		s.complain("%s is still due: %+v %+v", r.Prefix(), p, d)
 	}
-	if final && !r.Open() && d.Presumed.IsZero() && is != edit500 && r.NewsAt.Add(60*time.Minute).Before(s.now.time()) {
+	if final && !r.Open() && d.Presumed.IsZero() && is != edit500 &&
+		r.NewsAt.Add(60*time.Minute).Before(s.now.time()) {
 		s.complain("%s is over, and does not leave: %+v", r.Prefix(), d)
 	}
 }
@@ -453,7 +457,8 @@ func (s *sim) lastWord(prefix string, r *Root) {
 		s.problem(prefix, last, "root %s does not show how it stands, want %v", prefix, want)
 	}
 	for _, m := range s.slack.messages {
-		if m.prefix == prefix && m.post.Root && !m.void && !same(m.shows, want, true) && is != badEdit && is != edit500 && !r.Delivery.NoEdit {
+		if m.prefix == prefix && m.post.Root && !m.void && !same(m.shows, want, true) && is != badEdit &&
+			is != edit500 && !r.Delivery.NoEdit {
 			if s.f.noLook || is == badLook {
 				s.stats.blind++
 			} else {
@@ -466,8 +471,8 @@ func (s *sim) lastWord(prefix string, r *Root) {
 	}
 }
 
-// problem is a wrong last word. It is only counted where no rule can mend it: all requests of a message were lost, or the
-// network held one of a webhook's back.
+// problem is a wrong last word. It is only counted where no rule can mend it: all requests of a message were
+// lost, or the network held one of a webhook's back.
 func (s *sim) problem(prefix string, last *message, format string, args ...any) {
 	if s.gone[prefix] {
 		s.stats.gone++
@@ -506,12 +511,13 @@ func (s *sim) ends(prefix string, r *Root) {
 		}
 	}
 	if bad[0] || bad[1] {
-		s.problem(prefix, &message{route: r.Delivery.Route}, "%s was %v in the channel, and its end is not", prefix, bad)
+		s.problem(prefix, &message{route: r.Delivery.Route}, "%s was %v in the channel, and its end is not",
+			prefix, bad)
 	}
 }
 
-// same reports whether two messages say the same; by webhook it does not matter whether they look closed, and only the worst
-// level gives a message its colour.
+// same reports whether two messages say the same; by webhook it does not matter whether they look closed, and
+// only the worst level gives a message its colour.
 func same(a, b shots, ends bool) bool {
 	worst := [2]Level{}
 	equal := slices.EqualFunc(a, b, func(a, b shot) bool {
@@ -521,7 +527,8 @@ func same(a, b shots, ends bool) bool {
 		if !ends {
 			a.open, a.end, a.level = b.open, b.end, b.level
 		}
-		return a.id == b.id && a.open == b.open && a.end == b.end && a.level == b.level && a.running == b.running &&
+		return a.id == b.id && a.open == b.open && a.end == b.end && a.level == b.level &&
+			a.running == b.running &&
 			a.total == b.total && a.blind == b.blind && len(a.out) == len(b.out)
 	})
 	return equal && worst[0] == worst[1]
@@ -573,10 +580,14 @@ func simulate(t *testing.T, fam family, route Route, n int) *simStats {
 		}
 		t.Error(x)
 	}
-	t.Logf("%d histories: %d roots, %d changes, %d posts, %d calls; kills %d, freezes %d (%d before a call), fenced %d, dropped %d, held %d; "+
-		"twice %d (%d late), mute %d, blind copies %d, late last words %d, presumed %d, never shown %d, lost twice %d; delay of what is urgent p50/p90/p99/max %s",
-		total.histories, total.roots, total.changes, total.posts, total.calls, total.kills, total.freezes, total.gaps, total.fenced,
-		total.dropped, total.held, total.twice, total.heldTwice, total.mute, total.blind, total.late, total.presumed, total.never, total.gone, total.quantiles())
+	t.Logf("%d histories: %d roots, %d changes, %d posts, %d calls; kills %d, "+
+		"freezes %d (%d before a call), fenced %d, dropped %d, held %d; "+
+		"twice %d (%d late), mute %d, blind copies %d, late last words %d, presumed %d, "+
+		"never shown %d, lost twice %d; delay of what is urgent p50/p90/p99/max %s",
+		total.histories, total.roots, total.changes, total.posts, total.calls, total.kills, total.freezes,
+		total.gaps, total.fenced,
+		total.dropped, total.held, total.twice, total.heldTwice, total.mute, total.blind, total.late,
+		total.presumed, total.never, total.gone, total.quantiles())
 	return total
 }
 
@@ -587,7 +598,8 @@ func TestDeliveryHolds(t *testing.T) {
 		fam   family
 		share int
 	}{
-		{"general", general, 1}, {"rare", rare, 4}, {"isolation", isolation, 4}, {"late calls", lateCalls, 4}, {"clocks", clocks, 4},
+		{"general", general, 1}, {"rare", rare, 4}, {"isolation", isolation, 4}, {"late calls", lateCalls, 4},
+		{"clocks", clocks, 4},
 		{"plain", plain, 10},
 	} {
 		for _, route := range []Route{bot, webhook} {
@@ -595,5 +607,32 @@ func TestDeliveryHolds(t *testing.T) {
 				simulate(t, c.fam, route, max(1, histories(200)/c.share))
 			})
 		}
+	}
+}
+
+// TestFence holds that looking at the clock before each call matters, and that these histories would show it.
+func TestFence(t *testing.T) {
+	t.Parallel()
+	late := 0
+	for seed := range uint64(20) {
+		for _, unfenced := range []bool{true, false} {
+			s := newSim(clocks, bot, seed+1)
+			s.f.gap, s.unfenced = false, unfenced
+			s.play()
+			held := 0
+			for _, m := range s.slack.messages {
+				if m.held {
+					held++
+				}
+			}
+			if unfenced {
+				late += held
+			} else if held > 0 {
+				t.Errorf("seed %d: %d messages appeared after their claims had ended", seed+1, held)
+			}
+		}
+	}
+	if late == 0 {
+		t.Errorf("without the fence no message is late: nothing is tested")
 	}
 }

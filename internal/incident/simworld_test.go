@@ -44,9 +44,10 @@ func (q *events) Pop() any     { o := *q; x := o[len(o)-1]; *q = o[:len(o)-1]; r
 
 // faults is what may go wrong in one history, and how often.
 type faults struct {
-	kill, freeze                     float64 // of each step of a run
-	freezeMax                        ms
-	gap                              bool    // it may be frozen between its look at the clock and its call, too
+	kill, freeze float64 // of each step of a run
+	freezeMax    ms
+	// it may be frozen between its look at the clock and its call, too
+	gap                              bool
 	clean, unknown, lost, held, temp float64 // of each call to Slack
 	heldMax                          ms
 	storeFails, storeLate            float64 // of each call to the store
@@ -110,16 +111,18 @@ type simHead struct {
 
 // sim is one history.
 type sim struct {
-	seed   uint64
-	rng    *rand.Rand
-	f      faults
-	rules  Rules
-	now    ms
-	queue  events
-	seq    int
-	faulty bool
-	outage outage
-	end    ms
+	seed  uint64
+	rng   *rand.Rand
+	f     faults
+	rules Rules
+	// unfenced runs do not look at the clock before a call.
+	unfenced bool
+	now      ms
+	queue    events
+	seq      int
+	faulty   bool
+	outage   outage
+	end      ms
 
 	clbs  []string
 	world map[string][]int8
@@ -135,9 +138,10 @@ type sim struct {
 	waiting map[string][]waiting // news that is committed and in no post yet
 	outEnd  ms                   // when the channel came back last
 	removal map[string]bool      // roots with a removal in them
-	gone    map[string]bool      // roots of which all copies of a message were lost, so that it is presumed delivered
-	tooLate map[string]bool      // roots about which a call took effect long after its claim had ended
-	over15  map[string]ms        // since when a root is unposted and reportable
+	// roots of which all copies of a message were lost, so that it is presumed delivered
+	gone    map[string]bool
+	tooLate map[string]bool // roots about which a call took effect long after its claim had ended
+	over15  map[string]ms   // since when a root is unposted and reportable
 
 	stats *simStats
 	bad   []string
@@ -156,7 +160,8 @@ func (s *sim) p(x float64) bool { return x > 0 && s.rng.Float64() < x }
 func (s *sim) between(a, b ms) ms { return a + ms(s.rng.Int64N(int64(max(1, b-a)))) }
 
 func (s *sim) complain(format string, args ...any) {
-	s.bad = append(s.bad, fmt.Sprintf("seed %d, %s: ", s.seed, time.Duration(s.now)*time.Millisecond)+fmt.Sprintf(format, args...))
+	s.bad = append(s.bad, fmt.Sprintf("seed %d, %s: ", s.seed,
+		time.Duration(s.now)*time.Millisecond)+fmt.Sprintf(format, args...))
 }
 
 // play lets everything happen until the end.
@@ -350,7 +355,8 @@ func (r *run) send(c Call, root *Root) Outcome {
 	is, reply := s.curse(root.Prefix()), c.Do == Send && c.TS != ""
 	edits := c.Do == Edit || c.Do == Void
 	switch {
-	case is == badMention && c.Do == Send && c.Post.Mention, is == badBlocks && c.Do == Send && c.Form < Plain,
+	case is == badMention && c.Do == Send && c.Post.Mention, is == badBlocks && c.Do == Send &&
+		c.Form < Plain,
 		is == badText && c.Do == Send && c.Form < Bare, is == badAll && c.Do == Send, is == badEdit && edits,
 		is == badReply && reply, (is == badLook || s.f.noLook) && (c.Do == Look || c.Do == Copies):
 		return answer(Content)
@@ -469,7 +475,8 @@ func (r *run) observe(h *simHead) (o Observation, snap map[string][]lb.Backend) 
 	for _, name := range s.clbs {
 		r.sleep(s.between(30, 150))
 		if s.faulty && s.p(s.f.read) {
-			o.Unread = append(o.Unread, Unread{Key: keyOf(name), About: Reading, Reason: Reason{Why: "InternalError"}})
+			o.Unread = append(o.Unread, Unread{Key: keyOf(name), About: Reading,
+				Reason: Reason{Why: "InternalError"}})
 			continue
 		}
 		clb := lb.ParseKey(keyOf(name))
@@ -498,7 +505,8 @@ func (r *run) tick() {
 		if try == 8 {
 			return
 		}
-		next = &simHead{n: h.n + 1, writer: fmt.Sprintf("w%d-%d", r.id, try), reading: h.reading, snap: h.snap, state: h.state.Clone()}
+		next = &simHead{n: h.n + 1, writer: fmt.Sprintf("w%d-%d", r.id, try), reading: h.reading,
+			snap: h.snap, state: h.state.Clone()}
 		rules := s.rules
 		rules.Tag = next.writer
 		if h.reading == base { // else another run has read something newer
@@ -507,7 +515,8 @@ func (r *run) tick() {
 		} else {
 			s.stats.dropped++
 		}
-		next.past = append(next.past, next.state.Plan(at, s.now.time(), next.writer, (r.timeout+5*second).time(), rules)...)
+		next.past = append(next.past, next.state.Plan(at, s.now.time(), next.writer,
+			(r.timeout+5*second).time(), rules)...)
 		switch r.commit(next) {
 		case failed:
 			return
@@ -525,10 +534,7 @@ func (r *run) tick() {
 
 // fenced reports whether the claim ends too soon for another call.
 func (r *run) fenced(root *Root) bool {
-	if mutation == "no fence" {
-		return false
-	}
-	if r.s.now >= r.until(root)-15*second {
+	if !r.s.unfenced && r.s.now >= r.until(root)-15*second {
 		r.s.stats.fenced++
 		return true
 	}
@@ -543,10 +549,13 @@ func (r *run) notify(state *State, by string, at time.Time) (steps []Step) {
 		began := s.now
 		out := r.send(c, root.clone())
 		if *simTrace == root.Prefix() {
-			fmt.Printf("%8.1f..%8.1f run %d %v ts %q key %s form %d rev %d rises %b/%b ends %b end %v level %v mention %v -> %v %q; %s\n", float64(began)/60000,
-				float64(s.now)/60000, r.id, []string{"send", "look", "ask", "edit", "copies", "void", "leave"}[c.Do], c.TS, c.Key, c.Form, c.Post.Rev,
+			fmt.Printf("%8.1f..%8.1f run %d %v ts %q key %s form %d rev %d rises %b/%b "+
+				"ends %b end %v level %v mention %v -> %v %q; %s\n", float64(began)/60000,
+				float64(s.now)/60000, r.id, []string{"send", "look", "ask", "edit", "copies", "void",
+					"leave"}[c.Do], c.TS, c.Key, c.Form, c.Post.Rev,
 				c.Post.Rises, c.Post.Current, c.Post.Ends, c.Post.End, c.Post.Level, c.Post.Mention,
-				[]string{"done", "not there", "UNKNOWN", "temporary", "channel down", "gone", "content"}[out.Class], out.TS, describe(root))
+				[]string{"done", "not there", "UNKNOWN", "temporary", "channel down", "gone",
+					"content"}[out.Class], out.TS, describe(root))
 		}
 		step := Step{Root: root.Prefix(), Call: c, Outcome: out, Now: s.now.time(), At: at}
 		steps = append(steps, step)
@@ -593,7 +602,8 @@ func (r *run) mark(by string, steps []Step) {
 		if h == nil {
 			return
 		}
-		next := &simHead{n: h.n + 1, writer: fmt.Sprintf("m%d-%d", r.id, s.seq), reading: h.reading, snap: h.snap, state: h.state.Clone()}
+		next := &simHead{n: h.n + 1, writer: fmt.Sprintf("m%d-%d", r.id, s.seq), reading: h.reading,
+			snap: h.snap, state: h.state.Clone()}
 		next.state.Mark(by, steps, s.now.time())
 		if r.commit(next) != conflict {
 			return

@@ -61,8 +61,9 @@ func minutes(n int) time.Duration { return time.Duration(n) * time.Minute }
 
 func photograph(r *Root) (all shots) {
 	for _, i := range r.Incidents {
-		s := shot{id: i.ID, key: i.Key, about: i.About, open: i.Open(), end: i.End, level: i.Level, running: i.Now.Running,
-			total: i.Now.Total, blind: i.About.Blind() && !i.Readable, out: make(map[string]bool)}
+		s := shot{id: i.ID, key: i.Key, about: i.About, open: i.Open(), end: i.End, level: i.Level,
+			running: i.Now.Running,
+			total:   i.Now.Total, blind: i.About.Blind() && !i.Readable, out: make(map[string]bool)}
 		for _, m := range i.Machines {
 			if m.Now == Out {
 				s.out[m.ID] = true
@@ -96,7 +97,8 @@ func (s *fakeSlack) do(c Call, r *Root, now time.Time, held bool) Outcome {
 		if c.TS != "" && (s.byTS[c.TS] == nil || s.byTS[c.TS].deleted) {
 			return no(Gone)
 		}
-		m := &message{ts: fmt.Sprintf("%06d", len(s.messages)+1), route: c.Route, prefix: r.Prefix(), key: c.Key, thread: c.TS,
+		m := &message{ts: fmt.Sprintf("%06d", len(s.messages)+1), route: c.Route, prefix: r.Prefix(),
+			key: c.Key, thread: c.TS,
 			post: c.Post, form: c.Form, at: now, rev: c.Post.Rev, sent: photograph(r), held: held}
 		m.shows = m.sent
 		s.messages = append(s.messages, m)

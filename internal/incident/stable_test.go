@@ -27,7 +27,10 @@ func TestStable(t *testing.T) {
 			d.now = d.now.Add(35 * time.Second)
 			d.tick()
 		}, false, ""},
-		{"another change starts the count again", func(d *desk) { d.pass(6).set("a", "w0:4 w1:4 w2 w3").pass(9) }, false, ""},
+		{"another change starts the count again", func(d *desk) {
+			d.pass(6).set("a",
+				"w0:4 w1:4 w2 w3").pass(9)
+		}, false, ""},
 		{"unreadable for 5 of 14 minutes", func(d *desk) {
 			d.blind["a"] = Reading
 			d.pass(5)
@@ -156,7 +159,8 @@ func (d *desk) endOf(id string) End {
 	return ""
 }
 
-// TestGoneLoadBalancersCloseTheirIncidents holds that what is deleted, or not watched any more, has an end with that reason.
+// TestGoneLoadBalancersCloseTheirIncidents holds that what is deleted, or not watched any more, has an end
+// with that reason.
 func TestGoneLoadBalancersCloseTheirIncidents(t *testing.T) {
 	t.Parallel()
 	for _, end := range []End{EndDeleted, EndDropped} {
@@ -212,7 +216,8 @@ func TestAbandoned(t *testing.T) {
 	// It is out in the background now: another incident compares with that.
 	d.set("a", "w0:4 w1:4 w2 w3").pass(1)
 	if i := d.only("a"); i.Level != Impaired || i.Now.Lost != 10 || i.Now.Out != 1 {
-		t.Errorf("another one stops: %v, lost %d, out %d; want impaired, 10, 1", i.Level, i.Now.Lost, i.Now.Out)
+		t.Errorf("another one stops: %v, lost %d, out %d; want impaired, 10, 1", i.Level, i.Now.Lost,
+			i.Now.Out)
 	}
 	d.set("a", "w0:4 w1 w2 w3").pass(1)
 	id = d.only("a").ID

@@ -4,10 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
+	"strings"
 	"time"
 )
 
-// Validate refuses what no run writes, so that the rules need not expect it: a state that was damaged, or made by hand.
+// Validate refuses what no run writes, so that the rules need not expect it: a state that was damaged, or
+// made by hand.
 func (s *State) Validate() error {
 	crowd := 0
 	prefixes, open := make(map[string]bool), make(map[string]bool)
@@ -23,6 +26,10 @@ func (s *State) Validate() error {
 		}
 		prefixes[r.Prefix()] = true
 		for _, i := range r.Incidents {
+			number, _, _ := strings.Cut(i.ID, "-")
+			if n, err := strconv.ParseInt(number, 10, 64); err != nil || n < 1 || n > s.Last {
+				return fmt.Errorf("incident %.40q is not one of %d", i.ID, s.Last)
+			}
 			key := blindKey(i.Key, i.About)
 			if i.Open() && open[key] {
 				return fmt.Errorf("two open incidents are about %.80q", key)
@@ -32,7 +39,8 @@ func (s *State) Validate() error {
 		}
 	}
 	for key, u := range s.Unread {
-		if key != u.key() || !u.About.Blind() || u.Ticks < 0 || !within(u.Why, len(s.Reasons)) || !sane(u.Since, u.LastGood) {
+		counted := u.Ticks >= 0 && within(u.Why, len(s.Reasons)) && sane(u.Since, u.LastGood)
+		if key != u.key() || !u.About.Blind() || !counted {
 			return fmt.Errorf("what is known of unreadable %.80q is impossible", key)
 		}
 	}
@@ -64,7 +72,7 @@ func (r *Root) validate(reasons int) error {
 	if r.Tag == "" {
 		return errors.New("it has no tag")
 	}
-	if r.Rev < 1 || !within(r.News, r.Rev) || r.Beyond < 0 || r.PaceFrom < 0 {
+	if r.Rev < 1 || !within(r.News, r.Rev) || min(r.Beyond, r.Over, r.PaceFrom) < 0 {
 		return errors.New("its revisions are impossible")
 	}
 	ids := make(map[string]bool)
@@ -88,13 +96,14 @@ func (r *Root) validate(reasons int) error {
 	return r.Delivery.validate(r.Rev)
 }
 
+// ends are all of them.
+var ends = []End{"", EndResolved, EndOver, EndAbandoned, EndDeleted, EndDropped, EndNotice}
+
 func (i *Incident) validate(rev, reasons int) error {
 	switch {
-	case i.ID == "":
-		return errors.New("it has no number")
 	case i.About != Backends && !i.About.Blind() && !i.About.Notice():
 		return fmt.Errorf("it is about %.40q", i.About)
-	case !slices.Contains([]End{"", EndResolved, EndOver, EndAbandoned, EndDeleted, EndDropped, EndNotice}, i.End):
+	case !slices.Contains(ends, i.End):
 		return fmt.Errorf("it ends as %.40q", i.End)
 	case i.About.Notice() != (i.End == EndNotice):
 		return errors.New("a notice is closed from the start, and nothing else is")
@@ -109,8 +118,8 @@ func (i *Incident) validate(rev, reasons int) error {
 	}
 	ids := make(map[string]bool, len(i.Machines))
 	for _, m := range i.Machines {
-		if m.ID == "" || ids[m.ID] || m.Began < Absent || m.Began > Out || m.Now < Absent || m.Now > Out || m.Outages < 0 || m.OutFor < 0 ||
-			!within(m.Rev, rev) {
+		conditions := m.Began >= Absent && m.Began <= Out && m.Now >= Absent && m.Now <= Out
+		if m.ID == "" || ids[m.ID] || !conditions || m.Outages < 0 || m.OutFor < 0 || !within(m.Rev, rev) {
 			return fmt.Errorf("what is known of machine %.40q is impossible", m.ID)
 		}
 		ids[m.ID] = true
@@ -143,5 +152,6 @@ func (d *Delivery) validate(rev int) error {
 
 func (p *Post) valid(rev int) bool {
 	const all = 1<<marks - 1
-	return p.N >= 0 && within(p.Rev, rev) && p.Rises <= all && p.Current <= all && p.Ends <= all && p.Level >= OK && p.Level <= Down
+	sets := p.Rises <= all && p.Current <= all && p.Ends <= all
+	return p.N >= 0 && within(p.Rev, rev) && sets && p.Level >= OK && p.Level <= Down
 }

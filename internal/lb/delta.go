@@ -14,12 +14,14 @@ type Delta struct {
 	Removed int // weight that was unbound, of backends that served or went out of service since they did
 	Added   int // weight that was bound, of backends that run
 
-	Bare     *Part    // listeners or rules that nothing serves any more because backends are out; nil if there are none
+	// listeners or rules that nothing serves any more because backends are out; nil if there are none
+	Bare     *Part
 	Emptied  []string // listeners or rules that served, and whose last serving backend was unbound; sorted
 	Refilled []string // listeners or rules that are served now and were not before; sorted
 }
 
-// Compare says what changed from old to next, both sorted by ID, where next and changes are what Diff made of a reading.
+// Compare says what changed from old to next, both sorted by ID, where next and changes are what Diff made of
+// a reading.
 func Compare(old, next []Backend, changes []Change) Delta {
 	d := Delta{Changes: changes, Before: CapacityOf(old), Now: CapacityOf(next)}
 	i := 0
@@ -36,14 +38,14 @@ func Compare(old, next []Backend, changes []Change) Delta {
 		}
 		was := old[i]
 		i++
-		if len(was.Bindings) > 0 && len(b.Bindings) > 0 {
+		switch {
+		case was.Out != nil && was.Out.New && b.Out == nil:
+			d.Added += b.Weight // it serves for the first time
+		case len(was.Bindings) > 0 && len(b.Bindings) > 0:
 			if was.counted() > 0 {
 				d.Removed += weigh(without(was.Bindings, b.Bindings))
 			}
 			d.Added += weigh(without(b.Bindings, was.Bindings))
-		}
-		if was.Out != nil && was.Out.New && b.Out == nil {
-			d.Added += b.Weight // it serves for the first time
 		}
 	}
 	for ; i < len(old); i++ {
@@ -53,10 +55,14 @@ func Compare(old, next []Backend, changes []Change) Delta {
 	return d
 }
 
-// counted is the weight that the load balancer loses with the backend: none if it never served while it was watched.
+// counted is the weight that the load balancer loses with the backend: none of what never served while it was
+// watched.
 func (b Backend) counted() int {
-	if b.Out != nil && (b.Out.AtLeast || b.Out.New) {
+	switch {
+	case b.Out != nil && (b.Out.AtLeast || b.Out.New):
 		return 0
+	case b.Out == nil && b.Ill != nil && (b.Ill.AtLeast || b.Ill.New):
+		return b.Serving()
 	}
 	return b.Weight
 }
@@ -144,11 +150,12 @@ func waysOf(bs []Backend) map[string]*way {
 
 // anew reports whether the backend is out of service and served before, while it was watched.
 func (b Backend) anew() bool {
-	return b.Out != nil && !b.Out.AtLeast && !b.Out.New || b.Ill != nil && !b.Ill.AtLeast
+	served := func(o *Out) bool { return o != nil && !o.AtLeast && !o.New }
+	return served(b.Out) || served(b.Ill)
 }
 
-// Accept takes what is out of service for granted, as if it had been so at first sight. It reports whether that changes
-// anything.
+// Accept takes what is out of service for granted, as if it had been so at first sight. It reports whether
+// that changes anything.
 func Accept(bs []Backend) (changed bool) {
 	for i := range bs {
 		for _, o := range []**Out{&bs[i].Out, &bs[i].Ill} {

@@ -88,7 +88,7 @@ func diffHealth(was Backend, b *Backend, at time.Time, tell func(Kind, Backend, 
 	switch {
 	case len(news) > 0:
 		if b.Ill == nil {
-			b.Ill = &Out{Since: at}
+			b.Ill = &Out{Since: at, New: len(was.Failing) > 0} // it failed when it was added, and was given a moment
 		}
 		tell(Unhealthy, *b, checksOf(b.Failing, b.Checked))
 	case len(b.Failing) == 0 && was.Ill != nil:

@@ -1,5 +1,6 @@
-// Package stories is what a day does to a few load balancers, to the cloud's API and to Slack, with the number of messages
-// that each may take. It only reads the stories: who plays them counts for himself what became of them.
+// Package stories is what a day does to a few load balancers, to the cloud's API and to Slack, with the
+// number of messages that each may take. It only reads the stories: who plays them counts for himself what
+// became of them.
 package stories
 
 import (
@@ -42,11 +43,13 @@ type Bounds struct {
 
 // Step is one thing that happens. Exactly one of CLB, API and Slack is set.
 type Step struct {
-	T     int            `json:"t"`     // the minute of the tick that sees it; -1 is when watching begins
-	CLB   string         `json:"clb"`   // a load balancer
-	Set   map[string]int `json:"set"`   // and the statuses that its backends have now, by their ids; 0 is gone
-	API   string         `json:"api"`   // "fails" or "well", for every load balancer
-	Slack string         `json:"slack"` // "no connection", "well", or "500 to what names X": whatever else succeeds
+	T   int    `json:"t"`   // the minute of the tick that sees it; -1 is when watching begins
+	CLB string `json:"clb"` // a load balancer
+	// and the statuses that its backends have now, by their ids; 0 is gone
+	Set map[string]int `json:"set"`
+	API string         `json:"api"` // "fails" or "well", for every load balancer
+	// "no connection", "well", or "500 to what names X": whatever else succeeds
+	Slack string `json:"slack"`
 }
 
 // Base are the settings that all stories have, unless Story.Settings says otherwise.

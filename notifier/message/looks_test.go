@@ -152,7 +152,8 @@ func TestRemovedCapacityIsNeverResolved(t *testing.T) {
 	}
 }
 
-// TestMentionIsTheCallsDecision holds that nobody is mentioned unless the call says so and the settings name somebody.
+// TestMentionIsTheCallsDecision holds that nobody is mentioned unless the call says so and the settings name
+// somebody.
 func TestMentionIsTheCallsDecision(t *testing.T) {
 	t.Parallel()
 	s := newStory(t).watch("prod-web", 1).set("prod-web", 4, "web-01").tick()
@@ -170,7 +171,8 @@ func TestMentionIsTheCallsDecision(t *testing.T) {
 	}
 }
 
-// TestRootSaysNothingThatTimeAloneChanges holds that a root which goes on is the same text however late it is rendered.
+// TestRootSaysNothingThatTimeAloneChanges holds that a root which goes on is the same text however late it is
+// rendered.
 func TestRootSaysNothingThatTimeAloneChanges(t *testing.T) {
 	t.Parallel()
 	s := newStory(t).watch("prod-web", 7).set("prod-web", 4, "web-07").tick()
@@ -207,7 +209,8 @@ func TestMoreThanCanBeCounted(t *testing.T) {
 	}
 }
 
-// TestBareHasNoTextFromTheCloud holds that the last fallback says how bad it is, in numbers and words of our own.
+// TestBareHasNoTextFromTheCloud holds that the last fallback says how bad it is, in numbers and words of our
+// own.
 func TestBareHasNoTextFromTheCloud(t *testing.T) {
 	t.Parallel()
 	s := newStory(t)

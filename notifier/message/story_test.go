@@ -162,7 +162,7 @@ func (s *story) notify() {
 	s.state.Plan(s.at, s.at, "run", s.at.Add(time.Minute), s.rules)
 	run := s.state.Clone()
 	var steps []incident.Step
-	take := func(r *incident.Root, call incident.Call) {
+	take := func(r *incident.Root, call incident.Call) (stop bool) {
 		class := incident.Done
 		if s.answer != nil {
 			class = s.answer(call)
@@ -180,17 +180,18 @@ func (s *story) notify() {
 		}
 		step := incident.Step{Root: r.Prefix(), Call: call, Outcome: incident.Outcome{Class: class, TS: fmt.Sprintf("%d.000100", s.at.Unix())}, Now: s.at, At: s.at}
 		steps = append(steps, step)
-		r.Take(step)
+		return r.Take(step)
 	}
+	stop := false
 	posts, edits := run.Claimed("run")
 	for _, r := range posts {
-		for call, ok := r.NextPost(); ok; call, ok = r.NextPost() {
-			take(r, call)
+		for call, ok := r.NextPost(); ok && !stop; call, ok = r.NextPost() {
+			stop = take(r, call)
 		}
 	}
 	for _, r := range edits {
-		for call, ok := r.NextEdit(s.at); ok; call, ok = r.NextEdit(s.at) {
-			take(r, call)
+		for call, ok := r.NextEdit(s.at); ok && !stop; call, ok = r.NextEdit(s.at) {
+			stop = take(r, call)
 		}
 	}
 	s.state.Mark("run", steps, s.at)

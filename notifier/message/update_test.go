@@ -1,0 +1,187 @@
+package message_test
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"clbwatch/internal/incident"
+	"clbwatch/internal/lb"
+)
+
+// TestUpdatesSayWhatNoPostHasShown holds that an update is about what is new, and how it stands.
+func TestUpdatesSayWhatNoPostHasShown(t *testing.T) {
+	t.Parallel()
+	s := newStory(t).watch("prod-web", 9).set("prod-web", 4, "web-01").tick().set("prod-web", 4, "web-02").tick()
+	got := s.update()
+	if want := ":large_orange_circle: web-02 stopped on prod-web, 7 of 9 running"; got.Text != want {
+		t.Errorf("the update is %q, want %q", got.Text, want)
+	}
+	if strings.Contains(got.Plain, "web-01") || !strings.Contains(got.Plain, "7 of 9 running  ·  serving 77 %") {
+		t.Errorf("the update repeats what was posted, or does not say how it stands:\n%s", got.Plain)
+	}
+	if root := s.root(); !strings.Contains(root.Plain, "web-01") || !strings.Contains(root.Plain, "web-02") {
+		t.Errorf("the root does not have both:\n%s", root.Plain)
+	}
+}
+
+func TestUpdateAboutOneOfSeveralSaysHowItIsInAll(t *testing.T) {
+	t.Parallel()
+	s := newStory(t).watch("prod-web", 6).watch("prod-api", 6).set("prod-web", 4, "web-01").set("prod-api", 4, "api-01").tick()
+	got := s.set("prod-api", 4, "api-02").tick().update()
+	if !strings.Contains(got.Text, ": api-02 stopped on prod-api, 4 of 6 running") ||
+		!strings.HasSuffix(got.Plain, "• In all  3 machines stopped on 2 load balancers") {
+		t.Errorf("the update says\n%s", got.Plain)
+	}
+}
+
+// TestWhatWasOverBeforeItCouldBePostedIsSaid has a load balancer down and well again while Slack takes
+// nothing.
+func TestWhatWasOverBeforeItCouldBePostedIsSaid(t *testing.T) {
+	t.Parallel()
+	s := newStory(t).watch("prod-web", 4).set("prod-web", 4, "web-01").tick()
+	s.answer = func(incident.Call) incident.Class { return incident.ChannelDown }
+	s.set("prod-web", 4, many("web", 1, 4)...).tick().set("prod-web", 2, many("web", 2, 4)...).tick()
+	s.answer = nil
+	if got := s.tick().update().Text; !strings.Contains(got, "out and back on prod-web, 3 of 4 running, was DOWN in between") {
+		t.Errorf("the update says %q", got)
+	}
+}
+
+func TestEndOfALevelNamesItsLoadBalancer(t *testing.T) {
+	t.Parallel()
+	s := newStory(t).watch("prod-web", 6).set("prod-web", 4, many("web", 1, 3)...).ticks(2).set("prod-web", 2, "web-01", "web-02").ticks(4)
+	if got, want := s.update().Text, ":large_orange_circle: prod-web no longer degraded: 5 of 6 running"; got != want {
+		t.Errorf("the end of a level is %q, want %q", got, want)
+	}
+}
+
+// TestHeldBackNewsIsInNoUpdate has a restart that may pass by itself beside a machine that was shut down.
+func TestHeldBackNewsIsInNoUpdate(t *testing.T) {
+	t.Parallel()
+	s := newStory(t).watch("prod-web", 9)
+	s.rules.TransientFor = 5 * time.Minute
+	s.set("prod-web", 4, "web-01").tick().set("prod-web", 4, "web-02").set("prod-web", 7, "web-03").tick()
+	if got := s.update().Plain; strings.Contains(got, "web-03") || !strings.Contains(got, "web-02") {
+		t.Errorf("the update says\n%s", got)
+	}
+	if got := s.root().Plain; !strings.Contains(got, "web-03") {
+		t.Errorf("the root does not show what is held back as it is:\n%s", got)
+	}
+}
+
+// TestOutagesHaveTheirOwnTimes holds what is said of a machine that was out more than once.
+func TestOutagesHaveTheirOwnTimes(t *testing.T) {
+	t.Parallel()
+	flap := func(times int) string {
+		s := newStory(t).watch("prod-web", 9)
+		for range times {
+			s.set("prod-web", 4, "web-01").tick().set("prod-web", 2, "web-01").ticks(30)
+			s.state.Roots = s.state.Roots[:min(1, len(s.state.Roots))]
+		}
+		return s.root().Plain
+	}
+	twice := func() string {
+		s := newStory(t).watch("prod-web", 9).set("prod-web", 4, "web-01").tick().set("prod-web", 2, "web-01").ticks(5)
+		return s.set("prod-web", 4, "web-01").ticks(2).set("prod-web", 2, "web-01").tick().root().Plain
+	}
+	if got, want := twice(), "out twice: 2026-11-23 04:41 UTC – 04:42 UTC (1 min), 2026-11-23 04:47 UTC – 04:49 UTC (2 min), 3 min in all"; !strings.Contains(got, want) {
+		t.Errorf("two outages are told as\n%s, want\n%s", got, want)
+	}
+	if got := flap(1); !strings.Contains(got, "2026-11-23 04:41 UTC – 04:42 UTC (1 min)") {
+		t.Errorf("one outage is told as\n%s", got)
+	}
+	s := newStory(t).watch("prod-web", 9)
+	for range 3 {
+		s.set("prod-web", 4, "web-01").tick().set("prod-web", 2, "web-01").tick()
+	}
+	if got, want := s.root().Plain, "out 3 times since 2026-11-23 04:41 UTC, last 2026-11-23 04:45 UTC, 3 min in all"; !strings.Contains(got, want) {
+		t.Errorf("three outages are told as\n%s, want\n%s", got, want)
+	}
+	s.set("prod-web", 4, "web-01").tick()
+	if got, want := s.root().Plain, "shut down (4) since 2026-11-23 04:47 UTC, out 3 times before, 3 min in all"; !strings.Contains(got, want) {
+		t.Errorf("a fourth outage is told as\n%s, want\n%s", got, want)
+	}
+}
+
+// TestOutageThatARemovalEndedHasNoMadeUpTimes holds that what is not known is not worked out.
+func TestOutageThatARemovalEndedHasNoMadeUpTimes(t *testing.T) {
+	t.Parallel()
+	s := newStory(t).watch("prod-web", 9).set("prod-web", 4, "web-01").tick().set("prod-web", 2, "web-01").tick()
+	b := machine("prod-web", 1)
+	s.set("prod-web", 4, "web-01").tick().set("prod-web", 0, "web-01").ticks(3)
+	s.pools["prod-web"] = append(s.pools["prod-web"], b)
+	lb.SortBackends(s.pools["prod-web"])
+	got := s.tick().root().Plain
+	if strings.Contains(got, "twice: ") || !strings.Contains(got, "out twice since 2026-11-23 04:41 UTC, last 2026-11-23 04:43 UTC, 2 min in all") {
+		t.Errorf("the outages are told as\n%s", got)
+	}
+}
+
+// TestWhatIsLeftOutIsCounted has more machines than a message has room for.
+func TestWhatIsLeftOutIsCounted(t *testing.T) {
+	t.Parallel()
+	s := newStory(t).watch("prod-web", 400)
+	for n := 1; n <= 300; n++ {
+		s.set("prod-web", 4, many("web", n, n)...)
+	}
+	m := s.tick().root()
+	if got := strings.Count(m.Plain, "\nweb-"); got != 20 || !strings.Contains(m.Plain, "Stopped (300)") || !strings.Contains(m.Plain, "… and 280 more") {
+		t.Errorf("%d of 300 machines are named:\n%s", got, m.Plain)
+	}
+}
+
+// TestCrowdIsCounted has more machines than are kept with details.
+func TestCrowdIsCounted(t *testing.T) {
+	t.Parallel()
+	s := newStory(t).watch("prod-web", 2000)
+	for n := 1; n <= 900; n++ {
+		s.pools["prod-web"][n].Status = 4
+	}
+	m := s.tick().root()
+	if !strings.Contains(m.Text, "900 machines stopped on prod-web, 1100 of 2000 running") || !strings.Contains(m.Plain, "… and 880 more") {
+		t.Errorf("of 900 machines the message says\n%s", m.Plain)
+	}
+}
+
+// TestUnreadableLoadBalancerIsShownAsLastRead has an incident whose load balancer cannot be read any more.
+func TestUnreadableLoadBalancerIsShownAsLastRead(t *testing.T) {
+	t.Parallel()
+	s := newStory(t).watch("prod-web", 9).set("prod-web", 4, "web-01").tick()
+	s.unread = []incident.Unread{{Key: s.clbs["prod-web"].Key(), About: incident.Reading}}
+	got := s.tick().as(incident.Call{Do: incident.Edit}).Plain
+	if !strings.Contains(got, "as last read: cannot be read since 2026-11-23 04:42 UTC") {
+		t.Errorf("the root says\n%s", got)
+	}
+}
+
+// TestEndingsAreHonest holds what is said of incidents that end otherwise than by recovery.
+func TestEndingsAreHonest(t *testing.T) {
+	t.Parallel()
+	for name, tt := range map[string]struct {
+		happens func(*story)
+		want    string
+	}{
+		"deleted": {func(s *story) {
+			s.gone = map[string]incident.End{s.clbs["prod-web"].Key(): incident.EndDeleted}
+		}, ":large_yellow_circle: web-01 stopped on prod-web, at worst 5 of 6 running · over: it was deleted"},
+		"not watched any more": {func(s *story) {
+			s.gone = map[string]incident.End{s.clbs["prod-web"].Key(): incident.EndDropped}
+		}, ":large_blue_circle: web-01 stopped on prod-web, at worst 5 of 6 running · over: it is not watched any more"},
+		"drained meanwhile": {func(s *story) {
+			s.set("prod-web", 2, "web-01").change("prod-web", "web-02", func(b *lb.Backend) { b.Weight = 0 })
+		}, ":large_blue_circle: web-01 was out on prod-web, at worst 5 of 6 running · over, serving weight 50 of 60"},
+		"back": {func(s *story) {
+			s.set("prod-web", 2, "web-01")
+		}, ":large_green_circle: Resolved after 1 min: web-01 was out on prod-web, at worst 5 of 6 running"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s := newStory(t).watch("prod-web", 6).set("prod-web", 4, "web-01").tick()
+			tt.happens(s)
+			if got := s.ticks(14).root().Text; got != tt.want {
+				t.Errorf("it ends as\n%s, want\n%s", got, tt.want)
+			}
+		})
+	}
+}

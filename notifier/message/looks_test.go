@@ -232,6 +232,16 @@ func TestMoreThanCanBeCounted(t *testing.T) {
 	}
 }
 
+// TestRepeatsSaySo holds that a message which may be there already says so in every form.
+func TestRepeatsSaySo(t *testing.T) {
+	t.Parallel()
+	s := newStory(t).watch("prod-web", 1).set("prod-web", 4, "web-01").tick()
+	for form := incident.Full; form <= incident.Bare; form++ {
+		m := s.as(incident.Call{Post: incident.Post{Root: true, Repeat: true}, Form: form})
+		contains(t, m.Text, "(may be a repeat)")
+	}
+}
+
 // TestBareHasNoTextFromTheCloud holds that the last fallback says how bad it is, in numbers and words of our
 // own.
 func TestBareHasNoTextFromTheCloud(t *testing.T) {

@@ -1,6 +1,7 @@
 package message_test
 
 import (
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -91,14 +92,14 @@ func TestOutagesHaveTheirOwnTimes(t *testing.T) {
 // TestOutageThatARemovalEndedHasNoMadeUpTimes holds that what is not known is not worked out.
 func TestOutageThatARemovalEndedHasNoMadeUpTimes(t *testing.T) {
 	t.Parallel()
-	s := newStory(t).watch("prod-web", 9).set("prod-web", 4, "web-01").tick()
+	s := newStory(t).watch("prod-web", 9).set("prod-web", 4, "web-01").ticks(9)
 	s.set("prod-web", 2, "web-01").tick()
 	b := machine("prod-web", 1)
 	s.set("prod-web", 4, "web-01").tick().set("prod-web", 0, "web-01").ticks(3)
 	s.pools["prod-web"] = append(s.pools["prod-web"], b)
 	lb.SortBackends(s.pools["prod-web"])
 	got := s.tick().root().Plain
-	contains(t, got, "out twice since 2026-11-23 04:41 UTC, last 2026-11-23 04:43 UTC, 2 min in all")
+	contains(t, got, "out twice since 2026-11-23 04:41 UTC, last 2026-11-23 04:51 UTC, 10 min in all")
 }
 
 // TestWhatIsLeftOutIsCounted has more machines than a message has room for.
@@ -126,6 +127,36 @@ func TestCrowdIsCounted(t *testing.T) {
 	m := s.tick().root()
 	contains(t, m.Text, "900 machines stopped on prod-web, 1100 of 2000 running")
 	contains(t, m.Plain, "… and 880 more")
+}
+
+// TestUpdateAboutACrowdSaysHowItIs has an update about machines that are not kept with details.
+func TestUpdateAboutACrowdSaysHowItIs(t *testing.T) {
+	t.Parallel()
+	s := newStory(t).watch("prod-web", 2000)
+	for n := range 900 {
+		s.pools["prod-web"][n].Status = 4
+	}
+	s.tick()
+	s.pools["prod-web"] = slices.Clone(s.pools["prod-web"])
+	for n := range 20 {
+		s.pools["prod-web"][900+n].Status = 4
+	}
+	contains(t, s.tick().update().Text, ": 920 machines stopped on prod-web, 1080 of 2000 running")
+}
+
+// TestWhatCannotBeReadIsExplainedForEachKind has one reason for two things that cannot be read.
+func TestWhatCannotBeReadIsExplainedForEachKind(t *testing.T) {
+	t.Parallel()
+	s := newStory(t).watch("prod-web", 1).watch("prod-api", 1)
+	why := incident.Reason{Why: "UnauthorizedOperation", Do: "Grant the role clb:Describe."}
+	s.unread = []incident.Unread{
+		{Key: s.clbs["prod-web"].Key(), About: incident.Reading, Reason: why},
+		{Key: s.clbs["prod-api"].Key(), About: incident.Health, Reason: why},
+	}
+	got := s.ticks(3).root()
+	contains(t, got.Text, "Cannot read prod-web, cannot read the health of prod-api")
+	contains(t, got.Plain, "Changes there are not being detected")
+	contains(t, got.Plain, "Failing health checks are not being detected")
 }
 
 // TestUnreadableLoadBalancerIsShownAsLastRead has an incident whose load balancer cannot be read any more.

@@ -202,6 +202,21 @@ func TestEndingsAreHonest(t *testing.T) {
 	}
 }
 
+// TestBaselineCountsWhatItDoesNotName has more load balancers than a notice names, not all of them well.
+func TestBaselineCountsWhatItDoesNotName(t *testing.T) {
+	t.Parallel()
+	s := newStory(t)
+	base := incident.Baseline{CLBs: 40, Backends: 400, Running: 380}
+	for n := range 15 {
+		c := lb.CLB{Region: "ap-guangzhou", ID: "lb-" + many("x", n, n)[0]}
+		base.Worst = append(base.Worst, incident.Standing{CLB: c, Now: lb.Capacity{Running: 9, Total: 10}})
+	}
+	s.notices = []incident.Incident{{About: incident.Watching, Key: base.Worst[0].CLB.Key(), Baseline: &base}}
+	got := s.tick().root().Plain
+	contains(t, got, "Now watching 40 load balancers: 380 of 400 backends running")
+	contains(t, got, "… and 25 more load balancers")
+}
+
 func contains(t *testing.T, got, want string) {
 	t.Helper()
 	if !strings.Contains(got, want) {

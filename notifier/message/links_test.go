@@ -37,7 +37,10 @@ func TestLinksLeadToTheConsole(t *testing.T) {
 	s.style.ConsoleURL = "https://console.tencentcloud.com/"
 	m := message.Of(s.document(s.state.Roots[0]), incident.Call{Do: incident.Edit}, s.style)
 	if body := posted(t, m); strings.Contains(body, "console.cloud.tencent.com") ||
-		!strings.Contains(body, `"https://console.tencentcloud.com/cvm/instance/detail?rid=1&id=ins-web01eef"`) {
+		!strings.Contains(
+			body,
+			`"https://console.tencentcloud.com/cvm/instance/detail?rid=1&id=ins-web01eef"`,
+		) {
 		t.Errorf("CONSOLE_URL is not where links lead:\n%s", body)
 	}
 }
@@ -51,7 +54,12 @@ func TestRunbookLinkCannotBeBroken(t *testing.T) {
 		s.change(label, pool[0].Name, func(b *lb.Backend) { b.Status = 4 })
 	}
 	body := posted(t, s.tick().root())
-	if want := "<https://runbook.example.com/ap-guangzhou/lb-08a3c2f1?name=a%7Cb%3Ec%2Fd%3Fe&amp;f%20%3C%21channel%3E|Runbook>"; !strings.Contains(body, want) {
+	want := "<https://runbook.example.com/ap-guangzhou/lb-08a3c2f1?name=" +
+		"a%7Cb%3Ec%2Fd%3Fe&amp;f%20%3C%21channel%3E|Runbook>"
+	if !strings.Contains(
+		body,
+		want,
+	) {
 		t.Errorf("there is no %s in\n%s", want, body)
 	}
 }
@@ -60,7 +68,10 @@ func TestWithoutARunbookThereIsNoLink(t *testing.T) {
 	t.Parallel()
 	s := newStory(t).watch("prod-web", 1)
 	s.style.RunbookURL = ""
-	if body := string(wire(t, s.set("prod-web", 4, "web-01").tick().root())); strings.Contains(body, "Runbook") {
+	if body := string(wire(t, s.set("prod-web", 4, "web-01").tick().root())); strings.Contains(
+		body,
+		"Runbook",
+	) {
 		t.Errorf("there is a link to no runbook:\n%s", body)
 	}
 }

@@ -31,7 +31,12 @@ func messages(t *testing.T) map[string]message.Message {
 	s.ticks(12)
 	all["resolved"] = s.root()
 
-	s = newStory(t).watch("prod-web", 3).set("prod-web", 4, "web-01", "web-02").ticks(2).set("prod-web", 4, "web-03").tick()
+	s = newStory(t).
+		watch("prod-web", 3).
+		set("prod-web", 4, "web-01", "web-02").
+		ticks(2).
+		set("prod-web", 4, "web-03").
+		tick()
 	all["down"], all["down-update"] = s.root(), s.update()
 	s.ticks(5).set("prod-web", 2, "web-01", "web-02", "web-03").ticks(4)
 	all["down-ended-update"] = s.update()
@@ -66,7 +71,9 @@ func messages(t *testing.T) map[string]message.Message {
 		s.watch(label, 3)
 		labels = append(labels, label)
 	}
-	s.share(lb.Backend{ID: "ins-9o9ex9s0", Name: "web-07", Status: lb.Running, Weight: 10, LanIP: "10.0.3.17"}, labels...)
+	s.share(
+		lb.Backend{ID: "ins-9o9ex9s0", Name: "web-07", Status: lb.Running, Weight: 10, LanIP: "10.0.3.17"},
+		labels...)
 	for _, label := range labels {
 		s.set(label, 4, "web-07")
 	}
@@ -87,7 +94,10 @@ func messages(t *testing.T) map[string]message.Message {
 
 	s = newStory(t).watch("prod-web", 10)
 	for range 4 {
-		s.set("prod-web", 2, "web-11", "web-12", "web-13").tick().set("prod-web", 0, "web-11", "web-12", "web-13").tick()
+		s.set("prod-web", 2, "web-11", "web-12", "web-13").
+			tick().
+			set("prod-web", 0, "web-11", "web-12", "web-13").
+			tick()
 	}
 	all["autoscaler"], all["autoscaler-update"] = s.root(), s.update()
 	s.ticks(12)
@@ -123,12 +133,19 @@ func messages(t *testing.T) map[string]message.Message {
 	all["listener-bare"] = s.set("prod-shop", 4, "shop-01").tick().root()
 
 	s = forward(t, 3)
-	s.change("prod-shop", "shop-01", func(b *lb.Backend) { b.Failing = []string{"HTTPS:443 shop.example.com/api → 8080"} }).tick()
+	failing := []string{"HTTPS:443 shop.example.com/api → 8080"}
+	s.change("prod-shop", "shop-01", func(b *lb.Backend) { b.Failing = failing }).
+		tick()
 	all["failing"] = s.root()
 	s.ticks(2).change("prod-shop", "shop-01", func(b *lb.Backend) { b.Failing = nil }).tick()
 	all["healthy-update"] = s.update()
 
-	s = newStory(t).watch("prod-web", 6).set("prod-web", 4, many("web", 1, 5)...).ticks(20).set("prod-web", 0, many("web", 1, 5)...).tick()
+	s = newStory(t).
+		watch("prod-web", 6).
+		set("prod-web", 4, many("web", 1, 5)...).
+		ticks(20).
+		set("prod-web", 0, many("web", 1, 5)...).
+		tick()
 	all["broken-removed-update"] = s.update()
 	s.ticks(12)
 	all["broken-removed-over"] = s.root()
@@ -139,7 +156,12 @@ func messages(t *testing.T) map[string]message.Message {
 	s.skip(20 * time.Hour)
 	all["abandoned"], all["abandoned-update"] = s.root(), s.update()
 
-	s = newStory(t).watch("prod-web", 3).set("prod-web", 4, "web-01").tick().set("prod-web", 2, "web-01").ticks(5)
+	s = newStory(t).
+		watch("prod-web", 3).
+		set("prod-web", 4, "web-01").
+		tick().
+		set("prod-web", 2, "web-01").
+		ticks(5)
 	s.set("prod-web", 4, "web-01").tick().set("prod-web", 2, "web-01").tick()
 	all["out-twice"] = s.root()
 
@@ -147,7 +169,13 @@ func messages(t *testing.T) map[string]message.Message {
 	s.set("prod-web", 2, "web-01").skip(time.Hour)
 	all["over-days"] = s.root()
 
-	s = newStory(t).watch("prod-web", 6).watch("prod-api", 4).set("prod-web", 4, "web-01").ticks(2).set("prod-api", 4, "api-02").tick()
+	s = newStory(t).
+		watch("prod-web", 6).
+		watch("prod-api", 4).
+		set("prod-web", 4, "web-01").
+		ticks(2).
+		set("prod-api", 4, "api-02").
+		tick()
 	all["joined"], all["joined-update"] = s.root(), s.update()
 	s.set("prod-api", 4, "api-01", "api-03", "api-04").tick()
 	all["broadcast-mention-update"] = s.update()
@@ -168,9 +196,11 @@ func forward(t *testing.T, n int) *story {
 	for _, name := range many("shop", 1, n) {
 		s.change("prod-shop", name, func(b *lb.Backend) {
 			b.Weight, b.Checked = 30, 3
-			b.Bindings = []lb.Binding{{Listener: "HTTP:80", Rule: "shop.example.com/", Port: 8080, Weight: 10},
+			b.Bindings = []lb.Binding{
+				{Listener: "HTTP:80", Rule: "shop.example.com/", Port: 8080, Weight: 10},
 				{Listener: "HTTPS:443", Rule: "shop.example.com/", Port: 8080, Weight: 10},
-				{Listener: "HTTPS:443", Rule: "shop.example.com/api", Port: 8080, Weight: 10}}
+				{Listener: "HTTPS:443", Rule: "shop.example.com/api", Port: 8080, Weight: 10},
+			}
 		})
 	}
 	s.known["prod-shop"] = lb.Baseline(s.pools["prod-shop"], s.at)
@@ -190,10 +220,17 @@ func machineOf(s *story, name string) lb.Backend {
 
 func notices(t *testing.T, all map[string]message.Message) {
 	standing := func(label string, running, total int) incident.Standing {
-		return incident.Standing{CLB: lb.CLB{Region: "ap-guangzhou", ID: "lb-" + label, Label: label}, Now: lb.Capacity{Running: running, Total: total, Weight: 10 * total, Serving: 10 * running}}
+		return incident.Standing{
+			CLB: lb.CLB{Region: "ap-guangzhou", ID: "lb-" + label, Label: label},
+			Now: lb.Capacity{Running: running, Total: total, Weight: 10 * total, Serving: 10 * running},
+		}
 	}
 	watching := func(clbs, backends, running int, worst ...incident.Standing) incident.Incident {
-		return incident.Incident{About: incident.Watching, Key: worst[0].CLB.Key(), Baseline: &incident.Baseline{CLBs: clbs, Backends: backends, Running: running, Worst: worst}}
+		return incident.Incident{
+			About:    incident.Watching,
+			Key:      worst[0].CLB.Key(),
+			Baseline: &incident.Baseline{CLBs: clbs, Backends: backends, Running: running, Worst: worst},
+		}
 	}
 	post := func(name string, ns ...incident.Incident) {
 		s := newStory(t)
@@ -201,25 +238,66 @@ func notices(t *testing.T, all map[string]message.Message) {
 		all[name] = s.tick().root()
 	}
 	post("watching-1", watching(1, 6, 5, standing("prod-web", 5, 6)))
-	post("watching-3", watching(3, 18, 16, standing("prod-web", 4, 6), standing("prod-api", 6, 6), standing("batch", 6, 6)))
+	post(
+		"watching-3",
+		watching(3, 18, 16, standing("prod-web", 4, 6), standing("prod-api", 6, 6), standing("batch", 6, 6)),
+	)
 	var worst []incident.Standing
 	for i := range 15 {
 		worst = append(worst, standing(fmt.Sprintf("prod-%03d", i), i/3, 100))
 	}
 	post("watching-10000", watching(10_000, 1_000_000, 998_530, worst...))
-	post("deleted", incident.Incident{About: incident.Deleted, Key: "ap-guangzhou/lb-8a3k2m1q", Label: "prod-web", Before: lb.Capacity{Running: 5, Total: 6}})
-	post("unmatched", incident.Incident{About: incident.Unmatched, Key: "ap-guangzhou/lb-8a3k2m1q", Title: "prod-web", Before: lb.Capacity{Running: 6, Total: 6}})
-	post("upgraded", incident.Incident{About: incident.Upgraded, Key: "ap-guangzhou/lb-8a3k2m1q", Title: "prod-web", Before: lb.Capacity{Running: 6, Total: 6}, Now: lb.Capacity{Running: 5, Total: 5}})
+	post(
+		"deleted",
+		incident.Incident{
+			About:  incident.Deleted,
+			Key:    "ap-guangzhou/lb-8a3k2m1q",
+			Label:  "prod-web",
+			Before: lb.Capacity{Running: 5, Total: 6},
+		},
+	)
+	post(
+		"unmatched",
+		incident.Incident{
+			About:  incident.Unmatched,
+			Key:    "ap-guangzhou/lb-8a3k2m1q",
+			Title:  "prod-web",
+			Before: lb.Capacity{Running: 6, Total: 6},
+		},
+	)
+	post(
+		"upgraded",
+		incident.Incident{
+			About:  incident.Upgraded,
+			Key:    "ap-guangzhou/lb-8a3k2m1q",
+			Title:  "prod-web",
+			Before: lb.Capacity{Running: 6, Total: 6},
+			Now:    lb.Capacity{Running: 5, Total: 5},
+		},
+	)
 	post("nothing-found", incident.Incident{About: incident.Nothing, Key: "ap-guangzhou/prod-*"})
-	post("notices-together", watching(2, 12, 12, standing("prod-new", 6, 6), standing("prod-newer", 6, 6)),
-		incident.Incident{About: incident.Deleted, Key: "ap-guangzhou/lb-8a3k2m1q", Label: "prod-web", Before: lb.Capacity{Running: 5, Total: 6}},
-		incident.Incident{About: incident.Deleted, Key: "ap-guangzhou/lb-8a3k2m1r", Label: "prod-web-old"})
+	post(
+		"notices-together",
+		watching(2, 12, 12, standing("prod-new", 6, 6), standing("prod-newer", 6, 6)),
+		incident.Incident{
+			About:  incident.Deleted,
+			Key:    "ap-guangzhou/lb-8a3k2m1q",
+			Label:  "prod-web",
+			Before: lb.Capacity{Running: 5, Total: 6},
+		},
+		incident.Incident{About: incident.Deleted, Key: "ap-guangzhou/lb-8a3k2m1r", Label: "prod-web-old"},
+	)
 }
 
 func blindness(t *testing.T, all map[string]message.Message) {
 	s := newStory(t).watch("prod-web", 6)
-	s.unread = []incident.Unread{{Key: s.clbs["prod-web"].Key(), About: incident.Reading, LastGood: s.at.Add(-time.Minute),
-		Reason: incident.Reason{Why: "DescribeLoadBalancerBackends: RequestLimitExceeded, request 7f0c2a1e", Do: "It usually clears by itself. If it lasts, raise the timer's interval or ask for quota."}}}
+	s.unread = []incident.Unread{
+		{Key: s.clbs["prod-web"].Key(), About: incident.Reading, LastGood: s.at.Add(-time.Minute),
+			Reason: incident.Reason{
+				Why: "DescribeLoadBalancerBackends: RequestLimitExceeded, request 7f0c2a1e",
+				Do:  "It usually clears by itself. If it lasts, raise the timer's interval or ask for quota.",
+			}},
+	}
 	all["cannot-read"] = s.ticks(3).root()
 	s.unread = nil
 	s.ticks(4)
@@ -231,24 +309,55 @@ func blindness(t *testing.T, all map[string]message.Message) {
 	for i := range 300 {
 		label := fmt.Sprintf("prod-%03d", i)
 		s.watch(label, 1)
-		s.unread = append(s.unread, incident.Unread{Key: s.clbs[label].Key(), About: incident.Reading, LastGood: s.at.Add(-time.Minute),
-			Reason: incident.Reason{Why: fmt.Sprintf("InternalError %d: the backend timed out", i%20*(i%3)), Do: fmt.Sprintf("Wait, or open ticket %d.", i%20*(i%3))}})
+		s.unread = append(
+			s.unread,
+			incident.Unread{
+				Key:      s.clbs[label].Key(),
+				About:    incident.Reading,
+				LastGood: s.at.Add(-time.Minute),
+				Reason: incident.Reason{
+					Why: fmt.Sprintf("InternalError %d: the backend timed out", i%20*(i%3)),
+					Do:  fmt.Sprintf("Wait, or open ticket %d.", i%20*(i%3)),
+				},
+			},
+		)
 	}
 	all["cannot-read-300"] = s.ticks(3).root()
 
 	s = newStory(t).watch("prod-web", 6)
 	s.unread = []incident.Unread{
-		{Key: "ap-guangzhou/prod-*", About: incident.Listing, Reason: incident.Reason{Why: "DescribeLoadBalancers: UnauthorizedOperation", Do: "Grant the role clb:DescribeLoadBalancers."}},
-		{Key: s.clbs["prod-web"].Key(), About: incident.Health, LastGood: s.at.Add(-time.Hour * 30), Reason: incident.Reason{Why: "DescribeTargetHealth: UnauthorizedOperation", Do: "Grant the role clb:DescribeTargetHealth."}}}
+		{
+			Key:   "ap-guangzhou/prod-*",
+			About: incident.Listing,
+			Reason: incident.Reason{
+				Why: "DescribeLoadBalancers: UnauthorizedOperation",
+				Do:  "Grant the role clb:DescribeLoadBalancers.",
+			},
+		},
+		{
+			Key:      s.clbs["prod-web"].Key(),
+			About:    incident.Health,
+			LastGood: s.at.Add(-time.Hour * 30),
+			Reason: incident.Reason{
+				Why: "DescribeTargetHealth: UnauthorizedOperation",
+				Do:  "Grant the role clb:DescribeTargetHealth.",
+			},
+		}}
 	all["cannot-list"] = s.ticks(3).root()
 }
 
 func forms(t *testing.T, all map[string]message.Message) {
 	s := newStory(t).watch("prod-web", 3)
 	s.set("prod-web", 4, "web-01", "web-02", "web-03").tick()
-	root := incident.Call{Do: incident.Send, Route: s.rules.Route, Post: incident.Post{Root: true, Mention: true}}
+	root := incident.Call{
+		Do:    incident.Send,
+		Route: s.rules.Route,
+		Post:  incident.Post{Root: true, Mention: true},
+	}
 	all["form-full"] = s.as(root)
-	for form, name := range map[incident.Form]string{incident.NoMention: "form-no-mention", incident.Plain: "form-plain", incident.Bare: "form-bare"} {
+	for form, name := range map[incident.Form]string{
+		incident.NoMention: "form-no-mention", incident.Plain: "form-plain", incident.Bare: "form-bare",
+	} {
 		call := root
 		call.Post.Mention, call.Form = false, form
 		all[name] = s.as(call)
@@ -262,7 +371,9 @@ func forms(t *testing.T, all map[string]message.Message) {
 func hostile(t *testing.T, all map[string]message.Message) {
 	s := newStory(t).watch("prod-api <!channel> & `x` *b*", 12)
 	label := "prod-api <!channel> & `x` *b*"
-	for i, name := range []string{"<!channel>", "<@U123|boss>", "web\nremoved  web-01  10.0.0.1", "```code``` :fire: _i_ ~s~", "\u202egnp.exe\u2066 \u200bx\U000e0041",
+	for i, name := range []string{
+		"<!channel>", "<@U123|boss>", "web\nremoved  web-01  10.0.0.1", "```code``` :fire: _i_ ~s~",
+		"\u202egnp.exe\u2066 \u200bx\U000e0041",
 		"🔥 on fire 🧯", strings.Repeat("数据库服务器", 10), "https://evil.example/ <https://evil.example|Console>"} {
 		s.pools[label][i].Name, s.pools[label][i].LanIP = name, "10.0.3.17 <!here>"
 	}

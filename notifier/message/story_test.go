@@ -48,15 +48,29 @@ type sent struct {
 func newStory(t failer) *story {
 	t.Helper()
 	return &story{
-		t: t, at: start, pools: make(map[string][]lb.Backend), known: make(map[string][]lb.Backend), clbs: make(map[string]lb.CLB),
-		rules: incident.Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: "C024BE91L", Tag: "k3q9xw1z"},
-		style: message.Style{Mention: "S024BE7LH", RunbookURL: "https://runbook.example.com/{region}/{clb}?name={label}"},
+		t: t, at: start, clbs: make(map[string]lb.CLB),
+		pools: make(map[string][]lb.Backend), known: make(map[string][]lb.Backend),
+		rules: incident.Rules{
+			StableAfter: 10 * time.Minute,
+			MentionAt:   50,
+			BlindAfter:  3,
+			Route:       "C024BE91L",
+			Tag:         "k3q9xw1z",
+		},
+		style: message.Style{
+			Mention:    "S024BE7LH",
+			RunbookURL: "https://runbook.example.com/{region}/{clb}?name={label}",
+		},
 	}
 }
 
 // watch begins to watch a load balancer with n backends, such as web-01.
 func (s *story) watch(label string, n int) *story {
-	s.clbs[label] = lb.CLB{Region: "ap-guangzhou", ID: fmt.Sprintf("lb-%08x", len(s.clbs)*0x1f3d5b7+0x8a3c2f1), Label: label}
+	s.clbs[label] = lb.CLB{
+		Region: "ap-guangzhou",
+		ID:     fmt.Sprintf("lb-%08x", len(s.clbs)*0x1f3d5b7+0x8a3c2f1),
+		Label:  label,
+	}
 	for i := range n {
 		s.pools[label] = append(s.pools[label], machine(label, i+1))
 	}
@@ -67,8 +81,13 @@ func (s *story) watch(label string, n int) *story {
 
 func machine(label string, n int) lb.Backend {
 	_, kind, _ := strings.Cut(label, "-")
-	return lb.Backend{ID: fmt.Sprintf("ins-%s%05x", kind, n*7919), Name: fmt.Sprintf("%s-%02d", kind, n), Status: lb.Running, Weight: 10,
-		LanIP: fmt.Sprintf("10.0.%d.%d", len(label), n)}
+	return lb.Backend{
+		ID:     fmt.Sprintf("ins-%s%05x", kind, n*7919),
+		Name:   fmt.Sprintf("%s-%02d", kind, n),
+		Status: lb.Running,
+		Weight: 10,
+		LanIP:  fmt.Sprintf("10.0.%d.%d", len(label), n),
+	}
 }
 
 // share puts a machine behind more load balancers.
@@ -87,7 +106,16 @@ func (s *story) change(label, name string, f func(*lb.Backend)) *story {
 	pool := slices.Clone(s.pools[label])
 	at := slices.IndexFunc(pool, func(b lb.Backend) bool { return b.Name == name })
 	if at < 0 {
-		pool = append(pool, lb.Backend{ID: "ins-" + name + "x", Name: name, Status: lb.Running, Weight: 10, LanIP: "10.0.9.9"})
+		pool = append(
+			pool,
+			lb.Backend{
+				ID:     "ins-" + name + "x",
+				Name:   name,
+				Status: lb.Running,
+				Weight: 10,
+				LanIP:  "10.0.9.9",
+			},
+		)
 		at = len(pool) - 1
 	}
 	f(&pool[at])
@@ -109,11 +137,20 @@ func (s *story) set(label string, status lb.Status, names ...string) *story {
 
 // tick judges one observation, and posts what is due.
 func (s *story) tick() *story {
-	o := incident.Observation{At: s.at, Unread: s.unread, Gone: s.gone, Notices: s.notices, Accepted: s.state.Abandoning(s.at, s.rules)}
+	o := incident.Observation{
+		At:       s.at,
+		Unread:   s.unread,
+		Gone:     s.gone,
+		Notices:  s.notices,
+		Accepted: s.state.Abandoning(s.at, s.rules),
+	}
 	for _, label := range slices.Sorted(maps.Keys(s.pools)) {
 		nextPool, changes := lb.Diff(s.known[label], s.pools[label], s.at, time.Time{})
 		if len(changes) > 0 {
-			o.Changed = append(o.Changed, incident.Changed{CLB: s.clbs[label], Delta: lb.Compare(s.known[label], nextPool, changes)})
+			o.Changed = append(
+				o.Changed,
+				incident.Changed{CLB: s.clbs[label], Delta: lb.Compare(s.known[label], nextPool, changes)},
+			)
 		}
 		s.known[label] = nextPool
 	}
@@ -162,7 +199,7 @@ func (s *story) notify() {
 	s.state.Plan(s.at, s.at, "run", s.at.Add(time.Minute), s.rules)
 	run := s.state.Clone()
 	var steps []incident.Step
-	take := func(r *incident.Root, call incident.Call) {
+	take := func(r *incident.Root, call incident.Call) (stop bool) {
 		class := incident.Done
 		if s.answer != nil {
 			class = s.answer(call)
@@ -178,19 +215,26 @@ func (s *story) notify() {
 		if class == incident.Done {
 			s.posts = append(s.posts, sent{m, call})
 		}
-		step := incident.Step{Root: r.Prefix(), Call: call, Outcome: incident.Outcome{Class: class, TS: fmt.Sprintf("%d.000100", s.at.Unix())}, Now: s.at, At: s.at}
+		step := incident.Step{
+			Root:    r.Prefix(),
+			Call:    call,
+			Outcome: incident.Outcome{Class: class, TS: fmt.Sprintf("%d.000100", s.at.Unix())},
+			Now:     s.at,
+			At:      s.at,
+		}
 		steps = append(steps, step)
-		r.Take(step)
+		return r.Take(step)
 	}
+	stop := false
 	posts, edits := run.Claimed("run")
 	for _, r := range posts {
-		for call, ok := r.NextPost(); ok; call, ok = r.NextPost() {
-			take(r, call)
+		for call, ok := r.NextPost(); ok && !stop; call, ok = r.NextPost() {
+			stop = take(r, call)
 		}
 	}
 	for _, r := range edits {
-		for call, ok := r.NextEdit(s.at); ok; call, ok = r.NextEdit(s.at) {
-			take(r, call)
+		for call, ok := r.NextEdit(s.at); ok && !stop; call, ok = r.NextEdit(s.at) {
+			stop = take(r, call)
 		}
 	}
 	s.state.Mark("run", steps, s.at)
@@ -211,7 +255,9 @@ func (s *story) last(is func(incident.Call) bool) message.Message {
 // root is the root as it stands now; update is the last update.
 func (s *story) root() message.Message {
 	s.t.Helper()
-	return s.last(func(c incident.Call) bool { return c.Do == incident.Edit || c.Do == incident.Send && c.Post.Root })
+	return s.last(
+		func(c incident.Call) bool { return c.Do == incident.Edit || c.Do == incident.Send && c.Post.Root },
+	)
 }
 
 func (s *story) update() message.Message {

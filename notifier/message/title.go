@@ -37,10 +37,10 @@ func (v view) outNow() string {
 	}
 	if keys(open) == 1 {
 		i := open[0]
-		switch {
-		case i.Level == incident.Down:
+		switch i.Level {
+		case incident.Down:
 			return v.name(i) + " DOWN" + downWhere(i) + ": " + howMany(i) + v.cause(i)
-		case i.Level == incident.Degraded:
+		case incident.Degraded:
 			return v.name(i) + " degraded: " + running(i.Now) + v.cause(i)
 		}
 		return v.happened(openBackends, lossKinds) + after(i.Now, t)
@@ -142,7 +142,8 @@ func (v view) cause(i *incident.Incident) string {
 	if m := v.single(only, kinds); n == 1 && m != nil {
 		return " (" + backend(*m) + " " + briefly(*m) + ")"
 	}
-	if n == 0 || !i.Open() || n == t.Kinds[incident.Stopped] && n == i.Now.Total-i.Now.Running {
+	plain := n == t.Kinds[incident.Stopped] && i.Now.Total-i.Now.Running == n // the machines that do not run
+	if n == 0 || !i.Open() || plain {
 		return ""
 	}
 	return " (" + strings.Join(counted(t, kinds, 3), ", ") + ")"

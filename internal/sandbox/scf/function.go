@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"clbwatch/internal/sandbox"
@@ -240,6 +241,16 @@ func (f *Function) Pid() int { return f.cmd.Process.Pid }
 // Kill ends the process at once, as kill -9 does; a running invocation fails with 439.
 func (f *Function) Kill() {
 	_ = f.cmd.Process.Kill() // it is gone already if this fails
+}
+
+// Freeze stops the process where it is, as a platform does with an instance that it does not need; Thaw lets it go on.
+func (f *Function) Freeze() { f.signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen process go on.
+func (f *Function) Thaw() { f.signal(syscall.SIGCONT) }
+
+func (f *Function) signal(s syscall.Signal) {
+	_ = f.cmd.Process.Signal(s) // it is gone already if this fails
 }
 
 // Gone reports whether the process has ended.

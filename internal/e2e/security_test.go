@@ -58,7 +58,7 @@ func (l *lab) fails(f *scf.Function, with scf.Option) {
 		l.t.Errorf("tick = %+v, want an error, or an alert that is owed", sum)
 	}
 	if len(l.told()) > 1 {
-		l.t.Errorf("told %q", l.news())
+		l.t.Errorf("posted %q", l.news())
 	}
 }
 
@@ -140,7 +140,7 @@ func TestForgedEventsDoNoHarm(t *testing.T) {
 		l.cloud.SetStatus("ins-web-1", 4)
 		l.settle(f)
 		if got := l.told()[before:]; !same(got, []string{"web-1 stopped"}) {
-			t.Errorf("after forged events, told %q, want what happened, once", got)
+			t.Errorf("after forged events, posted %q, want what happened, once", got)
 		}
 	})
 }

@@ -79,6 +79,9 @@ func WithMemory(mb int) Option { return func(h *how) { h.memoryMB = mb } }
 // the function has no role and gets none.
 func WithCredential(f func() sandbox.Credential) Option { return func(h *how) { h.credential = f } }
 
+// WithoutCredential takes the role away.
+func WithoutCredential() Option { return func(h *how) { h.credential = nil } }
+
 // WithSetting overrides one of the user's settings. The library unsets none: an earlier value stays until it
 // is overridden.
 func WithSetting(key, value string) Option {

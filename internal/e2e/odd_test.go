@@ -180,7 +180,7 @@ func TestSearchThatFindsNothing(t *testing.T) {
 	for _, p := range l.slack.Channel() {
 		got = append(got, string(p.Raw))
 	}
-	if len(got) != 1 || !strings.Contains(got[0], "pord-*") || !strings.Contains(got[0], "finds nothing") {
+	if len(got) != 1 || !strings.Contains(got[0], "pord-*") || !strings.Contains(got[0], "CLB_DISCOVER finds no load balancer in") {
 		t.Errorf("posted %q, want that the search finds nothing, once, beside what is watched now", got)
 	}
 	stdout, _, code := l.command("check")

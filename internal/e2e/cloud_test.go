@@ -399,10 +399,10 @@ func changes(t testing.TB, raw json.RawMessage) (found []string) {
 // said is what a message says of one backend.
 type said struct{ name, kind string }
 
-var heading = regexp.MustCompile(`^([A-Z][a-z ]+) \(\d+\)$`)
+var heading = regexp.MustCompile(`^([A-Z][a-z ]+?)( \(\d+\))?$`)
 
-// shown is what a message says of backends, as its blocks show it: under a heading such as "Stopped (2)" each is a line that
-// begins with its name in bold, or a preformatted row that begins with its name.
+// shown is what a message says of backends, as its blocks show it: the only one is beside a heading such as "Stopped", of
+// several each is a line or a preformatted row below "Stopped (2)". Names on lines are bold.
 func shown(t testing.TB, raw json.RawMessage) (found []said) {
 	t.Helper()
 	type element struct {
@@ -420,17 +420,19 @@ func shown(t testing.TB, raw json.RawMessage) (found []said) {
 		for _, block := range a.Blocks {
 			kind := ""
 			for _, part := range block.Elements {
-				rows := ""
+				rows, named := "", false // the line has its name
 				for i, e := range part.Elements {
-					first := i == 0 || part.Elements[i-1].Text == "\n"
-					switch h := heading.FindStringSubmatch(e.Text); {
+					begins := i == 0 || strings.HasSuffix(part.Elements[i-1].Text, "\n")
+					named = named && !begins
+					h := heading.FindStringSubmatch(e.Text)
+					switch {
 					case part.Type == "rich_text_preformatted":
 						rows += e.Text
-					case !first || !e.Style.Bold || e.Type != "text":
-					case h != nil:
+					case !e.Style.Bold || e.Type != "text":
+					case begins && h != nil && words[h[1]] != "":
 						kind = words[h[1]]
-					case kind != "":
-						found = append(found, said{e.Text, kind})
+					case kind != "" && !named:
+						found, named = append(found, said{e.Text, kind}), true
 					}
 				}
 				for row := range strings.Lines(rows) {
@@ -611,8 +613,11 @@ type storedHead struct {
 }
 
 type storedRoot struct {
-	Incidents []struct{ ID, End string }
-	Delivery  struct{ Claim *struct{ By string } }
+	Incidents []struct{ ID, K, End string }
+	Delivery  struct {
+		Claim    *struct{ By string }
+		Presumed string
+	}
 }
 
 // record is a line of the history.
@@ -628,7 +633,7 @@ func (l *lab) records() (all []record) {
 	l.t.Helper()
 	h := l.head()
 	for _, seg := range h.History {
-		r, err := zstd.NewReader(bytes.NewReader(l.content(fmt.Sprintf("history/%s/%d-%s.jsonl.zst", seg.Day, seg.N, seg.Name))))
+		r, err := zstd.NewReader(bytes.NewReader(l.content(fmt.Sprintf("history/%s/%06d-%s.jsonl.zst", seg.Day, seg.N, seg.Name))))
 		if err != nil {
 			l.t.Fatal(err)
 		}

@@ -100,8 +100,17 @@ func (l *lab) titles() (all []string) {
 	return all
 }
 
-// standing is Slack's last word about a load balancer, such as "3 of 3"; what was edited last counts as last.
-func (l *lab) standing(name string) (is string) {
+// standing is Slack's last word about a load balancer, such as "3 of 3"; "" if there is none.
+func (l *lab) standing(name string) string {
+	l.t.Helper()
+	if all := l.standings(name); len(all) > 0 {
+		return all[len(all)-1]
+	}
+	return ""
+}
+
+// standings are what Slack shows of a load balancer, the last word last; what was edited last counts as that.
+func (l *lab) standings(name string) (all []string) {
 	l.t.Helper()
 	posts := l.slack.Channel()
 	at := func(p slack.Post) time.Time {
@@ -114,11 +123,11 @@ func (l *lab) standing(name string) (is string) {
 	for _, p := range posts {
 		for _, line := range lines(l.t, p.Raw) {
 			if n := running.FindStringSubmatch(line); n != nil && strings.Contains(line, name) {
-				is = n[1]
+				all = append(all, n[1])
 			}
 		}
 	}
-	return is
+	return all
 }
 
 // colors are those of the messages in the channel that are still open, the baseline left out, by what a person sees.

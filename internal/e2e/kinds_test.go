@@ -34,7 +34,7 @@ func (l *lab) wantPosted(words ...[]string) {
 	l.t.Helper()
 	got := l.texts()
 	if len(got) != len(words) {
-		l.t.Fatalf("told %d messages, want %d:\n%s", len(got), len(words), strings.Join(got, "\n---\n"))
+		l.t.Fatalf("posted %d messages, want %d:\n%s", len(got), len(words), strings.Join(got, "\n---\n"))
 	}
 	for i, all := range words {
 		for _, w := range all {
@@ -232,7 +232,7 @@ func testShards(t *testing.T, in place) {
 		round(of)
 	}
 	if got := l.news(); !slices.Equal(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+		t.Errorf("posted %q, want %q", got, want)
 	}
 	if _, err := l.invoke(f, `{"Type":"Timer","Message":"{\"shard\":\"5/4\"}"}`); err == nil || !strings.Contains(err.Error(), "SHARD") {
 		t.Errorf("shard 5/4: %v, want an error that names it", err)

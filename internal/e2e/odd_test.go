@@ -164,7 +164,7 @@ func TestDeletionNeedsTheReadingsWord(t *testing.T) {
 		t.Errorf("%+v, want both read", sum)
 	}
 	if got := l.news(); len(got) > 0 {
-		t.Errorf("told %q, want nothing", got)
+		t.Errorf("posted %q, want nothing", got)
 	}
 }
 
@@ -180,8 +180,8 @@ func TestSearchThatFindsNothing(t *testing.T) {
 	for _, p := range l.slack.Channel() {
 		got = append(got, string(p.Raw))
 	}
-	if len(got) != 1 || !strings.Contains(got[0], "pord-*") || !strings.Contains(got[0], "finds nothing") {
-		t.Errorf("told %q, want that the search finds nothing, once, beside what is watched now", got)
+	if len(got) != 1 || !strings.Contains(got[0], "pord-*") || !strings.Contains(got[0], "CLB_DISCOVER finds no load balancer in") {
+		t.Errorf("posted %q, want that the search finds nothing, once, beside what is watched now", got)
 	}
 	stdout, _, code := l.command("check")
 	if !strings.Contains(stdout, "prod-api") || code == 0 {

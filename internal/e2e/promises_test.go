@@ -341,11 +341,11 @@ func testAPIFaults(t *testing.T, in place) {
 			got := l.news()
 			backends := slices.DeleteFunc(slices.Clone(got), func(s string) bool { return !strings.HasSuffix(s, "removed") })
 			if !slices.Equal(backends, []string{"web-3 removed"}) {
-				t.Errorf("told %q, want the one removal that happened", got)
+				t.Errorf("posted %q, want the one removal that happened", got)
 			}
 			others := len(got) - 1
 			if others != 0 && others != 2 {
-				t.Errorf("told %q, want nothing else, or that it cannot be read and that it can again", got)
+				t.Errorf("posted %q, want nothing else, or that it cannot be read and that it can again", got)
 			}
 		})
 	}
@@ -381,7 +381,7 @@ func TestAPI3Faults(t *testing.T) {
 				l.cloud.FailV3On(tt.action, fault, times)
 				_, _ = l.try(f)
 				if got := l.news(); len(got) > 0 {
-					t.Errorf("told %q", got)
+					t.Errorf("posted %q", got)
 				}
 				l.cloud.ClearFaults()
 				if tt.in != app {
@@ -390,7 +390,7 @@ func TestAPI3Faults(t *testing.T) {
 				l.cloud.SetStatus("ins-web-1", 4)
 				l.settle(f)
 				if got, want := l.news(), []string{"web-1 stopped"}; !slices.Equal(got, want) {
-					t.Errorf("told %q, want %q", got, want)
+					t.Errorf("posted %q, want %q", got, want)
 				}
 			})
 		}
@@ -427,7 +427,7 @@ func testAPI2ClosesInMidRun(t *testing.T, in place) {
 	l.tick(f, scf.WithSetting("CLB_API", "v3"))
 	l.tick(f)
 	if got, want := l.news(), []string{"web-1 stopped", "web-1 back", "web-2 removed", "web-4 added"}; !slices.Equal(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+		t.Errorf("posted %q, want %q", got, want)
 	}
 }
 
@@ -450,7 +450,7 @@ func testAPIFaultThatPassesIsNotNews(t *testing.T, in place) {
 			}
 			l.tick(f)
 			if got := l.news(); len(got) != 0 {
-				t.Errorf("told %q, want nothing", got)
+				t.Errorf("posted %q, want nothing", got)
 			}
 		})
 	}
@@ -472,7 +472,7 @@ func testOneHangingLoadBalancerDelaysNoOther(t *testing.T, in place) {
 		t.Errorf("%+v, want the other read and told", sum)
 	}
 	if got, want := l.news(), []string{"api-1 stopped"}; !slices.Equal(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+		t.Errorf("posted %q, want %q", got, want)
 	}
 }
 
@@ -632,8 +632,10 @@ func testFiveThousandChangesAreOneMessage(t *testing.T, in place) {
 		l.cloud.Bind(region, lb, pool...)
 	}
 	l.settings["CLB_IDS"] = strings.Join(ids, " ")
-	f := l.start()
-	l.tick(f)
+	f := l.start(scf.WithTimeout(2 * time.Minute)) // the machine may be busy
+	if sum := l.tick(f); sum.Read != 50 {
+		t.Fatalf("baseline: %+v, want all read", sum)
+	}
 	for i, lb := range ids {
 		var pool []cloud.Instance
 		for j := range 100 {
@@ -644,7 +646,7 @@ func testFiveThousandChangesAreOneMessage(t *testing.T, in place) {
 		l.cloud.Bind(region, lb, pool...)
 	}
 	if sum := l.tick(f); sum.Changes != 5000 || sum.Sent != 1 || sum.Pending != 0 {
-		t.Errorf("%+v, want 5000 changes in one message", sum)
+		t.Fatalf("%+v, want 5000 changes in one message", sum)
 	}
 	if got := text(t, l.slack.Messages()[1].Raw); !strings.Contains(strings.ReplaceAll(got, ",", ""), "5000") || !strings.Contains(got, "50 load balancers") {
 		t.Errorf("the message is %q, want the exact total", got)
@@ -731,10 +733,23 @@ func testSettingsAndCredentialsArePerInvocation(t *testing.T, in place) {
 	for range 20 { // role() takes old credentials back
 		l.tick(f)
 	}
+	// What one invocation has, the next one does not inherit: not a setting, and not the credential of its role.
+	runbook := scf.WithSetting("RUNBOOK_URL", "https://runbook.example/{clb}")
 	l.cloud.SetStatus("ins-web-1", 4)
+	l.tick(f, runbook)
+	l.later(4 * time.Minute)
+	l.cloud.SetStatus("ins-api-1", 4)
 	l.tick(f)
-	if got, want := l.news(), []string{"web-1 stopped"}; !slices.Equal(got, want) {
-		t.Errorf("told %q, want %q", got, want)
+	if got, want := l.news(), []string{"web-1 stopped", "api-1 stopped"}; !slices.Equal(got, want) {
+		t.Errorf("posted %q, want %q", got, want)
+	}
+	for i, m := range l.slack.Messages()[1:] {
+		if has := strings.Contains(string(m.Raw), "runbook.example"); has != (i == 0) {
+			t.Errorf("message %d has the runbook of the first invocation: %v", i+1, has)
+		}
+	}
+	if _, err := l.try(f, scf.WithoutCredential()); err == nil || !strings.Contains(err.Error(), "no execution role") {
+		t.Errorf("without a role, after one with it: %v, want an error that says so", err)
 	}
 }
 

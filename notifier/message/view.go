@@ -25,7 +25,8 @@ func viewOf(doc incident.Document, s Style) view { return view{Root: doc.Root, d
 // clb is the load balancer of an incident, with the names there are.
 func (v view) clb(i *incident.Incident) lb.CLB {
 	c := i.CLB()
-	if c.Label == "" && c.Title == "" && v.doc.Name != nil {
+	search := i.About == incident.Listing || i.About == incident.Nothing
+	if c.Label == "" && c.Title == "" && v.doc.Name != nil && !search {
 		if named := v.doc.Name(i.Key); named.ID != "" {
 			return named
 		}

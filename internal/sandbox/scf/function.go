@@ -16,6 +16,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"syscall"
 	"time"
 
 	"clbwatch/internal/sandbox"
@@ -77,6 +78,9 @@ func WithMemory(mb int) Option { return func(h *how) { h.memoryMB = mb } }
 // WithCredential asks f for the role's credential at each invocation, such as cloud.Cloud.Issue. Without it
 // the function has no role and gets none.
 func WithCredential(f func() sandbox.Credential) Option { return func(h *how) { h.credential = f } }
+
+// WithoutCredential takes the role away.
+func WithoutCredential() Option { return func(h *how) { h.credential = nil } }
 
 // WithSetting overrides one of the user's settings. The library unsets none: an earlier value stays until it
 // is overridden.
@@ -240,6 +244,16 @@ func (f *Function) Pid() int { return f.cmd.Process.Pid }
 // Kill ends the process at once, as kill -9 does; a running invocation fails with 439.
 func (f *Function) Kill() {
 	_ = f.cmd.Process.Kill() // it is gone already if this fails
+}
+
+// Freeze stops the process where it is, as a platform does with an instance that it does not need; Thaw lets it go on.
+func (f *Function) Freeze() { f.signal(syscall.SIGSTOP) }
+
+// Thaw lets a frozen process go on.
+func (f *Function) Thaw() { f.signal(syscall.SIGCONT) }
+
+func (f *Function) signal(s syscall.Signal) {
+	_ = f.cmd.Process.Signal(s) // it is gone already if this fails
 }
 
 // Gone reports whether the process has ended.

@@ -60,6 +60,26 @@ func TestPlatform(t *testing.T) {
 		}
 	})
 
+	t.Run("a frozen instance answers once it is thawed", func(t *testing.T) {
+		t.Parallel()
+		f := launch(t, nil, WithName("frozen"), WithGrace(9*time.Second))
+		f.Freeze()
+		answer := make(chan string)
+		go func() {
+			got, _, _ := f.Invoke(t.Context(), []byte(`"hello"`)) // the answer says whether it failed
+			answer <- string(got)
+		}()
+		select {
+		case got := <-answer:
+			t.Errorf("frozen, it answers %s", got)
+		case <-time.After(50 * time.Millisecond):
+		}
+		f.Thaw()
+		if got := <-answer; got != `"hello"` {
+			t.Errorf("got %s, want %s", got, `"hello"`)
+		}
+	})
+
 	t.Run("settings and credentials come with the invocation only", func(t *testing.T) {
 		t.Parallel()
 		cloud := cloud.New()

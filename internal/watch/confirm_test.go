@@ -133,6 +133,36 @@ func TestConfirmationCostsACallOnlyWhereSomethingIsLacking(t *testing.T) {
 	}
 }
 
+// Bindings that another API calls by other ids are the same, and nothing is lacking.
+func TestReadingByAnotherAPILacksNothing(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	reads, by := 0, "2.0"
+	v := w.Watcher(web)
+	v.Source = readFunc(func(context.Context, lb.CLB, lb.Digest) (lb.Reading, error) {
+		reads++
+		b := bound("ins-a", "TCP:80 80", "TCP:81 81")
+		for i := range b.Bindings {
+			b.Bindings[i].ID = by + b.Bindings[i].Listener
+		}
+		r := reading("by "+by, b)
+		r.Kind, r.By = lb.Application, by
+		return r, nil
+	})
+	run(t, w, v)
+	by = "3.0"
+	if sum := run(t, w, v); sum.Changes != 0 || reads != 2 {
+		t.Errorf("%+v after %d readings, want no change, and no second reading in the second tick", sum, reads)
+	}
+	if !strings.Contains(w.Snapshot(), `"by":"3.0"`) {
+		w.Advance(5 * time.Minute)
+		run(t, w, v)
+	}
+	if s := w.Snapshot(); !strings.Contains(s, `"by":"3.0"`) || !strings.Contains(s, `"3.0TCP:80"`) {
+		t.Errorf("the snapshot does not have the new ids: %s", s)
+	}
+}
+
 func TestConfirmationWaitsAMoment(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()

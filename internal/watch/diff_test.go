@@ -164,7 +164,7 @@ func TestHealth(t *testing.T) {
 			"ins-1 stopped, ins-1 recovered"},
 		{"runs again and goes on failing", []lb.Backend{stopped, ill("ins-1", 2, one), ill("ins-1", 2, one), ill("ins-1", 2)},
 			"ins-1 stopped, ins-1 recovered, ins-1 unhealthy, ins-1 healthy"},
-		{"not decided is as before", []lb.Backend{unclear, ill("ins-1", 2, one), unclear, ill("ins-1", 2)},
+		{"not decided is as before", []lb.Backend{unclear, ill("ins-1", 2, one), unclear, ill("ins-1", 2, one), ill("ins-1", 2)},
 			"ins-1 unhealthy, ins-1 healthy"},
 	}
 	for _, tt := range tests {
@@ -302,7 +302,11 @@ func TestUpgradeIsReportedOnceAsWhatItIs(t *testing.T) {
 	stopped := bound("ins-2", "TCP:80 80")
 	stopped.Status = 4
 	w.Set(web, bound("ins-1", "TCP:80 80", "TCP:81 81"), stopped) // ins-3 was left behind
+	reads := w.Reads()
 	ticks(t, 2, w, web)
+	if n := w.Reads() - reads; n != 2 {
+		t.Errorf("%d readings in two ticks, want 2: nothing is to be confirmed", n)
+	}
 	if got, want := strings.Join(history(t, w), ", "), "ins-2 stopped"; got != want {
 		t.Errorf("reported %q, want %q", got, want)
 	}
@@ -511,6 +515,20 @@ func TestBaselineOfManyNamesAFew(t *testing.T) {
 	if b.CLBs != 40 || b.Backends != 80 || b.Running != 78 || len(b.Worst) > 20 || b.Worst[0].CLB.Key() != keys[39] {
 		t.Errorf("baseline %d: %d of %d names %d load balancers, the first %s; want 40: 78 of 80, a few of them, the worst first",
 			b.CLBs, b.Running, b.Backends, len(b.Worst), b.Worst[0].CLB.Key())
+	}
+}
+
+// A weight that the first reading of all does not tell is the default.
+func TestBaselineOfAWeightThatIsNotTold(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	w.Set(web, lb.Backend{ID: "ins-a", Status: lb.Running, Weight: lb.UnknownWeight})
+	tick(t, w, web)
+	if b := w.Slack()[0].First.Incidents[0].Baseline; b.Worst[0].Now.Weight != lb.DefaultWeight {
+		t.Errorf("baseline %+v, want a weight of %d", b.Worst[0].Now, lb.DefaultWeight)
+	}
+	if s := w.Snapshot(); !strings.Contains(s, `"weight":10`) {
+		t.Errorf("the snapshot is %s, want a weight of 10", s)
 	}
 }
 

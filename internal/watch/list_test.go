@@ -10,6 +10,7 @@ import (
 	"time"
 
 	"clbwatch/internal/incident"
+	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 	"clbwatch/internal/watchtest"
 )
@@ -66,6 +67,33 @@ func TestListIsAskedForEveryFiveMinutes(t *testing.T) {
 	discovers(t, w, 21, guangzhou)
 	if lists != 5 || commits != 1 {
 		t.Errorf("in 20 minutes: %d lists and %d snapshots, want 5 and the first", lists, commits)
+	}
+}
+
+// When a list was had is stored at once, also in a tick in which nothing else is.
+func TestListIsNotAskedForTwice(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	w.Set(web, up("ins-1")...)
+	discovers(t, w, 3, guangzhou)
+	v := w.Watcher()
+	v.Discover = guangzhou
+	v.Source = readFunc(func(context.Context, lb.CLB, lb.Digest) (lb.Reading, error) {
+		return lb.Reading{Backends: up("ins-1"), Digest: "learned", Remember: true}, nil
+	})
+	run(t, w, v) // writes a head, so that the next heartbeat is not due when the list is
+	lists := 0
+	w.Fail(func(op, _ string) (bool, error) {
+		if op == "list" {
+			lists++
+		}
+		return true, nil
+	})
+	for range 4 {
+		run(t, w, v)
+	}
+	if lists != 1 {
+		t.Errorf("%d lists in 4 minutes, want 1", lists)
 	}
 }
 

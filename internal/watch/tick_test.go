@@ -396,7 +396,7 @@ func TestSummaryCountsAndNamesWhatCannotBeRead(t *testing.T) {
 	w := watchtest.New()
 	w.Set(web, up("ins-a")...)
 	sum := tick(t, w, web, api)
-	if sum.CLBs != 2 || sum.Read != 1 || sum.Unreadable != 1 || sum.Unread == nil ||
+	if sum.CLBs != 2 || sum.Read != 1 || sum.Unreadable != 1 || sum.Odd != nil || sum.Unread == nil ||
 		!strings.Contains(sum.Unread.Error(), "cannot read "+api) {
 		t.Errorf("%+v, Unread = %v; want it to count and name %s", sum, sum.Unread, api)
 	}

@@ -423,6 +423,9 @@ func TestHeadFromTheFutureIsRenewed(t *testing.T) {
 	if at := w.Head().CommittedAt; at.After(w.Now()) {
 		t.Errorf("the newest head is from %v, which is in the future of %v", at, w.Now())
 	}
+	if h := w.Head(); h.ObservedAt.After(w.Now()) || h.Incidents.At.After(w.Now()) {
+		t.Errorf("what it holds was observed at %v and %v, which is in the future of %v", h.ObservedAt, h.Incidents.At, w.Now())
+	}
 }
 
 // Runs are ordered by what they saw, not by their clocks: one whose clock is behind continues where the other ended.

@@ -370,6 +370,23 @@ func TestUnreadableLoadBalancer(t *testing.T) {
 	}
 }
 
+// One that cannot be read, known or not, does not make each tick write the snapshot anew.
+func TestUnreadableLoadBalancerCostsNoSnapshot(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	w.Set(web, up("ins-a")...)
+	w.Set(api, up("ins-c")...)
+	ticks(t, 2, w, web, api)
+	w.Delete(web)
+	for range 5 {
+		calls := ops(w)
+		tick(t, w, web, api, "ap-guangzhou/lb-never")
+		if slices.Contains(*calls, "create") {
+			t.Errorf("the tick did %q, want no snapshot", *calls)
+		}
+	}
+}
+
 func TestUnreadableForAMomentIsNoNews(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()

@@ -335,6 +335,27 @@ func TestIncidentOfWhatDoesNotMatchAnyMoreIsClosed(t *testing.T) {
 	}
 }
 
+// Which search found a load balancer is remembered as it is, also in ticks without a list.
+func TestEachSearchHasItsOwn(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	w.Set(web, up("ins-1")...)
+	w.Set("ap-shanghai/lb-3", up("ins-3")...)
+	scopes := []watch.Scope{{Region: "ap-guangzhou"}, {Region: "ap-shanghai"}}
+	discovers(t, w, 2, scopes)
+	w.Set("ap-shanghai/lb-3", up("ins-3", "ins-4")...)
+	discovers(t, w, 1, scopes)
+	for _, in := range []string{"ap-guangzhou", "ap-shanghai"} {
+		if s := w.Snapshot(); strings.Count(s, `"in":"`+in+`"`) != 1 {
+			t.Errorf("the snapshot is %s, want one that %s found", s, in)
+		}
+	}
+	w.Fail(failOf("list", "ap-guangzhou", errors.New("code 4101")))
+	if sum := discovers(t, w, 6, scopes[:1]); sum.CLBs != 1 {
+		t.Errorf("%+v, want the one in ap-guangzhou only", sum)
+	}
+}
+
 func TestNewNameIsStoredInTime(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()

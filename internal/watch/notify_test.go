@@ -81,14 +81,14 @@ func TestCallsEndWithTheRound(t *testing.T) {
 	slack, calls := v.Notifier, 0
 	v.Notifier = notifyFunc(func(ctx context.Context, call incident.Call, doc incident.Document) incident.Outcome {
 		calls++
-		w.Advance(9 * time.Second)
+		w.Advance(8800 * time.Millisecond)
 		return slack.Do(ctx, call, doc)
 	})
 	w.Advance(time.Minute)
 	sum, err := v.Tick(deadline(t, w))
 	if err != nil || sum.Sent != 5 || calls != 5 || sum.Pending != 2 || sum.Unsent == nil ||
 		strings.Count(sum.Unsent.Error(), "no time left") != 1 {
-		t.Errorf("45 s at 9 s a call: %d calls, %+v, %v; want five, and two left to the next tick, said once", calls, sum, err)
+		t.Errorf("45 s at 8.8 s a call: %d calls, %+v, %v; want five, and two left to the next tick, said once", calls, sum, err)
 	}
 	for _, r := range w.Head().Incidents.Roots {
 		if r.Delivery.Claim != nil || r.Delivery.Doubt != nil {

@@ -288,6 +288,11 @@ func TestNewBackendThatGoesOnFailingIsNotForgotten(t *testing.T) {
 			if got, want := strings.Join(history(t, w), ", "), "ins-2 added, ins-2 unhealthy"; got != want {
 				t.Errorf("%s away, then %d shards: reported %q, want %q", op, of, got, want)
 			}
+			for n := 1; n <= of; n++ {
+				if h := w.HeadOf(state.Shard{N: n, Of: of}); len(h.Unposted) > 0 {
+					t.Errorf("%s away, then %d shards: the head still has %v to report", op, of, h.Unposted)
+				}
+			}
 		}
 	}
 }
@@ -617,7 +622,7 @@ func TestDigestToRememberIsStoredAtOnce(t *testing.T) {
 	for _, remember := range []bool{false, true} {
 		w := watchtest.New()
 		w.Set(web, up("ins-a")...)
-		tick(t, w, web)
+		ticks(t, 2, w, web)
 		v := w.Watcher(web)
 		v.Source = readFunc(func(context.Context, lb.CLB, lb.Digest) (lb.Reading, error) {
 			return lb.Reading{Backends: up("ins-a"), Digest: "learned", Remember: remember}, nil

@@ -314,6 +314,36 @@ func (s *atCommit) Commit(ctx context.Context, h *state.Head) error {
 	return err
 }
 
+func TestMarkThatFailsFailsTheTick(t *testing.T) {
+	t.Parallel()
+	for _, op := range []string{"commit", "load"} {
+		w := watchtest.New()
+		w.Set(web, up("ins-a", "ins-b")...)
+		ticks(t, 2, w, web)
+		w.Set(web, up("ins-a")...)
+		sent, down := false, errors.New("403")
+		w.Fail(func(o, _ string) (bool, error) {
+			switch {
+			case o == "send":
+				sent = true
+			case sent && o == op:
+				return false, down
+			case sent && o == "commit":
+				return false, state.ErrConflict // it has to load, then
+			}
+			return true, nil
+		})
+		if sum, err := try(t, w, web); !errors.Is(err, down) || !strings.Contains(err.Error(), "1 messages were sent but could not be marked") {
+			t.Errorf("%s fails: %+v, %v, want an error that says what was not marked", op, sum, err)
+		}
+		w.Fail(nil)
+		ticks(t, 3, w, web)
+		if n := len(w.Slack()); n != 2 {
+			t.Errorf("%s fails: %d messages, want that none is repeated", op, n)
+		}
+	}
+}
+
 // TestMarkAfterATakeOverCastsDoubtOnly has a run be stopped in the middle of a call for so long that another takes its
 // claim over and posts too. Slack then has the message twice; the first run's mark must not hide that, and the copy is
 // marked as one.

@@ -235,6 +235,7 @@ func TestStaleRunStillDelivers(t *testing.T) {
 	w := watchtest.New()
 	w.Set(web, up("ins-a", "ins-b")...)
 	tick(t, w, web)
+	var saw *state.Head
 	w.Set(web, backend("ins-a", 4), backend("ins-b", 2))
 	w.Fail(func(op, _ string) (bool, error) {
 		if op != "read" {
@@ -247,6 +248,7 @@ func TestStaleRunStillDelivers(t *testing.T) {
 		if _, err := faster.Tick(deadline(t, w)); err != nil {
 			t.Errorf("the faster run: %v", err)
 		}
+		saw = w.Head()
 		w.Set(web, backend("ins-a", 4), backend("ins-b", 2))
 		return true, nil
 	})
@@ -255,6 +257,9 @@ func TestStaleRunStillDelivers(t *testing.T) {
 	}
 	if got, want := news(w), "watching 1: 2 of 2 | ins-b stopped"; got != want {
 		t.Errorf("posted %q, want %q: what the faster run saw", got, want)
+	}
+	if h := w.Head(); h.Observation != saw.Observation || !h.ObservedAt.Equal(saw.ObservedAt) || !h.Incidents.At.Equal(saw.Incidents.At) {
+		t.Errorf("the slower run left %+v, want what the faster one saw, %+v", h, saw)
 	}
 }
 

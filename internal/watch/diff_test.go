@@ -349,6 +349,9 @@ func TestUnreadableLoadBalancer(t *testing.T) {
 		t.Errorf("%+v, want the other load balancer read and its news sent", sum)
 	}
 	since := w.Now()
+	if u := w.Head().Unposted; len(u) > 0 {
+		t.Errorf("the head has %v to report, want nothing", u)
+	}
 	ticks(t, 10, w, web, api)
 	if got, want := news(w), "watching 2: 2 of 2 | ins-c stopped | lb-web unreadable: reading"; got != want {
 		t.Fatalf("posted %q, want %q", got, want)
@@ -372,6 +375,18 @@ func TestUnreadableLoadBalancer(t *testing.T) {
 	ticks(t, 5, w, web, api)
 	if got := news(w); !strings.Contains(got, "lb-web readable") {
 		t.Errorf("posted %q, want that it is readable again", got)
+	}
+}
+
+func TestLoadBalancerThatWasNeverReadHasNoLastGoodReading(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	w.Set(api, up("ins-c")...)
+	tick(t, w, api)
+	ticks(t, 3, w, web, api)
+	all := w.Slack()
+	if i := all[len(all)-1].First.Incidents[0]; i.About != incident.Reading || i.Key != web || !i.LastGood.IsZero() {
+		t.Errorf("posted %+v, want that %s cannot be read, with no last good reading", i, web)
 	}
 }
 

@@ -380,9 +380,20 @@ func TestNamedByIDAndDiscovered(t *testing.T) {
 	w.Set(web, up("ins-1", "ins-2")...)
 	w.Set(api, up("ins-3")...)
 	discovers(t, w, 1, guangzhou, web)
+	lists := 0
+	w.Fail(func(op, _ string) (bool, error) {
+		if op == "list" {
+			lists++
+		}
+		return true, nil
+	})
 	discovers(t, w, 1, guangzhou) // from the settings to the search, and back: watched all the time
 	w.Set(web, up("ins-1")...)
-	discovers(t, w, 6, guangzhou)
+	discovers(t, w, 3, guangzhou)
+	if lists != 1 {
+		t.Errorf("%d lists in four ticks after it was not named any more, want 1", lists)
+	}
+	discovers(t, w, 3, guangzhou)
 	w.Set(web, up("ins-1", "ins-4")...)
 	sum := discovers(t, w, 1, guangzhou, web)
 	if got, want := news(w), "watching 2: 3 of 3 | ins-2 removed | ins-4 added"; got != want || sum.CLBs != 2 {

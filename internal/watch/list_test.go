@@ -55,19 +55,21 @@ func TestListIsAskedForEveryFiveMinutes(t *testing.T) {
 	w := watchtest.New()
 	w.Set(web, up("ins-1")...)
 	w.Set(api, up("ins-2")...)
-	lists, commits := 0, 0
+	lists, commits, drafts := 0, 0, 0
 	w.Fail(func(op, _ string) (bool, error) {
 		switch op {
 		case "list":
 			lists++
+		case "create":
+			drafts++
 		case "commit snapshot":
 			commits++
 		}
 		return true, nil
 	})
 	discovers(t, w, 21, guangzhou, web) // one named, one found
-	if lists != 5 || commits != 1 {
-		t.Errorf("in 20 minutes: %d lists and %d snapshots, want 5 and the first", lists, commits)
+	if lists != 5 || commits != 1 || drafts != 1 || w.Reads() != 42 {
+		t.Errorf("in 20 minutes: %d lists, %d snapshots of %d begun, %d readings; want 5, the first, and 42", lists, commits, drafts, w.Reads())
 	}
 }
 

@@ -247,7 +247,7 @@ func TestClaimHoldsUntilItsEnd(t *testing.T) {
 				return true, nil
 			})
 			sum, err := w.Watcher(web).Tick(deadline(t, w))
-			if err != nil || looks != tt.looks || sum.Sent != tt.looks || sum.Pending != 1-tt.looks {
+			if err != nil || looks != tt.looks || sum.Sent != tt.looks || sum.Pending != 1-tt.looks || sum.Unsent != nil {
 				t.Errorf("%+v, %v, %d looks, want %d, and as many sent", sum, err, looks, tt.looks)
 			}
 		})

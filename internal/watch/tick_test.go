@@ -423,6 +423,18 @@ func TestSummaryNamesOddRows(t *testing.T) {
 	}
 }
 
+func TestSummaryNamesOddRowsOfAFew(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	v := w.Watcher(many(w, 7)...)
+	v.Source = readFunc(func(context.Context, lb.CLB, lb.Digest) (lb.Reading, error) {
+		return lb.Reading{Digest: "odd", Backends: up("ins-a"), Odd: []string{"ins-2 has no RunFlag"}}, nil
+	})
+	if sum := run(t, w, v); strings.Count(sum.Odd.Error(), "\n") != 4 {
+		t.Errorf("Odd = %v, want five lines", sum.Odd)
+	}
+}
+
 func TestWatchingAgainIsABaseline(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()

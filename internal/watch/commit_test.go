@@ -112,7 +112,10 @@ func faultAt(t *testing.T, bot bool, n int, apply bool, fault error) bool {
 // settledLate checks that once enough time has passed nothing is open, and no root looks as if it were.
 func settledLate(t *testing.T, at string, w *watchtest.World) {
 	t.Helper()
-	ticks(t, 30, w, web, api)
+	for range 8 {
+		w.Advance(3 * time.Minute)
+		tick(t, w, web, api)
+	}
 	if roots := w.Head().Incidents.Roots; len(roots) > 0 {
 		t.Errorf("%s: half an hour later there are still %d roots: %+v", at, len(roots), roots[0])
 	}
@@ -232,6 +235,7 @@ func TestStaleRunStillDelivers(t *testing.T) {
 	w := watchtest.New()
 	w.Set(web, up("ins-a", "ins-b")...)
 	tick(t, w, web)
+	var saw *state.Head
 	w.Set(web, backend("ins-a", 4), backend("ins-b", 2))
 	w.Fail(func(op, _ string) (bool, error) {
 		if op != "read" {
@@ -244,6 +248,7 @@ func TestStaleRunStillDelivers(t *testing.T) {
 		if _, err := faster.Tick(deadline(t, w)); err != nil {
 			t.Errorf("the faster run: %v", err)
 		}
+		saw = w.Head()
 		w.Set(web, backend("ins-a", 4), backend("ins-b", 2))
 		return true, nil
 	})
@@ -252,6 +257,9 @@ func TestStaleRunStillDelivers(t *testing.T) {
 	}
 	if got, want := news(w), "watching 1: 2 of 2 | ins-b stopped"; got != want {
 		t.Errorf("posted %q, want %q: what the faster run saw", got, want)
+	}
+	if h := w.Head(); h.Observation != saw.Observation || !h.ObservedAt.Equal(saw.ObservedAt) || !h.Incidents.At.Equal(saw.Incidents.At) {
+		t.Errorf("the slower run left %+v, want what the faster one saw, %+v", h, saw)
 	}
 }
 
@@ -419,6 +427,9 @@ func TestHeadFromTheFutureIsRenewed(t *testing.T) {
 	tick(t, w, web)
 	if at := w.Head().CommittedAt; at.After(w.Now()) {
 		t.Errorf("the newest head is from %v, which is in the future of %v", at, w.Now())
+	}
+	if h := w.Head(); h.ObservedAt.After(w.Now()) || h.Incidents.At.After(w.Now()) {
+		t.Errorf("what it holds was observed at %v and %v, which is in the future of %v", h.ObservedAt, h.Incidents.At, w.Now())
 	}
 }
 

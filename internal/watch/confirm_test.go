@@ -3,6 +3,7 @@ package watch_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -133,6 +134,83 @@ func TestConfirmationCostsACallOnlyWhereSomethingIsLacking(t *testing.T) {
 	}
 }
 
+// Bindings that another API calls by other ids are the same, and nothing is lacking.
+func TestReadingByAnotherAPILacksNothing(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	reads, by := 0, "2.0"
+	v := w.Watcher(web)
+	v.Source = readFunc(func(context.Context, lb.CLB, lb.Digest) (lb.Reading, error) {
+		reads++
+		b := bound("ins-a", "TCP:80 80", "TCP:81 81")
+		for i := range b.Bindings {
+			b.Bindings[i].ID = by + b.Bindings[i].Listener
+		}
+		r := reading("by "+by, b)
+		r.Kind, r.By = lb.Application, by
+		return r, nil
+	})
+	run(t, w, v)
+	by = "3.0"
+	if sum := run(t, w, v); sum.Changes != 0 || reads != 2 {
+		t.Errorf("%+v after %d readings, want no change, and no second reading in the second tick", sum, reads)
+	}
+	if !strings.Contains(w.Snapshot(), `"by":"3.0"`) {
+		w.Advance(5 * time.Minute)
+		run(t, w, v)
+	}
+	if s := w.Snapshot(); !strings.Contains(s, `"by":"3.0"`) || !strings.Contains(s, `"3.0TCP:80"`) {
+		t.Errorf("the snapshot does not have the new ids: %s", s)
+	}
+}
+
+// Two readings by another API lack another binding each: neither is gone.
+func TestLapsesOfAnotherAPIRemoveNothing(t *testing.T) {
+	t.Parallel()
+	read := func(by string, on ...string) lb.Reading {
+		b := bound("ins-a", on...)
+		for i := range b.Bindings {
+			b.Bindings[i].ID = by + b.Bindings[i].Listener
+		}
+		r := reading(by+strings.Join(on, ","), b)
+		r.Kind, r.By = lb.Application, by
+		return r
+	}
+	w := watchtest.New()
+	v := lapsing(w, map[int]lb.Reading{1: read("2.0", "TCP:80 80", "TCP:81 81"), 2: read("3.0", "TCP:80 80"), 3: read("3.0", "TCP:81 81"),
+		4: read("3.0", "TCP:80 80", "TCP:81 81")})
+	for range 3 {
+		run(t, w, v)
+	}
+	if got := history(t, w); len(got) > 0 {
+		t.Errorf("reported %q, want nothing", got)
+	}
+}
+
+// What seems empty is read again from the start: it may have been upgraded. All else is compared with what was just read.
+func TestSecondReadingOfAnEmptyOneAssumesNothing(t *testing.T) {
+	t.Parallel()
+	for _, left := range []int{0, 1} {
+		w := watchtest.New()
+		w.Set(web, up("ins-a", "ins-b")...)
+		tick(t, w, web)
+		v := w.Watcher(web)
+		var asked []lb.Digest
+		v.Source = readFunc(func(_ context.Context, _ lb.CLB, known lb.Digest) (lb.Reading, error) {
+			asked = append(asked, known)
+			return reading("less", up("ins-a", "ins-b")[:left]...), nil
+		})
+		run(t, w, v)
+		want := lb.Digest("")
+		if left > 0 {
+			want = "less"
+		}
+		if len(asked) != 2 || asked[1] != want {
+			t.Errorf("%d left: asked for what differs from %q, want %q the second time", left, asked, want)
+		}
+	}
+}
+
 func TestConfirmationWaitsAMoment(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
@@ -192,6 +270,10 @@ func TestRemovalIsConfirmedByTheNextTickWhereThereIsNoTime(t *testing.T) {
 	ticks(t, 2, w, web, api)
 	if got, want := strings.Join(history(t, w), ", "), "ins-d stopped, ins-c removed, ins-a removed"; got != want {
 		t.Errorf("reported %q, want %q", got, want)
+	}
+	calls := ops(w)
+	if tick(t, w, web, api); slices.Contains(*calls, "create") {
+		t.Errorf("the tick after did %q, want no snapshot: nothing is in doubt any more", *calls)
 	}
 }
 

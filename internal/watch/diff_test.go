@@ -164,7 +164,7 @@ func TestHealth(t *testing.T) {
 			"ins-1 stopped, ins-1 recovered"},
 		{"runs again and goes on failing", []lb.Backend{stopped, ill("ins-1", 2, one), ill("ins-1", 2, one), ill("ins-1", 2)},
 			"ins-1 stopped, ins-1 recovered, ins-1 unhealthy, ins-1 healthy"},
-		{"not decided is as before", []lb.Backend{unclear, ill("ins-1", 2, one), unclear, ill("ins-1", 2)},
+		{"not decided is as before", []lb.Backend{unclear, ill("ins-1", 2, one), unclear, ill("ins-1", 2, one), ill("ins-1", 2)},
 			"ins-1 unhealthy, ins-1 healthy"},
 	}
 	for _, tt := range tests {
@@ -288,6 +288,11 @@ func TestNewBackendThatGoesOnFailingIsNotForgotten(t *testing.T) {
 			if got, want := strings.Join(history(t, w), ", "), "ins-2 added, ins-2 unhealthy"; got != want {
 				t.Errorf("%s away, then %d shards: reported %q, want %q", op, of, got, want)
 			}
+			for n := 1; n <= of; n++ {
+				if h := w.HeadOf(state.Shard{N: n, Of: of}); len(h.Unposted) > 0 {
+					t.Errorf("%s away, then %d shards: the head still has %v to report", op, of, h.Unposted)
+				}
+			}
 		}
 	}
 }
@@ -302,7 +307,11 @@ func TestUpgradeIsReportedOnceAsWhatItIs(t *testing.T) {
 	stopped := bound("ins-2", "TCP:80 80")
 	stopped.Status = 4
 	w.Set(web, bound("ins-1", "TCP:80 80", "TCP:81 81"), stopped) // ins-3 was left behind
+	reads := w.Reads()
 	ticks(t, 2, w, web)
+	if n := w.Reads() - reads; n != 2 {
+		t.Errorf("%d readings in two ticks, want 2: nothing is to be confirmed", n)
+	}
 	if got, want := strings.Join(history(t, w), ", "), "ins-2 stopped"; got != want {
 		t.Errorf("reported %q, want %q", got, want)
 	}
@@ -340,6 +349,9 @@ func TestUnreadableLoadBalancer(t *testing.T) {
 		t.Errorf("%+v, want the other load balancer read and its news sent", sum)
 	}
 	since := w.Now()
+	if u := w.Head().Unposted; len(u) > 0 {
+		t.Errorf("the head has %v to report, want nothing", u)
+	}
 	ticks(t, 10, w, web, api)
 	if got, want := news(w), "watching 2: 2 of 2 | ins-c stopped | lb-web unreadable: reading"; got != want {
 		t.Fatalf("posted %q, want %q", got, want)
@@ -363,6 +375,35 @@ func TestUnreadableLoadBalancer(t *testing.T) {
 	ticks(t, 5, w, web, api)
 	if got := news(w); !strings.Contains(got, "lb-web readable") {
 		t.Errorf("posted %q, want that it is readable again", got)
+	}
+}
+
+func TestLoadBalancerThatWasNeverReadHasNoLastGoodReading(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	w.Set(api, up("ins-c")...)
+	tick(t, w, api)
+	ticks(t, 3, w, web, api)
+	all := w.Slack()
+	if i := all[len(all)-1].First.Incidents[0]; i.About != incident.Reading || i.Key != web || !i.LastGood.IsZero() {
+		t.Errorf("posted %+v, want that %s cannot be read, with no last good reading", i, web)
+	}
+}
+
+// One that cannot be read, known or not, does not make each tick write the snapshot anew.
+func TestUnreadableLoadBalancerCostsNoSnapshot(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	w.Set(web, up("ins-a")...)
+	w.Set(api, up("ins-c")...)
+	ticks(t, 2, w, web, api)
+	w.Delete(web)
+	for range 5 {
+		calls := ops(w)
+		tick(t, w, web, api, "ap-guangzhou/lb-never")
+		if slices.Contains(*calls, "create") {
+			t.Errorf("the tick did %q, want no snapshot", *calls)
+		}
 	}
 }
 
@@ -518,6 +559,20 @@ func TestBaselineOfManyNamesAFew(t *testing.T) {
 	}
 }
 
+// A weight that the first reading of all does not tell is the default.
+func TestBaselineOfAWeightThatIsNotTold(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	w.Set(web, lb.Backend{ID: "ins-a", Status: lb.Running, Weight: lb.UnknownWeight})
+	tick(t, w, web)
+	if b := w.Slack()[0].First.Incidents[0].Baseline; b.Worst[0].Now.Weight != lb.DefaultWeight {
+		t.Errorf("baseline %+v, want a weight of %d", b.Worst[0].Now, lb.DefaultWeight)
+	}
+	if s := w.Snapshot(); !strings.Contains(s, `"weight":10`) {
+		t.Errorf("the snapshot is %s, want a weight of 10", s)
+	}
+}
+
 // Bytes that nobody needs change for good: the new digest is stored with the next heartbeat, and then ticks are quiet.
 func TestDigestThatChangesAloneIsStoredInTime(t *testing.T) {
 	t.Parallel()
@@ -586,7 +641,7 @@ func TestDigestToRememberIsStoredAtOnce(t *testing.T) {
 	for _, remember := range []bool{false, true} {
 		w := watchtest.New()
 		w.Set(web, up("ins-a")...)
-		tick(t, w, web)
+		ticks(t, 2, w, web)
 		v := w.Watcher(web)
 		v.Source = readFunc(func(context.Context, lb.CLB, lb.Digest) (lb.Reading, error) {
 			return lb.Reading{Backends: up("ins-a"), Digest: "learned", Remember: remember}, nil

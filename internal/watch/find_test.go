@@ -335,6 +335,27 @@ func TestIncidentOfWhatDoesNotMatchAnyMoreIsClosed(t *testing.T) {
 	}
 }
 
+// Which search found a load balancer is remembered as it is, also in ticks without a list.
+func TestEachSearchHasItsOwn(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	w.Set(web, up("ins-1")...)
+	w.Set("ap-shanghai/lb-3", up("ins-3")...)
+	scopes := []watch.Scope{{Region: "ap-guangzhou"}, {Region: "ap-shanghai"}}
+	discovers(t, w, 2, scopes)
+	w.Set("ap-shanghai/lb-3", up("ins-3", "ins-4")...)
+	discovers(t, w, 1, scopes)
+	for _, in := range []string{"ap-guangzhou", "ap-shanghai"} {
+		if s := w.Snapshot(); strings.Count(s, `"in":"`+in+`"`) != 1 {
+			t.Errorf("the snapshot is %s, want one that %s found", s, in)
+		}
+	}
+	w.Fail(failOf("list", "ap-guangzhou", errors.New("code 4101")))
+	if sum := discovers(t, w, 6, scopes[:1]); sum.CLBs != 1 {
+		t.Errorf("%+v, want the one in ap-guangzhou only", sum)
+	}
+}
+
 func TestNewNameIsStoredInTime(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
@@ -359,9 +380,20 @@ func TestNamedByIDAndDiscovered(t *testing.T) {
 	w.Set(web, up("ins-1", "ins-2")...)
 	w.Set(api, up("ins-3")...)
 	discovers(t, w, 1, guangzhou, web)
+	lists := 0
+	w.Fail(func(op, _ string) (bool, error) {
+		if op == "list" {
+			lists++
+		}
+		return true, nil
+	})
 	discovers(t, w, 1, guangzhou) // from the settings to the search, and back: watched all the time
 	w.Set(web, up("ins-1")...)
-	discovers(t, w, 6, guangzhou)
+	discovers(t, w, 3, guangzhou)
+	if lists != 1 {
+		t.Errorf("%d lists in four ticks after it was not named any more, want 1", lists)
+	}
+	discovers(t, w, 3, guangzhou)
 	w.Set(web, up("ins-1", "ins-4")...)
 	sum := discovers(t, w, 1, guangzhou, web)
 	if got, want := news(w), "watching 2: 3 of 3 | ins-2 removed | ins-4 added"; got != want || sum.CLBs != 2 {

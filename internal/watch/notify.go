@@ -33,6 +33,7 @@ type round struct {
 	state *incident.State // the run's own copy, which goes on with each answer
 	by    string
 	at    time.Time               // of the observation that is posted
+	end   time.Time               // of the round, by Watcher.Now
 	least time.Duration           // that a call must be able to take
 	names func(key string) lb.CLB // of load balancers whose incidents do not hold them
 	down  map[incident.Route]bool // routes on which nothing would arrive now
@@ -50,13 +51,10 @@ func (w *Watcher) round(h *state.Head, seen *sweep) *round {
 	return &round{w: w, state: h.Incidents.Clone(), by: h.Writer, at: h.Incidents.At, names: seen.name, down: make(map[incident.Route]bool)}
 }
 
-// notify posts what the run has claimed: first what no post has shown, then edits, until time runs out. What goes wrong
+// notify posts what the run has claimed: first what no post has shown, then edits, until the round ends. What goes wrong
 // about one root delays no other.
-func (r *round) notify(ctx context.Context) {
-	r.least = leastTime
-	if deadline, ok := ctx.Deadline(); ok {
-		r.least = min(r.least, deadline.Sub(r.w.Now())/4)
-	}
+func (r *round) notify(ctx context.Context, end time.Time) {
+	r.end, r.least = end, min(leastTime, end.Sub(r.w.Now())/4)
 	posts, edits := r.state.Claimed(r.by)
 	for _, root := range posts {
 		for {
@@ -81,7 +79,7 @@ func (r *round) do(ctx context.Context, root *incident.Root, call incident.Call)
 	if r.down[call.Route] {
 		return false
 	}
-	until, ok := r.until(ctx, root.Delivery.Claim)
+	until, ok := r.until(root.Delivery.Claim)
 	if !ok {
 		r.fail(errors.New("no time left for calls to Slack: the next tick goes on"))
 		r.down[call.Route] = true
@@ -106,11 +104,9 @@ func (r *round) do(ctx context.Context, root *incident.Root, call incident.Call)
 
 // until is when a call that begins now must have ended; ok is false if that is too soon. No call lasts longer than the
 // claim that it is made under: a run that was stopped past that end makes none.
-func (r *round) until(ctx context.Context, claim *incident.Claim) (until time.Time, ok bool) {
-	now, most := r.w.Now(), callTime
-	if deadline, limited := ctx.Deadline(); limited {
-		most = min(most, deadline.Sub(now))
-	}
+func (r *round) until(claim *incident.Claim) (until time.Time, ok bool) {
+	now := r.w.Now()
+	most := min(callTime, r.end.Sub(now))
 	return now.Add(most), most > 0 && most >= r.least && claim.Until.Sub(r.w.Store.Now()) >= most
 }
 

@@ -56,7 +56,7 @@ func TestSurveyTellsWhatIsOpenAndWhatHappened(t *testing.T) {
 	tick(t, w, web)
 	since := w.Now()
 	w.Set(web, backend("ins-b", 4))
-	tick(t, w, web)
+	tick(t, w, web, api) // with a notice, which is not open
 	v := w.Watcher(web)
 	for _, tt := range []struct {
 		since time.Time
@@ -122,6 +122,7 @@ func TestSurveySaysWhatItHadToDoWithout(t *testing.T) {
 		"the snapshot cannot be opened":  fail("open", errors.New("down")),
 		"the history cannot be read":     fail("open segment", errors.New("down")),
 		"the snapshot is another's text": nil,
+		"a line of it is damaged":        nil,
 	} {
 		w := watchtest.New()
 		w.Set(web, backend("ins-a", 4), backend("ins-b", 2))
@@ -132,7 +133,10 @@ func TestSurveySaysWhatItHadToDoWithout(t *testing.T) {
 		tick(t, w, web)
 		w.Fail(fault)
 		v := w.Watcher(web)
-		if fault == nil {
+		switch {
+		case strings.HasPrefix(name, "a line"):
+			v.Store = rewriting{v.Store, func(text string) string { return strings.Replace(text, `"backends":[{`, `"backends":[[`, 1) }}
+		case fault == nil:
 			v.Store = foreign{v.Store}
 		}
 		if got, err := v.Survey(deadline(t, w), time.Time{}); err == nil || len(got.Standings) != 1 || len(got.Standings[0].NotRunning) != 1 {
@@ -267,7 +271,12 @@ func TestSurveyFindsWhatThereIsNow(t *testing.T) {
 		found.Standings[1].CLB.ID != "ap-guangzhou" {
 		t.Errorf("Survey without a list = %+v, %v, want what is known, and the region that could not be searched", found.Standings, err)
 	}
+	w.Advance(5 * time.Minute)
+	discovers(t, w, 1, guangzhou) // which cannot be listed, and is left alone by ticks for now
 	w.Fail(nil)
+	if found, err := v.Survey(deadline(t, w), time.Time{}); err != nil || len(found.Standings) != 2 || found.Standings[1].Err != nil {
+		t.Errorf("Survey = %+v, %v, want the region searched", found.Standings, err)
+	}
 	w.Delete(web)
 	if found, err := v.Survey(deadline(t, w), time.Time{}); err != nil || len(found.Standings) != 1 || found.Standings[0].CLB.Key() != api {
 		t.Errorf("Survey = %+v, %v, want what was deleted left out", found.Standings, err)

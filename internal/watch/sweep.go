@@ -232,17 +232,20 @@ func (s *sweep) reading(at span) ([]lb.Backend, error) {
 	return bs, nil
 }
 
-// quiet reports whether every load balancer was read and is as the snapshot has it.
+// quiet reports whether the snapshot is as it was: every load balancer that was read is as the snapshot has it, and it
+// has no other.
 func (s *sweep) quiet(known map[string]state.Entry) bool {
-	if len(s.seen) != len(known) || len(s.gone) > 0 {
-		return false
-	}
+	watched := 0
 	for i, o := range s.seen {
-		if o.changed || o.err != nil || s.renamed(i, known) || known[s.clbs[i].Key()].Doubt {
+		e, ok := known[s.clbs[i].Key()]
+		if o.changed || o.err == nil && e.Doubt || s.renamed(i, known) {
 			return false
 		}
+		if ok {
+			watched++
+		}
 	}
-	return true
+	return watched == len(known)
 }
 
 // renamed reports whether the snapshot has another name of a load balancer, or another Scope.

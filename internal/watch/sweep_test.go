@@ -123,7 +123,7 @@ func TestNewsThatCannotBeSpooledIsNotLost(t *testing.T) {
 			w := watchtest.New()
 			w.Set(web, up("ins-a", "ins-b")...)
 			tick(t, w, web)
-			w.Set(web, up("ins-a")...)
+			w.Set(web, backend("ins-a", 2), backend("ins-b", 4))
 			v := w.Watcher(web)
 			spool := v.Spool
 			v.Spool = func() (watch.Spool, error) {
@@ -139,7 +139,7 @@ func TestNewsThatCannotBeSpooledIsNotLost(t *testing.T) {
 				t.Errorf("Tick = %+v, %v, want %v", sum, err, full)
 			}
 			tick(t, w, web)
-			if got, want := news(w), "watching 1: 2 of 2 | ins-b removed"; got != want {
+			if got, want := news(w), "watching 1: 2 of 2 | ins-b stopped"; got != want {
 				t.Errorf("posted %q, want %q", got, want)
 			}
 		})
@@ -230,6 +230,16 @@ func TestNothingStaysOpen(t *testing.T) {
 				return fmt.Errorf("Tick = %w, want a conflict", err)
 			}
 			return nil
+		},
+		"nothing new": func(ctx context.Context, v *watch.Watcher) error {
+			v.Source = readFunc(func(context.Context, lb.CLB, lb.Digest) (lb.Reading, error) {
+				return lb.Reading{Backends: up("ins-a"), Digest: "other bytes"}, nil
+			})
+			sum, err := v.Tick(ctx)
+			if sum.Changes > 0 {
+				return fmt.Errorf("it has %d changes", sum.Changes)
+			}
+			return err
 		},
 		"damaged": func(ctx context.Context, v *watch.Watcher) error {
 			n := 0

@@ -89,9 +89,7 @@ func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	}
 	// If we stop from here on, what this run claimed is in doubt once its claims have ended: the next tick looks for it.
 	if run := w.round(head, seen); run != nil {
-		sendCtx, cancel := context.WithDeadline(ctx, t.sendUntil)
-		run.notify(sendCtx)
-		cancel()
+		run.notify(ctx, t.sendUntil)
 		sum.Sent, sum.Unsent = run.sent, errors.Join(run.errs...)
 		// If we stop here, the same: a bot finds what it posted, and a webhook posts it once more, marked as a repeat.
 		if head, err = w.mark(ctx, head, run); err != nil {

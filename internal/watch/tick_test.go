@@ -396,7 +396,7 @@ func TestSummaryCountsAndNamesWhatCannotBeRead(t *testing.T) {
 	w := watchtest.New()
 	w.Set(web, up("ins-a")...)
 	sum := tick(t, w, web, api)
-	if sum.CLBs != 2 || sum.Read != 1 || sum.Unreadable != 1 || sum.Unread == nil ||
+	if sum.CLBs != 2 || sum.Read != 1 || sum.Unreadable != 1 || sum.Odd != nil || sum.Unread == nil ||
 		!strings.Contains(sum.Unread.Error(), "cannot read "+api) {
 		t.Errorf("%+v, Unread = %v; want it to count and name %s", sum, sum.Unread, api)
 	}
@@ -420,6 +420,18 @@ func TestSummaryNamesOddRows(t *testing.T) {
 	sum := run(t, w, v)
 	if want := web + ": ins-2 has no RunFlag; ins-3 has no RunFlag"; sum.Odd == nil || sum.Odd.Error() != want {
 		t.Errorf("Odd = %v, want %s", sum.Odd, want)
+	}
+}
+
+func TestSummaryNamesOddRowsOfAFew(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	v := w.Watcher(many(w, 7)...)
+	v.Source = readFunc(func(context.Context, lb.CLB, lb.Digest) (lb.Reading, error) {
+		return lb.Reading{Digest: "odd", Backends: up("ins-a"), Odd: []string{"ins-2 has no RunFlag"}}, nil
+	})
+	if sum := run(t, w, v); strings.Count(sum.Odd.Error(), "\n") != 4 {
+		t.Errorf("Odd = %v, want five lines", sum.Odd)
 	}
 }
 

@@ -72,7 +72,7 @@ test-sdk: build/clbwatch ## the signatures of API 3.0 against Tencent's SDK on n
 	tools/sdk-check/check build/clbwatch
 
 bench: build/clbwatch build/hello build/bench-go-sdk ## speed, memory and size against the budget (docs/performance.md), in 3 minutes
-	go test -run '^$$' -bench . -benchtime 200ms ./internal/clb ./internal/store ./internal/watch ./notifier ./notifier/message
+	go test -run '^$$' -bench . -benchtime 200ms ./internal/clb ./internal/incident ./internal/state ./internal/store ./internal/watch ./notifier ./notifier/message
 	go run ./cmd/bench $(BENCH)
 
 sizes: ## what each dependency adds to a hello world (docs/design.md)

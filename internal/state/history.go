@@ -40,21 +40,23 @@ const (
 	// maxSegment bounds what is read of a segment, in bytes of text.
 	maxSegment = 2 * mostGrown
 
-	// keepHistory is how many days the history goes back.
+	// keepHistory is how many days the history goes back, and maxSegments how many segments: as many as 64
+	// shards have when they become one. They take some 130 bytes of a head each.
 	keepHistory = 90
+	maxSegments = 6000
 
 	dayForm = "2006-01-02"
 )
 
 // Segment names one segment of the history. Its stored form is the store's own.
 type Segment struct {
-	Day   string    `json:"day"`          // in UTC, such as "2026-11-23"
+	Day   string    `json:"d"`            // in UTC, such as "2026-11-23"
 	N     int       `json:"n"`            // from 1, each day
-	Name  string    `json:"name"`         // tells it from those of the same number that do not count
-	Bytes int64     `json:"bytes"`        // stored size
-	Text  int64     `json:"text"`         // size of its text
-	Lines int       `json:"lines"`        // records
-	To    time.Time `json:"to"`           // when the newest record in it was
+	Name  string    `json:"k"`            // tells it from those of the same number that do not count
+	Bytes int64     `json:"b"`            // stored size
+	Text  int64     `json:"s"`            // size of its text
+	Lines int       `json:"l"`            // records
+	To    time.Time `json:"t"`            // when the newest record in it was
 	In    string    `json:"in,omitempty"` // the shard whose store has it, such as "2/4"; "" if its own
 }
 
@@ -86,6 +88,7 @@ func (h *Head) archive(ctx context.Context, s Store) error {
 	today := h.CommittedAt.UTC().Format(dayForm)
 	oldest := h.CommittedAt.UTC().AddDate(0, 0, -keepHistory).Format(dayForm)
 	h.History = slices.DeleteFunc(h.History, func(s Segment) bool { return s.Day < oldest })
+	h.History = h.History[max(0, len(h.History)-maxSegments):]
 	days := make(map[string][]incident.Record)
 	var order []string
 	for _, r := range h.Tail {

@@ -248,7 +248,7 @@ func (p Part) bring(ctx context.Context, l Level, own *Head) error {
 		return fmt.Errorf("take over from %d shards: %w", l.Of, err)
 	}
 	h.Snapshot = blob
-	if err := p.Store.Commit(ctx, h); err != nil {
+	if err := Commit(ctx, p.Store, h); err != nil { // the tails of many may be long
 		return fmt.Errorf("take over from %d shards: %w", l.Of, err)
 	}
 	return nil

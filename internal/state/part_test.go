@@ -523,3 +523,37 @@ func TestWhatGoesOverOfMessages(t *testing.T) {
 		}
 	}
 }
+
+// TestManyShardsBecomeOne has 64 shards with much history each: what the one gets must fit into a head.
+func TestManyShardsBecomeOne(t *testing.T) {
+	t.Parallel()
+	s := newShards(t, 128)
+	s.baseline()
+	s.round(64)
+	for n := 1; n <= 64; n++ {
+		p := s.part(n, 64)
+		h, err := p.Begin(t.Context())
+		s.must(err)
+		next := p.Next(h)
+		for day := range 89 {
+			next.History = append(next.History, state.Segment{Day: start.AddDate(0, 0, day-89).Format(time.DateOnly), N: 1,
+				Name: "0123456789abcdef0123-ABCDEF", Bytes: 123456, Text: 1234567, Lines: 12345, To: start.AddDate(0, 0, day-89)})
+		}
+		for i := range 300 {
+			next.Tail = append(next.Tail, record(1000*n+i, s.now))
+		}
+		for i := range next.Tail { // of a load balancer of its own
+			next.Tail[i].CLB.ID = s.keys[i%128][len("ap-guangzhou/"):]
+		}
+		s.must(p.Store.Commit(t.Context(), next))
+	}
+	s.round(1)
+	h, err := s.part(1, 1).Load(t.Context())
+	s.must(err)
+	if len(h.History) < 89*64 || len(h.Tail) != 0 {
+		t.Errorf("it has %d segments and %d records in the tail, want %d and none", len(h.History), len(h.Tail), 89*64)
+	}
+	if b, err := h.Encode(); err != nil || len(b) > 1<<20 {
+		t.Errorf("it takes %d bytes, %v, want at most 1 MB", len(b), err)
+	}
+}

@@ -22,10 +22,10 @@ const (
 	// MB.
 	maxSegment = 16 << 20
 	// sumDigits is how many digits of the SHA-256 of its stored bytes a segment's name begins with.
-	sumDigits = 32
+	sumDigits = 20
 	// tagLetters is how many letters of a random text follow them, so that no name is one of long ago, which
 	// Collect may be about to delete.
-	tagLetters = 10
+	tagLetters = 6
 )
 
 func segmentKey(s state.Segment) string {

@@ -303,10 +303,11 @@ func TestCollectKeepsTheHistoryThatCounts(t *testing.T) {
 	}
 	commit(500)
 	orphan := segment(t, s, "2026-11-23", 1, "of a run that lost").Name
+	coming := segment(t, s, "2026-11-23", 2, "of a run whose head is not there yet").Name
 	before := head.History[0].Name
-	_ = files() // both are of now
+	_ = files() // all are of now
 	now = now.Add(23 * time.Hour)
-	if got := collect(); !slices.Contains(got, orphan) || !slices.Contains(got, before) {
+	if got := collect(); !slices.Contains(got, orphan) || !slices.Contains(got, before) || !slices.Contains(got, coming) {
 		t.Fatalf("after 23 h there are %v", got)
 	}
 	now = now.Add(2 * time.Hour)

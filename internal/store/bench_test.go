@@ -6,6 +6,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 	"time"
 
@@ -74,4 +75,41 @@ func BenchmarkSnapshot(b *testing.B) {
 			}
 		}
 	})
+}
+
+// BenchmarkHistory reads the history of 100,000 incidents of a day, two lines each, from files.
+func BenchmarkHistory(b *testing.B) {
+	s := OpenFiles(b.TempDir(), time.Now)
+	at := time.Date(2026, 11, 23, 0, 0, 0, 0, time.UTC)
+	var h *state.Head
+	for i := range 200 {
+		h = lines(h, at.Add(time.Duration(i)*time.Minute), 1000*i, 1000)
+		if err := state.Commit(b.Context(), s, h); err != nil {
+			b.Fatal(err)
+		}
+	}
+	b.ReportAllocs()
+	var most uint64
+	for b.Loop() {
+		level, err := state.Current(b.Context(), s, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		n := 0
+		for _, err := range level.Read(b.Context(), time.Time{}) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			if n++; n%10_000 == 0 {
+				var m runtime.MemStats
+				runtime.ReadMemStats(&m)
+				most = max(most, m.HeapAlloc)
+			}
+		}
+		if n != 200_000 {
+			b.Fatalf("%d records are read", n)
+		}
+	}
+	b.ReportMetric(float64(most)/(1<<20), "MB-heap")
+	b.ReportMetric(float64(len(h.History)), "segments")
 }

@@ -27,8 +27,9 @@ var meanings = []meaning{
 		"service_unavailable team_added_to_org request_timeout"},
 	{incident.Unknown, "in doubt", "in doubt", "edit in doubt", "waits",
 		"internal_error fatal_error"},
+	{incident.ChannelDown, "stops", "stops", "stops", "waits", "ratelimited rate_limited"},
 	{incident.ChannelDown, "stops", "stops", "stops", "stops",
-		"ratelimited rate_limited invalid_auth not_authed token_revoked token_expired account_inactive " +
+		"invalid_auth not_authed token_revoked token_expired account_inactive " +
 			"org_login_required ekm_access_denied two_factor_setup_required team_access_not_granted"},
 	{incident.ChannelDown, "stops", "stops", "edit waits", "posted, may not look",
 		"not_allowed_token_type missing_scope no_permission enterprise_is_restricted access_denied " +

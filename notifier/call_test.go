@@ -411,9 +411,13 @@ func TestCallWaitsOnceIfSlackAsks(t *testing.T) {
 			ctx, cancel := context.WithDeadline(t.Context(), c.now().Add(tt.left))
 			defer cancel()
 			o := s.Do(ctx, call, incident.Document{Root: r})
-			if o.Class != tt.want || w.CallsOf(method)-before > 2 {
+			want := tt.want
+			if want == incident.ChannelDown && call.Do == incident.Look {
+				want = incident.Temporary // look-ups have a limit of their own
+			}
+			if o.Class != want || w.CallsOf(method)-before > 2 {
 				t.Errorf("%s says %s %d times, with %v left: %+v after %d calls, want class %d",
-					method, tt.fault, tt.times, tt.left, o, w.CallsOf(method)-before, tt.want)
+					method, tt.fault, tt.times, tt.left, o, w.CallsOf(method)-before, want)
 			}
 		}
 	}

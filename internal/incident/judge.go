@@ -41,6 +41,9 @@ type Changed struct {
 	lb.Delta
 }
 
+// maxBehind is by how much the clocks of two runs may differ.
+const maxBehind = 15 * time.Minute
+
 // elapsed reports whether a time has passed since then. A timer never fires exactly on time: all but a tenth
 // will do, or all but 20 s.
 func elapsed(d time.Duration, since, at time.Time) bool {
@@ -53,9 +56,9 @@ func (r Rules) tenths(n int) time.Duration { return r.StableAfter * time.Duratio
 // Judge takes in one observation: which incidents begin, get worse or better, are stable, are closed. It
 // changes s, and returns what the history is to have of it. Each change becomes part of exactly one incident.
 // All times are those of observations: one that claims to be earlier than the last counts as made at the same
-// time.
+// time, unless it is earlier by so much that the clock of the last must have been wrong.
 func (s *State) Judge(o Observation, rules Rules) (past []Record) {
-	if o.At.Before(s.At) {
+	if o.At.Before(s.At) && s.At.Sub(o.At) <= maxBehind {
 		o.At = s.At
 	}
 	s.byKey, s.crowded = s.indexed(), false

@@ -103,16 +103,17 @@ func (l *lab) titles() (all []string) {
 // standing is Slack's last word about a load balancer, such as "3 of 3"; "" if there is none.
 func (l *lab) standing(name string) string {
 	l.t.Helper()
-	if all := l.standings(name); len(all) > 0 {
+	if all := l.standings(name, false); len(all) > 0 {
 		return all[len(all)-1]
 	}
 	return ""
 }
 
-// standings are what Slack shows of a load balancer, the last word last; what was edited last counts as that.
-func (l *lab) standings(name string) (all []string) {
+// standings are what Slack shows of a load balancer, the last word last; what was edited last counts as that. What is in
+// threads only may be left out.
+func (l *lab) standings(name string, inChannel bool) (all []string) {
 	l.t.Helper()
-	posts := l.slack.Channel()
+	posts := slices.DeleteFunc(l.slack.Channel(), func(p slack.Post) bool { return inChannel && p.Thread != "" })
 	at := func(p slack.Post) time.Time {
 		if p.Edited.After(p.At) {
 			return p.Edited

@@ -91,6 +91,43 @@ func TestFrozenRunPostsNothingMore(t *testing.T) {
 	}, byBot, inCOS)
 }
 
+// TestFrozenRunUndoesNothing: a run that was frozen before an edit makes it after another run has made a newer one.
+func TestFrozenRunUndoesNothing(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, byBot)
+	f, g := l.start(), l.start()
+	l.tick(f)
+	l.live(g, 5, map[int]func(){0: l.stop("web-1")})
+	l.run("web-1")()
+	taken := l.slack.Changed()
+	l.slack.Fail(slack.TakesLate(200*time.Millisecond), 1) // the update; then comes the edit
+	frozen := make(chan error)
+	go func() {
+		_, err := l.try(f)
+		frozen <- err
+	}()
+	<-taken
+	f.Freeze()
+	l.later(2 * time.Minute)
+	l.stop("web-2")()
+	l.tick(g)
+	edited := l.slack.Channel()[1].Edited
+	f.Thaw()
+	if err := <-frozen; err != nil {
+		t.Error(err)
+	}
+	if p := l.slack.Channel()[1]; !p.Edited.After(edited) || !strings.Contains(text(t, p.Raw), "3 of 3 running") {
+		t.Fatalf("the frozen run has not undone the newer edit: %s; this test tests nothing", text(t, p.Raw))
+	}
+	l.live(g, 1, nil)
+	if got := text(t, l.slack.Channel()[1].Raw); !strings.Contains(got, "2 of 3 running") {
+		t.Errorf("then the message says %s, want that 2 of 3 run", got)
+	}
+	if got, want := l.news(), []string{"web-1 stopped", "web-1 back", "web-2 stopped"}; !slices.Equal(got, want) {
+		t.Errorf("posted %q, want %q", got, want)
+	}
+}
+
 // byBot makes a bot post, in a place where the webhook does.
 func (l *lab) byBot() {
 	l.settings["SLACK_BOT_TOKEN"], l.settings["SLACK_CHANNEL"] = l.slack.Token(), l.slack.ChannelID()
@@ -280,7 +317,10 @@ func (s *storm) round(deadly float64, during func()) (seen bool) {
 		n = 2
 	}
 	span := float64(s.usual) * 1.25
-	freeze := n == 1 && during == nil && s.when.IntN(8) == 0
+	freeze := s.when.IntN(8) == 0
+	if freeze {
+		n = 1
+	}
 	type plan struct{ wait, kill time.Duration }
 	var plans []plan
 	for i := range n {
@@ -301,7 +341,7 @@ func (s *storm) round(deadly float64, during func()) (seen bool) {
 			last[i] = s.run(s.fs[i], event, p.kill)
 		})
 	}
-	if during != nil {
+	if during != nil && !freeze {
 		wg.Go(func() {
 			<-time.After(middle)
 			during()
@@ -311,6 +351,9 @@ func (s *storm) round(deadly float64, during func()) (seen bool) {
 		<-time.After(middle)
 		s.fs[0].Freeze()
 		s.frozen++
+		if during != nil {
+			during()
+		}
 		s.later(2 * time.Minute) // its claims end, if it has made any
 		s.runs = append(s.runs, s.run(s.fs[1], event, 0))
 		s.fs[0].Thaw()
@@ -564,7 +607,7 @@ func (s *storm) compareChannel() {
 	lost := s.lost()
 	for lb, w := range want {
 		name := map[string]string{web: "prod-web"}[lb]
-		said, is := s.standings(cmp.Or(name, lb)), fmt.Sprintf("%d of %d", w.running, w.total)
+		said, is := s.standings(cmp.Or(name, lb), s.in == byBot), fmt.Sprintf("%d of %d", w.running, w.total)
 		if s.in == byBot || s.held+s.frozen == 0 {
 			said = said[max(len(said)-1, 0):] // else what was held back may have the last word: nobody can edit it
 		}

@@ -226,7 +226,7 @@ func TestTwoFunctionsOnOneState(t *testing.T) {
 		l.tick(f)
 		for range 2 {
 			sum, err := l.try(g)
-			if err == nil || !strings.Contains(err.Error(), "clbwatch-sandbox is at work with this state, too") || !strings.Contains(err.Error(), "another") {
+			if err == nil || !strings.Contains(err.Error(), "clbwatch-sandbox works with this state, too") || !strings.Contains(err.Error(), "another") {
 				t.Errorf("the second function's tick = %+v, %v, want an error that names both", sum, err)
 			}
 		}

@@ -358,12 +358,12 @@ func (l *lab) told() []string {
 	return l.toldBy(slices.DeleteFunc(l.slack.Messages(), func(m slack.Message) bool { return isTrouble(text(l.t, m.Raw)) }))
 }
 
-// troubles lists the messages that the function cannot work.
+// troubles lists the messages that the function cannot work, with all that is written in them.
 func (l *lab) troubles() (all []string) {
 	l.t.Helper()
 	for _, m := range l.slack.Messages() {
 		if s := text(l.t, m.Raw); isTrouble(s) {
-			all = append(all, s)
+			all = append(all, strings.Join(strs(l.t, m.Raw), "\n"))
 		}
 	}
 	return all

@@ -909,7 +909,7 @@ func testCheck(t *testing.T, in place) {
 			l.cloud.Fail(cloud.DescribeLBHealthStatus, cloud.FaultCode(4101, "AuthFailure", "x"), -1)
 		}, false, []string{"WRONG  load balancer", "not authorised for this action"}},
 		{"a search", func(l *lab) { l.settings["CLB_IDS"], l.settings["CLB_DISCOVER"] = "", region+"/production*" }, true,
-			[]string{"ok     search         ap-guangzhou/production* was searched", `lb-8a3k2m1q ("production web") is classic`}},
+			[]string{"ok     search         ap-guangzhou/production* finds 1 load balancer", `lb-8a3k2m1q ("production web") is classic`}},
 		{"a search that is not granted", func(l *lab) {
 			l.settings["CLB_DISCOVER"] = region
 			l.cloud.FailV3On(cloud.DescribeLoadBalancers, cloud.V3Code("UnauthorizedOperation", "no"), -1)

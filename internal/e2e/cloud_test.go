@@ -513,7 +513,10 @@ func (l *lab) objects(prefix string) (keys []string) {
 func (l *lab) content(key string) []byte {
 	l.t.Helper()
 	if l.bucket != nil {
-		b, _ := l.bucket.Get("watch/" + key)
+		b, ok := l.bucket.Get("watch/" + key)
+		if !ok {
+			l.t.Fatalf("%s is not there", key)
+		}
 		return b
 	}
 	b, err := os.ReadFile(filepath.Join(l.dir, key))
@@ -612,8 +615,9 @@ type storedHead struct {
 	Incidents struct{ Roots []storedRoot }
 	Tail      []record
 	History   []struct {
-		Day, Name string
-		N         int
+		Day  string `json:"d"`
+		N    int    `json:"n"`
+		Name string `json:"k"`
 	}
 }
 

@@ -22,7 +22,7 @@ sbom     = build/bin/cyclonedx-gomod-$(CYCLONEDX)
 vuln     = build/bin/govulncheck-$(GOVULNCHECK)
 proxy    = build/bin/toxiproxy-$(TOXIPROXY)
 
-.PHONY: help build test check bench sizes demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz campaign kills break draw images vuln licenses sbom clean
+.PHONY: help build test check bench sizes demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz stories campaign kills break draw images vuln licenses sbom clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -87,6 +87,9 @@ fmt: $(lint) ## format the code
 
 fuzz: ## every fuzz test in turn, each for FUZZTIME (60s)
 	tools/fuzz $(FUZZTIME)
+
+stories: ## what a day does to load balancers, the API and Slack, and how many messages that takes
+	go test ./internal/incident -run '^(TestStoriesMeetTheirBounds|TestLostAnswers)$$' -v
 
 campaign: ## 10,000 random histories (HISTORIES) with the state in files, as many in COS; a few run in `make test`
 	go test ./internal/store -run TestCampaign -v -timeout 3h -rapid.checks=$(HISTORIES)

@@ -130,7 +130,8 @@ func TestFrozenRunUndoesNothing(t *testing.T) {
 	if got := text(t, l.slack.Channel()[1].Raw); !strings.Contains(got, "2 of 3 running") {
 		t.Errorf("then the message says %s, want that 2 of 3 run", got)
 	}
-	if got, want := l.news(), []string{"web-1 stopped", "web-1 back", "web-2 stopped"}; !slices.Equal(got, want) {
+	want := []string{"web-1 stopped", "web-1 back", "web-2 stopped"}
+	if got := l.news(); !slices.Equal(got, want) {
 		t.Errorf("posted %q, want %q", got, want)
 	}
 }

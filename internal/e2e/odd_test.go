@@ -12,7 +12,7 @@ import (
 	"clbwatch/internal/sandbox/scf"
 )
 
-// Promise 5: one row, list or instance that is odd hides nothing else, and is itself no news.
+// Guarantee 5: one row, list or instance that is odd hides nothing else, and is itself no news.
 
 func TestOddRowHidesNothing(t *testing.T) {
 	for name, change := range map[string]cloud.Change{

@@ -117,7 +117,7 @@ func (l *lab) standings(name string, inChannel bool) (all []string) {
 		return inChannel && p.Thread != ""
 	})
 	at := func(p slack.Post) time.Time {
-		if p.Edited.After(p.At) {
+		if !inChannel && p.Edited.After(p.At) { // an older message may be edited once more to be sure of it
 			return p.Edited
 		}
 		return p.At

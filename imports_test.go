@@ -91,7 +91,7 @@ func TestImports(t *testing.T) {
 		"clbwatch/notifier/message": {"clbwatch/internal/incident", "clbwatch/internal/lb", "clbwatch/internal/report", "clbwatch/internal/text", "clbwatch/internal/advice",
 			"net/url", "github.com/slack-go/slack"},
 		"clbwatch/internal/check": {"clbwatch/internal/lb", "clbwatch/internal/advice", "clbwatch/internal/text",
-			"clbwatch/internal/state"},
+			"clbwatch/internal/state", "clbwatch/internal/watch"},
 	} {
 		for _, i := range imports[p] {
 			outside := i == "os" || i == "net" || strings.HasPrefix(i, "net/") || strings.Contains(i, ".")

@@ -1,3 +1,4 @@
+// Package notifier is Slack: it makes one call at a time, by a bot or an incoming webhook, and says what the answer means.
 package notifier
 
 import (

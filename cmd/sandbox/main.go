@@ -1,5 +1,5 @@
-// Sandbox tells a story: the built function in a cloud on the laptop, with what people read in Slack. It needs no account,
-// and reaches nothing beyond 127.0.0.1.
+// Sandbox tells a story: the built function in a cloud on the laptop, with what people read in Slack. It
+// needs no account, and reaches nothing beyond 127.0.0.1.
 package main
 
 import (
@@ -50,7 +50,8 @@ func run(ctx context.Context) error {
 		Listen:   *listen,
 		Live:     *live,
 		Stay:     tty && isTerminal(os.Stdin) && *listen != "", // where nobody sits, nobody presses buttons
-		Render:   terminal.Options{Color: tty && os.Getenv("NO_COLOR") == "", Width: width, Location: time.Local},
+		Render: terminal.Options{Color: tty && os.Getenv("NO_COLOR") == "", Width: width,
+			Location: time.Local},
 	}.Tell(ctx)
 }
 

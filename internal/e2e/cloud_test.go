@@ -38,7 +38,8 @@ import (
 )
 
 // binary is the function under test.
-var binary = flag.String("binary", "", "the built function; built here, under the race detector if the tests are, if not given")
+var binary = flag.String("binary", "",
+	"the built function; built here, under the race detector if the tests are, if not given")
 
 func TestMain(m *testing.M) {
 	flag.Parse()
@@ -51,7 +52,8 @@ func TestMain(m *testing.M) {
 // version is what the binary says of itself; "" if it was not built here.
 var version string
 
-// run builds the function, unless it is given, runs the tests, and then searches all that they saw for secrets.
+// run builds the function, unless it is given, runs the tests, and then searches all that they saw for
+// secrets.
 func run(m *testing.M) int {
 	dir, err := os.MkdirTemp("/var/tmp", "clbwatch-e2e-")
 	if err != nil {
@@ -79,7 +81,8 @@ func run(m *testing.M) int {
 	if err != nil {
 		panic(err)
 	}
-	fmt.Printf("leaks: %d secrets looked for in %d kB that %d labs saw: %d found\n", len(seen.secrets), seen.size>>10, seen.labs, len(found))
+	fmt.Printf("leaks: %d secrets looked for in %d kB that %d labs saw: %d found\n", len(seen.secrets),
+		seen.size>>10, seen.labs, len(found))
 	for _, f := range found {
 		fmt.Println("--- FAIL: leak:", f)
 		code = 1
@@ -107,7 +110,7 @@ const (
 // classic reports whether the load balancers are of the classic kind.
 func (p place) classic() bool { return p != app && p != appByV3 }
 
-// everywhere runs a test in each place: a promise does not depend on it.
+// everywhere runs a test in each place: a guarantee does not depend on it.
 func everywhere(t *testing.T, test func(t *testing.T, in place)) {
 	t.Helper()
 	in(t, test, inFiles, inCOS, byBot, byV3, app, appByV3)
@@ -149,7 +152,8 @@ type lab struct {
 // newLab has two load balancers, web with three running backends and api with two.
 func newLab(t testing.TB, in place) *lab {
 	t.Helper()
-	dir, err := os.MkdirTemp("/var/tmp", "clbwatch-e2e-") //nolint:usetesting // on SCF, state under /tmp is refused
+	//nolint:usetesting // on SCF, state under /tmp is refused
+	dir, err := os.MkdirTemp("/var/tmp", "clbwatch-e2e-")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -159,18 +163,21 @@ func newLab(t testing.TB, in place) *lab {
 	l.cloud.Now = func() time.Time { return time.Now().Add(time.Duration(l.ahead.Load())) }
 	l.slack.Now = func() time.Time { return time.Now().Add(time.Duration(l.passed.Load())) }
 	l.slack.Unlimited = true // a test does in a second what takes minutes
-	v2, v3, hooks := httptest.NewServer(l.cloud), httptest.NewServer(l.cloud.V3()), httptest.NewServer(l.slack)
+	v2, v3, hooks := httptest.NewServer(l.cloud), httptest.NewServer(l.cloud.V3()),
+		httptest.NewServer(l.slack)
 	t.Cleanup(func() { v3.CloseClientConnections(); v3.Close() })
 	t.Cleanup(func() { v2.CloseClientConnections(); v2.Close() })
 	t.Cleanup(func() { hooks.CloseClientConnections(); hooks.Close() })
 	l.settings = map[string]string{
-		"CLB_IDS": web + "=prod-web," + api, "CLB_ENDPOINT": v2.URL + cloud.APIPath, "CLB_V3_ENDPOINT": v3.URL,
+		"CLB_IDS": web + "=prod-web," + api, "CLB_ENDPOINT": v2.URL + cloud.APIPath,
+		"CLB_V3_ENDPOINT":   v3.URL,
 		"CLB_RATE":          "1000",
 		"SLACK_WEBHOOK_URL": l.slack.URL(hooks.URL), "STATE_URL": "file://" + dir,
 	}
 	if in == byBot {
 		delete(l.settings, "SLACK_WEBHOOK_URL")
-		l.settings["SLACK_BOT_TOKEN"], l.settings["SLACK_CHANNEL"], l.settings["SLACK_API_URL"] = l.slack.Token(), l.slack.ChannelID(), l.slack.APIURL(hooks.URL)
+		l.settings["SLACK_BOT_TOKEN"], l.settings["SLACK_CHANNEL"],
+			l.settings["SLACK_API_URL"] = l.slack.Token(), l.slack.ChannelID(), l.slack.APIURL(hooks.URL)
 	}
 	if in == byV3 || in == appByV3 {
 		l.closeV2()
@@ -184,7 +191,8 @@ func newLab(t testing.TB, in place) *lab {
 		l.bucket.Prefix = "watch/"
 		server := httptest.NewServer(l.bucket)
 		t.Cleanup(func() { server.CloseClientConnections(); server.Close() })
-		l.settings["STATE_URL"] = "cos://sandbox-1250000000/watch?region=" + region + "&endpoint=" + server.URL
+		l.settings["STATE_URL"] = "cos://sandbox-1250000000/watch?region=" + region + "&endpoint=" +
+			server.URL
 	}
 	l.cloud.Bind(region, web, vm("web-1"), vm("web-2"), vm("web-3"))
 	l.cloud.Bind(region, api, vm("api-1"), vm("api-2"))
@@ -214,10 +222,12 @@ func vm(name string) cloud.Instance {
 	h := fnv.New32a()
 	_, _ = h.Write([]byte(name)) // never fails
 	n := h.Sum32()
-	return cloud.Instance{ID: "ins-" + name, Name: name, LanIP: fmt.Sprintf("10.%d.%d.%d", n>>16&0xff, n>>8&0xff, n&0xff), Status: 2, Weight: 10}
+	return cloud.Instance{ID: "ins-" + name, Name: name, LanIP: fmt.Sprintf("10.%d.%d.%d", n>>16&0xff,
+		n>>8&0xff, n&0xff), Status: 2, Weight: 10}
 }
 
-// role is a fresh temporary credential for each invocation; older ones go on for a while, as at the real cloud.
+// role is a fresh temporary credential for each invocation; older ones go on for a while, as at the real
+// cloud.
 func (l *lab) role() sandbox.Credential {
 	cr := l.cloud.Issue()
 	l.mu.Lock()
@@ -297,8 +307,9 @@ func (l *lab) invoke(f *scf.Function, event string, opts ...scf.Option) ([]byte,
 	return out, err
 }
 
-// later lets time pass for whoever loads the state next, and for Slack: what waits for a time goes by the clock of the store.
-// In COS that is the Date of the answers; in files it is this machine's, so all that is stored becomes earlier.
+// later lets time pass for whoever loads the state next, and for Slack: what waits for a time goes by the
+// clock of the store. In COS that is the Date of the answers; in files it is this machine's, so all that is
+// stored becomes earlier.
 func (l *lab) later(d time.Duration) {
 	l.t.Helper()
 	l.passed.Add(int64(d))
@@ -326,8 +337,8 @@ func (l *lab) folders(pattern string) (found []string) {
 	return found
 }
 
-// settle ticks, a minute apart, until nothing is due: a message that failed waits for minutes, and so does one whose run was
-// killed. It returns how many ticks that took.
+// settle ticks, a minute apart, until nothing is due: a message that failed waits for minutes, and so does
+// one whose run was killed. It returns how many ticks that took.
 func (l *lab) settle(f *scf.Function) int {
 	l.t.Helper()
 	for n := 1; ; n++ {
@@ -342,20 +353,12 @@ func (l *lab) settle(f *scf.Function) int {
 	}
 }
 
-// calm lets everything become stable and ticks until nothing is open any more, or n ticks are over, 2 minutes apart.
-func (l *lab) calm(f *scf.Function, n int) {
-	l.t.Helper()
-	for range n {
-		l.later(2 * time.Minute)
-		l.tick(f)
-	}
-}
-
-// told lists what Slack accepted about backends, such as "web-1 removed", in order, and other messages by their text; but not
-// that the function cannot work.
+// told lists what Slack accepted about backends, such as "web-1 removed", in order, and other messages by
+// their text; but not that the function cannot work.
 func (l *lab) told() []string {
 	l.t.Helper()
-	return l.toldBy(slices.DeleteFunc(l.slack.Messages(), func(m slack.Message) bool { return isTrouble(text(l.t, m.Raw)) }))
+	return l.toldBy(slices.DeleteFunc(l.slack.Messages(),
+		func(m slack.Message) bool { return isTrouble(text(l.t, m.Raw)) }))
 }
 
 // troubles lists the messages that the function cannot work, with all that is written in them.
@@ -388,8 +391,10 @@ func (l *lab) news() []string { return l.told()[1:] }
 
 // words are what a message calls what became of a backend, and the one word that tests use.
 var words = map[string]string{
-	"Stopped": "stopped", "Unhealthy": "unhealthy", "Removed": "removed", "Replaced": "replaced", "Listeners changed": "listeners",
-	"Added": "added", "Added and removed again": "came and went", "Recovered": "recovered", "Out and back": "back",
+	"Stopped": "stopped", "Unhealthy": "unhealthy", "Removed": "removed", "Replaced": "replaced",
+	"Listeners changed": "listeners",
+	"Added":             "added", "Added and removed again": "came and went", "Recovered": "recovered",
+	"Out and back": "back",
 }
 
 // changes are what a message says of backends, such as "web-1 removed".
@@ -406,8 +411,8 @@ type said struct{ name, kind string }
 
 var heading = regexp.MustCompile(`^([A-Z][a-z ]+?)( \(\d+\))?$`)
 
-// shown is what a message says of backends, as its blocks show it: the only one is beside a heading such as "Stopped", of
-// several each is a line or a preformatted row below "Stopped (2)". Names on lines are bold.
+// shown is what a message says of backends, as its blocks show it: the only one is beside a heading such as
+// "Stopped", of several each is a line or a preformatted row below "Stopped (2)". Names on lines are bold.
 func shown(t testing.TB, raw json.RawMessage) (found []said) {
 	t.Helper()
 	type element struct {
@@ -642,7 +647,8 @@ func (l *lab) records() (all []record) {
 	l.t.Helper()
 	h := l.head()
 	for _, seg := range h.History {
-		r, err := zstd.NewReader(bytes.NewReader(l.content(fmt.Sprintf("history/%s/%06d-%s.jsonl.zst", seg.Day, seg.N, seg.Name))))
+		r, err := zstd.NewReader(bytes.NewReader(l.content(fmt.Sprintf("history/%s/%06d-%s.jsonl.zst",
+			seg.Day, seg.N, seg.Name))))
 		if err != nil {
 			l.t.Fatal(err)
 		}

@@ -18,19 +18,22 @@ import (
 	"clbwatch/internal/sandbox"
 )
 
-// TestCraftedSnapshotIsRefused: whoever can write the state takes neither the memory nor the life of the function with a
-// snapshot that has the right name: it is an error, and no news.
+// TestCraftedSnapshotIsRefused: whoever can write the state takes neither the memory nor the life of the
+// function with a snapshot that has the right name: it is an error, and no news.
 func TestCraftedSnapshotIsRefused(t *testing.T) {
 	t.Parallel()
 	const index = `{"schema":1,"clbs":{}}` + "\n"
-	endless := slices.Repeat([]string{strings.Repeat("x", 1<<20)}, 128) // as much as the function has, in a few kB
+	// as much as the function has, in a few kB
+	endless := slices.Repeat([]string{strings.Repeat("x", 1<<20)}, 128)
 	for name, tt := range map[string]struct {
 		text []string
 		want string
 	}{
-		"an index without end":        {endless, "more than 67108864 bytes"},
-		"a line without end":          {append([]string{index, `{"key":"`}, endless...), "more than 67108864 bytes"},
-		"a count that is no number":   {[]string{`{"schema":1,"clbs":{"a/b":{"backends":1e99}}}`, "\n"}, "1e99"},
+		"an index without end": {endless, "more than 67108864 bytes"},
+		"a line without end": {append([]string{index, `{"key":"`}, endless...),
+			"more than 67108864 bytes"},
+		"a count that is no number": {[]string{`{"schema":1,"clbs":{"a/b":{"backends":1e99}}}`, "\n"},
+			"1e99"},
 		"an index of a million lists": {[]string{strings.Repeat("[", 1<<20), "\n"}, "depth"},
 	} {
 		t.Run(name, func(t *testing.T) { // one after the other: each takes what memory it is allowed
@@ -41,7 +44,8 @@ func TestCraftedSnapshotIsRefused(t *testing.T) {
 			l.forge(func(head map[string]any) { head["snapshot"] = l.pack(tt.text) })
 			f = l.start()
 			for range 2 {
-				if sum, err := l.try(f); err == nil || !strings.Contains(err.Error(), "snapshot") || !strings.Contains(err.Error(), tt.want) {
+				if sum, err := l.try(f); err == nil || !strings.Contains(err.Error(), "snapshot") ||
+					!strings.Contains(err.Error(), tt.want) {
 					t.Errorf("tick = %+v, %v, want an error about the snapshot: %s", sum, err, tt.want)
 				}
 			}
@@ -77,8 +81,8 @@ func (l *lab) pack(text []string) map[string]any {
 	return map[string]any{"sha256": name, "tag": "X", "bytes": stored.Len()}
 }
 
-// TestForgedIncidentIsInert: whoever can write the state can make the function post what is not so, and nothing in it is
-// markup.
+// TestForgedIncidentIsInert: whoever can write the state can make the function post what is not so, and
+// nothing in it is markup.
 func TestForgedIncidentIsInert(t *testing.T) {
 	everywhere(t, func(t *testing.T, in place) {
 		t.Helper()
@@ -90,7 +94,8 @@ func TestForgedIncidentIsInert(t *testing.T) {
 		hostile := "<!channel> <@U024BE7LH> <https://evil.example|x>\u202e\x00" + strings.Repeat("<", 5000)
 		id := hostile
 		if in == byBot {
-			id = "9" // a bot's metadata has it, which nobody is shown, and the sandbox takes no mention anywhere
+			// a bot's metadata has it, which nobody is shown, and the sandbox takes no mention anywhere
+			id = "9"
 		}
 		now := time.Now().UTC().Format(time.RFC3339)
 		l.forge(func(head map[string]any) {
@@ -100,19 +105,25 @@ func TestForgedIncidentIsInert(t *testing.T) {
 			root := func(incident map[string]any) map[string]any {
 				old := incidents["roots"].([]any)[len(incidents["roots"].([]any))-1].(map[string]any)
 				root := maps.Clone(old)
-				incident["id"], incident["k"], incident["l"], incident["n"], incident["t"] = id, hostile+"/"+hostile, hostile, hostile, now
-				root["incidents"], root["made"], root["rev"], root["news"], root["newsAt"] = []any{incident}, now, 1, 1, now
+				incident["id"], incident["k"], incident["l"], incident["n"], incident["t"] = id,
+					hostile+"/"+hostile, hostile, hostile, now
+				root["incidents"], root["made"], root["rev"], root["news"], root["newsAt"] = []any{incident},
+					now, 1, 1, now
 				tags++
 				root["tag"] = fmt.Sprint("FORGED", tags)
 				root["delivery"] = map[string]any{"route": old["delivery"].(map[string]any)["route"]}
 				return root
 			}
-			machine := map[string]any{"id": hostile, "n": hostile, "ip": hostile, "y": hostile, "s": 4, "b": 1, "w": 2, "f": now, "t": now, "x": 1 << 60, "at": now}
+			machine := map[string]any{"id": hostile, "n": hostile, "ip": hostile, "y": hostile, "s": 4,
+				"b": 1, "w": 2, "f": now, "t": now, "x": 1 << 60, "at": now}
 			incidents["roots"] = []any{
-				root(map[string]any{"machines": []any{machine}, "emptied": []any{hostile}, "counts": map[string]any{"leftRunning": 1 << 60}, "level": 3}),
+				root(map[string]any{"machines": []any{machine}, "emptied": []any{hostile},
+					"counts": map[string]any{"leftRunning": 1 << 60}, "level": 3}),
 				root(map[string]any{"a": "reading", "w": 1, "level": 1}),
-				root(map[string]any{"a": "watching", "end": "notice", "closed": now, "baseline": map[string]any{"clbs": 1 << 60, "backends": -1, "running": 7,
-					"worst": []any{map[string]any{"clb": map[string]any{"region": hostile, "id": hostile, "label": hostile}, "now": map[string]any{}}}}}),
+				root(map[string]any{"a": "watching", "end": "notice", "closed": now,
+					"baseline": map[string]any{"clbs": 1 << 60, "backends": -1, "running": 7,
+						"worst": []any{map[string]any{"clb": map[string]any{"region": hostile, "id": hostile,
+							"label": hostile}, "now": map[string]any{}}}}}),
 			}
 		})
 		f = l.start()
@@ -127,7 +138,8 @@ func TestForgedIncidentIsInert(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, s := range markup(v) {
-				if strings.ContainsAny(s, "\u202e\x00") || strings.Contains(s, "<!channel") || strings.Contains(s, "<@U") || strings.Contains(s, "<http") {
+				if strings.ContainsAny(s, "\u202e\x00") || strings.Contains(s, "<!channel") ||
+					strings.Contains(s, "<@U") || strings.Contains(s, "<http") {
 					t.Errorf("markup that Slack parses has something forged in it: %.200q", s)
 				}
 			}

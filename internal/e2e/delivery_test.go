@@ -41,8 +41,8 @@ func (l *lab) counts() (c counts) {
 	return c
 }
 
-// live ticks for some minutes, once a minute, and returns in which of them the tick failed. do is what happens before a
-// tick, by minute.
+// live ticks for some minutes, once a minute, and returns in which of them the tick failed. do is what
+// happens before a tick, by minute.
 func (l *lab) live(f *scf.Function, minutes int, do map[int]func()) (failed []int) {
 	l.t.Helper()
 	for m := range minutes {
@@ -109,13 +109,15 @@ func (l *lab) standing(name string) string {
 	return ""
 }
 
-// standings are what Slack shows of a load balancer, the last word last; what was edited last counts as that. What is in
-// threads only may be left out.
+// standings are what Slack shows of a load balancer, the last word last; what was edited last counts as that.
+// What is in threads only may be left out.
 func (l *lab) standings(name string, inChannel bool) (all []string) {
 	l.t.Helper()
-	posts := slices.DeleteFunc(l.slack.Channel(), func(p slack.Post) bool { return inChannel && p.Thread != "" })
+	posts := slices.DeleteFunc(l.slack.Channel(), func(p slack.Post) bool {
+		return inChannel && p.Thread != ""
+	})
 	at := func(p slack.Post) time.Time {
-		if p.Edited.After(p.At) {
+		if !inChannel && p.Edited.After(p.At) { // an older message may be edited once more to be sure of it
 			return p.Edited
 		}
 		return p.At
@@ -131,11 +133,13 @@ func (l *lab) standings(name string, inChannel bool) (all []string) {
 	return all
 }
 
-// colors are those of the messages in the channel that are still open, the baseline left out, by what a person sees.
+// colors are those of the messages in the channel that are still open, the baseline left out, by what a
+// person sees.
 func (l *lab) loud() (open []string) {
 	l.t.Helper()
 	for _, p := range l.slack.Channel()[1:] {
-		if s := text(l.t, p.Raw); p.Thread == "" && (strings.HasPrefix(s, ":red_circle:") || strings.HasPrefix(s, ":large_orange_circle:")) {
+		if s := text(l.t, p.Raw); p.Thread == "" && (strings.HasPrefix(s, ":red_circle:") ||
+			strings.HasPrefix(s, ":large_orange_circle:")) {
 			open = append(open, s)
 		}
 	}
@@ -172,8 +176,8 @@ func (l *lab) set(status int, names ...string) func() {
 	}
 }
 
-// story is what happens in the cloud while Slack misbehaves: prod-web is down for 20 minutes, and from minute 5 on, in
-// another message, a backend of the other load balancer is out for 20.
+// story is what happens in the cloud while Slack misbehaves: prod-web is down for 20 minutes, and from minute
+// 5 on, in another message, a backend of the other load balancer is out for 20.
 func (l *lab) story() map[int]func() {
 	return map[int]func(){
 		0: l.stop("web-1", "web-2", "web-3"), 20: l.run("web-1", "web-2", "web-3"),
@@ -181,8 +185,8 @@ func (l *lab) story() map[int]func() {
 	}
 }
 
-// TestRefusedForGood: a kind of call is always refused, with one word of each class, and with one that nobody knows. Nothing
-// else is held up by it, what is refused gets through in another form, and no tick fails.
+// TestRefusedForGood: a kind of call is always refused, with one word of each class, and with one that nobody
+// knows. Nothing else is held up by it, what is refused gets through in another form, and no tick fails.
 func TestRefusedForGood(t *testing.T) {
 	byBoth(t, func(t *testing.T, in place) {
 		t.Helper()
@@ -191,8 +195,8 @@ func TestRefusedForGood(t *testing.T) {
 		edit := slack.Calls{Methods: []string{"chat.update"}}
 		look := slack.Calls{Methods: []string{"conversations.history", "conversations.replies"}}
 		first := slack.Calls{Methods: []string{"chat.postMessage"}, Times: 1}
-		// Of prod-web: that it is down, and in the same thread that its backends are back, and that it is no longer down.
-		// Of the other: that a backend stopped, and is back.
+		// Of prod-web: that it is down, and in the same thread that its backends are back, and that it is no
+		// longer down. Of the other: that a backend stopped, and is back.
 		usual := counts{channel: 2, updates: 3, broadcasts: 1}
 		for _, tt := range []struct {
 			name  string
@@ -201,19 +205,24 @@ func TestRefusedForGood(t *testing.T) {
 			bot   bool // by bot only
 			want  counts
 		}{
-			{"mention", mention, []string{"service_unavailable", "restricted_action", "message_not_found", "invalid_blocks", "flux_capacitor_missing"}, false, usual},
+			{"mention", mention, []string{"service_unavailable", "restricted_action", "message_not_found",
+				"invalid_blocks", "flux_capacitor_missing"}, false, usual},
 			// Updates go to the channel.
-			{"reply", reply, []string{"restricted_action_thread_locked", "cannot_reply_to_message", "flux_capacitor_missing"}, true,
+			{"reply", reply, []string{"restricted_action_thread_locked", "cannot_reply_to_message",
+				"flux_capacitor_missing"}, true,
 				counts{channel: 5, mentions: 1}},
 			// The root is gone: each update is a new one, which shows everything.
 			{"reply", reply, []string{"thread_not_found"}, true, counts{channel: 5, mentions: 1}},
 			// The root is gone: there is a new one for each change of its text.
-			{"edit", edit, []string{"message_not_found"}, true, counts{channel: 6, updates: 5, broadcasts: 1, mentions: 1}},
+			{"edit", edit, []string{"message_not_found"}, true,
+				counts{channel: 6, updates: 5, broadcasts: 1, mentions: 1}},
 			// An update has the last word of each.
-			{"edit", edit, []string{"service_unavailable", "restricted_action", "cant_update_message", "edit_window_closed", "flux_capacitor_missing"}, true,
+			{"edit", edit, []string{"service_unavailable", "restricted_action", "cant_update_message",
+				"edit_window_closed", "flux_capacitor_missing"}, true,
 				counts{channel: 2, updates: 5, broadcasts: 1, mentions: 1}},
 			// The bot may not look: the first message is posted once more, without the mention.
-			{"look-up", look, []string{"missing_scope", "not_in_channel", "invalid_arguments", "message_not_found", "flux_capacitor_missing"}, true, usual},
+			{"look-up", look, []string{"missing_scope", "not_in_channel", "invalid_arguments",
+				"message_not_found", "flux_capacitor_missing"}, true, usual},
 		} {
 			if tt.bot && in != byBot {
 				continue
@@ -232,13 +241,15 @@ func TestRefusedForGood(t *testing.T) {
 					do := l.story()
 					do[6] = func() {
 						if got := l.standing(api); got != "2 of 3" {
-							t.Errorf("in the minute when it happened the channel says %q of the other load balancer, want 2 of 3", got)
+							t.Errorf("in the minute when it happened the channel says %q of the other load "+
+								"balancer, want 2 of 3", got)
 						}
 					}
 					if failed := l.live(f, 60, do); len(failed) > 0 {
 						t.Errorf("ticks failed in minutes %v", failed)
 					}
-					if got := []string{l.standing("prod-web"), l.standing(api)}; !slices.Equal(got, []string{"3 of 3", "3 of 3"}) {
+					if got := []string{l.standing("prod-web"), l.standing(api)}; !slices.Equal(got,
+						[]string{"3 of 3", "3 of 3"}) {
 						t.Errorf("in the end Slack says %q, want all running", got)
 					}
 					if got := l.counts(); got != tt.want {
@@ -266,7 +277,8 @@ func TestOutages(t *testing.T) {
 			fault slack.Fault
 		}
 		failing := slack.Answer(http.StatusInternalServerError, "")
-		const never, hour, later = 0, 1, 2 // when ticks fail: for most of the hour, or some time after it began
+		// when ticks fail: for most of the hour, or some time after it began
+		const never, hour, later = 0, 1, 2
 		usual := counts{channel: 2, updates: 3, broadcasts: 1, mentions: 1}
 		for _, tt := range []struct {
 			name   string
@@ -278,25 +290,41 @@ func TestOutages(t *testing.T) {
 			hook   int    // how many messages the webhook takes
 		}{
 			// An update has the last word of each: the root cannot have it.
-			{"edits are answered 500", both[:1], []fault{{edits, failing}}, true, never, counts{2, 5, 1, 1}, 0},
-			{"edits are answered 429", both[:1], []fault{{edits, slack.RateLimited("30")}}, true, never, usual, 0},
-			{"an answer is lost, and look-ups are answered 500", both[:1], []fault{{once, slack.TakesThenDrops()}, {looks, failing}}, true, hour, counts{2, 2, 1, 1}, 0},
-			{"an answer is lost, and look-ups are answered 429", both[:1], []fault{{once, slack.TakesThenDrops()}, {looks, slack.RateLimited("30")}}, true, hour, counts{2, 2, 1, 1}, 0},
-			{"one message is answered 500", both, []fault{{bad, failing}}, true, later, counts{2, 1, 0, 0}, 2},
-			{"every answer to a post is lost", both[:1], []fault{{posts, slack.TakesThenDrops()}}, true, never, usual, 0},
-			{"every answer of the webhook is lost", both[1:], []fault{{posts, slack.TakesThenDrops()}}, true, later, counts{0, 0, 0, 1}, 10},
-			{"every call takes effect, and is answered 500", both, []fault{{all, slack.TakesThenFails()}}, true, hour, counts{2, 2, 1, 1}, 4},
+			{"edits are answered 500", both[:1], []fault{{edits, failing}}, true, never, counts{2, 5, 1, 1},
+				0},
+			{"edits are answered 429", both[:1], []fault{{edits, slack.RateLimited("30")}}, true, never,
+				usual, 0},
+			{"an answer is lost, and look-ups are answered 500", both[:1],
+				[]fault{{once, slack.TakesThenDrops()}, {looks, failing}}, true, hour, counts{2, 2, 1, 1}, 0},
+			{"an answer is lost, and look-ups are answered 429", both[:1],
+				[]fault{{once, slack.TakesThenDrops()}, {looks, slack.RateLimited("30")}}, true, hour,
+				counts{2, 2, 1, 1}, 0},
+			{"one message is answered 500", both, []fault{{bad, failing}}, true, later, counts{2, 1, 0, 0},
+				2},
+			{"every answer to a post is lost", both[:1], []fault{{posts, slack.TakesThenDrops()}}, true,
+				never, usual, 0},
+			{"every answer of the webhook is lost", both[1:], []fault{{posts, slack.TakesThenDrops()}}, true,
+				later, counts{0, 0, 0, 1}, 10},
+			{"every call takes effect, and is answered 500", both, []fault{{all, slack.TakesThenFails()}},
+				true, hour, counts{2, 2, 1, 1}, 4},
 			// Where nobody knows where a root is, what is new gets a new one.
-			{"the bot may not look, and every answer to a post is lost", both[:1], []fault{{posts, slack.TakesThenDrops()}, {looks, slack.Error("missing_scope")}}, true, later,
+			{"the bot may not look, and every answer to a post is lost", both[:1],
+				[]fault{{posts, slack.TakesThenDrops()}, {looks, slack.Error("missing_scope")}}, true, later,
 				counts{14, 0, 0, 1}, 0},
-			{"posts are refused with invalid_arguments", both, []fault{{posts, slack.Error("invalid_arguments")}}, false, hour, counts{channel: 2}, 2},
-			{"posts are refused with a word that nobody knows", both, []fault{{posts, slack.Error("flux_capacitor_missing")}}, false, hour, counts{channel: 2}, 2},
-			{"posts are too long", both[1:], []fault{{posts, slack.Answer(http.StatusRequestEntityTooLarge, "")}}, false, hour, counts{}, 2},
+			{"posts are refused with invalid_arguments", both,
+				[]fault{{posts, slack.Error("invalid_arguments")}}, false, hour, counts{channel: 2}, 2},
+			{"posts are refused with a word that nobody knows", both,
+				[]fault{{posts, slack.Error("flux_capacitor_missing")}}, false, hour, counts{channel: 2}, 2},
+			{"posts are too long", both[1:], []fault{{posts, slack.Answer(http.StatusRequestEntityTooLarge,
+				"")}}, false, hour, counts{}, 2},
 			// All is well by the time it can be posted.
 			{"429", both, []fault{{all, slack.RateLimited("30")}}, false, hour, counts{channel: 1}, 1},
-			{"invalid_auth", both[:1], []fault{{all, slack.Error("invalid_auth")}}, false, hour, counts{channel: 1}, 0},
-			{"not_in_channel", both[:1], []fault{{all, slack.Error("not_in_channel")}}, false, hour, counts{channel: 1}, 0},
-			{"404 no_service", both[1:], []fault{{all, slack.Answer(http.StatusNotFound, "no_service")}}, false, hour, counts{}, 1},
+			{"invalid_auth", both[:1], []fault{{all, slack.Error("invalid_auth")}}, false, hour,
+				counts{channel: 1}, 0},
+			{"not_in_channel", both[:1], []fault{{all, slack.Error("not_in_channel")}}, false, hour,
+				counts{channel: 1}, 0},
+			{"404 no_service", both[1:], []fault{{all, slack.Answer(http.StatusNotFound, "no_service")}},
+				false, hour, counts{}, 1},
 		} {
 			if !slices.Contains(tt.in, in) {
 				continue
@@ -311,11 +339,13 @@ func TestOutages(t *testing.T) {
 				do := l.story()
 				do[6] = func() {
 					if got := l.standing(api); tt.alone && got != "2 of 3" {
-						t.Errorf("in the minute when it happened the channel says %q of the other load balancer, want 2 of 3", got)
+						t.Errorf("in the minute when it happened the channel says %q of the other load "+
+							"balancer, want 2 of 3", got)
 					}
 				}
 				do[27] = func() { // a tick that fails has done its work
-					want := []string{"web-1 left running", "web-2 left running", "web-3 left running", "api-1 left running",
+					want := []string{"web-1 left running", "web-2 left running", "web-3 left running",
+						"api-1 left running",
 						"web-1 recovered", "web-2 recovered", "web-3 recovered", "api-1 recovered"}
 					if got := l.past(); !same(got, want) {
 						t.Errorf("the history has %q, want %q", got, want)
@@ -336,9 +366,11 @@ func TestOutages(t *testing.T) {
 					t.Errorf("posted %+v, want %+v:\n%s", got, want, strings.Join(l.titles(), "\n"))
 				}
 				for number, name := range map[string]string{"incident 2": "prod-web", "incident 3": api} {
-					if poisoned := tt.name == "one message is answered 500" && in != byBot && name == "prod-web"; poisoned {
+					if poisoned := tt.name == "one message is answered 500" && in != byBot &&
+						name == "prod-web"; poisoned {
 						if !slices.ContainsFunc(l.slack.Messages(), func(m slack.Message) bool {
-							return strings.Contains(strings.Join(lines(t, m.Raw), "\n"), "Slack may not have shown, or did not take, the news of incident 2")
+							return strings.Contains(strings.Join(lines(t, m.Raw), "\n"),
+								"Slack may not have shown, or did not take, the news of incident 2")
 						}) {
 							t.Errorf("no message names the one that did not arrive")
 						}

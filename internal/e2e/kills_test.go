@@ -20,16 +20,18 @@ import (
 	"clbwatch/internal/sandbox/slack"
 )
 
-// The draws follow from the seed: what changes, how long after the start of a run it is killed or frozen, how the network
-// fails. When the draws are made, and what they hit, is up to the machine.
+// The draws follow from the seed: what changes, how long after the start of a run it is killed or frozen, how
+// the network fails. When the draws are made, and what they hit, is up to the machine.
 var (
 	changesFlag = flag.Int("changes", 12, "how many changes TestKill and TestNetwork live through")
-	seedFlag    = flag.Uint64("seed", 0, "the seed of TestKill and TestNetwork, as a failure prints it; a new one if 0")
+	seedFlag    = flag.Uint64("seed", 0,
+		"the seed of TestKill and TestNetwork, as a failure prints it; a new one if 0")
 )
 
-// TestKill kills the function with SIGKILL at random moments while backends change, and freezes it beyond the end of its
-// claims: cold starts, runs that overlap, the same event twice, changes in the middle of a run, posts and edits that the
-// network holds back. Then it compares what is stored, and what the channel shows, with what happened.
+// TestKill kills the function with SIGKILL at random moments while backends change, and freezes it beyond the
+// end of its claims: cold starts, runs that overlap, the same event twice, changes in the middle of a run,
+// posts and edits that the network holds back. Then it compares what is stored, and what the channel shows,
+// with what happened.
 func TestKill(t *testing.T) { everywhere(t, testKill) }
 
 func testKill(t *testing.T, in place) {
@@ -41,14 +43,16 @@ func testKill(t *testing.T, in place) {
 	}
 }
 
-// TestFrozenRunPostsNothingMore: a run that was frozen until its claims had ended looks at the clock before its next post.
+// TestFrozenRunPostsNothingMore: a run that was frozen until its claims had ended looks at the clock before
+// its next post.
 func TestFrozenRunPostsNothingMore(t *testing.T) {
 	in(t, func(t *testing.T, in place) {
 		l := newLab(t, in)
 		if in == inCOS {
 			l.byBot()
 		}
-		f, g := l.start(scf.WithTimeout(time.Second), scf.WithGrace(time.Minute)), l.start() // the one's claims end seconds later
+		// the one's claims end seconds later
+		f, g := l.start(scf.WithTimeout(time.Second), scf.WithGrace(time.Minute)), l.start()
 		l.tick(f)
 		l.live(g, 5, map[int]func(){0: l.stop("web-1")})
 		// Two things to post: a new message about the one, and then an update about the other.
@@ -68,7 +72,8 @@ func TestFrozenRunPostsNothingMore(t *testing.T) {
 		}
 		want := []string{"web-1 stopped", "api-1 stopped", "web-1 back"}
 		// By the real clock, which the frozen run goes by when it goes on.
-		for end := time.Now().Add(time.Minute); !slices.Equal(l.news(), want) && time.Now().Before(end); <-time.After(time.Second) {
+		for end := time.Now().Add(time.Minute); !slices.Equal(l.news(), want) &&
+			time.Now().Before(end); <-time.After(time.Second) {
 			l.tick(g)
 		}
 		before := l.news()
@@ -91,7 +96,8 @@ func TestFrozenRunPostsNothingMore(t *testing.T) {
 	}, byBot, inCOS)
 }
 
-// TestFrozenRunUndoesNothing: a run that was frozen before an edit makes it after another run has made a newer one.
+// TestFrozenRunUndoesNothing: a run that was frozen before an edit makes it after another run has made a
+// newer one.
 func TestFrozenRunUndoesNothing(t *testing.T) {
 	t.Parallel()
 	l := newLab(t, byBot)
@@ -116,14 +122,16 @@ func TestFrozenRunUndoesNothing(t *testing.T) {
 	if err := <-frozen; err != nil {
 		t.Error(err)
 	}
-	if p := l.slack.Channel()[1]; !p.Edited.After(edited) || !strings.Contains(text(t, p.Raw), "3 of 3 running") {
+	if p := l.slack.Channel()[1]; !p.Edited.After(edited) ||
+		!strings.Contains(text(t, p.Raw), "3 of 3 running") {
 		t.Fatalf("the frozen run has not undone the newer edit: %s; this test tests nothing", text(t, p.Raw))
 	}
 	l.live(g, 1, nil)
 	if got := text(t, l.slack.Channel()[1].Raw); !strings.Contains(got, "2 of 3 running") {
 		t.Errorf("then the message says %s, want that 2 of 3 run", got)
 	}
-	if got, want := l.news(), []string{"web-1 stopped", "web-1 back", "web-2 stopped"}; !slices.Equal(got, want) {
+	want := []string{"web-1 stopped", "web-1 back", "web-2 stopped"}
+	if got := l.news(); !slices.Equal(got, want) {
 		t.Errorf("posted %q, want %q", got, want)
 	}
 }
@@ -225,7 +233,8 @@ func (s *storm) live(n int) {
 		} else {
 			do()
 		}
-		for seen := 0; seen < readings; { // the next changes may only come when these were seen, or nobody can
+		// the next changes may only come when these were seen, or nobody can
+		for seen := 0; seen < readings; {
 			if s.round(s.deadly, nil) {
 				seen++
 			}
@@ -243,12 +252,14 @@ func (s *storm) live(n int) {
 	}
 }
 
-// overdue reports whether an error says that something could not be posted for long, which is so after a storm.
+// overdue reports whether an error says that something could not be posted for long, which is so after a
+// storm.
 func overdue(err error) bool {
 	return strings.Contains(err.Error(), "has not reached Slack, or may not have, for 15 minutes")
 }
 
-// change draws the next change, and reports whether it is a removal. No backend changes twice before it is seen.
+// change draws the next change, and reports whether it is a removal. No backend changes twice before it is
+// seen.
 func (s *storm) change() (do func(), removal bool) {
 	bound := make(map[string]int)
 	for _, b := range s.backends {
@@ -294,9 +305,9 @@ func (s *storm) change() (do func(), removal bool) {
 	return func() { s.cloud.SetStatus(id, 2) }, false
 }
 
-// round lets the function run once or, sometimes, the same event go to two instances, and then lets time pass. Each run dies
-// with some probability, or is frozen while the other one runs, and during, unless it is nil, happens meanwhile. It reports
-// whether a run that began before it saw every backend.
+// round lets the function run once or, sometimes, the same event go to two instances, and then lets time
+// pass. Each run dies with some probability, or is frozen while the other one runs, and during, unless it is
+// nil, happens meanwhile. It reports whether a run that began before it saw every backend.
 func (s *storm) round(deadly float64, during func()) (seen bool) {
 	s.t.Helper()
 	for i := range s.fs {
@@ -307,13 +318,16 @@ func (s *storm) round(deadly float64, during func()) (seen bool) {
 			s.fs[i] = s.start(scf.WithTimeout(s.limit), scf.WithGrace(5*time.Second))
 		}
 	}
-	if s.when.IntN(8) == 0 { // by the clock of the channel, of which ten minutes and more may pass in two rounds
+	// by the clock of the channel, of which ten minutes and more may pass in two rounds
+	if s.when.IntN(8) == 0 {
 		method := []string{"chat.postMessage", "chat.update", slack.Webhook}[s.when.IntN(3)]
-		s.slack.FailCalls(slack.Calls{Methods: []string{method}, Times: 1}, slack.HeldBack(time.Duration(1+s.when.IntN(8))*time.Minute))
+		s.slack.FailCalls(slack.Calls{Methods: []string{method}, Times: 1},
+			slack.HeldBack(time.Duration(1+s.when.IntN(8))*time.Minute))
 		s.held++
 	}
 	n := 1
-	if s.when.IntN(5) == 0 || during != nil && s.when.IntN(2) == 0 { // one that sees a change, say, and one that does not
+	// one that sees a change, say, and one that does not
+	if s.when.IntN(5) == 0 || during != nil && s.when.IntN(2) == 0 {
 		n = 2
 	}
 	span := float64(s.usual) * 1.25
@@ -427,12 +441,14 @@ func (s *storm) deaths() (n int) {
 type traces struct{ heads, snaps, messages, calls int }
 
 func (s *storm) traces() traces {
-	return traces{len(s.heads()), len(s.objects("snap/")), len(s.slack.Messages()), s.cloud.Calls() + s.cloud.CallsV3()}
+	return traces{len(s.heads()), len(s.objects("snap/")), len(s.slack.Messages()),
+		s.cloud.Calls() + s.cloud.CallsV3()}
 }
 
 // heads are the keys of all heads, the newest first; they are kept for a day.
 func (s *storm) heads() []string {
-	return slices.DeleteFunc(s.objects("head/"), func(key string) bool { return !strings.HasSuffix(key, ".json") })
+	return slices.DeleteFunc(s.objects("head/"),
+		func(key string) bool { return !strings.HasSuffix(key, ".json") })
 }
 
 // where says how far the run came that was just killed.
@@ -442,7 +458,8 @@ func (s *storm) where(before traces) string {
 	claimed, marked := false, false
 	for _, key := range heads[:now.heads-before.heads] {
 		h := s.headAt(key)
-		mine := slices.ContainsFunc(h.Incidents.Roots, func(r storedRoot) bool { return r.Delivery.Claim != nil && r.Delivery.Claim.By == h.Writer })
+		mine := slices.ContainsFunc(h.Incidents.Roots,
+			func(r storedRoot) bool { return r.Delivery.Claim != nil && r.Delivery.Claim.By == h.Writer })
 		claimed = claimed || mine
 		marked = marked || key == heads[0] && !mine
 	}
@@ -479,8 +496,10 @@ func (s *storm) compare() {
 			}
 		}
 	}
-	s.t.Logf("%d changes of %d backends, %d runs, %d killed, %d frozen, %d failed, %d calls held back, %d messages, %d copies; where kills hit: %v%s",
-		n, len(s.backends), len(s.runs), s.deaths(), s.frozen, failed, s.held, len(s.slack.Messages()), copies, s.hit, s.weather)
+	s.t.Logf("%d changes of %d backends, %d runs, %d killed, %d frozen, %d failed, %d calls held back, %d "+
+		"messages, %d copies; where kills hit: %v%s",
+		n, len(s.backends), len(s.runs), s.deaths(), s.frozen, failed, s.held, len(s.slack.Messages()),
+		copies, s.hit, s.weather)
 }
 
 // compareHistory: each change is in exactly one incident, and each incident is open or closed.
@@ -520,10 +539,8 @@ func (s *storm) compareHistory() {
 	}
 }
 
-var repeatOf = regexp.MustCompile(`Repeat of incident`)
-
-// compareCopies: nothing is posted more than twice; by a bot once, unless the network or the platform held it back, and then
-// the copy says what it is. It returns how many copies there are.
+// compareCopies: nothing is posted more than twice; by a bot once, unless the network or the platform held it
+// back, and then the copy says what it is. It returns how many copies there are.
 func (s *storm) compareCopies() (copies int) {
 	s.t.Helper()
 	if s.in != byBot {
@@ -534,7 +551,8 @@ func (s *storm) compareCopies() (copies int) {
 			}
 		}
 		if causes := s.deaths() + s.held + s.frozen; s.weather == nil && marked > causes {
-			s.t.Errorf("%d messages may be a repeat, after %d kills, calls held back and frozen runs", marked, causes)
+			s.t.Errorf("%d messages may be a repeat, after %d kills, calls held back and frozen runs", marked,
+				causes)
 		}
 		return marked
 	}
@@ -609,7 +627,8 @@ func (s *storm) compareChannel() {
 		name := map[string]string{web: "prod-web"}[lb]
 		said, is := s.standings(cmp.Or(name, lb), s.in == byBot), fmt.Sprintf("%d of %d", w.running, w.total)
 		if s.in == byBot || s.held+s.frozen == 0 {
-			said = said[max(len(said)-1, 0):] // else what was held back may have the last word: nobody can edit it
+			// else what was held back may have the last word: nobody can edit it
+			said = said[max(len(said)-1, 0):]
 		}
 		if changed[lb] && !slices.Contains(said, is) && !lost[lb] {
 			s.t.Errorf("the channel says %q of %s, and %s run", said, lb, is)
@@ -653,12 +672,13 @@ func (s *storm) compareChannel() {
 }
 
 var (
-	namesLine = regexp.MustCompile(`Slack may not have shown, or did not take, the news of incidents? ([^.;]*)`)
-	numbers   = regexp.MustCompile(`(\d+)(?: to (\d+))?`)
+	namesLine = regexp.MustCompile(`Slack may not have shown, or did not take, the news of ` +
+		`incidents? ([^.;]*)`)
+	numbers = regexp.MustCompile(`(\d+)(?: to (\d+))?`)
 )
 
-// lost are the load balancers of which the webhook may have lost news, both copies of it, so that nobody can know; but then
-// a later message names the one that is lost, or one is still to name it.
+// lost are the load balancers of which the webhook may have lost news, both copies of it, so that nobody can
+// know; but then a later message names the one that is lost, or one is still to name it.
 func (s *storm) lost() map[string]bool {
 	s.t.Helper()
 	lost := make(map[string]bool)
@@ -681,7 +701,8 @@ func (s *storm) lost() map[string]bool {
 	for _, key := range s.heads() {
 		for _, r := range s.headAt(key).Incidents.Roots {
 			for _, i := range r.Incidents {
-				if _, id, _ := strings.Cut(i.K, "/"); named[r.Incidents[0].ID] || key == newest && r.Delivery.Presumed != "" {
+				if _, id, _ := strings.Cut(i.K, "/"); named[r.Incidents[0].ID] ||
+					key == newest && r.Delivery.Presumed != "" {
 					lost[id] = true
 				}
 			}

@@ -12,8 +12,8 @@ import (
 	"clbwatch/internal/sandbox/scf"
 )
 
-// What there is beside the life of one backend: bindings, health, load balancers that are found, change their kind or go,
-// and shards. Each over both APIs.
+// What there is beside the life of one backend: bindings, health, load balancers that are found, change their
+// kind or go, and shards. Each over both APIs.
 
 func byBothAPIs(t *testing.T, test func(t *testing.T, in place)) {
 	t.Helper()
@@ -64,7 +64,8 @@ func testBindings(t *testing.T, in place) {
 	l.cloud.Unbind(region, web, "ins-web-3")
 	l.tick(f)
 	l.tick(f)
-	l.wantPosted([]string{"web-1", "1 of 2 listeners", "TCP:8443"}, []string{"web-2", "1 of 3", "example.com/api"}, []string{"web-1", "TCP:8443"},
+	l.wantPosted([]string{"web-1", "1 of 2 listeners", "TCP:8443"},
+		[]string{"web-2", "1 of 3", "example.com/api"}, []string{"web-1", "TCP:8443"},
 		[]string{"DOWN on TCP:8443"}, []string{"web-3", "removed"})
 }
 
@@ -72,7 +73,8 @@ func TestBackendsThatAreNoInstances(t *testing.T) { byBothAPIs(t, testBackendsTh
 
 func testBackendsThatAreNoInstances(t *testing.T, in place) {
 	l := newLab(t, in)
-	eni := cloud.Instance{ID: "eni-1234abcd", Type: "ENI", Name: "pod-1", LanIP: "10.9.0.1", Status: 2, Weight: 10}
+	eni := cloud.Instance{ID: "eni-1234abcd", Type: "ENI", Name: "pod-1", LanIP: "10.9.0.1", Status: 2,
+		Weight: 10}
 	second := eni
 	second.Name, second.LanIP = "pod-2", "10.9.0.2" // on the same interface
 	l.cloud.Bind(region, web, eni, second)
@@ -83,7 +85,8 @@ func testBackendsThatAreNoInstances(t *testing.T, in place) {
 	l.tick(f)
 	l.wantPosted([]string{"web-1", "terminated (5)"})
 	out, _, code := l.command("report", "--json")
-	if code != 0 || !strings.Contains(out, `"backends": 5`) || !strings.Contains(out, `"kind": "application"`) {
+	if code != 0 || !strings.Contains(out, `"backends": 5`) ||
+		!strings.Contains(out, `"kind": "application"`) {
 		t.Errorf("report = %d, %s, want both of the interface, and the kind", code, out)
 	}
 }
@@ -95,7 +98,8 @@ func TestHealth(t *testing.T) {
 		on := map[bool]string{true: "TCP:80", false: "TCP:8443"}[in.classic()]
 		f := l.start()
 		l.tick(f)
-		l.cloud.SetHealth(region, web, "ins-web-1", "", "Unknown") // not decided yet: no news, by those that say so
+		// not decided yet: no news, by those that say so
+		l.cloud.SetHealth(region, web, "ins-web-1", "", "Unknown")
 		if in.classic() {
 			l.cloud.SetHealth(region, web, "ins-web-1", "", "Alive")
 		}
@@ -107,7 +111,8 @@ func TestHealth(t *testing.T) {
 		l.tick(f)
 		l.cloud.SetStatus("ins-web-2", 4) // it fails everything, which goes without saying
 		l.tick(f)
-		l.wantPosted([]string{"web-1", "unhealthy", on, "8080"}, []string{"web-1 back on prod-web"}, []string{"web-2", "shut down (4)"})
+		l.wantPosted([]string{"web-1", "unhealthy", on, "8080"}, []string{"web-1 back on prod-web"},
+			[]string{"web-2", "shut down (4)"})
 	}, inFiles, byV3, app, appByV3)
 }
 
@@ -207,7 +212,9 @@ func testShards(t *testing.T, in place) {
 			for n := 1; n <= of; n++ {
 				event := string(scf.TimerEvent(time.Now()))
 				if of > 1 {
-					event = fmt.Sprintf(`{"Type":"Timer","TriggerName":"shard-%d","Time":"2026-11-23T04:53:00Z","Message":"{\"shard\":\"%d/%d\"}"}`, n, n, of)
+					event = fmt.Sprintf(`{"Type":"Timer","TriggerName":"shard-%d",`+
+						`"Time":"2026-11-23T04:53:00Z",`+
+						`"Message":"{\"shard\":\"%d/%d\"}"}`, n, n, of)
 				}
 				out, err := l.invoke(f, event)
 				if err != nil {
@@ -232,7 +239,8 @@ func testShards(t *testing.T, in place) {
 	if len(got) > len(want)+2 || !slices.Equal(slices.Compact(got), want) {
 		t.Errorf("posted %q, want %q, each again at most once", got, want)
 	}
-	if _, err := l.invoke(f, `{"Type":"Timer","Message":"{\"shard\":\"5/4\"}"}`); err == nil || !strings.Contains(err.Error(), "SHARD") {
+	if _, err := l.invoke(f, `{"Type":"Timer","Message":"{\"shard\":\"5/4\"}"}`); err == nil ||
+		!strings.Contains(err.Error(), "SHARD") {
 		t.Errorf("shard 5/4: %v, want an error that names it", err)
 	}
 	out, err := l.invoke(f, `{"action":"report"}`)

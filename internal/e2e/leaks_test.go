@@ -22,10 +22,12 @@ import (
 	"github.com/klauspost/compress/zstd"
 )
 
-// Promise 5, after the whole suite: every lab hands over what its function wrote, answered, failed with, stored and told,
-// and every secret that it had. Then all is searched for all, in whatever form a secret may have taken.
+// Guarantee 7, after the whole suite: every lab hands over what its function wrote, answered, failed with,
+// stored and told, and every secret that it had. Then all is searched for all, in whatever form a secret may
+// have taken.
 
-// window is how many bytes of a secret are looked for: its first and its last, so that one that was cut short is found too.
+// window is how many bytes of a secret are looked for: its first and its last, so that one that was cut short
+// is found too.
 const window = 12
 
 // evidence is what all labs handed over.
@@ -72,7 +74,8 @@ func (e *evidence) secret(kind, text string) {
 	}
 }
 
-// hand hands over all that a lab saw. It runs when the lab's functions and servers have ended, and before its state goes.
+// hand hands over all that a lab saw. It runs when the lab's functions and servers have ended, and before its
+// state goes.
 func (l *lab) hand() {
 	seen.mu.Lock()
 	seen.labs++
@@ -98,7 +101,8 @@ func (l *lab) hand() {
 		seen.add("the object "+key+name, b)
 		if strings.HasSuffix(key, ".zst") { // one that a test damaged is looked at as it is
 			if r, err := zstd.NewReader(bytes.NewReader(b)); err == nil {
-				text, _ := io.ReadAll(io.LimitReader(r, 8<<20)) // more is what TestCraftedSnapshotIsRefused made
+				// more is what TestCraftedSnapshotIsRefused made
+				text, _ := io.ReadAll(io.LimitReader(r, 8<<20))
 				r.Close()
 				seen.add("in the snapshot "+key+name, text)
 			}
@@ -126,8 +130,10 @@ func (l *lab) hand() {
 // forms are what a secret may look like where it was written.
 func forms(s string) map[string]string {
 	quoted, _ := json.Marshal(s) // strings always marshal
-	all := map[string]string{url.QueryEscape(s): ", URL-encoded", url.PathEscape(s): ", URL-encoded", string(quoted[1 : len(quoted)-1]): ", in JSON",
-		strings.ReplaceAll(s, "-", "_"): ", with other dashes", strings.ToUpper(s): ", in capitals", hex.EncodeToString([]byte(s)): ", in hexadecimal"}
+	all := map[string]string{url.QueryEscape(s): ", URL-encoded", url.PathEscape(s): ", URL-encoded",
+		string(quoted[1 : len(quoted)-1]): ", in JSON",
+		strings.ReplaceAll(s, "-", "_"):   ", with other dashes", strings.ToUpper(s): ", in capitals",
+		hex.EncodeToString([]byte(s)): ", in hexadecimal"}
 	for shift := range 3 { // where it begins within three bytes of a longer text
 		for _, encoding := range []*base64.Encoding{base64.StdEncoding, base64.URLEncoding} {
 			coded := encoding.EncodeToString([]byte(strings.Repeat("x", shift) + s))
@@ -153,7 +159,8 @@ func (e *evidence) leaks() (found []string, err error) {
 				return nil, fmt.Errorf("%s is too short to be looked for", kind)
 			}
 			for _, w := range []string{text[:window], text[len(text)-window:]} {
-				if as, ok := windows[[window]byte([]byte(w))]; !ok || len(as) > len(kind+form) { // the plainest says it
+				// the plainest says it
+				if as, ok := windows[[window]byte([]byte(w))]; !ok || len(as) > len(kind+form) {
 					windows[[window]byte([]byte(w))] = kind + form
 				}
 				begins[uint16(w[0])|uint16(w[1])<<8] = true
@@ -170,7 +177,8 @@ func (e *evidence) leaks() (found []string, err error) {
 			continue
 		}
 		if kind, ok := windows[[window]byte(b[i:i+window])]; ok {
-			at, _ := slices.BinarySearchFunc(e.spots, int64(i)+1, func(s spot, i int64) int { return int(s.at - i) })
+			at, _ := slices.BinarySearchFunc(e.spots, int64(i)+1,
+				func(s spot, i int64) int { return int(s.at - i) })
 			hits[kind+" is in "+e.spots[at-1].what]++
 		}
 	}
@@ -199,7 +207,11 @@ func TestLeaksAreFound(t *testing.T) {
 			e.add("a message", []byte("nothing"))
 			found, err := e.leaks()
 			_ = e.file.Close()
-			if err != nil || len(found) == 0 || !slices.ContainsFunc(found, func(s string) bool { return strings.Contains(s, "the token") && strings.Contains(s, "is in the state") }) ||
+			if err != nil || len(found) == 0 || !slices.ContainsFunc(found,
+				func(s string) bool {
+					return strings.Contains(s, "the token") &&
+						strings.Contains(s, "is in the state")
+				}) ||
 				strings.Contains(strings.Join(found, ""), "sEcReT") {
 				t.Errorf("the token%s, as %q: found %q, %v", kind, part, found, err)
 			}

@@ -24,8 +24,8 @@ import (
 
 var toxiproxyFlag = flag.String("toxiproxy", "", "the built toxiproxy, for TestNetwork (make kills)")
 
-// TestNetwork is TestKill with fewer kills, and a real proxy in front of the API, Slack and COS that resets, stalls, cuts,
-// delays and shreds what goes through it, in either direction, or refuses connections.
+// TestNetwork is TestKill with fewer kills, and a real proxy in front of the API, Slack and COS that resets,
+// stalls, cuts, delays and shreds what goes through it, in either direction, or refuses connections.
 func TestNetwork(t *testing.T) {
 	if *toxiproxyFlag == "" {
 		t.Skip("it needs toxiproxy: make kills")
@@ -40,20 +40,14 @@ func testNetwork(t *testing.T, in place) {
 	s.compare()
 }
 
-// weather is what the network is like: a proxy before each server, which is well for a while and ill for a while.
+// weather is what the network is like: a proxy before each server, which is well for a while and ill for a
+// while.
 type weather struct {
 	end chan struct{} // closed when it is to clear up
 	all sync.WaitGroup
 
-	mu        sync.Mutex
-	illnesses []illness
-	counts    map[string]int
-}
-
-// illness is a time in which a proxy did something to what goes through it.
-type illness struct {
-	server   string    // by the name of its setting
-	from, to time.Time // to is zero while it lasts
+	mu     sync.Mutex
+	counts map[string]int
 }
 
 // newWeather puts a proxy before every server that the settings name.
@@ -91,12 +85,11 @@ func (w *weather) change(server string, p *proxy, rnd *rand.Rand) {
 		}
 		stream := []string{"upstream", "downstream"}[rnd.IntN(2)]
 		if server == "SLACK_API_URL" && (name == "latency" || name == "slicer") {
-			// A post that is held back until its sender gave up and the next run looked for it comes twice, by a bot too.
+			// A post that is held back until its sender gave up and the next run looked for it comes twice,
+			// by a bot too.
 			stream = "downstream"
 		}
 		w.mu.Lock()
-		w.illnesses = append(w.illnesses, illness{server: server, from: time.Now()})
-		mine := len(w.illnesses) - 1
 		w.counts[name]++
 		w.mu.Unlock()
 		if name == "down" {
@@ -109,13 +102,11 @@ func (w *weather) change(server string, p *proxy, rnd *rand.Rand) {
 			p.stop()
 			p.start()
 		}
-		w.mu.Lock()
-		w.illnesses[mine].to = time.Now()
-		w.mu.Unlock()
 	}
 }
 
-// pass waits for a random time of at most so many milliseconds. It reports whether the weather goes on changing.
+// pass waits for a random time of at most so many milliseconds. It reports whether the weather goes on
+// changing.
 func (w *weather) pass(rnd *rand.Rand, atMost int) bool {
 	select {
 	case <-w.end:
@@ -140,18 +131,6 @@ func (w *weather) clear() {
 	w.all.Wait()
 }
 
-// hit reports whether something was done between two moments to what goes to Slack or to where the state is.
-func (w *weather) hit(from, to time.Time) bool {
-	if w == nil {
-		return false
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	return slices.ContainsFunc(w.illnesses, func(i illness) bool {
-		return !strings.HasPrefix(i.server, "CLB_") && i.from.Before(to) && (i.to.IsZero() || i.to.After(from))
-	})
-}
-
 // String counts what was done.
 func (w *weather) String() string {
 	if w == nil {
@@ -173,8 +152,10 @@ type proxy struct {
 // newProxy starts a proxy for a server at an address.
 func newProxy(t testing.TB, server string) *proxy {
 	t.Helper()
-	p := &proxy{t: t, api: freeAddress(t), listen: freeAddress(t), config: filepath.Join(t.TempDir(), "config")}
-	config, err := json.Marshal([]map[string]any{{"name": "it", "listen": p.listen, "upstream": server, "enabled": true}})
+	p := &proxy{t: t, api: freeAddress(t), listen: freeAddress(t),
+		config: filepath.Join(t.TempDir(), "config")}
+	config, err := json.Marshal([]map[string]any{{"name": "it", "listen": p.listen, "upstream": server,
+		"enabled": true}})
 	if err == nil {
 		err = os.WriteFile(p.config, config, 0o600)
 	}
@@ -186,8 +167,9 @@ func newProxy(t testing.TB, server string) *proxy {
 	return p
 }
 
-// freeAddress is below the ports that systems give out by themselves, and those that the sandbox gives to functions, so
-// that it is still free when a proxy comes back. On Linux all of 127.0.0.0/8 is this machine: there no other test takes it.
+// freeAddress is below the ports that systems give out by themselves, and those that the sandbox gives to
+// functions, so that it is still free when a proxy comes back. On Linux all of 127.0.0.0/8 is this machine:
+// there no other test takes it.
 func freeAddress(t testing.TB) string {
 	t.Helper()
 	for range 50 {
@@ -234,7 +216,8 @@ func (p *proxy) stop() {
 
 // poison makes the proxy do something to what goes upstream or downstream.
 func (p *proxy) poison(toxic, stream string, attributes map[string]int) {
-	body, err := json.Marshal(map[string]any{"name": "it", "type": toxic, "stream": stream, "attributes": attributes})
+	body, err := json.Marshal(map[string]any{"name": "it", "type": toxic, "stream": stream,
+		"attributes": attributes})
 	if err == nil {
 		err = p.call(http.MethodPost, "/proxies/it/toxics", body)
 	}
@@ -243,7 +226,8 @@ func (p *proxy) poison(toxic, stream string, attributes map[string]int) {
 	}
 }
 
-// cure ends that. It reports whether it could: v2.12.0 sometimes hangs when a connection ends at the same moment.
+// cure ends that. It reports whether it could: v2.12.0 sometimes hangs when a connection ends at the same
+// moment.
 func (p *proxy) cure() bool { return p.call(http.MethodDelete, "/proxies/it/toxics/it", nil) == nil }
 
 // call asks the proxy's API for something.

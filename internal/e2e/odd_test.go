@@ -12,7 +12,7 @@ import (
 	"clbwatch/internal/sandbox/scf"
 )
 
-// Promise 5: one row, list or instance that is odd hides nothing else, and is itself no news.
+// Guarantee 5: one row, list or instance that is odd hides nothing else, and is itself no news.
 
 func TestOddRowHidesNothing(t *testing.T) {
 	for name, change := range map[string]cloud.Change{
@@ -28,7 +28,8 @@ func TestOddRowHidesNothing(t *testing.T) {
 			l := newLab(t, byV3)
 			f := l.start()
 			l.tick(f)
-			l.cloud.FailV3On(cloud.DescribeClassicalLBTargets, cloud.V3Odd(name, cloud.In(cloud.Row(0, change), "Targets")), -1)
+			l.cloud.FailV3On(cloud.DescribeClassicalLBTargets,
+				cloud.V3Odd(name, cloud.In(cloud.Row(0, change), "Targets")), -1)
 			l.cloud.SetStatus("ins-web-2", 4)
 			if sum := l.tick(f); sum.Read != 2 || sum.Unreadable != 0 {
 				t.Errorf("%+v, want both read", sum)
@@ -46,7 +47,8 @@ func TestRowThatAnotherTypeIsInHidesNothingByAPI2(t *testing.T) {
 	l := newLab(t, inFiles)
 	f := l.start()
 	l.tick(f)
-	l.cloud.Fail(web, cloud.FaultOdd("null", cloud.In(cloud.Row(0, cloud.Set("instanceStatus", nil)), "backendSet")), -1)
+	l.cloud.Fail(web, cloud.FaultOdd("null", cloud.In(cloud.Row(0, cloud.Set("instanceStatus", nil)),
+		"backendSet")), -1)
 	l.cloud.SetStatus("ins-web-2", 4)
 	l.tick(f)
 	l.wantPosted([]string{"web-2", "prod-web"})
@@ -82,7 +84,8 @@ func TestTargetRegionChanges(t *testing.T) {
 	l.tick(f)
 	l.tick(f)
 	for _, text := range l.texts() {
-		if strings.Contains(text, "returned") || strings.Contains(text, "terminated") || strings.Contains(text, "stopped") {
+		if strings.Contains(text, "returned") || strings.Contains(text, "terminated") ||
+			strings.Contains(text, "stopped") {
 			t.Errorf("told %s, want only that hk-1 was added", text)
 		}
 	}
@@ -105,12 +108,14 @@ func TestLeastPrivilege(t *testing.T) {
 			l.cloud.SetStatus("ins-web-2", 4)
 			l.tick(f)
 			l.wantPosted([]string{"web-2", "prod-web"})
-			if answer, err := l.invoke(f, `{"action":"report"}`); err != nil || !strings.Contains(string(answer), `"backends":3`) {
+			if answer, err := l.invoke(f, `{"action":"report"}`); err != nil ||
+				!strings.Contains(string(answer), `"backends":3`) {
 				t.Errorf("report: %s, %v, want it read too", answer, err)
 			}
 			stdout, _, code := l.command("check")
 			if !strings.Contains(stdout, "clb:DescribeLoadBalancers") || code != 0 {
-				t.Errorf("check, %d:\n%s\nwant the refused action named, and all well without it", code, stdout)
+				t.Errorf("check, %d:\n%s\nwant the refused action named, and all well without it", code,
+					stdout)
 			}
 		})
 	}
@@ -129,7 +134,8 @@ func TestInstanceThatCVMRefuses(t *testing.T) {
 		t.Errorf("%+v, want both read", sum)
 	}
 	l.wantPosted([]string{"web-2", "api-1"})
-	if answer, err := l.invoke(f, `{"action":"report"}`); err != nil || !strings.Contains(string(answer), "web-1") {
+	if answer, err := l.invoke(f, `{"action":"report"}`); err != nil ||
+		!strings.Contains(string(answer), "web-1") {
 		t.Errorf("report: %s, %v, want web-1 shown as unknown", answer, err)
 	}
 }
@@ -180,7 +186,8 @@ func TestSearchThatFindsNothing(t *testing.T) {
 	for _, p := range l.slack.Channel() {
 		got = append(got, string(p.Raw))
 	}
-	if len(got) != 1 || !strings.Contains(got[0], "pord-*") || !strings.Contains(got[0], "CLB_DISCOVER finds no load balancer in") {
+	if len(got) != 1 || !strings.Contains(got[0], "pord-*") ||
+		!strings.Contains(got[0], "CLB_DISCOVER finds no load balancer in") {
 		t.Errorf("posted %q, want that the search finds nothing, once, beside what is watched now", got)
 	}
 	stdout, _, code := l.command("check")
@@ -210,7 +217,8 @@ func TestAnswersThatDoNotFit(t *testing.T) {
 	endless := cloud.V3Serve("endless", func(w http.ResponseWriter) {
 		w.Header().Set("Content-Type", "application/json")
 		_, _ = w.Write([]byte(`{"Response":{"RequestId":"r","Targets":[`))
-		row, _ := json.Marshal(map[string]any{"InstanceId": "ins-x", "RunFlag": 2, "Weight": 10, "InstanceName": strings.Repeat("x", 200)})
+		row, _ := json.Marshal(map[string]any{"InstanceId": "ins-x", "RunFlag": 2, "Weight": 10,
+			"InstanceName": strings.Repeat("x", 200)})
 		for {
 			if _, err := w.Write(append(row, ',')); err != nil {
 				return

@@ -23,14 +23,15 @@ import (
 
 var shots = flag.String("shots", "", "a folder for pictures of the page, to be looked at")
 
-// TestPage uses the sandbox's page in a real browser, as a person would: every button, and what the channel then shows.
-// tools/page-test runs it.
+// TestPage uses the sandbox's page in a real browser, as a person would: every button, and what the channel
+// then shows. tools/page-test runs it.
 func TestPage(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	address := live(ctx, t)
 
-	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox, chromedp.WindowSize(1280, 900))
+	options := append(chromedp.DefaultExecAllocatorOptions[:], chromedp.NoSandbox,
+		chromedp.WindowSize(1280, 900))
 	allocated, stop := chromedp.NewExecAllocator(ctx, options...)
 	defer stop()
 	browser, stop := chromedp.NewContext(allocated)
@@ -46,7 +47,8 @@ func TestPage(t *testing.T) {
 		}
 	}
 	press := func(label string) chromedp.Action {
-		return chromedp.Click(fmt.Sprintf(`//button[@aria-label=%q and not(@disabled)]`, label), chromedp.BySearch)
+		return chromedp.Click(fmt.Sprintf(`//button[@aria-label=%q and not(@disabled)]`, label),
+			chromedp.BySearch)
 	}
 	// shows waits until a message with all these words is in the channel.
 	shows := func(words ...string) chromedp.Action {
@@ -54,7 +56,8 @@ func TestPage(t *testing.T) {
 		for _, w := range words {
 			conditions = append(conditions, fmt.Sprintf("contains(., %q)", w))
 		}
-		return chromedp.WaitVisible(`//*[@id="channel"]/li[`+strings.Join(conditions, " and ")+`]`, chromedp.BySearch)
+		return chromedp.WaitVisible(`//*[@id="channel"]/li[`+strings.Join(conditions, " and ")+`]`,
+			chromedp.BySearch)
 	}
 
 	// The first context starts the browser: a step's would end it.
@@ -63,10 +66,12 @@ func TestPage(t *testing.T) {
 	}
 	run("the baseline", shows("Now watching 2 load balancers"))
 	run("stop", press("Stop web-07"), shows("web-07 stopped on prod-web, 6 of 7 running", "shut down (4)"))
-	run("start", press("Start web-07"), shows("web-07 back on prod-web", "7 of 7 running", "(edited)", "1 reply"))
+	run("start", press("Start web-07"), shows("web-07 back on prod-web", "7 of 7 running", "(edited)",
+		"1 reply"))
 	run("add", press("Add a backend to prod-web"), shows("added to prod-web, 8 of 8 running"))
 	run("remove", press("Remove web-01 from prod-web"), shows("web-01 removed from prod-web, 7 of 7 running"))
-	run("fail Slack", chromedp.Click("#slack"), chromedp.WaitVisible(`#slack[aria-pressed="true"]`), press("Stop web-02"),
+	run("fail Slack", chromedp.Click("#slack"), chromedp.WaitVisible(`#slack[aria-pressed="true"]`),
+		press("Stop web-02"),
 		chromedp.WaitVisible(`//*[@id="runs"]/li[contains(., '"pending":1')]`, chromedp.BySearch))
 	run("Slack is back", chromedp.Click("#slack"), shows("web-02 stopped on prod-web, 6 of 7 running"))
 	run("fail the API", press("Fail the API for prod-api"), shows("Cannot read prod-api"))
@@ -95,11 +100,13 @@ func TestPage(t *testing.T) {
 	var title string
 	run("what it did", chromedp.Evaluate(`document.images.length`, &images), chromedp.Title(&title))
 	if status != 204 || images != 0 || title != "clbwatch sandbox" {
-		t.Errorf("a hostile name: status %d, %d images, title %q; want it shown as text", status, images, title)
+		t.Errorf("a hostile name: status %d, %d images, title %q; want it shown as text", status, images,
+			title)
 	}
 
 	var wide, many int
-	run("on a phone", chromedp.EmulateViewport(390, 844), chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide),
+	run("on a phone", chromedp.EmulateViewport(390, 844),
+		chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide),
 		chromedp.Evaluate(`document.querySelectorAll('button:not([aria-label]):not([id])').length`, &many))
 	look("phone", chromedp.EmulateViewport(390, 2400))
 	if wide > 390 || many > 0 {

@@ -14,7 +14,7 @@ import (
 	"clbwatch/internal/sandbox/scf"
 )
 
-// These tests hold lines of docs/security.md that no promise is about.
+// These tests hold lines of docs/security.md that no guarantee is about.
 
 // stranger is a server that nothing must reach.
 type stranger struct{ calls atomic.Int64 }
@@ -24,8 +24,8 @@ func (s *stranger) ServeHTTP(w http.ResponseWriter, _ *http.Request) {
 	_, _ = w.Write([]byte("ok")) // the test fails already
 }
 
-// eachServer runs a test for each server that the function talks to: set says how the function is told to ask another one
-// in its place, by its address.
+// eachServer runs a test for each server that the function talks to: set says how the function is told to ask
+// another one in its place, by its address.
 func eachServer(t *testing.T, test func(t *testing.T, l *lab, set func(address string) scf.Option)) {
 	t.Helper()
 	t.Parallel()
@@ -33,10 +33,19 @@ func eachServer(t *testing.T, test func(t *testing.T, l *lab, set func(address s
 		in  place
 		set func(l *lab, address string) scf.Option
 	}{
-		"API 2.0": {inFiles, func(_ *lab, a string) scf.Option { return scf.WithSetting("CLB_ENDPOINT", a+cloud.APIPath) }},
+		"API 2.0": {inFiles, func(_ *lab, a string) scf.Option {
+			return scf.WithSetting("CLB_ENDPOINT",
+				a+cloud.APIPath)
+		}},
 		"API 3.0": {byV3, func(_ *lab, a string) scf.Option { return scf.WithSetting("CLB_V3_ENDPOINT", a) }},
-		"webhook": {inFiles, func(l *lab, a string) scf.Option { return scf.WithSetting("SLACK_WEBHOOK_URL", l.slack.URL(a)) }},
-		"bot":     {byBot, func(l *lab, a string) scf.Option { return scf.WithSetting("SLACK_API_URL", l.slack.APIURL(a)) }},
+		"webhook": {inFiles, func(l *lab, a string) scf.Option {
+			return scf.WithSetting("SLACK_WEBHOOK_URL",
+				l.slack.URL(a))
+		}},
+		"bot": {byBot, func(l *lab, a string) scf.Option {
+			return scf.WithSetting("SLACK_API_URL",
+				l.slack.APIURL(a))
+		}},
 		"COS": {inCOS, func(l *lab, a string) scf.Option {
 			state, _, _ := strings.Cut(l.settings["STATE_URL"], "&endpoint=")
 			return scf.WithSetting("STATE_URL", state+"&endpoint="+url.QueryEscape(a))
@@ -63,7 +72,8 @@ func (l *lab) fails(f *scf.Function, with scf.Option) {
 	}
 }
 
-// TestUntrustedCertificateIsRefused: whoever sits between the function and a server sees no request, and so no credentials.
+// TestUntrustedCertificateIsRefused: whoever sits between the function and a server sees no request, and so
+// no credentials.
 func TestUntrustedCertificateIsRefused(t *testing.T) {
 	eachServer(t, func(t *testing.T, l *lab, set func(string) scf.Option) {
 		t.Helper()
@@ -117,8 +127,8 @@ func TestPlainHTTPIsRefused(t *testing.T) {
 	})
 }
 
-// TestForgedEventsDoNoHarm: who may invoke the function can make it read and report, and sets nothing. An event may name
-// another number of shards; the next tick of the usual number takes the state back.
+// TestForgedEventsDoNoHarm: who may invoke the function can make it read and report, and sets nothing. An
+// event may name another number of shards; the next tick of the usual number takes the state back.
 func TestForgedEventsDoNoHarm(t *testing.T) {
 	everywhere(t, func(t *testing.T, in place) {
 		t.Helper()
@@ -126,8 +136,10 @@ func TestForgedEventsDoNoHarm(t *testing.T) {
 		f := l.start(scf.WithTimeout(2 * time.Minute)) // 64 shards are many, and the machine may be busy
 		l.tick(f)
 		for _, event := range []string{
-			`{"Type":"Timer","Time":"1970-01-01T00:00:00Z"}`, `{"Type":"Timer","Message":"{\"shard\":\"65/65\"}"}`, `{"action":"tick","shard":"2/1"}`,
-			`{"action":"tick","shard":"65/64"}`, `{"action":"tick","shard":"../../x"}`, `{"action":"tick","CLB_IDS":"lb-none","SLACK_WEBHOOK_URL":"http://127.0.0.1/x"}`,
+			`{"Type":"Timer","Time":"1970-01-01T00:00:00Z"}`,
+			`{"Type":"Timer","Message":"{\"shard\":\"65/65\"}"}`, `{"action":"tick","shard":"2/1"}`,
+			`{"action":"tick","shard":"65/64"}`, `{"action":"tick","shard":"../../x"}`,
+			`{"action":"tick","CLB_IDS":"lb-none","SLACK_WEBHOOK_URL":"http://127.0.0.1/x"}`,
 			`{"action":"` + strings.Repeat("x", 1<<20) + `"}`, `{"action":"test"}`, `{}`,
 			`{"action":"tick","shard":"2/3"}`, `{"action":"tick","shard":"5/64"}`,
 		} {

@@ -8,8 +8,8 @@ import (
 	"time"
 )
 
-// A stored head is a line of JSON and a line with its checksum. It is written down here once more, so that what reads
-// and writes heads in the function is tested by something else.
+// A stored head is a line of JSON and a line with its checksum. It is written down here once more, so that
+// what reads and writes heads in the function is tested by something else.
 
 // Seal returns the stored form of a head that has this line of JSON.
 func Seal(line []byte) []byte {
@@ -20,8 +20,8 @@ func Seal(line []byte) []byte {
 
 var storedTime = regexp.MustCompile(`"[1-9]\d{3}-\d\d-\d\dT\d\d:\d\d:\d\d(\.\d+)?Z"`)
 
-// Earlier returns a stored head in which every time is earlier by d. To a function that reads it next it is as if d had
-// passed.
+// Earlier returns a stored head in which every time is earlier by d. To a function that reads it next it is
+// as if d had passed.
 func Earlier(head []byte, d time.Duration) []byte {
 	line, _, _ := bytes.Cut(head, []byte("\n"))
 	return Seal(storedTime.ReplaceAllFunc(line, func(quoted []byte) []byte {

@@ -146,7 +146,8 @@ func WrongChecksum() Fault {
 	}}
 }
 
-// WrongDate tells a time in the answer that is so far ahead of the bucket's clock, or behind it if d is below 0.
+// WrongDate tells a time in the answer that is so far ahead of the bucket's clock, or behind it if d is below
+// 0.
 func WrongDate(d time.Duration) Fault {
 	return Fault{name: fmt.Sprintf("date %s ahead", d), ahead: d}
 }

@@ -284,7 +284,8 @@ func (s *stage) fail(change func(*failing) error) error {
 		}
 	}
 	if s.failing.slack {
-		s.slack.FailCalls(slack.Calls{}, slack.RateLimited("")) // after a 503 the function would wait a minute
+		// after a 503 the function would wait a minute
+		s.slack.FailCalls(slack.Calls{}, slack.RateLimited(""))
 	}
 	return nil
 }

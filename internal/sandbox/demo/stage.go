@@ -94,7 +94,8 @@ func (s *stage) later(d time.Duration) {
 	s.bucket.Advance(d)
 }
 
-// invoke runs the function once, starting an instance if there is none, and prints what it answers if that is wanted.
+// invoke runs the function once, starting an instance if there is none, and prints what it answers if that is
+// wanted.
 func (s *stage) invoke(ctx context.Context, event string, print bool) error {
 	payload, word := []byte(event), "report"
 	if event == "" {
@@ -153,7 +154,8 @@ func (s *stage) show() (plain, edited string, err error) {
 	uncoloured.Color, uncoloured.Width = false, 10_000
 	draw := func(p slack.Post, head string, text *bytes.Buffer) error {
 		var drawn bytes.Buffer
-		if err := errors.Join(terminal.Render(text, p.Raw, uncoloured), terminal.Render(&drawn, p.Raw, o)); err != nil {
+		if err := errors.Join(terminal.Render(text, p.Raw, uncoloured),
+			terminal.Render(&drawn, p.Raw, o)); err != nil {
 			return err
 		}
 		body := strings.ReplaceAll(strings.TrimSuffix(drawn.String(), "\n"), "\n", "\n    ")

@@ -69,8 +69,9 @@ func scenes() []scene {
 		}
 	}
 	return []scene{{
-		title: "The function is deployed. Its first tick has nothing to compare with: it posts what it watches.",
-		want:  []string{"now watching", "prod-web", "prod-api"},
+		title: "The function is deployed. Its first tick has nothing to compare with: it posts what it " +
+			"watches.",
+		want: []string{"now watching", "prod-web", "prod-api"},
 	}, {
 		title: "A minute later nothing has happened, and nothing is posted.",
 	}, {
@@ -78,13 +79,14 @@ func scenes() []scene {
 		do:    func(s *stage) { s.cloud.SetStatus(web07.ID, 4) },
 		want:  []string{"web-07 stopped on prod-web, 6 of 7 running", "shut down (4)"},
 	}, {
-		title: "web-07 is started again. That is an update in the incident's thread, and the first message shows " +
-			"how things are now.",
+		title: "web-07 is started again. That is an update in the incident's thread, and the first message " +
+			"shows how things are now.",
 		do:     func(s *stage) { s.cloud.SetStatus(web07.ID, 2) },
 		want:   []string{"web-07 back on prod-web", "7 of 7 running"},
 		edited: []string{"web-07 back on prod-web", "7 of 7 running"},
 	}, {
-		title:  "Ten minutes later nothing else has happened: the incident is closed, struck through and green.",
+		title: "Ten minutes later nothing else has happened: the incident is closed, struck through and " +
+			"green.",
 		ticks:  10,
 		edited: []string{"resolved after", "web-07"},
 	}, {
@@ -92,13 +94,14 @@ func scenes() []scene {
 		do:    func(s *stage) { s.cloud.Unbind(scf.Region, api, api05.ID) },
 		want:  []string{"api-05 removed from prod-api, 4 of 4 running"},
 	}, {
-		title: "A new web-08 is bound to prod-web. What happens at about the same time shares one thread; this " +
-			"concerns other people, so it is shown in the channel, too.",
+		title: "A new web-08 is bound to prod-web. What happens at about the same time shares one thread; " +
+			"this concerns other people, so it is shown in the channel, too.",
 		do:     func(s *stage) { s.cloud.Bind(scf.Region, web, web08) },
 		want:   []string{"web-08 added to prod-web, 8 of 8 running"},
 		edited: []string{"api-05", "web-08"},
 	}, {
-		title:  "Ten minutes later. Capacity that was removed is not \"resolved\": it is over, and not green.",
+		title: "Ten minutes later. Capacity that was removed is not \"resolved\": it is over, and not " +
+			"green.",
 		ticks:  10,
 		edited: []string{"over", "removed", "added"},
 	}, {
@@ -106,11 +109,12 @@ func scenes() []scene {
 		do: func(s *stage) {
 			s.cloud.Bind(scf.Region, api, api05)
 			all(s, 1)
-			s.slack.FailCalls(slack.Calls{}, slack.Answer(http.StatusServiceUnavailable, "service unavailable"))
+			s.slack.FailCalls(slack.Calls{}, slack.Answer(http.StatusServiceUnavailable,
+				"service unavailable"))
 		},
 	}, {
-		title: "The platform kills the instance. A new one starts cold, and Slack is back. The bot looks for what " +
-			"it posted, finds nothing, and posts how things are now.",
+		title: "The platform kills the instance. A new one starts cold, and Slack is back. The bot looks " +
+			"for what it posted, finds nothing, and posts how things are now.",
 		do: func(s *stage) {
 			s.slack.ClearFaults()
 			_ = s.function.Close() // never fails

@@ -246,7 +246,8 @@ func (f *Function) Kill() {
 	_ = f.cmd.Process.Kill() // it is gone already if this fails
 }
 
-// Freeze stops the process where it is, as a platform does with an instance that it does not need; Thaw lets it go on.
+// Freeze stops the process where it is, as a platform does with an instance that it does not need; Thaw lets
+// it go on.
 func (f *Function) Freeze() { f.signal(syscall.SIGSTOP) }
 
 // Thaw lets a frozen process go on.

@@ -11,8 +11,9 @@ import (
 	"clbwatch/internal/sandbox/slack"
 )
 
-// What the first edition of notification did to the channel (docs/reliability.md), measured on the built function again. What
-// was refused or lost is in delivery_test.go; longer stories are played in simulated time (make stories).
+// What the first edition of notification did to the channel (docs/reliability.md), measured on the built
+// function again. What was refused or lost is in delivery_test.go; longer stories are played in simulated
+// time (make stories).
 
 // TestOneBackendThatFlaps: one of three is out every other minute for two hours.
 func TestOneBackendThatFlaps(t *testing.T) {
@@ -47,7 +48,10 @@ func TestAutoscalerThatCannotDecide(t *testing.T) {
 		for m := range 30 {
 			do[m] = func() { l.cloud.Bind(region, web, vm("new-1"), vm("new-2")) }
 			if m%2 == 1 {
-				do[m] = func() { l.cloud.Unbind(region, web, "ins-new-1"); l.cloud.Unbind(region, web, "ins-new-2") }
+				do[m] = func() {
+					l.cloud.Unbind(region, web, "ins-new-1")
+					l.cloud.Unbind(region, web, "ins-new-2")
+				}
 			}
 		}
 		l.live(f, 45, do)
@@ -93,7 +97,8 @@ func TestManyLoadBalancersInTrouble(t *testing.T) {
 	})
 }
 
-// TestOutTwiceWhileSlackIsDown: two outages are two, and not one from the beginning of the first to the end of the second.
+// TestOutTwiceWhileSlackIsDown: two outages are two, and not one from the beginning of the first to the end
+// of the second.
 func TestOutTwiceWhileSlackIsDown(t *testing.T) {
 	byBoth(t, func(t *testing.T, in place) {
 		t.Helper()
@@ -103,7 +108,8 @@ func TestOutTwiceWhileSlackIsDown(t *testing.T) {
 		} {
 			l, f := newOutage(t, in)
 			l.slack.FailCalls(slack.Calls{}, slack.RateLimited("30"))
-			l.live(f, well+5, map[int]func(){0: l.stop("web-1"), 1: l.run("web-1"), 1 + well: l.stop("web-1"), 2 + well: l.run("web-1")})
+			l.live(f, well+5, map[int]func(){0: l.stop("web-1"), 1: l.run("web-1"), 1 + well: l.stop("web-1"),
+				2 + well: l.run("web-1")})
 			l.slack.ClearFaults()
 			l.live(f, 1, nil)
 			var says string
@@ -118,7 +124,8 @@ func TestOutTwiceWhileSlackIsDown(t *testing.T) {
 				}
 			}
 			if strings.Contains(says, fmt.Sprint(well+2, " min")) {
-				t.Errorf("well for %d min in between: posted\n%s\nas if it had been out all the time", well, says)
+				t.Errorf("well for %d min in between: posted\n%s\nas if it had been out all the time", well,
+					says)
 			}
 		}
 	})
@@ -177,7 +184,8 @@ func TestOneMachineBehindManyLoadBalancers(t *testing.T) {
 			before := len(l.slack.Messages())
 			l.live(f, 1, map[int]func(){0: step.do})
 			got := l.titles()[before:]
-			if len(got) != 1 || !strings.Contains(got[0], "web-07") || !strings.Contains(got[0], "60 load balancers") {
+			if len(got) != 1 || !strings.Contains(got[0], "web-07") ||
+				!strings.Contains(got[0], "60 load balancers") {
 				t.Errorf("posted %q, want one message like %q", got, step.want)
 			}
 		}
@@ -205,7 +213,8 @@ func TestAnEditThatArrivesLate(t *testing.T) {
 				t.Errorf("the message is %s, want it resolved", root())
 			}
 			if n := l.slack.Release(); n != 1 || strings.Contains(root(), "Resolved") {
-				t.Errorf("%d edits were held back, want one, after which the message is as it was: %s", n, root())
+				t.Errorf("%d edits were held back, want one, after which the message is as it was: %s", n,
+					root())
 			}
 		},
 	})
@@ -226,7 +235,8 @@ func TestTwoFunctionsOnOneState(t *testing.T) {
 		l.tick(f)
 		for range 2 {
 			sum, err := l.try(g)
-			if err == nil || !strings.Contains(err.Error(), "clbwatch-sandbox works with this state, too") || !strings.Contains(err.Error(), "another") {
+			if err == nil || !strings.Contains(err.Error(), "clbwatch-sandbox works with this state, too") ||
+				!strings.Contains(err.Error(), "another") {
 				t.Errorf("the second function's tick = %+v, %v, want an error that names both", sum, err)
 			}
 		}

@@ -18,6 +18,12 @@ SLACK_CHANNEL=C024BE91L
 SLACK_WEBHOOK_URL=https://hooks.slack.com/services/T0/B0/secret
 SLACK_MENTION=S024BE7LH
 SLACK_MENTION_AT=80
+STABLE_AFTER=5m
+TRANSIENT_FOR=2m
+HEARTBEAT_URL=https://hc-ping.com/secret
+RUNBOOK_URL=https://wiki.example.com/clb/{label}
+CONSOLE_URL=https://console.tencentcloud.com
+TZ=Asia/Shanghai
 STATE_URL="cos://ops-1250000000/clbwatch?region=ap-guangzhou&endpoint=https://ops-1250000000.cos-internal.ap-guangzhou.tencentcos.cn"
 CLB_API=v3
 CLB_RATE=10

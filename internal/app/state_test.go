@@ -33,7 +33,7 @@ func keep(t *testing.T) kept {
 	c := k.cloud.Issue()
 	k.set = settings(t, map[string]string{
 		"CLB_ENDPOINT": api.URL + tencent.APIPath, "CLB_API": "v2",
-		"SLACK_WEBHOOK_URL": channel.URL(hooks.URL),
+		"SLACK_WEBHOOK_URL":      channel.URL(hooks.URL),
 		"TENCENTCLOUD_SECRET_ID": c.SecretID, "TENCENTCLOUD_SECRET_KEY": c.SecretKey,
 		"TENCENTCLOUD_TOKEN": c.Token,
 	})
@@ -135,7 +135,8 @@ func TestStateIsRepairedAndTicksGoOn(t *testing.T) {
 	before := k.files()
 	healthy := k.look()[0]
 	if len(healthy.Damage) != 0 || healthy.CLBs != 1 || healthy.Backends != 2 ||
-		healthy.Head.By[0].Name != first || healthy.Newest != healthy.Head.N || len(healthy.Head.Incidents.Roots) == 0 {
+		healthy.Head.By[0].Name != first ||
+		healthy.Newest != healthy.Head.N || len(healthy.Head.Incidents.Roots) == 0 {
 		t.Errorf("healthy: State = %+v", healthy)
 	}
 	if done, err := k.function("", "").Repair(t.Context()); err != nil || len(done) != 1 || done[0].N != 0 {
@@ -207,7 +208,8 @@ func TestStateOfShards(t *testing.T) {
 	}
 	all := k.look()
 	if len(all) != 2 || all[0].Shard != (state.Shard{N: 1, Of: 2}) ||
-		all[1].Shard != (state.Shard{N: 2, Of: 2}) || all[0].CLBs+all[1].CLBs != 1 || !strings.HasSuffix(all[1].Place, "/shards/2-of-2") {
+		all[1].Shard != (state.Shard{N: 2, Of: 2}) ||
+		all[0].CLBs+all[1].CLBs != 1 || !strings.HasSuffix(all[1].Place, "/shards/2-of-2") {
 		t.Errorf("State = %+v", all)
 	}
 	took, was, err := k.function("", "").Take(t.Context())

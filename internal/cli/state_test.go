@@ -117,10 +117,10 @@ func TestState(t *testing.T) {
 			"newest head     4, which cannot be read; what follows is in head 3\n", ""},
 		{"damaged history", "state", "state",
 			with(kept(), state.Damage{What: "history of 2026-11-20, segment 1", Err: state.ErrAbsent}), 1,
-			 "→               nothing can be done about the history", ""},
+			"→               nothing can be done about the history", ""},
 		{"nothing can be read", "state", "state", with(&state.Inventory{Newest: 2},
 			state.Damage{What: "head 2", Err: broken}, state.Damage{What: "head 1", Err: broken}), 1,
-			"→               nothing can be repaired: restore a copy or start over; "+
+			"→               nothing can be repaired: restore a copy or start over; " +
 				"see docs/operations.md, Lost\n",
 			""},
 		{"of another version", "state", "state", with(&state.Inventory{}, state.Damage{What: "heads",

@@ -172,19 +172,23 @@ func (p *Process) openAPI(cfg *config.Config) *clb.Client {
 // openStore opens the state of a shard: that of all load balancers is where STATE_URL says, that of a part
 // below it.
 func (p *Process) openStore(cfg *config.Config, s state.Shard) (*store.Place, error) {
-	below := ""
-	if s.Of > 1 {
-		below = fmt.Sprintf("shards/%d-of-%d", s.N, s.Of)
-	}
 	at := cfg.State
 	if at.Dir != "" {
-		return store.OpenFiles(filepath.Join(at.Dir, below), p.now), nil
+		return store.OpenFiles(filepath.Join(at.Dir, below(s)), p.now), nil
 	}
 	return store.OpenCOS(store.COSConfig{
-		Bucket: at.Bucket, Region: at.Region, Prefix: path.Join(at.Prefix, below), Endpoint: at.Endpoint,
+		Bucket: at.Bucket, Region: at.Region, Prefix: path.Join(at.Prefix, below(s)), Endpoint: at.Endpoint,
 		SecretID: cfg.SecretID, SecretKey: cfg.SecretKey.Reveal(), Token: cfg.Token.Reveal(),
 		Transport: p.http.Transport, Cache: cmp.Or(at.Cache, os.TempDir()), Now: p.now, Sleep: sleep,
 	})
+}
+
+// below is where the state of a shard is, below that of all load balancers.
+func below(s state.Shard) string {
+	if s.Of <= 1 {
+		return ""
+	}
+	return fmt.Sprintf("shards/%d-of-%d", s.N, s.Of)
 }
 
 // openSlack makes the notifier.

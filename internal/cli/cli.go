@@ -16,6 +16,7 @@ import (
 	"clbwatch/internal/advice"
 	"clbwatch/internal/check"
 	"clbwatch/internal/report"
+	"clbwatch/internal/state"
 	"clbwatch/internal/text"
 	"clbwatch/internal/watch"
 )
@@ -31,6 +32,15 @@ type App interface {
 	Preview(ctx context.Context) (message string, sum watch.Summary, err error)
 	// Probes look at what a tick needs, and post a test message if send is set.
 	Probes(ctx context.Context, send bool) []check.Probe
+	// State says what is there of the state, of each of its shards. It changes nothing. What it found comes
+	// along with an error.
+	State(ctx context.Context) ([]*state.Inventory, error)
+	// Take makes the state that of whichever function ticks next. It returns the shards that it took, and the
+	// functions that were at work with them, which come along with an error.
+	Take(ctx context.Context) (shards []state.Shard, was state.Lineage, err error)
+	// Repair goes back to the newest head that can be read, in each shard where that is not the newest.
+	// What it did comes along with an error.
+	Repair(ctx context.Context) ([]state.Repaired, error)
 }
 
 // Program is clbwatch as a command line.

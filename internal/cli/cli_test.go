@@ -16,6 +16,7 @@ import (
 	"clbwatch/internal/cli"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
+	"clbwatch/internal/state"
 	"clbwatch/internal/watch"
 )
 
@@ -23,10 +24,29 @@ import (
 type fake struct {
 	standings []watch.Standing
 	sum       watch.Summary
-	err       error // of Tick and Preview
+	err       error // of Tick, Preview, State, Take and Repair
 	message   string
 	probes    []check.Probe
+	found     []*state.Inventory
+	took      []state.Shard
+	was       state.Lineage
+	repaired  []state.Repaired
 	calls     []string
+}
+
+func (f *fake) State(context.Context) ([]*state.Inventory, error) {
+	f.calls = append(f.calls, "state")
+	return f.found, f.err
+}
+
+func (f *fake) Take(context.Context) ([]state.Shard, state.Lineage, error) {
+	f.calls = append(f.calls, "take")
+	return f.took, f.was, f.err
+}
+
+func (f *fake) Repair(context.Context) ([]state.Repaired, error) {
+	f.calls = append(f.calls, "repair")
+	return f.repaired, f.err
 }
 
 func (f *fake) Read(_ context.Context, since time.Duration) report.Report {
@@ -88,6 +108,9 @@ func TestUsage(t *testing.T) {
 		{"flag of another command", "tick --send", 2, "", unknown + "-send\n"},
 		{"value that is no boolean", "report --json=maybe", 2, "", "maybe"},
 		{"argument", "tick now", 2, "", "clbwatch: tick takes no argument, not \"now\"\n"},
+		{"take and repair", "state --take --repair", 2, "",
+			"clbwatch: --take and --repair are not for one run: repair first, then take\n"},
+		{"help names the state", "--help", 0, "   state ", ""},
 		{"help", "--help", 0, "COMMANDS:\n   report ", ""},
 		{"help of a command", "tick --help", 0, "dry-run", ""},
 		{"version flag", "--version", 0, "v1.2.3", ""},
@@ -203,9 +226,11 @@ func TestOutputThatCannotBeWrittenIsAFailure(t *testing.T) {
 	t.Parallel()
 	for _, args := range []string{
 		"report", "report --json", "tick", "tick --dry-run", "check", "check --json", "version",
+		"state", "state --take", "state --repair",
 	} {
 		var errs bytes.Buffer
-		a := &fake{probes: []check.Probe{check.Settings("2 load balancers", nil)}}
+		a := &fake{probes: []check.Probe{check.Settings("2 load balancers", nil)},
+			found: []*state.Inventory{{}}, took: []state.Shard{{}}, repaired: []state.Repaired{{}}}
 		open := func(map[string]string) (cli.App, error) { return a, nil }
 		p := cli.Program{Stdout: closed{}, Stderr: &errs, Open: open}
 		code := p.Run(t.Context(), append([]string{"clbwatch"}, strings.Fields(args)...))

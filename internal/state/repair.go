@@ -34,6 +34,9 @@ type Stored struct {
 
 // Inventory is what is there of the state of one shard, for people.
 type Inventory struct {
+	Shard Shard  // whoever opened the store says which it is, and where; Inspect does not know
+	Place string // such as "COS ops-1250000000/clbwatch"
+
 	At     time.Time // by the store's clock
 	Heads  []Stored  // newest first
 	Newest int64     // number of the newest head, readable or not; 0 if there is none
@@ -186,6 +189,13 @@ func (v *Inventory) readHistory(ctx context.Context, s Inspector, deep bool) err
 		}
 	}
 	return nil
+}
+
+// Repaired is what Repair did with the state of one shard.
+type Repaired struct {
+	Shard Shard
+	N     int64 // number of the head that it committed; 0 if nothing was to be repaired
+	From  int64 // and of the one that this continues
 }
 
 // ErrSound means that there is nothing to repair.

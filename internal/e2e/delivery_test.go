@@ -213,9 +213,9 @@ func TestRefusedForGood(t *testing.T) {
 				counts{channel: 5, mentions: 1}},
 			// The root is gone: each update is a new one, which shows everything.
 			{"reply", reply, []string{"thread_not_found"}, true, counts{channel: 5, mentions: 1}},
-			// The root is gone: there is a new one for each change of its text.
+			// The root is gone: there is a new one for each change of its text, but for the end of it.
 			{"edit", edit, []string{"message_not_found"}, true,
-				counts{channel: 6, updates: 5, broadcasts: 1, mentions: 1}},
+				counts{channel: 6, updates: 3, broadcasts: 1, mentions: 1}},
 			// An update has the last word of each.
 			{"edit", edit, []string{"service_unavailable", "restricted_action", "cant_update_message",
 				"edit_window_closed", "flux_capacitor_missing"}, true,

@@ -332,7 +332,7 @@ func (r *Root) shown(p Post, ts string, at time.Time) {
 	}
 	d.Shown, d.ShownEnd, d.ShownLevel, d.UpdatedAt = max(d.Shown, p.Rev), p.End, p.Level, at
 	switch {
-	case p.Reminder:
+	case p.Reminder, p.Root && !news: // a root that is posted anew for a reminder says nothing new
 		d.Reminders++
 		d.RemindedAt = at
 	case news: // reminders are measured from when the news was shown

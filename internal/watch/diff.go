@@ -61,6 +61,11 @@ func (w *Watcher) diff(ctx context.Context, b base, seen *sweep) (*delta, error)
 	}
 	d := &delta{listed: seen.listed, listedNow: seen.listedAt, unlisted: seen.unlisted}
 	d.seen = incident.Observation{At: b.after(seen.at), Accepted: b.abandoning(b.after(seen.at), w.Rules)}
+	for i, o := range seen.seen { // nobody knows how it is
+		if o.err != nil || o.healthErr != nil {
+			delete(d.seen.Accepted, seen.clbs[i].Key())
+		}
+	}
 	if b.head != nil { // a list that failed now, or that failed before and was had now
 		d.listedNow = d.listedNow || !maps.Equal(b.head.Unlisted, d.unlisted)
 	}
@@ -101,7 +106,7 @@ func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) er
 			d.unposted = append(d.unposted, key)
 		}
 		confirms := o.err == nil && !o.changed && b.known[key].Doubt && line != nil
-		accepts := d.seen.Accepted[key] && !unclear && line != nil
+		accepts := d.seen.Accepted[key] && line != nil
 		if o.changed || confirms || accepts || untold && !unclear && line != nil {
 			if next, err = w.follow(b, seen, i, line, d); err != nil {
 				return err

@@ -475,8 +475,12 @@ func TestOutageIsNotAbandonedUnseen(t *testing.T) {
 	for name, last := range map[string]func(*watchtest.World){
 		"unreadable":           func(w *watchtest.World) { w.Fail(failOf("read", web, errors.New("code 6000"))) },
 		"its health is unread": func(w *watchtest.World) { w.Fail(failOf("health", web, errors.New("code 6000"))) },
-		"it changes":           func(w *watchtest.World) { w.Set(web, backend("ins-a", 4), backend("ins-b", 4), backend("ins-c", 2)) },
-		"the cloud denies it":  func(w *watchtest.World) { w.Delete(web) },
+		"its health is unread, its status another": func(w *watchtest.World) {
+			w.Set(web, backend("ins-a", 9), backend("ins-b", 2), backend("ins-c", 2))
+			w.Fail(failOf("health", web, errors.New("code 6000")))
+		},
+		"it changes":          func(w *watchtest.World) { w.Set(web, backend("ins-a", 4), backend("ins-b", 4), backend("ins-c", 2)) },
+		"the cloud denies it": func(w *watchtest.World) { w.Delete(web) },
 	} {
 		w := watchtest.New()
 		w.Health(true)

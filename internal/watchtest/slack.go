@@ -22,6 +22,7 @@ type Message struct {
 	At              time.Time     // when it was posted
 	Edits           int
 	Repeat          bool // it was marked as a copy of another
+	Moved           bool // it was edited to say that it continues elsewhere
 	Deleted         bool
 	News            []string // what it says that no post before it did, as "ins-a stopped"; sorted
 }
@@ -70,14 +71,15 @@ func (w *World) News() (news []string) {
 func (w *World) DeleteMessage(ts string) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	if at := w.find(ts); at >= 0 {
+	at := slices.IndexFunc(w.slack, func(m Message) bool { return m.TS == ts })
+	if at >= 0 {
 		w.slack[at].Deleted = true
 	}
 }
 
 // find is where a message is; below 0 if it is not there.
-func (w *World) find(ts string) int {
-	return slices.IndexFunc(w.slack, func(m Message) bool { return m.TS == ts && !m.Deleted })
+func (w *World) find(route incident.Route, ts string) int {
+	return slices.IndexFunc(w.slack, func(m Message) bool { return m.TS == ts && m.Call.Route == route && !m.Deleted })
 }
 
 type slack run
@@ -112,7 +114,7 @@ func (s *slack) Do(_ context.Context, call incident.Call, doc incident.Document)
 
 // takes does what a call asks for.
 func (r *run) takes(call incident.Call, doc incident.Document) incident.Outcome {
-	at := r.find(call.TS)
+	at := r.find(call.Route, call.TS)
 	gone := incident.Outcome{Class: incident.Gone, Err: errors.New("message_not_found")}
 	switch call.Do {
 	case incident.Ask:
@@ -123,13 +125,13 @@ func (r *run) takes(call incident.Call, doc incident.Document) incident.Outcome 
 		m := Message{TS: fmt.Sprintf("%d.%06d", r.now.Unix(), len(r.slack)+1), Key: call.Key, Thread: call.TS, Call: call, At: r.now,
 			First: copyOf(doc.Root), Shows: copyOf(doc.Root), News: news(doc.Root)}
 		r.slack = append(r.slack, m)
-		if !r.bot {
+		if !call.Route.Bot() {
 			return incident.Outcome{}
 		}
 		return incident.Outcome{TS: m.TS}
 	case incident.Look:
 		for _, m := range r.slack {
-			if m.Key == call.Key && !m.Deleted {
+			if m.Key == call.Key && m.Call.Route == call.Route && !m.Deleted {
 				return incident.Outcome{TS: m.TS}
 			}
 		}
@@ -137,7 +139,7 @@ func (r *run) takes(call incident.Call, doc incident.Document) incident.Outcome 
 	case incident.Copies:
 		var found []incident.Copy
 		for _, m := range r.slack {
-			if strings.HasPrefix(m.Key, call.Key) && !m.Deleted {
+			if strings.HasPrefix(m.Key, call.Key) && m.Call.Route == call.Route && !m.Deleted {
 				found = append(found, incident.Copy{Key: m.Key, TS: m.TS})
 			}
 		}
@@ -148,7 +150,8 @@ func (r *run) takes(call incident.Call, doc incident.Document) incident.Outcome 
 		}
 		m := &r.slack[at]
 		m.Edits++
-		m.Shows, m.Repeat = copyOf(doc.Root), m.Repeat || call.Do == incident.Void
+		m.Shows = copyOf(doc.Root)
+		m.Repeat, m.Moved = m.Repeat || call.Do == incident.Void, m.Moved || call.Do == incident.Leave
 	}
 	return incident.Outcome{}
 }

@@ -98,8 +98,10 @@ func (w *World) heads(s state.Shard) *heads {
 }
 
 // Watcher returns a watcher of these load balancers ("region/id") in the world: a new process with no memory.
-func (w *World) Watcher(keys ...string) *watch.Watcher {
-	r := &run{World: w}
+func (w *World) Watcher(keys ...string) *watch.Watcher { return (&run{World: w}).watcher(keys...) }
+
+func (r *run) watcher(keys ...string) *watch.Watcher {
+	w := r.World
 	var clbs []lb.CLB
 	for _, key := range slices.Sorted(slices.Values(keys)) {
 		region, id, _ := strings.Cut(key, "/")
@@ -115,7 +117,7 @@ func (w *World) Watcher(keys ...string) *watch.Watcher {
 		CLBs: clbs, Source: (*source)(r), Finder: (*source)(r), Notifier: (*slack)(r),
 		Rules: incident.Rules{StableAfter: StableAfter, MentionAt: 50, BlindAfter: 3, Route: w.Route()},
 		Spool: func() (watch.Spool, error) { return &spool{}, nil },
-		Now:   w.Now, Sleep: func(ctx context.Context, d time.Duration) error { w.Advance(d); return ctx.Err() },
+		Now:   r.local, Sleep: func(ctx context.Context, d time.Duration) error { w.Advance(d); return ctx.Err() },
 	}
 }
 
@@ -243,56 +245,6 @@ func (w *World) Snapshot() string {
 	return ""
 }
 
-// run is one process in the world. It dies where a fault says so with ErrDied.
-type run struct {
-	*World
-	dead bool
-}
-
-// do makes one call: effect takes place under the lock, if the fault lets it.
-func (r *run) do(op, what string, effect func() error) error {
-	return r.call(op, what, func() error {
-		r.mu.Lock()
-		defer r.mu.Unlock()
-		return effect()
-	})
-}
-
-// call makes one call, if the fault lets it.
-func (r *run) call(op, what string, effect func() error) error {
-	r.mu.Lock()
-	fault := r.fault
-	r.mu.Unlock()
-	apply, err := true, error(nil)
-	if fault != nil && !r.isDead() {
-		r.faults.Lock()
-		apply, err = fault(op, what)
-		r.faults.Unlock()
-	}
-	if r.isDead() {
-		return ErrDied
-	}
-	if errors.Is(err, ErrDied) {
-		defer r.die()
-	}
-	if !apply {
-		return err
-	}
-	return errors.Join(effect(), err)
-}
-
-func (r *run) die() {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.dead = true
-}
-
-func (r *run) isDead() bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.dead
-}
-
 type source run
 
 func (s *source) Read(_ context.Context, c lb.CLB, known lb.Digest) (out lb.Reading, err error) {
@@ -371,7 +323,7 @@ func (s *source) Exist(_ context.Context, region string, ids []string) (there ma
 // store opens the state of a shard.
 func (r *run) store(s state.Shard) (state.Store, error) {
 	if r.place != nil {
-		return r.place(s, r.call, r.Now)
+		return r.place(s, r.call, r.local)
 	}
 	return &store{r, s}, nil
 }
@@ -469,7 +421,12 @@ func (s *store) Once(_ context.Context, name string) (first bool, err error) {
 	return first, err
 }
 
-func (s *store) Now() time.Time { return s.run.Now() }
+func (s *store) Now() time.Time {
+	if s.run.proc != nil {
+		return s.run.proc.shared()
+	}
+	return s.run.Now()
+}
 
 func (s *store) Collect(context.Context) error {
 	r := s.run

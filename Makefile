@@ -89,7 +89,7 @@ fuzz: ## every fuzz test in turn, each for FUZZTIME (60s)
 	tools/fuzz $(FUZZTIME)
 
 campaign: ## 10,000 random histories (HISTORIES) with the state in files, as many in COS; a few run in `make test`
-	go test ./internal/store -run TestCampaign -v -timeout 3h -rapid.checks=$(HISTORIES)
+	go test ./internal/store -run TestCampaign -v -timeout 12h -rapid.checks=$(HISTORIES)
 
 kills: $(proxy) ## the built function killed at random moments while 500 backends change (CHANGES), and behind a bad network
 	go test ./internal/e2e -run '^(TestKill|TestNetwork)$$' -v -timeout 1h -changes $(CHANGES) -toxiproxy $(CURDIR)/$(proxy)

@@ -92,7 +92,7 @@ stories: ## what a day does to load balancers, the API and Slack, and how many m
 	go test ./internal/incident -run '^(TestStoriesMeetTheirBounds|TestLostAnswers)$$' -v
 
 campaign: ## 10,000 random histories (HISTORIES) with the state in files, as many in COS; a few run in `make test`
-	go test ./internal/store -run TestCampaign -v -timeout 3h -rapid.checks=$(HISTORIES)
+	go test ./internal/store -run TestCampaign -v -timeout 12h -rapid.checks=$(HISTORIES)
 
 kills: $(proxy) ## the built function killed at random moments while 500 backends change (CHANGES), and behind a bad network
 	go test ./internal/e2e -run '^(TestKill|TestNetwork)$$' -v -timeout 1h -changes $(CHANGES) -toxiproxy $(CURDIR)/$(proxy)

@@ -25,8 +25,8 @@ import (
 	"clbwatch/internal/watchtest"
 )
 
-// TestMain makes fewer histories than rapid would, unless it is asked for some number: with real stores they take a
-// while, and internal/watch has a hundred.
+// TestMain makes fewer histories than rapid would, unless it is asked for some number: with real stores they
+// take a while, and internal/watch has a hundred.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
@@ -37,8 +37,8 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestCampaignInFiles and TestCampaignInCOS live through random histories with their state in real stores, whose every
-// call may go wrong (watchtest.Campaign). `make campaign` runs 10,000 of each.
+// TestCampaignInFiles and TestCampaignInCOS live through random histories with their state in real stores,
+// whose every call may go wrong (watchtest.Campaign). `make campaign` runs 10,000 of each.
 func TestCampaignInFiles(t *testing.T) {
 	t.Parallel()
 	campaigns(t, true, func(t *rapid.T, w *watchtest.World) watchtest.Place {
@@ -55,13 +55,16 @@ func TestCampaignInFiles(t *testing.T) {
 func TestCampaignInCOS(t *testing.T) {
 	t.Parallel()
 	campaigns(t, false, func(t *rapid.T, w *watchtest.World) watchtest.Place {
-		server := cos.New(func(string) (sandbox.Credential, bool) { return sandbox.Credential{SecretKey: "key"}, true })
+		server := cos.New(func(string) (sandbox.Credential, bool) {
+			return sandbox.Credential{SecretKey: "key"}, true
+		})
 		cache := campaignDir(t)
 		endpoint := &url.URL{Scheme: "http", Host: "ops-1250000000.cos.test"}
 		ages := &ages{}
 		return func(s state.Shard, do call, now func() time.Time) (state.Store, error) {
-			place, err := OpenCOS(COSConfig{Bucket: "ops-1250000000", Region: "ap-guangzhou", Prefix: path.Join("watch", below(s)),
-				Endpoint: endpoint, SecretID: "AKIDtest", SecretKey: "key", Transport: wire{server, do, w.Now}, Cache: cache, Now: now,
+			place, err := OpenCOS(COSConfig{Bucket: "ops-1250000000", Region: "ap-guangzhou",
+				Endpoint: endpoint, Prefix: path.Join("watch", below(s)),
+				SecretID: "AKIDtest", SecretKey: "key", Cache: cache, Now: now, Transport: wire{server, do, w.Now},
 				Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
 			if err != nil {
 				return nil, err
@@ -73,7 +76,7 @@ func TestCampaignInCOS(t *testing.T) {
 }
 
 func campaignDir(t *rapid.T) string {
-	dir, err := os.MkdirTemp("", "clbwatch-campaign-") //nolint:usetesting // thousands must not wait for the end of the test
+	dir, err := os.MkdirTemp("", "clbwatch-campaign-") //nolint:usetesting // there are thousands
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -81,13 +84,15 @@ func campaignDir(t *rapid.T) string {
 	return dir
 }
 
-// campaigns runs histories of every sort, each in a place of its own. own says that the store's clock is the machine's.
+// campaigns runs histories of every sort, each in a place of its own. own says that the store's clock is the
+// machine's.
 func campaigns(t *testing.T, own bool, place func(t *rapid.T, w *watchtest.World) watchtest.Place) {
 	t.Helper()
 	var tally watchtest.Tally
 	rapid.Check(t, func(t *rapid.T) {
 		w := watchtest.New()
-		c := watchtest.Campaign{Place: place(t, w), World: w, Lively: rapid.Bool().Draw(t, "lively"), Own: own}
+		c := watchtest.Campaign{Place: place(t, w), World: w, Own: own}
+		c.Lively = rapid.Bool().Draw(t, "lively")
 		switch rapid.IntRange(0, 4).Draw(t, "route") {
 		case 1, 2:
 			c.Route = "webhook:1"

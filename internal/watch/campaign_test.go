@@ -1,6 +1,7 @@
 package watch_test
 
 import (
+	"flag"
 	"os"
 	"testing"
 
@@ -9,8 +10,21 @@ import (
 	"clbwatch/internal/watchtest"
 )
 
-// TestCampaign lives through random histories with the state in memory; internal/store has them with real stores. A
-// history that fails shrinks, and is replayed with the seed it prints.
+var trace = flag.Bool("trace", false, "log what happens in each history that fails")
+
+// TestMain makes fewer histories than rapid would, unless it is asked for some number.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		if err := checks.Value.Set("30"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
+
+// TestCampaign lives through random histories with the state in memory; internal/store has them with real stores.
+// A history that fails shrinks, and is replayed with the seed it prints; with -trace it tells all that happened.
 func TestCampaign(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]watchtest.Campaign{
@@ -23,8 +37,8 @@ func TestCampaign(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			c.Trace = *trace
 			var tally watchtest.Tally
-			c.Trace = os.Getenv("TRACE") != ""
 			rapid.Check(t, func(t *rapid.T) { c.Run(t, &tally) })
 			t.Log(&tally)
 		})

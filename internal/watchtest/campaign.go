@@ -18,12 +18,12 @@ import (
 	"clbwatch/internal/watch"
 )
 
-// Campaign is one random history of load balancers and of all that goes wrong around them, against a model that knows
-// what was there to be reported. Backends come, go, stop, start, are bound, unbound and fail checks, load balancers are
-// deleted, and shards become more or fewer. Meanwhile readings, the store and Slack fail before or after they did
-// something, are slow, lie, or do it minutes later; runs die, are frozen and continued, overlap and come late; clocks
-// differ, machines sleep, and days pass; Slack refuses things for good, channels are out, change, or become a webhook; and
-// people delete messages.
+// Campaign is one random history of load balancers and of all that goes wrong around them, against a model
+// that knows what was there to be reported. Backends come, go, stop, start, are bound, unbound and fail
+// checks, load balancers are deleted, and shards become more or fewer. Meanwhile readings, the store and
+// Slack fail before or after they did something, are slow, lie, or do it minutes later; runs die, are frozen
+// and continued, overlap and come late; clocks differ, machines sleep, and days pass; Slack refuses things
+// for good, channels are out, change, or become a webhook; and people delete messages.
 type Campaign struct {
 	Place  Place          // of the state; nil is the world's own
 	World  *World         // a new one, if the Place must know its time; nil makes one
@@ -54,7 +54,8 @@ var (
 	campaignIDs  = []string{"ins-a", "ins-b", "ins-c"}
 	// One for each listener, so that what is known of listeners is known of bindings.
 	campaignBindings = []lb.Binding{
-		{Listener: "HTTPS:443", Rule: "a.com/", Port: 8080, Weight: 10}, {Listener: "TCP:22", Port: 22, Weight: 10},
+		{Listener: "HTTPS:443", Rule: "a.com/", Port: 8080, Weight: 10},
+		{Listener: "TCP:22", Port: 22, Weight: 10},
 		{Listener: "TCP:80", Port: 80, Weight: 10},
 	}
 )
@@ -81,7 +82,7 @@ type history struct {
 	pools  map[string]map[string]lb.Backend
 	past   map[string][]lb.Status // what each backend, "key/id", was in turn; 0 is absent
 	gone   map[string]bool        // load balancers that were deleted
-	lied   map[string]bool        // load balancers about which the cloud has lied, and nobody has read the truth since
+	lied   map[string]bool        // load balancers the cloud has lied about, unread since
 	cursed map[string]curse
 }
 
@@ -95,15 +96,16 @@ type member struct {
 	count   map[string]int  // calls so far
 	liar    map[string]bool // load balancers about which it was lied to
 	read    map[string]bool // load balancers that it read as they were
+	tooLate []string        // roots about which it did something after LATE
 	sum     watch.Summary
 	err     error
 }
 
 // Run lives through the history, and fails t where people would know what is not so, or not know what is.
 func (c Campaign) Run(t *rapid.T, tally *Tally) {
-	h := &history{Campaign: c, T: t, tally: tally, of: 1, alive: map[*member]bool{}, pools: map[string]map[string]lb.Backend{},
-		past: map[string][]lb.Status{}, gone: map[string]bool{}, lied: map[string]bool{}, cursed: map[string]curse{},
-		model: newModel()}
+	h := &history{Campaign: c, T: t, tally: tally, of: 1, alive: map[*member]bool{}, model: newModel(),
+		pools: map[string]map[string]lb.Backend{}, past: map[string][]lb.Status{}, gone: map[string]bool{},
+		lied: map[string]bool{}, cursed: map[string]curse{}}
 	if h.World == nil {
 		h.World = New()
 	}
@@ -276,7 +278,7 @@ func (m *member) watcher() *watch.Watcher {
 	if h.Lively {
 		w.Discover = []watch.Scope{{Region: "ap-guangzhou"}, {Region: "ap-shanghai"}}
 	}
-	w.Rules.Route, w.Rules.TransientFor = h.route, h.weather.Transient
+	w.Rules.Route, w.Rules.TransientFor, w.Rules.StableAfter = h.route, h.weather.Transient, h.weather.Stable
 	w.States = func(s state.Shard) (state.Store, error) {
 		store, err := m.run.store(s)
 		if s.Of <= 1 {
@@ -452,7 +454,7 @@ func (h *history) last() {
 
 // ended takes in how a run ended.
 func (h *history) ended(m *member) {
-	h.log("run %d ends, dead %v, stale %v, head %d: %v", m.number, m.run.isDead(), m.sum.Stale, m.sum.Head, m.err)
+	h.log("run %d ends, dead %v, stale %v: %v", m.number, m.run.isDead(), m.sum.Stale, m.err)
 	if m.run.isDead() {
 		h.tally.Deaths.Add(1)
 		return
@@ -462,7 +464,11 @@ func (h *history) ended(m *member) {
 	} else {
 		h.mustFail(m)
 	}
-	if (m.err == nil || isOverdue(m.err)) && !m.sum.Stale {
+	done := m.err == nil || isOverdue(m.err)
+	if done {
+		h.marked(m)
+	}
+	if done && !m.sum.Stale {
 		for key := range m.read {
 			if !m.liar[key] && !h.believesLies(key) {
 				delete(h.lied, key)

@@ -55,8 +55,8 @@ const (
 	curseKinds       // how many there are
 )
 
-var curseNames = [...]string{"", "no mention", "no blocks", "no text", "mute", "posts 500", "posts lost", "hangs", "no edits",
-	"edits 500", "no replies", "replies 500", "no looks"}
+var curseNames = [...]string{"", "no mention", "no blocks", "no text", "mute", "posts 500", "posts lost",
+	"hangs", "no edits", "edits 500", "no replies", "replies 500", "no looks"}
 
 // muted reports whether nothing about the root can be posted.
 func (c curse) muted() bool { return c == mute || c == posts500 || c == hangs }
@@ -99,7 +99,7 @@ func (s channel) Do(_ context.Context, call incident.Call, doc incident.Document
 	root := copyOf(doc.Root) // what is sent now, whatever becomes of the root while it is on its way
 	sent := incident.Document{Root: &root, Reason: doc.Reason, Name: doc.Name}
 	h.asked(s.member, call, doc.Root)
-	effect := func(late bool) incident.Outcome { return h.applies(p, call, sent, late) }
+	effect := func(late bool) incident.Outcome { return h.applies(s.member, call, sent, late) }
 	f := h.slackFate(s.member, call)
 	p.pause(latency / 2)
 	if f.how == slow {
@@ -126,7 +126,9 @@ func (s channel) Do(_ context.Context, call incident.Call, doc incident.Document
 }
 
 // answers is what Slack does and says.
-func (h *history) answers(p *proc, call incident.Call, r *incident.Root, f fate, effect func(bool) incident.Outcome) incident.Outcome {
+func (h *history) answers(p *proc, call incident.Call, r *incident.Root, f fate,
+	effect func(late bool) incident.Outcome,
+) incident.Outcome {
 	silent := func() incident.Outcome {
 		p.pause(f.took)
 		return incident.Outcome{Class: incident.Unknown, Err: errAnswer}
@@ -137,7 +139,8 @@ func (h *history) answers(p *proc, call incident.Call, r *incident.Root, f fate,
 	case c == hangs && (post || call.Do == incident.Edit):
 		f.took = gaveUp
 		return silent()
-	case c == posts500 && post, c == edits500 && call.Do == incident.Edit, c == replies500 && post && call.TS != "":
+	case c == posts500 && post, c == replies500 && post && call.TS != "",
+		c == edits500 && call.Do == incident.Edit:
 		f.took = 0
 		return silent()
 	}
@@ -212,22 +215,23 @@ type delivery struct {
 }
 
 // applies does in Slack what a call asks for.
-func (h *history) applies(p *proc, call incident.Call, doc incident.Document, late bool) (out incident.Outcome) {
+func (h *history) applies(m *member, call incident.Call, doc incident.Document, late bool) incident.Outcome {
 	root := doc.Root
 	now := h.docs[root.Prefix()]
 	fenced := now == nil || now.Delivery.Claim == nil || now.Delivery.Claim.By != root.Delivery.Claim.By
 	if fenced && !late {
 		h.tally.Late.Add(1)
-		h.overtaken(p, call, root)
+		h.overtaken(m, call, root)
 	}
 	if late {
 		h.tally.Held.Add(1)
 	}
 	h.world.mu.Lock()
-	out = p.run.takes(call, doc)
+	out := m.run.takes(call, doc)
 	n := len(h.world.slack)
 	h.world.mu.Unlock()
-	h.log("Slack takes %s %s late %v fenced %v: %d %s %v", ops[call.Do], call.Key, late, fenced, out.Class, out.TS, out.Err)
+	h.log("Slack: %s %s, late %v, taken over %v: %d %s %v", ops[call.Do], call.Key, late, fenced,
+		out.Class, out.TS, out.Err)
 	if out.Class != incident.Done {
 		return out
 	}
@@ -243,14 +247,12 @@ func (h *history) applies(p *proc, call incident.Call, doc incident.Document, la
 	case incident.Void:
 		h.tally.Voids.Add(1)
 	}
-	if late || fenced {
-		h.lateFor[root.Prefix()] = h.world.Now()
-	}
 	return out
 }
 
 // asked counts a call to Slack.
 func (h *history) asked(m *member, call incident.Call, r *incident.Root) {
 	h.tally.Calls.Add(1)
-	h.log("run %d %s %s at %s %q form %d rev %d", m.number, ops[call.Do], call.Key, call.Route, call.TS, call.Form, call.Post.Rev)
+	h.log("run %d: %s %s at %s %q form %d rev %d", m.number, ops[call.Do], call.Key, call.Route, call.TS,
+		call.Form, call.Post.Rev)
 }

@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// engine lets runs and whatever else happens take turns in the world's time. Only one of them works at a time, and each
-// in the same order every time: what is drawn decides all.
+// engine lets runs and whatever else happens take turns in the world's time. Only one of them works at a
+// time, and each in the same order every time: what is drawn decides all.
 type engine struct {
 	world *World
 	queue events
@@ -29,7 +29,9 @@ func (q events) Less(i, j int) bool {
 	return q[i].at.Before(q[j].at) || q[i].at.Equal(q[j].at) && q[i].seq < q[j].seq
 }
 func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
-func (q *events) Push(x any)   { *q = append(*q, x.(event)) } //nolint:forcetypeassert // heap gives what it was given
+func (q *events) Push(x any) {
+	*q = append(*q, x.(event)) //nolint:forcetypeassert // heap gives what it was given
+}
 func (q *events) Pop() any {
 	all := *q
 	last := all[len(all)-1]
@@ -71,8 +73,8 @@ const (
 	gaveUp   = 10 * time.Second       // when a caller of Slack gives up
 )
 
-// proc is a run as the engine has it: it stops at each call that one goroutine makes at a time, for as long as the call
-// takes, while others go on. Readings are made by several at once, and take no time.
+// proc is a run as the engine has it: it stops at each call that one goroutine makes at a time, for as long
+// as the call takes, while others go on. Readings are made by several at once, and take no time.
 type proc struct {
 	*engine
 	run   *run
@@ -80,9 +82,9 @@ type proc struct {
 	kill  time.Time
 	ahead time.Duration // of its machine's clock
 	own   bool          // the store's clock is its machine's
-	lag   time.Duration // by how much its clock stood still while the machine slept; the store's too, until it is heard of
+	lag   time.Duration // how long its clock stood still while it slept; the store's, too, until an answer
 	fate  func(op, what string) fate
-	stale func(op, what string, effect func() error, d time.Duration) // plans a write that arrives late; nil if it cannot
+	stale func(effect func() error, d time.Duration) // plans a write that arrives late; nil if it cannot
 
 	yield  func(time.Duration) bool
 	next   func() (time.Duration, bool)
@@ -199,7 +201,7 @@ func (p *proc) call(op, what string, effect func() error) error {
 		}
 	case arrives:
 		if p.stale != nil && !p.run.isDead() {
-			p.stale(op, what, effect, f.took)
+			p.stale(effect, f.took)
 			p.pause(gaveUp)
 			return f.err
 		}

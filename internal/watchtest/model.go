@@ -2,9 +2,9 @@ package watchtest
 
 import (
 	"context"
+	"fmt"
 	"maps"
 	"slices"
-	"strings"
 	"time"
 
 	"clbwatch/internal/incident"
@@ -16,13 +16,13 @@ import (
 type model struct {
 	heads     map[state.Shard]*state.Head // the newest of each, as far as it was seen
 	docs      map[string]*incident.Root   // the newest form of each root that there ever was, by its Prefix
-	seen      map[string]time.Time        // true time at which a root was first seen, or is another message than before
+	seen      map[string]time.Time        // true time since when a root is a new message
 	born      map[string]time.Time        // true time at which the run began that made a commit
 	news      map[string]int              // the newest revision of a root that is news
 	waits     map[string][]wait           // news that no post has shown
 	claimed   map[string]map[string]int   // the revision that each run claimed to post of a root
 	vanished  map[string]int              // the revision of a root that is presumed delivered
-	lateFor   map[string]time.Time        // when something about a root arrived late
+	tooLate   map[string]bool             // roots that a call reached after LATE, and nobody said so
 	removed   map[string]bool             // roots that a removal has made degraded or down
 	handled   map[string]bool             // roots of which somebody deleted a message
 	moved     map[string]bool             // roots that were there when the route changed
@@ -39,9 +39,11 @@ type wait struct {
 }
 
 func newModel() model {
-	return model{heads: map[state.Shard]*state.Head{}, docs: map[string]*incident.Root{}, seen: map[string]time.Time{},
-		born: map[string]time.Time{}, news: map[string]int{}, waits: map[string][]wait{}, claimed: map[string]map[string]int{}, vanished: map[string]int{},
-		lateFor: map[string]time.Time{}, removed: map[string]bool{}, handled: map[string]bool{}, moved: map[string]bool{}}
+	return model{heads: map[state.Shard]*state.Head{}, docs: map[string]*incident.Root{},
+		seen: map[string]time.Time{}, born: map[string]time.Time{},
+		news: map[string]int{}, waits: map[string][]wait{},
+		claimed: map[string]map[string]int{}, vanished: map[string]int{}, tooLate: map[string]bool{},
+		removed: map[string]bool{}, handled: map[string]bool{}, moved: map[string]bool{}}
 }
 
 // freely is how many updates of a root are posted at once, whatever they say.
@@ -153,9 +155,29 @@ func (h *history) moves() {
 	}
 }
 
-// overtaken is called when a run does something about a root that another run has taken over.
-func (h *history) overtaken(p *proc, call incident.Call, r *incident.Root) {
+// overtaken is called when a run does something about a root that another run has taken over. After LATE
+// nobody expects that any more: only the run itself can say so, and nobody can if it dies or the root is
+// gone.
+func (h *history) overtaken(m *member, call incident.Call, r *incident.Root) {
 	h.log("the claim of %s %s was taken over", ops[call.Do], call.Key)
+	if m.shared().Sub(r.Delivery.Claim.Until) > h.longest() {
+		h.tally.TooLate.Add(1)
+		h.tooLate[r.Prefix()] = true
+		m.tooLate = append(m.tooLate, r.Prefix())
+	}
+}
+
+// marked takes in that a run has marked what it did.
+func (h *history) marked(m *member) {
+	for _, key := range m.tooLate {
+		for _, head := range h.current() {
+			for _, r := range head.Incidents.Roots {
+				if r.Prefix() == key {
+					delete(h.tooLate, key)
+				}
+			}
+		}
+	}
 }
 
 // mustFail holds that a run fails once news was due for long enough. m did not fail.
@@ -190,7 +212,8 @@ func (h *history) unrest() string {
 	for _, head := range h.current() {
 		for _, r := range head.Incidents.Roots {
 			if why := h.restless(r, head.Incidents.At); why != "" {
-				return "incident " + r.ID() + " (" + curseNames[h.curse(r.Prefix())] + ") " + why + ": " + show(r)
+				c := curseNames[h.curse(r.Prefix())]
+				return fmt.Sprintf("incident %s (%s) %s: %s", r.ID(), c, why, show(r))
 			}
 		}
 		if len(head.Incidents.Unread) > 0 {
@@ -331,7 +354,8 @@ func (h *history) checkHistory(records []incident.Record, open map[string]*incid
 		changes++
 		i := incidents[r.Incident]
 		if i == nil || i.key != r.CLB.Key() || i.about != incident.Backends {
-			h.Fatalf("%s of %s at %s is in incident %s, which is about %+v", r.Change.Kind, r.CLB.Key(), r.At, r.Incident, i)
+			h.Fatalf("%s of %s at %s is in incident %s, which is about %+v", r.Change.Kind, r.CLB.Key(), r.At,
+				r.Incident, i)
 		}
 		*i.is.Of(r.Change.Kind)++
 		key := r.CLB.Key() + "/" + r.Change.ID
@@ -361,7 +385,8 @@ func (h *history) checkHistory(records []incident.Record, open map[string]*incid
 // belief is what the history says of a backend. The zero belief is that it is not there.
 type belief struct{ there, running, ill bool }
 
-// follow is one step of what the history says. A step from where a backend is not was lost, doubled or out of order.
+// follow is one step of what the history says. A step from where a backend is not was lost, doubled or out of
+// order.
 func (h *history) follow(was belief, of string, r incident.Record) (is belief) {
 	ch := r.Change
 	possible := was.there
@@ -387,7 +412,8 @@ func (h *history) follow(was belief, of string, r incident.Record) (is belief) {
 	return is
 }
 
-// happened looks for what is in the history in what became of the backend since, and returns how far that goes.
+// happened looks for what is in the history in what became of the backend since, and returns how far that
+// goes.
 func (h *history) happened(of string, last int, r incident.Record) int {
 	status := r.Change.Is
 	switch r.Change.Kind {
@@ -406,104 +432,4 @@ func (h *history) happened(of string, last int, r incident.Record) int {
 	h.Fatalf("the history has %s as %s (%v) at %s, which did not happen since: it was %v, known up to %d",
 		of, r.Change.Kind, status, r.At, past, last)
 	return last
-}
-
-// checkWorld compares the snapshots and the documents with what is.
-func (h *history) checkWorld(records []incident.Record, heads []*state.Head, open map[string]*incident.Root) {
-	abandoned := make(map[string]bool)
-	dropped := make(map[string]bool)
-	for _, r := range records {
-		if r.Closed != nil {
-			abandoned[r.CLB.Key()] = abandoned[r.CLB.Key()] || r.Closed.End == incident.EndAbandoned
-			dropped[r.CLB.Key()] = dropped[r.CLB.Key()] || r.Closed.End == incident.EndDropped
-		}
-	}
-	machines := make(map[string]incident.Machine)
-	for _, r := range open {
-		for _, i := range r.Incidents {
-			abandoned[i.Key] = abandoned[i.Key] || i.End == incident.EndAbandoned
-			dropped[i.Key] = dropped[i.Key] || i.End == incident.EndDropped
-			if i.About != incident.Backends || !i.Open() {
-				continue
-			}
-			if h.gone[i.Key] {
-				h.Fatalf("incident %s of %s goes on, which was deleted", i.ID, i.Key)
-			}
-			for _, m := range i.Machines {
-				machines[i.Key+"/"+m.ID] = m
-			}
-		}
-	}
-	for n, head := range heads {
-		pools := h.snapshot(h.shards()[n], head)
-		for _, key := range campaignKeys {
-			if !h.shards()[n].Owns(key) || h.gone[key] {
-				continue
-			}
-			if got, want := plain(pools[key]), plain(slices.Collect(maps.Values(h.pools[key]))); got != want {
-				h.Fatalf("the snapshot has %s as %s, and it is %s", key, got, want)
-			}
-			for _, b := range pools[key] {
-				h.checkBackend(key, b, machines, abandoned[key], dropped[key] && h.sharded)
-			}
-			for _, id := range campaignIDs {
-				m, ok := machines[key+"/"+id]
-				if _, there := h.pools[key][id]; ok && !there && m.Now != incident.Absent {
-					h.Fatalf("an open incident has %s of %s as there, and it is not: %+v", id, key, m)
-				}
-			}
-		}
-	}
-}
-
-// checkBackend holds that what is out is in an open incident as that, and what is not is not.
-func (h *history) checkBackend(key string, b lb.Backend, machines map[string]incident.Machine, abandoned, dropped bool) {
-	m, ok := machines[key+"/"+b.ID]
-	out := !b.Running() || len(b.Failing) > 0
-	granted := (b.Out == nil || b.Out.AtLeast) && (b.Ill == nil || b.Ill.AtLeast)
-	switch {
-	case ok && out != (m.Now == incident.Out):
-		h.Fatalf("an open incident has %s of %s as %+v, and it is %+v", b.ID, key, m, b)
-	case out && granted && !abandoned:
-		h.Fatalf("it is taken for granted that %s of %s is out: %+v", b.ID, key, b)
-	case out && !granted && !ok && !dropped:
-		h.Fatalf("%s of %s is out, and no open incident has it: %+v", b.ID, key, b)
-	}
-}
-
-// plain is what a pool amounts to.
-func plain(pool []lb.Backend) string {
-	var all []string
-	for _, b := range pool {
-		s := b.ID + " " + b.Status.String()
-		if b.Running() {
-			s += " " + strings.Join(b.Failing, " ")
-		}
-		for _, on := range b.Bindings {
-			s += " " + on.Listener
-		}
-		all = append(all, s)
-	}
-	slices.Sort(all)
-	return strings.Join(all, "; ")
-}
-
-// snapshot reads the snapshot of a shard.
-func (h *history) snapshot(s state.Shard, head *state.Head) map[string][]lb.Backend {
-	snap, err := state.OpenSnapshot(context.Background(), must((&run{World: h.world}).store(s)), head)
-	if err != nil {
-		h.Fatalf("open the snapshot of shard %s: %v", s, err)
-	}
-	defer snap.Close()
-	pools := make(map[string][]lb.Backend)
-	for _, key := range slices.Sorted(maps.Keys(snap.Index.CLBs)) {
-		line, err := snap.Seek(key)
-		if err != nil {
-			h.Fatalf("read the snapshot of shard %s: %v", s, err)
-		}
-		if line != nil {
-			pools[key] = must(state.DecodePool(line))
-		}
-	}
-	return pools
 }

@@ -24,7 +24,8 @@ type about struct {
 	n int
 }
 
-// checkRoot holds that Slack shows a root as it is, and showed it as often as it may. open says that it is in the state.
+// checkRoot holds that Slack shows a root as it is, and showed it as often as it may. open says that it is in
+// the state.
 func (h *history) checkRoot(r *incident.Root, open bool) {
 	key, d := r.Prefix(), &r.Delivery
 	c := h.curse(key)
@@ -38,11 +39,15 @@ func (h *history) checkRoot(r *incident.Root, open bool) {
 	fail := func(format string, args ...any) {
 		text := fmt.Sprintf(format, args...)
 		for _, m := range all {
-			text += fmt.Sprintf("\n%d %s ts %s thread %q deleted %v repeat %v late %v level %v rev %d broadcast %v shows rev %d end %v",
-				m.n, m.Key, m.TS, m.Thread, m.Deleted, m.Repeat, m.late, m.First.Level(), m.Call.Post.Rev, m.Call.Post.Broadcast,
+			text += fmt.Sprintf("\n%d %s ts %s thread %q deleted %v repeat %v late %v broadcast %v", m.n, m.Key,
+				m.TS, m.Thread, m.Deleted, m.Repeat, m.late, m.Call.Post.Broadcast)
+			text += fmt.Sprintf(" level %v rev %d, shows rev %d end %v", m.First.Level(), m.Call.Post.Rev,
 				m.Shows.Rev, !m.Shows.Open())
 		}
 		h.Fatalf("incident %s (%s, in the state: %v) %s\n%s", r.ID(), curseNames[c], open, text, show(r))
+	}
+	if h.tooLate[key] {
+		return
 	}
 	h.checkCopies(all, looks, !h.moved[key] && c != edits500, fail)
 	if c.muted() || (h.handled[key] || h.moved[key]) && !r.Open() {
@@ -129,7 +134,7 @@ func (h *history) checkBot(r *incident.Root, all []about, c curse, looks bool, f
 		return
 	}
 	if root.Shows.Rev != r.Rev || root.Shows.Open() != r.Open() {
-		fail("is shown at revision %d, it has %d (deleted by somebody: %v)", root.Shows.Rev, r.Rev, root.Deleted)
+		fail("is shown at revision %d, it has %d (deleted: %v)", root.Shows.Rev, r.Rev, root.Deleted)
 	}
 }
 
@@ -177,7 +182,8 @@ func (h *history) checkEnds(r *incident.Root, all []about, fail func(string, ...
 			case !m.InChannel():
 			case m.First.Level() < l:
 				bad = false
-			case !m.late && !m.Deleted && (post.Root || post.Rises.Has(mark) || !r.Open()): // what is not called a rise ends at the close
+			case m.late || m.Deleted:
+			case post.Root || post.Rises.Has(mark) || !r.Open(): // else it ends at the close
 				bad = true
 			}
 		}

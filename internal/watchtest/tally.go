@@ -11,12 +11,12 @@ import (
 
 // Tally counts what campaigns lived through, to be shown: what never happened proves nothing.
 type Tally struct {
-	Histories, Runs, Calls, Changes, Roots, News, Posts, Edits, Voids atomic.Int64
-	Deaths, Errors, Stale, Overlaps, Freezes, Late, Held, Refusals    atomic.Int64
-	Doubles, BlindDoubles, Presumed                                   atomic.Int64
-	Calms, Sleeps, Days, Deleted, Routes, Shards, Strays, APIOuts     atomic.Int64
-	Outages                                                           [outageKinds]atomic.Int64
-	Curses                                                            [curseKinds]atomic.Int64
+	Histories, Runs, Calls, Changes, Roots, News, Posts, Edits, Voids       atomic.Int64
+	Deaths, Errors, Stale, Overlaps, Freezes, Late, TooLate, Held, Refusals atomic.Int64
+	Doubles, BlindDoubles, Presumed                                         atomic.Int64
+	Calms, Sleeps, Days, Deleted, Routes, Shards, Strays, APIOuts           atomic.Int64
+	Outages                                                                 [outageKinds]atomic.Int64
+	Curses                                                                  [curseKinds]atomic.Int64
 
 	mu     sync.Mutex
 	faults map[string]int
@@ -29,7 +29,8 @@ func (t *Tally) delay(d time.Duration) {
 	t.delays = append(t.delays, d)
 }
 
-var howNames = [...]string{"well", "fails", "dies", "slow", "frozen", "lies", "late", "changes", "not done", "channel down", "unknown", "lost"}
+var howNames = [...]string{"well", "fails", "dies", "slow", "frozen", "lies", "late", "changes", "not done",
+	"channel down", "unknown", "lost"}
 
 // fault counts what goes wrong with a call.
 func (t *Tally) fault(class string, f fate) {
@@ -51,8 +52,8 @@ func (t *Tally) fault(class string, f fate) {
 	t.faults[what]++
 }
 
-// Delay is how long it took until so many percent of the news was in Slack, from the beginning of the run that found it
-// or, if later, the end of the channel's outage.
+// Delay is how long it took until so many percent of the news was in Slack, from the beginning of the run
+// that found it or, if later, the end of the channel's outage.
 func (t *Tally) Delay(percent float64) time.Duration {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -68,17 +69,22 @@ func (t *Tally) String() string {
 	var b strings.Builder
 	f := func(format string, args ...any) { fmt.Fprintf(&b, format, args...) }
 	f("%d histories, %d runs, %d calls to Slack; ", t.Histories.Load(), t.Runs.Load(), t.Calls.Load())
-	f("%d things done to backends, %d changes in %d messages, %d posts, %d edits, %d copies marked\n", t.Changes.Load(),
-		t.News.Load(), t.Roots.Load(), t.Posts.Load(), t.Edits.Load(), t.Voids.Load())
-	f("%d deaths, %d runs that failed, %d stale, %d overlaps, %d frozen, %d calls after their claim was taken over, %d held back\n",
-		t.Deaths.Load(), t.Errors.Load(), t.Stale.Load(), t.Overlaps.Load(), t.Freezes.Load(), t.Late.Load(), t.Held.Load())
-	f("posted twice where that is allowed: %d by bots that may look, %d by others; %d presumed delivered that were not\n",
-		t.Doubles.Load(), t.BlindDoubles.Load(), t.Presumed.Load())
-	f("%d calm times, %d machines slept, %d days passed, %d messages deleted, %d routes changed, ", t.Calms.Load(), t.Sleeps.Load(),
-		t.Days.Load(), t.Deleted.Load(), t.Routes.Load())
-	f("%d times other shards, %d stray shards, %d outages of the API\n", t.Shards.Load(), t.Strays.Load(), t.APIOuts.Load())
-	f("outages of the channel: %d unsent, %d answered 500, %d without answers, %d that hang\n", t.Outages[outUnsent].Load(),
-		t.Outages[outFails].Load(), t.Outages[outAnswers].Load(), t.Outages[outHangs].Load())
+	f("%d things done to backends, %d changes in %d roots, ", t.Changes.Load(), t.News.Load(), t.Roots.Load())
+	f("%d posts, %d edits, %d copies marked\n", t.Posts.Load(), t.Edits.Load(), t.Voids.Load())
+	f("%d deaths, %d runs that failed, %d stale, %d overlaps, ", t.Deaths.Load(), t.Errors.Load(),
+		t.Stale.Load(), t.Overlaps.Load())
+	f("%d frozen, %d calls after their claim was taken over (%d of them after LATE), %d held back\n",
+		t.Freezes.Load(), t.Late.Load(), t.TooLate.Load(), t.Held.Load())
+	f("posted twice where that is allowed: %d by bots that may look, %d by others; ", t.Doubles.Load(),
+		t.BlindDoubles.Load())
+	f("%d presumed delivered that were not\n", t.Presumed.Load())
+	f("%d calm times, %d machines slept, %d days passed, ", t.Calms.Load(), t.Sleeps.Load(), t.Days.Load())
+	f("%d messages deleted, %d routes changed, ", t.Deleted.Load(), t.Routes.Load())
+	f("%d times other shards, %d stray shards, %d outages of the API\n", t.Shards.Load(), t.Strays.Load(),
+		t.APIOuts.Load())
+	f("outages of the channel: %d unsent, %d answered 500, %d without answers, %d that hang\n",
+		t.Outages[outUnsent].Load(), t.Outages[outFails].Load(),
+		t.Outages[outAnswers].Load(), t.Outages[outHangs].Load())
 	f("%d refusals; roots with", t.Refusals.Load())
 	for c, name := range curseNames {
 		if name != "" {
@@ -97,7 +103,8 @@ func (t *Tally) String() string {
 	}
 	n := len(t.delays)
 	t.mu.Unlock()
-	f("\nfrom the observation of %d news to Slack: p50 %s, p90 %s, p99 %s, most %s", n, t.Delay(50).Round(time.Second),
-		t.Delay(90).Round(time.Second), t.Delay(99).Round(time.Second), t.Delay(100).Round(time.Second))
+	in := func(percent float64) time.Duration { return t.Delay(percent).Round(time.Second) }
+	f("\nfrom the observation of %d news to Slack: p50 %s, p90 %s, p99 %s, most %s", n, in(50), in(90),
+		in(99), in(100))
 	return b.String()
 }

@@ -27,7 +27,11 @@ type weather struct {
 	Cursed    int              // of roots
 	Clocks    [3]time.Duration // by how much those of machines are ahead
 	Transient time.Duration    // see incident.Rules
+	Stable    time.Duration    // STABLE_AFTER
 }
+
+// clocks are by how much those of machines may differ.
+var clocks = []time.Duration{0, 0, 20 * time.Second, 59 * time.Second, 4 * time.Minute}
 
 func drawWeather(t *rapid.T, own bool) (w weather) {
 	percent := func(name string, some ...int) int {
@@ -36,7 +40,8 @@ func drawWeather(t *rapid.T, own bool) (w weather) {
 	w.Seed = rapid.IntRange(0, 1<<30).Draw(t, "seed")
 	w.Dies, w.Freezes = percent("dies", 0, 5, 10, 30), percent("freezes", 0, 0, 2, 5, 10)
 	w.Temporary, w.Unknown = percent("temporary", 0, 0, 3, 8, 15), percent("unknown", 0, 0, 3, 8, 15)
-	w.Lost, w.Held, w.Slow = percent("lost", 0, 0, 3, 8, 15), percent("held", 0, 0, 2, 4, 8), percent("slow", 0, 0, 2, 5, 10)
+	w.Lost, w.Held = percent("lost", 0, 0, 3, 8, 15), percent("held", 0, 0, 2, 4, 8)
+	w.Slow = percent("slow", 0, 0, 2, 5, 10)
 	w.Store, w.StoreLost = percent("store", 0, 0, 1, 2, 5), percent("store lost", 0, 0, 1, 2, 5)
 	w.StoreLate = percent("store late", 0, 0, 1, 3)
 	w.Reads, w.Cursed = percent("reads", 0, 0, 2, 5), percent("cursed", 0, 0, 5, 20, 40)
@@ -45,21 +50,20 @@ func drawWeather(t *rapid.T, own bool) (w weather) {
 		sign = -1
 	}
 	for n := range w.Clocks[1:] {
-		w.Clocks[n+1] = sign * rapid.SampledFrom([]time.Duration{0, 0, 20 * time.Second, 59 * time.Second, 4 * time.Minute}).
-			Draw(t, "clock")
+		w.Clocks[n+1] = sign * rapid.SampledFrom(clocks).Draw(t, "clock")
 	}
 	w.Transient = rapid.SampledFrom([]time.Duration{0, 0, 0, 2 * time.Minute}).Draw(t, "transient")
+	w.Stable = rapid.SampledFrom([]time.Duration{StableAfter, StableAfter, 3 * time.Minute}).Draw(t, "stable")
 	return w
 }
 
 // longest is how late what a sender has given up may arrive: LATE must be over after that by every clock.
 func (h *history) longest() time.Duration {
-	if !h.Own {
-		return 8 * time.Minute
-	}
-	longest := 8 * time.Minute
-	for _, c := range h.weather.Clocks {
-		longest = min(longest, 8*time.Minute-max(c, -c))
+	longest := 9 * time.Minute
+	if h.Own {
+		for _, c := range h.weather.Clocks {
+			longest = min(longest, 9*time.Minute-max(c, -c))
+		}
 	}
 	return longest
 }
@@ -155,10 +159,12 @@ func (h *history) drawMishap(t *rapid.T) (m mishap) {
 			most = 30
 		}
 		m.Nth = rapid.IntRange(0, most).Draw(t, "call")
-		f.how = rapid.SampledFrom([]how{fails, dies, slow, freezes, arrives, lies}).Draw(t, "how")
+		f.how = rapid.SampledFrom([]how{fails, dies, slow, freezes, freezes, arrives, lies}).Draw(t, "how")
 	case "slack":
 		m.Nth = rapid.IntRange(0, 5).Draw(t, "call")
-		f.how = rapid.SampledFrom([]how{temporary, down, unknown, lost, dies, slow, freezes, arrives}).Draw(t, "how")
+		f.how = rapid.SampledFrom([]how{temporary, down, unknown, lost, dies, slow, freezes, freezes, arrives,
+			arrives}).
+			Draw(t, "how")
 	case "read":
 		m.Key = rapid.SampledFrom(campaignKeys).Draw(t, "key")
 		m.Nth = rapid.IntRange(0, 1).Draw(t, "call")
@@ -232,7 +238,8 @@ func (m *member) mishap(class, key string, n int) (mishap, bool) {
 	return mishap{}, false
 }
 
-// lie is a fate in which something lies, if it can: twice in a row is one lie more than the watcher is proof against.
+// lie is a fate in which something lies, if it can: twice in a row is one lie more than the watcher is proof
+// against.
 func (m *member) lie(op, what string, f fate) fate {
 	h := m.history
 	switch {
@@ -256,8 +263,8 @@ func (h *history) passing(m *member, class, of string, n int) fate {
 	w, roll := h.weather, h.number("call", m.number, class, of, n)%1000
 	under := func(share int) bool { roll -= share; return roll < 0 }
 	seconds := time.Duration(1+h.number("seconds", m.number, of, n)%60) * time.Second
-	f := fate{err: errMishap, took: seconds, applied: seconds%(2*time.Second) == 0, before: seconds%(3*time.Second) == 0,
-		lags: seconds%(5*time.Second) == 0}
+	every := func(n time.Duration) bool { return seconds%(n*time.Second) == 0 }
+	f := fate{err: errMishap, took: seconds, applied: every(2), before: every(3), lags: every(5)}
 	switch {
 	case class == "read" && strings.HasPrefix(of, "exist"):
 		return fate{}
@@ -314,14 +321,14 @@ func (h *history) slackFate(m *member, call incident.Call) (f fate) {
 		f.took = min(f.took, gaveUp-time.Second)
 	case freezes:
 		h.tally.Freezes.Add(1)
-		if f.took *= 20; f.before || f.lags {
+		if f.took *= 20; f.lags {
 			f.took = min(f.took, h.longest())
 		}
 	case arrives:
 		if !writes {
 			f.how = unknown
 		}
-		f.took = min(gaveUp+5*f.took, h.longest())
+		f.took = min(gaveUp+9*f.took, h.longest())
 	case lost, unknown:
 		if f.took = gaveUp; f.before {
 			f.took = 0
@@ -334,6 +341,6 @@ func (h *history) slackFate(m *member, call incident.Call) (f fate) {
 }
 
 // arrivesLate plans a write that its sender gives up.
-func (m *member) arrivesLate(_, _ string, effect func() error, d time.Duration) {
+func (m *member) arrivesLate(effect func() error, d time.Duration) {
 	m.proc.in(d, func() { _ = effect() }) // whoever made it is gone
 }

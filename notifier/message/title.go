@@ -244,6 +244,9 @@ func (v view) happened(which func(*incident.Incident) bool, kinds []incident.Row
 	if first == "1" {
 		machines = " machine "
 	}
+	if v.update && present[0] <= incident.Failing && v.doc.Tally(ofBackends).Kinds[present[0]] > t.Kinds[present[0]] {
+		machines = " more" + machines // others were posted before
+	}
 	says[0] = first + machines + rest
 	return strings.Join(says, ", ") + preposition + where
 }

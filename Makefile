@@ -22,7 +22,7 @@ sbom     = build/bin/cyclonedx-gomod-$(CYCLONEDX)
 vuln     = build/bin/govulncheck-$(GOVULNCHECK)
 proxy    = build/bin/toxiproxy-$(TOXIPROXY)
 
-.PHONY: help build test check bench sizes demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz campaign kills break draw images vuln licenses sbom clean
+.PHONY: help build test check bench sizes demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz stories campaign kills break draw images vuln licenses sbom clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -90,6 +90,10 @@ fuzz: ## every fuzz test in turn, each for FUZZTIME (60s)
 
 campaign: ## 10,000 random histories (HISTORIES) with the state in files, as many in COS; a few run in `make test`
 	go test ./internal/store -run TestCampaign -v -timeout 3h -rapid.checks=$(HISTORIES)
+
+stories: ## what a day does to the channel: every story through Slack, what it took beside its bounds (10 minutes); short ones run in `make test`
+	go test -c -o build/stories.test ./internal/watchtest/stories
+	build/stories.test -stories -test.timeout 1h
 
 kills: $(proxy) ## the built function killed at random moments while 500 backends change (CHANGES), and behind a bad network
 	go test ./internal/e2e -run '^(TestKill|TestNetwork)$$' -v -timeout 1h -changes $(CHANGES) -toxiproxy $(CURDIR)/$(proxy)

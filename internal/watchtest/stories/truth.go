@@ -41,14 +41,15 @@ type CLB struct {
 	Open, Stable bool // an incident goes on; it is stable
 	Began, News  int  // when it began and changed last
 	Level        Level
-	ByRemovals   bool   // nothing is out: what was lost was removed
-	Accepted     bool   // the level fell this minute, because removals do not count any more or nobody does anything
-	Resolved     bool   // the last incident ended with as much serving and running as there was
-	Abandoned    bool   // it ended with something out that nobody does anything about
-	Owed         []Duty // what became due this minute
+	ByRemovals   bool            // nothing is out: what was lost was removed
+	Accepted     bool            // the level fell this minute, because removals do not count any more or nobody does anything
+	Resolved     bool            // the last incident ended with as much serving and running as there was
+	Abandoned    bool            // it ended with something out that nobody does anything about
+	Owed         []Duty          // what became due; whoever has checked it clears it
+	Held         map[string]bool // backends that are out, which may pass by itself and is not to be reported yet
 
 	ran, granted   map[string]bool // it served while it was watched; its outage is taken for granted
-	held           map[string]int  // since when a change may pass by itself
+	since          map[string]int  // since when what may pass by itself lasts
 	last           int             // News, and the minutes without a reading since
 	before         Backend         // how many ran when it began, and their weight
 	removed, added int             // weight
@@ -83,7 +84,7 @@ func (t *Truth) Observe(minute int, w *World) {
 			t.CLBs[name] = begin(name, pool)
 			continue
 		}
-		c.Owed, c.Accepted = nil, false
+		c.Accepted = false
 		if w.Fails {
 			c.last++
 			continue
@@ -95,7 +96,7 @@ func (t *Truth) Observe(minute int, w *World) {
 
 func begin(name string, pool map[string]Backend) *CLB {
 	c := &CLB{Name: name, Pool: maps.Clone(pool), Changed: make(map[string]int), ran: make(map[string]bool),
-		granted: make(map[string]bool), held: make(map[string]int)}
+		granted: make(map[string]bool), since: make(map[string]int)}
 	for id, b := range pool {
 		c.ran[id], c.granted[id] = b.Serves(), !b.Serves()
 	}
@@ -106,18 +107,19 @@ func begin(name string, pool map[string]Backend) *CLB {
 // serves any more.
 func (t *Truth) held(c *CLB, pool map[string]Backend, minute int) map[string]Backend {
 	seen := maps.Clone(pool)
+	c.Held = make(map[string]bool)
 	for id, b := range pool {
 		was, known := c.Pool[id]
 		passes := b.Failing || lb.Status(b.Status).Transient()
 		if !known || !was.Serves() || !passes {
-			delete(c.held, id)
+			delete(c.since, id)
 			continue
 		}
-		if _, ok := c.held[id]; !ok {
-			c.held[id] = minute
+		if _, ok := c.since[id]; !ok {
+			c.since[id] = minute
 		}
-		if minute-c.held[id] < t.transient {
-			seen[id] = Backend{Status: was.Status, Weight: b.Weight}
+		if minute-c.since[id] < t.transient {
+			seen[id], c.Held[id] = Backend{Status: was.Status, Weight: b.Weight}, true
 		}
 	}
 	for _, b := range pool {
@@ -125,6 +127,7 @@ func (t *Truth) held(c *CLB, pool map[string]Backend, minute int) map[string]Bac
 			return seen
 		}
 	}
+	c.Held = nil
 	return pool
 }
 

@@ -124,8 +124,8 @@ func howMany(i *incident.Incident) string {
 	return running(i.Now)
 }
 
-// healthy says how much of a load balancer that is degraded runs and why or, where nothing but health checks fails, how
-// much is healthy.
+// healthy says how much of a load balancer that is degraded runs and why or, where nothing but health checks
+// fails, how much is healthy.
 func (v view) healthy(i *incident.Incident) string {
 	t := v.all(i)
 	if n := t.Kinds[incident.Failing]; n > 1 && n == i.Now.Ill && n == lost(t) {
@@ -244,7 +244,8 @@ func (v view) happened(which func(*incident.Incident) bool, kinds []incident.Row
 	if first == "1" {
 		machines = " machine "
 	}
-	if v.update && present[0] <= incident.Failing && v.doc.Tally(ofBackends).Kinds[present[0]] > t.Kinds[present[0]] {
+	out := present[0] <= incident.Failing
+	if v.update && out && v.doc.Tally(ofBackends).Kinds[present[0]] > t.Kinds[present[0]] {
 		machines = " more" + machines // others were posted before
 	}
 	says[0] = first + machines + rest

@@ -71,7 +71,7 @@ func (v view) news(p incident.Post) view {
 		case p.Reminder && i.Open():
 			root.Incidents = append(root.Incidents, i)
 		case p.Reminder || i.Rev <= shown && i.Loud <= shown:
-		case len(i.Crowd) > 0: // which of its machines have news is not known: numbers of all are not mixed with those of some
+		case len(i.Crowd) > 0: // which of its machines have news is not known: all are counted everywhere
 			return v
 		default:
 			root.Incidents = append(root.Incidents, trimmed(i, shown))

@@ -12,14 +12,14 @@ import (
 	"clbwatch/internal/watchtest/stories"
 )
 
-// oracle holds what people can read in Slack against what is true. It knows the words of the messages and nothing of what
-// made them.
+// oracle holds what people can read in Slack against what is true. It knows the words of the messages and
+// nothing of what made them.
 type oracle struct {
 	p       *player
 	threads []*thread
 	newest  map[string]*thread // by load balancer
 	quiet   int                // minutes since when all is stable
-	grace   int                // minutes until edits must have followed, where there are too many for one tick
+	grace   int                // minutes until edits must have followed: there may be too many for one tick
 
 	toldBlind bool // that something cannot be read was posted once
 }
@@ -62,6 +62,16 @@ func (o *oracle) takes(clb string) bool {
 	return o.p.world.Slack == "" || poisoned && clb != bad
 }
 
+// takesAll reports whether Slack takes messages about all load balancers of a thread.
+func (o *oracle) takesAll(t *thread) bool {
+	for name := range t.clbs {
+		if !o.takes(name) {
+			return false
+		}
+	}
+	return true
+}
+
 // check holds what is in the channel after a minute against the truth.
 func (o *oracle) check() {
 	p := o.p
@@ -85,7 +95,7 @@ func (o *oracle) check() {
 	}
 	for _, t := range o.threads {
 		o.follow(t)
-		if !slices.ContainsFunc(slices.Collect(maps.Keys(t.clbs)), func(clb string) bool { return !o.takes(clb) }) {
+		if o.takesAll(t) {
 			o.updates(t)
 		}
 	}
@@ -246,7 +256,8 @@ next:
 	}
 }
 
-// about reports whether a message is of the thread that is about a load balancer, which it may not have room to name.
+// about reports whether a message is of the thread that is about a load balancer, which it may not have room
+// to name.
 func (o *oracle) about(m *seen, c *stories.CLB) bool {
 	t := o.newest[c.Name]
 	return t != nil && slices.Contains(t.all, m) || m.first.more > 0
@@ -264,6 +275,17 @@ func (o *oracle) reminded(c *stories.CLB) {
 		}
 	}
 	o.p.complain("%s: something is out for 6 x STABLE_AFTER, and nobody is reminded", c.Name)
+}
+
+// truncated reports whether there was no room for all load balancers.
+func (m *seen) truncated() bool { return m.more > 0 || m.first.more > 0 }
+
+// alarm is a level as far as titles and lines show it: below degraded, all are alike.
+func alarm(l stories.Level) stories.Level {
+	if l < stories.Degraded {
+		return stories.OK
+	}
+	return l
 }
 
 // worst is how bad a message says that it is, in any of its parts.
@@ -346,7 +368,9 @@ func (o *oracle) blind() {
 	}
 	count := strconv.Itoa(len(p.truth.CLBs))
 	o.toldBlind = o.toldBlind || last != nil
-	if blind := p.truth.Blind; blind == 3 && last == nil && !o.toldBlind || blind >= 3 && p.bot || blind > p.truth.Stable {
+	blind := p.truth.Blind
+	first := blind == 3 && last == nil && !o.toldBlind
+	if first || blind >= 3 && p.bot || blind > p.truth.Stable {
 		switch {
 		case last == nil:
 			p.complain("nothing can be read for %d minutes, and nothing says so", blind)
@@ -379,7 +403,8 @@ func (o *oracle) mine(t *thread) (open, closed []*stories.CLB) {
 	for _, name := range slices.Sorted(maps.Keys(t.clbs)) {
 		switch c := o.p.truth.CLBs[name]; {
 		case o.newest[name] != t || c == nil: // it goes on elsewhere, or is not there any more
-		case t.root != nil && c.Began > max(t.clbs[name], t.root.minute+o.p.truth.Tenths(3)): // elsewhere, where it has no line
+		case t.root != nil && c.Began > max(t.clbs[name], t.root.minute+o.p.truth.Tenths(3)):
+			// it goes on where it has no line
 		case c.Open:
 			open = append(open, c)
 		default:
@@ -389,7 +414,8 @@ func (o *oracle) mine(t *thread) (open, closed []*stories.CLB) {
 	return open, closed
 }
 
-// all adds to the open load balancers of a thread those that must be in it, and have no line because there are too many.
+// all adds to the open load balancers of a thread those that must be in it, and have no line because there
+// are too many.
 func (o *oracle) all(t *thread, open []*stories.CLB, truncated bool) []*stories.CLB {
 	if !truncated {
 		return open
@@ -406,13 +432,14 @@ func (o *oracle) all(t *thread, open []*stories.CLB, truncated bool) []*stories.
 	return open
 }
 
-// out counts the machines of load balancers that are out, each once: those that fail their health check, or that do not
-// run; only those that changed after a minute.
+// out counts the machines of load balancers that are out, each once: those that fail their health check, or
+// that do not run; only those that changed after a minute.
 func (o *oracle) out(open []*stories.CLB, failing bool, after int) int {
 	ids := make(map[string]bool)
 	for _, c := range open {
 		for id := range c.Pool {
-			if (c.Is(id) || c.Held[id]) && o.p.world.CLBs[c.Name][id].Failing == failing && (after < 0 || c.Changed[id] > after) {
+			is := (c.Is(id) || c.Held[id]) && o.p.world.CLBs[c.Name][id].Failing == failing
+			if is && (after < 0 || c.Changed[id] > after) {
 				ids[id] = true
 			}
 		}
@@ -420,8 +447,8 @@ func (o *oracle) out(open []*stories.CLB, failing bool, after int) int {
 	return len(ids)
 }
 
-// updates holds the numbers in the titles of updates against the model: of machines that are out now, all of them or those
-// that changed since the message before.
+// updates holds the numbers in the titles of updates against the model: of machines that are out now, all of
+// them or those that changed since the message before.
 func (o *oracle) updates(t *thread) {
 	last := -1
 	for n, m := range t.all {
@@ -430,12 +457,13 @@ func (o *oracle) updates(t *thread) {
 			continue
 		}
 		open, _ := o.mine(t)
-		open = o.all(t, open, m.first.more > 0 || slices.ContainsFunc(t.all, func(m *seen) bool { return m.first.more > 0 }))
+		open = o.all(t, open, slices.ContainsFunc(t.all, (*seen).truncated))
 		for _, found := range titleCount.FindAllStringSubmatch(m.first.now(), -1) {
 			failing := found[2] == "unhealthy"
 			all, fresh := o.out(open, failing, -1), o.out(open, failing, last)
 			if found[1] != strconv.Itoa(all) && found[1] != strconv.Itoa(fresh) {
-				o.p.complain("%q, but %d are %s, %d of them since minute %d", m.first.title, all, found[2], fresh, last)
+				o.p.complain("%q, but %d are %s, %d of them since minute %d",
+					m.first.title, all, found[2], fresh, last)
 			}
 		}
 	}
@@ -443,12 +471,12 @@ func (o *oracle) updates(t *thread) {
 
 // shows holds a root against how things are.
 func (o *oracle) shows(t *thread, pg page) {
-	if o.p.world.Fails || strings.HasPrefix(pg.title, ":warning:") || strings.Contains(strings.ToLower(pg.title), "read") && len(pg.clbs) == 0 {
+	if o.p.world.Fails || strings.Contains(strings.ToLower(pg.title), "read") && len(pg.clbs) == 0 {
 		return
 	}
 	p := o.p
 	open, closed := o.mine(t)
-	if len(t.clbs) == 0 || slices.ContainsFunc(slices.Concat(open, closed), func(c *stories.CLB) bool { return !o.takes(c.Name) }) {
+	if len(t.clbs) == 0 || !o.takesAll(t) {
 		return
 	}
 	truncated := pg.more > 0
@@ -469,7 +497,8 @@ func (o *oracle) shows(t *thread, pg page) {
 	if got := pg.level(); got != worst && (got >= stories.Degraded || worst >= stories.Degraded) {
 		p.complain("%q shows %v, it is %v", pg.title, got, worst)
 	}
-	want := map[stories.Level]string{stories.Down: red, stories.Degraded: red, stories.Impaired: orange}[worst]
+	colors := [...]string{stories.OK: "", stories.Impaired: orange, stories.Degraded: red, stories.Down: red}
+	want := colors[worst]
 	if pg.color != want && (want != "" || pg.color == red || pg.color == orange || pg.color == green) {
 		p.complain("%q is %s, want %q", pg.title, pg.color, want)
 	}
@@ -487,7 +516,8 @@ func (o *oracle) shows(t *thread, pg page) {
 	}
 	o.counts(open, pg)
 	if found := inTitle.FindStringSubmatch(pg.now()); found != nil && len(open) == 1 && len(t.clbs) == 1 {
-		if is := p.world.CLBs[open[0].Name]; found[1] != strconv.Itoa(running(is)) || found[2] != strconv.Itoa(len(is)) {
+		is := p.world.CLBs[open[0].Name]
+		if found[1] != strconv.Itoa(running(is)) || found[2] != strconv.Itoa(len(is)) {
 			p.complain("%q, but %d of %d run", pg.title, running(is), len(is))
 		}
 	}
@@ -501,7 +531,7 @@ func (o *oracle) counts(open []*stories.CLB, pg page) {
 	for _, found := range counted.FindAllStringSubmatch(pg.now(), -1) {
 		want := 0
 		for _, c := range open {
-			if c.Level == map[string]stories.Level{"DOWN": stories.Down, "degraded": stories.Degraded}[found[2]] {
+			if strings.EqualFold(c.Level.String(), found[2]) {
 				want++
 			}
 		}
@@ -515,7 +545,11 @@ func (o *oracle) counts(open []*stories.CLB, pg page) {
 			lost++
 		}
 	}
-	if found := onMany.FindStringSubmatch(pg.now()); found != nil && !strings.Contains(pg.now(), "removed") && lost > 0 && found[1] != strconv.Itoa(lost) {
+	found := onMany.FindStringSubmatch(pg.now())
+	if found == nil || strings.Contains(pg.now(), "removed") || lost == 0 {
+		return
+	}
+	if found[1] != strconv.Itoa(lost) {
 		o.p.complain("%q, but it is about %d load balancers", pg.title, lost)
 	}
 }
@@ -539,7 +573,7 @@ func (o *oracle) stands(c *stories.CLB, pg page, truncated bool) {
 		p.complain("%s: %q does not say how it stands", c.Name, pg.title)
 	case s.running >= 0 && (s.running != running(is) || s.total != len(is)):
 		p.complain("%s: %q, but %d of %d run", c.Name, s.line, running(is), len(is))
-	case s.running >= 0 && s.level != unknown && s.level != max(c.Level, stories.Impaired) && (s.level >= stories.Degraded || c.Level >= stories.Degraded):
+	case s.running >= 0 && s.level != unknown && alarm(s.level) != alarm(c.Level):
 		p.complain("%s: %q shows %v, it is %v", c.Name, s.line, s.level, c.Level)
 	case s.ended && c.Open:
 		p.complain("%s: %q looks closed, and is not", c.Name, s.line)
@@ -599,7 +633,7 @@ func (o *oracle) calm() {
 		t := o.newest[name]
 		if t == nil {
 			if c.Open && !slices.ContainsFunc(o.threads, func(t *thread) bool {
-				return slices.ContainsFunc(t.all, func(m *seen) bool { return m.more > 0 || m.first.more > 0 })
+				return slices.ContainsFunc(t.all, (*seen).truncated)
 			}) {
 				p.complain("%s: nothing in Slack is about it", name)
 			}
@@ -631,7 +665,7 @@ func (o *oracle) calm() {
 			if is := p.world.CLBs[name]; s.running >= 0 && (s.running != running(is) || s.total != len(is)) {
 				p.complain("%s: the last word is %q, but %d of %d run", name, s.line, running(is), len(is))
 			}
-			if s.level >= stories.Degraded && s.level != c.Level || c.Level >= stories.Degraded && s.level < c.Level {
+			if alarm(s.level) != alarm(c.Level) {
 				p.complain("%s: the last word is %q, it is %v", name, s.line, c.Level)
 			}
 			break

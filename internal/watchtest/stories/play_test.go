@@ -26,8 +26,8 @@ import (
 
 const region = "ap-guangzhou"
 
-// player plays a story through the whole way: ticks of a watcher in a world of watchtest, the real notifier, and HTTP to a
-// Slack that is strict about its rules and rates. All of them go by the world's clock.
+// player plays a story through the whole way: ticks of a watcher in a world of watchtest, the real notifier,
+// and HTTP to a Slack that is strict about its rules and rates. All of them go by the world's clock.
 type player struct {
 	t     testing.TB
 	story stories.Story
@@ -80,7 +80,8 @@ func (m *seen) inChannel() bool { return m.Thread == "" || m.Broadcast }
 
 func play(t testing.TB, s stories.Story, bot bool, change func(*player)) *player {
 	t.Helper()
-	p := &player{t: t, story: s, bot: bot, first: bot, truth: stories.NewTruth(s), life: watchtest.New(), slack: slack.New(), gone: make(map[string]bool)}
+	p := &player{t: t, story: s, bot: bot, first: bot, truth: stories.NewTruth(s), life: watchtest.New(),
+		slack: slack.New(), gone: make(map[string]bool)}
 	p.begin = p.life.Now().Add(time.Minute)
 	p.slack.Now, p.slack.Mention = p.life.Now, s.Setting("SLACK_MENTION")
 	p.server = httptest.NewServer(p.slack)
@@ -115,7 +116,8 @@ func (p *player) connect(bot bool) {
 		Sleep: func(ctx context.Context, d time.Duration) error { p.life.Advance(d); return ctx.Err() },
 	}
 	if p.bot = bot; bot {
-		c.Token, c.Channel, c.APIURL = p.slack.Token(), cmp.Or(p.to, p.slack.ChannelID()), p.slack.APIURL(p.server.URL)
+		c.Token, c.APIURL = p.slack.Token(), p.slack.APIURL(p.server.URL)
+		c.Channel = cmp.Or(p.to, p.slack.ChannelID())
 	} else {
 		c.WebhookURL = p.slack.URL(p.server.URL)
 	}
@@ -165,7 +167,8 @@ func (p *player) tick() {
 		w.CLBs, w.Discover = nil, []watch.Scope{{Region: region}}
 	}
 	w.Notifier = p.notify
-	w.Rules.StableAfter, w.Rules.TransientFor = p.story.Duration("STABLE_AFTER"), p.story.Duration("TRANSIENT_FOR")
+	w.Rules.StableAfter = p.story.Duration("STABLE_AFTER")
+	w.Rules.TransientFor = p.story.Duration("TRANSIENT_FOR")
 	w.Rules.Route = p.notify.Route()
 	ctx, cancel := context.WithDeadline(context.Background(), p.life.Now().Add(58*time.Second))
 	defer cancel()
@@ -196,7 +199,8 @@ func (p *player) conditions() {
 		p.slack.ClearFaults()
 	}
 	if bad, ok := strings.CutPrefix(p.world.Slack, poison); ok {
-		p.slack.FailCalls(slack.Calls{Naming: bad}, slack.Answer(http.StatusInternalServerError, "rollup_error"))
+		broken := slack.Answer(http.StatusInternalServerError, "rollup_error")
+		p.slack.FailCalls(slack.Calls{Naming: bad}, broken)
 	}
 }
 
@@ -208,7 +212,8 @@ func (p *player) look() {
 	taken, now := p.slack.Messages(), p.slack.Channel()
 	for n, post := range now {
 		if n == len(p.channel) {
-			m := &seen{Post: post, page: read(p.t, post.Raw), first: read(p.t, taken[n].Raw), minute: p.minute}
+			m := &seen{Post: post, page: read(p.t, post.Raw), first: read(p.t, taken[n].Raw),
+				minute: p.minute}
 			p.channel, p.posted = append(p.channel, m), append(p.posted, m)
 			continue
 		}
@@ -217,7 +222,8 @@ func (p *player) look() {
 			p.edited = append(p.edited, m)
 		}
 	}
-	asks := func(why string) bool { return why == "400 no_text: text is empty" } // a webhook is asked so whether it is there
+	// A webhook is asked with an empty message whether it is there.
+	asks := func(why string) bool { return why == "400 no_text: text is empty" }
 	if all := slices.DeleteFunc(p.slack.Refused(), asks); len(all) > p.refused {
 		p.complain("Slack refuses: %v", all[p.refused:])
 		p.refused = len(all)

@@ -10,8 +10,8 @@ import (
 	"clbwatch/internal/watchtest/stories"
 )
 
-// page is what a person reads of a message. It is read from what Slack has, by code that knows Slack's blocks and the
-// words of the messages, and nothing of what wrote them.
+// page is what a person reads of a message. It is read from what Slack has, by code that knows Slack's blocks
+// and the words of the messages, and nothing of what wrote them.
 type page struct {
 	text     string // all of it
 	title    string
@@ -46,15 +46,18 @@ type section struct {
 func (s section) out() bool { return s.kind == "Stopped" || s.kind == "Unhealthy" }
 
 var (
-	standsLine = regexp.MustCompile(`^(?:• )?(prod-[\w-]+)(?:  lb-[\w-]+)?  ·  (?:(\d+) of (\d+) running|no backends left)`)
-	tableLine  = regexp.MustCompile(`^(\d+) of (\d+) +(?:(\d+) %|-)( DOWN)? +(prod-[\w-]+)$`)
-	moreLine   = regexp.MustCompile(`^(?:• )?… and (\d+) more load balancers?$`)
-	heading    = regexp.MustCompile(`^(?:• )?(Stopped|Unhealthy|Removed|Replaced|Listeners changed|Added and removed again|Added|Recovered|Out and back)(?: \((\d+)\))?(?:  |$)`)
-	machineID  = regexp.MustCompile(`\bins-[\w-]+\b`)
-	dateMark   = regexp.MustCompile(`<!date\^[^|>]*\|([^>]*)>`)
-	linkMark   = regexp.MustCompile(`<https?://[^|>]*\|([^>]*)>`)
-	endings    = regexp.MustCompile(`\b(resolved after|[Oo]ver\b|[Ll]eft as it is|readable again after|Resolved after|Readable again after|continues in another channel)`)
-	wasBad     = regexp.MustCompile(`(?:was|were) (?:DOWN|degraded)`)
+	standsLine = regexp.MustCompile(`^(?:• )?(prod-[\w-]+)(?:  lb-[\w-]+)?  ·  ` +
+		`(?:(\d+) of (\d+) running|no backends left)`)
+	tableLine = regexp.MustCompile(`^(\d+) of (\d+) +(?:(\d+) %|-)( DOWN)? +(prod-[\w-]+)$`)
+	moreLine  = regexp.MustCompile(`^(?:• )?… and (\d+) more load balancers?$`)
+	heading   = regexp.MustCompile(`^(?:• )?(Stopped|Unhealthy|Removed|Replaced|Listeners changed|` +
+		`Added and removed again|Added|Recovered|Out and back)(?: \((\d+)\))?(?:  |$)`)
+	machineID = regexp.MustCompile(`\bins-[\w-]+\b`)
+	dateMark  = regexp.MustCompile(`<!date\^[^|>]*\|([^>]*)>`)
+	linkMark  = regexp.MustCompile(`<https?://[^|>]*\|([^>]*)>`)
+	endings   = regexp.MustCompile(`\b([Rr]esolved after|[Oo]ver\b|[Ll]eft as it is|` +
+		`[Rr]eadable again after|continues in another channel)`)
+	wasBad = regexp.MustCompile(`(?:was|were|no longer) (?:DOWN|degraded)|degraded any more`)
 )
 
 type node struct {
@@ -140,7 +143,8 @@ func (p *page) block(text string) {
 	for _, l := range lines {
 		switch found := standsLine.FindStringSubmatch(l); {
 		case found != nil:
-			s := stand{line: l, running: number(found[2]), total: number(found[3]), ended: endings.MatchString(l)}
+			s := stand{line: l, running: number(found[2]), total: number(found[3])}
+			s.ended = endings.MatchString(l)
 			switch {
 			case strings.Contains(l, "·  DOWN"):
 				s.level = stories.Down
@@ -194,7 +198,7 @@ func (p page) level() stories.Level {
 	switch now := p.now(); {
 	case strings.Contains(now, "DOWN"):
 		return stories.Down
-	case strings.Contains(now, "degraded") && !strings.Contains(now, "no longer degraded") && !strings.Contains(now, "degraded any more"):
+	case strings.Contains(now, "degraded"):
 		return stories.Degraded
 	}
 	return stories.OK

@@ -1,6 +1,6 @@
-// Package stories is what a day does to a few load balancers, to the cloud's API and to Slack, with the number of messages
-// that each may take, and what is true of the load balancers minute by minute. It knows nothing of how that is reported:
-// whoever plays a story counts what came of it and holds it against this.
+// Package stories is what a day does to a few load balancers, to the cloud's API and to Slack, with the
+// number of messages that each may take, and what is true of the load balancers minute by minute. It knows
+// nothing of how that is reported: whoever plays a story counts what came of it and holds it against this.
 package stories
 
 import (
@@ -43,13 +43,13 @@ type Bounds struct {
 
 // Step is one thing that happens. Exactly one of CLB, API and Slack is set.
 type Step struct {
-	T       int             `json:"t"`       // the minute of the tick that sees it; -1 is when watching begins
+	T       int             `json:"t"`       // minute of the tick that sees it; -1: watching begins
 	CLB     string          `json:"clb"`     // a load balancer
-	Set     map[string]int  `json:"set"`     // the statuses that its backends have now, by their ids; 0 is gone
+	Set     map[string]int  `json:"set"`     // the statuses of its backends, by their ids; 0 is gone
 	Weights map[string]int  `json:"weights"` // and the weights, 10 at first; 0 is drained
 	Failing map[string]bool `json:"failing"` // and whether they fail their health check
 	API     string          `json:"api"`     // "fails" or "well", for every load balancer
-	Slack   string          `json:"slack"`   // "no connection", "well", or "500 to what names X": whatever else succeeds
+	Slack   string          `json:"slack"`   // "no connection", "well", or "500 to what names X"
 }
 
 // Base are the settings that all stories have, unless Story.Settings says otherwise.

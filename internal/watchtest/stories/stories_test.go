@@ -20,11 +20,12 @@ var (
 )
 
 // always are the stories that are played in every test: short ones, each for a rule of its own.
-var always = []string{"all-unhealthy-by-turns", "broken-then-removed", "drained-then-removed", "one-machine-behind-110",
-	"one-poisoned-incident", "reboot-one-of-two", "slack-away", "unhealthy-for-a-minute", "unrelated-two-minutes-later", "zone"}
+var always = []string{"all-unhealthy-by-turns", "broken-then-removed", "drained-then-removed",
+	"one-machine-behind-110", "one-poisoned-incident", "reboot-one-of-two", "slack-away",
+	"unhealthy-for-a-minute", "unrelated-two-minutes-later", "zone"}
 
-// TestStories plays every story but the silenced one, by bot and by webhook. Each keeps to its bounds, and the channel
-// shows how things are.
+// TestStories plays every story but the silenced one, by bot and by webhook. Each keeps to its bounds, and
+// the channel shows how things are.
 func TestStories(t *testing.T) {
 	t.Parallel()
 	all, err := stories.All()
@@ -82,7 +83,8 @@ func (p *player) tell(bound string) {
 	}
 	table.Lock()
 	defer table.Unlock()
-	table.rows = append(table.rows, fmt.Sprintf("%-48s %-8s %-22s %-22s %s", p.story.Name, by(p.first), words(p.count()), bound, state))
+	row := fmt.Sprintf("%-48s %-8s %-22s %-22s %s", p.story.Name, by(p.first), words(p.count()), bound, state)
+	table.rows = append(table.rows, row)
 }
 
 func TestMain(m *testing.M) {
@@ -93,7 +95,8 @@ func TestMain(m *testing.M) {
 		for _, row := range table.rows {
 			fmt.Println(row)
 		}
-		fmt.Println("\nby bot: messages in the channel (+ broadcast) / updates / mentions; by webhook: messages")
+		fmt.Println("\nby bot: messages in the channel (+ broadcast) / updates / mentions")
+		fmt.Println("by webhook: messages")
 	}
 	os.Exit(code)
 }
@@ -105,7 +108,8 @@ func by(bot bool) string {
 	return "webhook"
 }
 
-// print writes what people saw, message by message: as it was posted and, where it was edited since, as it stands.
+// print writes what people saw, message by message: as it was posted and, where it was edited since, as it
+// stands.
 func (p *player) print() {
 	var b strings.Builder
 	taken := p.slack.Messages()

@@ -7,8 +7,8 @@ import (
 	"clbwatch/internal/lb"
 )
 
-// Truth is what is true of the load balancers of a story, minute by minute, by docs/design.md and by its own count. Times
-// are minutes of the story. Make one with NewTruth.
+// Truth is what is true of the load balancers of a story, minute by minute, by docs/design.md and by its own
+// count. Times are minutes of the story. Make one with NewTruth.
 type Truth struct {
 	CLBs   map[string]*CLB
 	Stable int // STABLE_AFTER
@@ -42,11 +42,11 @@ type CLB struct {
 	Began, News  int  // when it began and changed last
 	Level        Level
 	ByRemovals   bool            // nothing is out: what was lost was removed
-	Accepted     bool            // the level fell this minute, because removals do not count any more or nobody does anything
+	Accepted     bool            // the level fell this minute without a recovery: see settle
 	Resolved     bool            // the last incident ended with as much serving and running as there was
 	Abandoned    bool            // it ended with something out that nobody does anything about
 	Owed         []Duty          // what became due; whoever has checked it clears it
-	Held         map[string]bool // backends that are out, which may pass by itself and is not to be reported yet
+	Held         map[string]bool // what is out, and is not to be reported yet
 
 	ran, granted   map[string]bool // it served while it was watched; its outage is taken for granted
 	since          map[string]int  // since when what may pass by itself lasts
@@ -103,8 +103,8 @@ func begin(name string, pool map[string]Backend) *CLB {
 	return c
 }
 
-// held is the pool as it counts: what may pass by itself is as it was, until it has lasted long enough, or until nothing
-// serves any more.
+// held is the pool as it counts: what may pass by itself is as it was, until it has lasted long enough, or
+// until nothing serves any more.
 func (t *Truth) held(c *CLB, pool map[string]Backend, minute int) map[string]Backend {
 	seen := maps.Clone(pool)
 	c.Held = make(map[string]bool)

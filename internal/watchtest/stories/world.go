@@ -6,7 +6,8 @@ import (
 	"clbwatch/internal/lb"
 )
 
-// World is what a story has done so far. The zero value is before its first step, with an API and a Slack that are well.
+// World is what a story has done so far. The zero value is before its first step, with an API and a Slack
+// that are well.
 type World struct {
 	CLBs  map[string]map[string]Backend // by name, then by id of the backend
 	Fails bool                          // the API does

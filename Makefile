@@ -91,7 +91,7 @@ fuzz: ## every fuzz test in turn, each for FUZZTIME (60s)
 campaign: ## 10,000 random histories (HISTORIES) with the state in files, as many in COS; a few run in `make test`
 	go test ./internal/store -run TestCampaign -v -timeout 3h -rapid.checks=$(HISTORIES)
 
-stories: ## what a day does to the channel: every story through Slack, what it took beside its bounds (10 minutes); short ones run in `make test`
+stories: ## what a day does to the channel: every story through Slack, what it took beside its bounds (a minute); short ones run in `make test`
 	go test -c -o build/stories.test ./internal/watchtest/stories
 	build/stories.test -stories -test.timeout 1h
 

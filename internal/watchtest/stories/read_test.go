@@ -237,14 +237,15 @@ func (p page) machine(id string) (out, known bool) {
 	return false, false
 }
 
-// counted reports whether sections of that sort count machines without naming them.
+// counted reports whether sections of that sort count machines without naming them, as a message may that names at
+// least ten.
 func (p page) counted(out bool) bool {
+	more, n, named := false, 0, 0
 	for _, s := range p.sections {
-		if s.out() == out && s.n > len(s.ids) {
-			return true
-		}
+		more = more || s.out() == out && s.n > len(s.ids)
+		n, named = n+s.n, named+len(s.ids)
 	}
-	return false
+	return more && named >= min(n, 10)
 }
 
 func containsWord(text, word string) bool {

@@ -2,8 +2,8 @@ package incident
 
 import "clbwatch/internal/watchtest/stories"
 
-// oracle holds what Slack was sent against what is true of the world. It knows stories.Truth, and nothing of the rules here
-// but how bad a level is.
+// oracle holds what Slack was sent against what is true of the world. It knows stories.Truth, and nothing of
+// the rules here but how bad a level is.
 type oracle struct {
 	p     *player
 	truth *stories.Truth
@@ -24,7 +24,8 @@ type shownRoot struct {
 }
 
 func newOracle(p *player) *oracle {
-	return &oracle{p: p, truth: stories.NewTruth(p.story), roots: make(map[string]*shownRoot), newest: make(map[string]string)}
+	return &oracle{p: p, truth: stories.NewTruth(p.story),
+		roots: make(map[string]*shownRoot), newest: make(map[string]string)}
 }
 
 // takes reports whether Slack takes messages about the load balancer now.
@@ -117,7 +118,8 @@ func (o *oracle) lasted(t *stories.CLB) {
 			}
 		}
 		for _, m := range o.p.slack.messages { // a message about others of its root starts the count again
-			if m.sent.of(keyOf(t.Name)) != nil && o.p.now.Sub(m.at) < minutes(6*o.truth.Stable) && m.at.Sub(o.p.begin) > minutes(t.News) {
+			recent := o.p.now.Sub(m.at) < minutes(6*o.truth.Stable) && m.at.Sub(o.p.begin) > minutes(t.News)
+			if m.sent.of(keyOf(t.Name)) != nil && recent {
 				return
 			}
 		}
@@ -190,7 +192,8 @@ func (o *oracle) rootsNow() {
 			if r.bad[n] && removal && worst < l {
 				r.bad[n] = false // nothing to announce
 			}
-			if r.bad[n] && takes && !p.world.Fails && p.minute-r.left[n] >= o.truth.Tenths(3) && r.left[n] >= 0 {
+			late := r.left[n] >= 0 && p.minute-r.left[n] >= o.truth.Tenths(3)
+			if r.bad[n] && takes && !p.world.Fails && late {
 				p.complain("root %s: the end of %v at minute %d is not in the channel", prefix, l, r.left[n])
 				r.bad[n] = false
 			}

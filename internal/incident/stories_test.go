@@ -46,11 +46,13 @@ const (
 )
 
 func play(t *testing.T, s stories.Story, route Route, change func(*player)) *player {
-	p := &player{t: t, story: s, snap: make(map[string][]lb.Backend), slack: newSlack(), begin: s.Start, head: &State{}}
+	p := &player{t: t, story: s, snap: make(map[string][]lb.Backend),
+		slack: newSlack(), begin: s.Start, head: &State{}}
 	if p.begin.IsZero() {
 		p.begin = time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
 	}
-	p.rules = Rules{StableAfter: s.Duration("STABLE_AFTER"), TransientFor: s.Duration("TRANSIENT_FOR"), MentionAt: 50, BlindAfter: 3, Route: route}
+	p.rules = Rules{StableAfter: s.Duration("STABLE_AFTER"), TransientFor: s.Duration("TRANSIENT_FOR"),
+		MentionAt: 50, BlindAfter: 3, Route: route}
 	p.oracle = newOracle(p)
 	if change != nil {
 		change(p)
@@ -80,7 +82,8 @@ func (p *player) tick() {
 		clb := lb.ParseKey(keyOf(name))
 		clb.Label = name
 		if p.world.Fails {
-			o.Unread = append(o.Unread, Unread{Key: clb.Key(), About: Reading, Reason: Reason{Why: "RequestLimitExceeded"}})
+			o.Unread = append(o.Unread, Unread{Key: clb.Key(), About: Reading,
+				Reason: Reason{Why: "RequestLimitExceeded"}})
 			continue
 		}
 		old := p.snap[name]
@@ -232,7 +235,8 @@ const (
 	webhook Route = "webhook:abcd"
 )
 
-// TestStoriesMeetTheirBounds plays every story but the silenced one, by bot and by webhook, on time and a little off it.
+// TestStoriesMeetTheirBounds plays every story but the silenced one, by bot and by webhook, on time and a
+// little off it.
 func TestStoriesMeetTheirBounds(t *testing.T) {
 	t.Parallel()
 	all, err := stories.All()
@@ -261,8 +265,8 @@ func TestStoriesMeetTheirBounds(t *testing.T) {
 					} else {
 						want, got = s.Webhook, stories.Bounds{Messages: got.Messages}
 					}
-					if got.Channel > want.Channel || got.Updates > want.Updates || got.Broadcast > want.Broadcast ||
-						got.Mentions > want.Mentions || got.Messages > want.Messages {
+					if got.Channel > want.Channel || got.Updates > want.Updates ||
+						got.Broadcast > want.Broadcast || got.Mentions > want.Mentions || got.Messages > want.Messages {
 						t.Errorf("too much: %+v, want at most %+v", got, want)
 					} else if got != want {
 						t.Logf("fewer: %+v of %+v", got, want)
@@ -298,7 +302,8 @@ func (p *player) dump(t *testing.T) {
 		for _, x := range []struct {
 			is   bool
 			name string
-		}{{m.post.Broadcast, "broadcast"}, {m.post.Mention, "MENTION"}, {m.post.Reminder, "reminder"}, {m.post.End, "end"}} {
+		}{{m.post.Broadcast, "broadcast"}, {m.post.Mention, "MENTION"},
+			{m.post.Reminder, "reminder"}, {m.post.End, "end"}} {
 			if x.is {
 				b.WriteString(" " + x.name)
 			}
@@ -317,7 +322,8 @@ func (p *player) dump(t *testing.T) {
 	t.Log("\n" + b.String())
 }
 
-// lostAnswers is a story of one load balancer that is down, while Slack's answers are lost or say 500 for an hour.
+// lostAnswers is a story of one load balancer that is down, while Slack's answers are lost or say 500 for an
+// hour.
 func lostAnswers() stories.Story {
 	all := func(s int) map[string]int {
 		m := make(map[string]int)
@@ -377,11 +383,14 @@ func TestLostAnswers(t *testing.T) {
 					mentions++
 				}
 				copies := p.slack.byKey[m.key]
-				hour := slices.DeleteFunc(slices.Clone(copies), func(m *message) bool { return m.at.Sub(p.begin) >= time.Hour })
+				later := func(m *message) bool { return m.at.Sub(p.begin) >= time.Hour }
+				hour := slices.DeleteFunc(slices.Clone(copies), later)
 				if len(hour) > c.copies || len(copies) > 2 {
-					t.Errorf("%d copies of %s, %d in the first hour, want at most %d", len(copies), m.key, len(hour), c.copies)
+					t.Errorf("%d copies of %s, %d in the first hour, want at most %d",
+						len(copies), m.key, len(hour), c.copies)
 				}
-				if early := m.at.Sub(p.begin) < 90*time.Minute; m.post.Reminder && early && c.overdue && c.copies == 1 {
+				early := m.at.Sub(p.begin) < 90*time.Minute
+				if m.post.Reminder && early && c.overdue && c.copies == 1 {
 					t.Errorf("%s reminds at %v of what was just posted", m.key, m.at.Sub(p.begin))
 				}
 				if m.post.Repeat && m.post.Mention {
@@ -402,7 +411,8 @@ func TestLostAnswers(t *testing.T) {
 				t.Errorf("ticks fail from minute %d on, want about the 15th: %v", first, c.overdue)
 			}
 			for _, m := range p.slack.messages {
-				if m.post.Root && !m.void && m.route.Bot() && m.shows.of(keyOf("a")).level != Down && !c.noLook {
+				root := m.post.Root && !m.void && m.route.Bot()
+				if root && m.shows.of(keyOf("a")).level != Down && !c.noLook {
 					t.Errorf("root %s shows %v", m.key, m.shows.of(keyOf("a")).level)
 				}
 			}

@@ -94,6 +94,10 @@ stories: ## what a day does to load balancers, the API and Slack, and how many m
 campaign: ## 10,000 random histories (HISTORIES) with the state in files, as many in COS; a few run in `make test`
 	go test ./internal/store -run TestCampaign -v -timeout 12h -rapid.checks=$(HISTORIES)
 
+stories: ## what a day does to the channel: every story through Slack, what it took beside its bounds (a minute); short ones run in `make test`
+	go test -c -o build/stories.test ./internal/watchtest/stories
+	build/stories.test -stories -test.timeout 1h
+
 kills: $(proxy) ## the built function killed at random moments while 500 backends change (CHANGES), and behind a bad network
 	go test ./internal/e2e -run '^(TestKill|TestNetwork)$$' -v -timeout 1h -changes $(CHANGES) -toxiproxy $(CURDIR)/$(proxy)
 

@@ -243,7 +243,12 @@ func (r *Root) machines(i *Incident, changes []lb.Change, at time.Time, rules Ru
 			i.Machines = append(i.Machines, newMachine(ch))
 		}
 		m := &i.Machines[n]
+		// What is pending may have been shown by a post about something else.
+		shown := m.Now == Out && !m.OutAt.After(r.Delivery.UpdatedAt)
 		m.take(ch, r.Rev, rules)
+		if shown && m.Now != Out {
+			m.Pending = false // people were shown that it was out: that it is not is news
+		}
 		news = news || !m.Pending
 	}
 	return news

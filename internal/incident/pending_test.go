@@ -53,6 +53,9 @@ func TestPending(t *testing.T) {
 		{"something else is posted, and shows it as it is", 5 * time.Minute, "", func(d *desk) {
 			d.set("a", "w0:7 w1 w2 w3").pass(1).set("a", "w0:7 w1:4 w2 w3").pass(1)
 		}, "2:root"},
+		{"what was shown beside something else passes: that is news", 5 * time.Minute, "", func(d *desk) {
+			d.set("a", "w0! w1:4 w2 w3").pass(1).set("a", "w0 w1:4 w2 w3").pass(1)
+		}, "1:root 2:update"},
 		{"a removal is posted at once", 5 * time.Minute, "", func(d *desk) { d.set("a", "w1 w2 w3").pass(1) },
 			"1:root"},
 		{"what was out at first sight recovers: that is news", 2 * time.Minute, "w0:4 w1 w2 w3",

@@ -22,15 +22,13 @@ type player struct {
 	jitter bool
 	answer func(Call, *Root, *player) int // what Slack does: ok, and below
 
-	minute  int
-	now     time.Time
-	world   map[string]map[string]int
-	snap    map[string][]lb.Backend
-	api     bool
-	slackIs string
-	head    *State
-	slack   *fakeSlack
-	oracle  *oracle
+	minute int
+	now    time.Time
+	world  stories.World
+	snap   map[string][]lb.Backend
+	head   *State
+	slack  *fakeSlack
+	oracle *oracle
 
 	posted   []*message // of this tick
 	overdue  []int      // minutes of ticks that failed
@@ -48,16 +46,13 @@ const (
 )
 
 func play(t *testing.T, s stories.Story, route Route, change func(*player)) *player {
-	p := &player{t: t, story: s, api: true, slackIs: "well", world: make(map[string]map[string]int),
-		snap:  make(map[string][]lb.Backend),
+	p := &player{t: t, story: s, snap: make(map[string][]lb.Backend),
 		slack: newSlack(), begin: s.Start, head: &State{}}
 	if p.begin.IsZero() {
 		p.begin = time.Date(2026, 11, 30, 0, 0, 0, 0, time.UTC)
 	}
-	p.rules = Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: route}
-	if d := s.Settings["TRANSIENT_FOR"]; d != "" {
-		p.rules.TransientFor, _ = time.ParseDuration(d)
-	}
+	p.rules = Rules{StableAfter: s.Duration("STABLE_AFTER"), TransientFor: s.Duration("TRANSIENT_FOR"),
+		MentionAt: 50, BlindAfter: 3, Route: route}
 	p.oracle = newOracle(p)
 	if change != nil {
 		change(p)
@@ -65,29 +60,11 @@ func play(t *testing.T, s stories.Story, route Route, change func(*player)) *pla
 	next := 0
 	for p.minute = -1; p.minute < s.Ticks+stories.Settle; p.minute++ {
 		for ; next < len(s.Steps) && s.Steps[next].T <= p.minute; next++ {
-			p.step(s.Steps[next])
+			p.world.Take(s.Steps[next])
 		}
 		p.tick()
 	}
 	return p
-}
-
-func (p *player) step(s stories.Step) {
-	switch {
-	case s.API != "":
-		p.api = s.API == "well"
-	case s.Slack != "":
-		p.slackIs = s.Slack
-	default:
-		if p.world[s.CLB] == nil {
-			p.world[s.CLB] = make(map[string]int)
-		}
-		for id, status := range s.Set {
-			if p.world[s.CLB][id] = status; status == 0 {
-				delete(p.world[s.CLB], id)
-			}
-		}
-	}
 }
 
 func keyOf(clb string) string { return "ap-test/" + clb }
@@ -101,16 +78,16 @@ func (p *player) tick() {
 	s := p.load()
 	o := Observation{At: at, Accepted: make(map[string]bool)}
 	abandoning := s.Abandoning(at, p.rules)
-	for _, name := range slices.Sorted(maps.Keys(p.world)) {
+	for _, name := range slices.Sorted(maps.Keys(p.world.CLBs)) {
 		clb := lb.ParseKey(keyOf(name))
 		clb.Label = name
-		if !p.api {
+		if p.world.Fails {
 			o.Unread = append(o.Unread, Unread{Key: clb.Key(), About: Reading,
 				Reason: Reason{Why: "RequestLimitExceeded"}})
 			continue
 		}
 		old := p.snap[name]
-		now := backendsOf(p.world[name])
+		now := p.world.Reading(name, func(id string) lb.Backend { return lb.Backend{ID: id, Name: id} })
 		if p.minute < 0 {
 			p.snap[name] = lb.Baseline(now, at)
 			continue
@@ -198,8 +175,8 @@ func (p *player) notify(s *State, by string, at time.Time) (steps []Step) {
 // send is one call, as the story has Slack answer it.
 func (p *player) send(c Call, r *Root) Outcome {
 	is := well
-	switch bad, poisoned := strings.CutPrefix(p.slackIs, "500 to what names "); {
-	case p.slackIs == "no connection":
+	switch bad, poisoned := strings.CutPrefix(p.world.Slack, "500 to what names "); {
+	case p.world.Slack == "no connection":
 		is = noConn
 	case poisoned && c.Do != Look && c.Do != Ask && c.Do != Copies && c.Form < Bare:
 		for _, i := range r.Incidents {
@@ -227,14 +204,6 @@ func (p *player) send(c Call, r *Root) Outcome {
 		return unknown
 	}
 	return out
-}
-
-func backendsOf(pool map[string]int) (bs []lb.Backend) {
-	for id, status := range pool {
-		bs = append(bs, lb.Backend{ID: id, Name: id, Status: lb.Status(status), Weight: 10})
-	}
-	lb.SortBackends(bs)
-	return bs
 }
 
 // tally is what Slack accepted, as stories.Bounds has it.
@@ -297,8 +266,7 @@ func TestStoriesMeetTheirBounds(t *testing.T) {
 						want, got = s.Webhook, stories.Bounds{Messages: got.Messages}
 					}
 					if got.Channel > want.Channel || got.Updates > want.Updates ||
-						got.Broadcast > want.Broadcast ||
-						got.Mentions > want.Mentions || got.Messages > want.Messages {
+						got.Broadcast > want.Broadcast || got.Mentions > want.Mentions || got.Messages > want.Messages {
 						t.Errorf("too much: %+v, want at most %+v", got, want)
 					} else if got != want {
 						t.Logf("fewer: %+v of %+v", got, want)
@@ -334,8 +302,8 @@ func (p *player) dump(t *testing.T) {
 		for _, x := range []struct {
 			is   bool
 			name string
-		}{{m.post.Broadcast, "broadcast"}, {m.post.Mention, "MENTION"}, {m.post.Reminder, "reminder"},
-			{m.post.End, "end"}} {
+		}{{m.post.Broadcast, "broadcast"}, {m.post.Mention, "MENTION"},
+			{m.post.Reminder, "reminder"}, {m.post.End, "end"}} {
 			if x.is {
 				b.WriteString(" " + x.name)
 			}
@@ -415,14 +383,14 @@ func TestLostAnswers(t *testing.T) {
 					mentions++
 				}
 				copies := p.slack.byKey[m.key]
-				hour := slices.DeleteFunc(slices.Clone(copies),
-					func(m *message) bool { return m.at.Sub(p.begin) >= time.Hour })
+				later := func(m *message) bool { return m.at.Sub(p.begin) >= time.Hour }
+				hour := slices.DeleteFunc(slices.Clone(copies), later)
 				if len(hour) > c.copies || len(copies) > 2 {
-					t.Errorf("%d copies of %s, %d in the first hour, want at most %d", len(copies), m.key,
-						len(hour), c.copies)
+					t.Errorf("%d copies of %s, %d in the first hour, want at most %d",
+						len(copies), m.key, len(hour), c.copies)
 				}
-				if early := m.at.Sub(p.begin) < 90*time.Minute; m.post.Reminder && early && c.overdue &&
-					c.copies == 1 {
+				early := m.at.Sub(p.begin) < 90*time.Minute
+				if m.post.Reminder && early && c.overdue && c.copies == 1 {
 					t.Errorf("%s reminds at %v of what was just posted", m.key, m.at.Sub(p.begin))
 				}
 				if m.post.Repeat && m.post.Mention {
@@ -443,8 +411,8 @@ func TestLostAnswers(t *testing.T) {
 				t.Errorf("ticks fail from minute %d on, want about the 15th: %v", first, c.overdue)
 			}
 			for _, m := range p.slack.messages {
-				if m.post.Root && !m.void && m.route.Bot() && m.shows.of(keyOf("a")).level != Down &&
-					!c.noLook {
+				root := m.post.Root && !m.void && m.route.Bot()
+				if root && m.shows.of(keyOf("a")).level != Down && !c.noLook {
 					t.Errorf("root %s shows %v", m.key, m.shows.of(keyOf("a")).level)
 				}
 			}

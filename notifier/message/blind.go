@@ -175,38 +175,44 @@ func means(a incident.About) part {
 	return lineOf(bold("What it means"), words("  "+what+" are "), bold("not"), words(rest))
 }
 
-// sighted say what can be read again, and how long it could not be.
+// sighted say what can be read again, and how long it could not be; what has one answer comes together.
 func (v view) sighted(r room) []block {
 	all := v.of(func(i *incident.Incident) bool { return ofReading(i) && !unreadable(i) })
 	if len(all) == 0 {
 		return nil
 	}
+	groups := group(all, func(a, b *incident.Incident) bool { return v.again(a).key() == v.again(b).key() })
 	var b block
-	for _, i := range all[:min(len(all), r.clbs)] {
-		l := v.named(i)
-		switch {
-		case !i.Readable:
-			b = append(b, lineOf(append(append(l, words("  ·  ")), v.end(i)...)...))
-			continue
-		case i.About == incident.Health:
-			l = append(l, words("  ·  health readable again, gap "))
-		case i.About == incident.Listing:
-			l = append(l, words("  ·  load balancers listed again, gap "))
-		default:
-			l = append(l, words("  ·  readable again, gap "))
-		}
-		from := i.LastGood
-		if from.IsZero() || i.Times > 0 {
-			from = i.Began
-		}
-		l = append(l, v.style.between(from, i.LastChange())...)
-		if i.Times > 0 {
-			l = append(l, words(", with readings in between"))
-		}
-		b = append(b, lineOf(l...))
+	left := len(all)
+	for _, g := range groups[:min(len(groups), r.clbs)] {
+		left -= len(g)
+		b = append(b, lineOf(append(v.names(g, maxGroups), v.again(g[0])...)...))
 	}
-	if more := len(all) - r.clbs; more > 0 {
-		b = append(b, lineOf(words("… and "+plural(more, "more")+" that can be read again")))
+	if left > 0 {
+		b = append(b, lineOf(words("… and "+plural(left, "more")+" that can be read again")))
 	}
 	return []block{b}
+}
+
+// again says since when something can be read again, and how long it could not be.
+func (v view) again(i *incident.Incident) line {
+	var l line
+	switch {
+	case !i.Readable:
+		return append(line{words("  ·  ")}, v.end(i)...)
+	case i.About == incident.Health:
+		l = line{words("  ·  health readable again, gap ")}
+	case i.About == incident.Listing:
+		l = line{words("  ·  load balancers listed again, gap ")}
+	default:
+		l = line{words("  ·  readable again, gap ")}
+	}
+	from := i.LastGood
+	if from.IsZero() || i.Times > 0 {
+		from = i.Began
+	}
+	if l = append(l, v.style.between(from, i.LastChange())...); i.Times > 0 {
+		l = append(l, words(", with readings in between"))
+	}
+	return l
 }

@@ -76,6 +76,9 @@ func (v view) shared(all []*incident.Incident) string {
 // stands says how a load balancer stands or, if its incident is closed, how that ended and how bad it was.
 func (v view) stands(i *incident.Incident) line {
 	l := stands(i)
+	if i.End == incident.EndDeleted || i.End == incident.EndDropped {
+		l = line{words(running(i.Now) + " when last read")}
+	}
 	if i.Open() {
 		if i.WasOut && i.Worst.Running < i.Now.Running && i.Worst.Running < i.Before.Running {
 			l = append(l, words(fmt.Sprintf("  ·  at worst %d of %d", i.Worst.Running, i.Worst.Total)))
@@ -88,7 +91,8 @@ func (v view) stands(i *incident.Incident) line {
 		}
 		return l
 	}
-	if i.WasOut && i.Worst.Running < i.Before.Running {
+	same := i.Worst.Running == i.Now.Running && i.Worst.Total == i.Now.Total
+	if i.WasOut && i.Worst.Running < i.Before.Running && !same {
 		l = append(l, words(fmt.Sprintf("  ·  at worst %d of %d", i.Worst.Running, i.Worst.Total)))
 	}
 	if len(v.Incidents) > 1 {

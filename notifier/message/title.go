@@ -41,7 +41,7 @@ func (v view) outNow() string {
 		case incident.Down:
 			return v.name(i) + " DOWN" + downWhere(i) + ": " + howMany(i) + v.cause(i)
 		case incident.Degraded:
-			return v.name(i) + " degraded: " + running(i.Now) + v.cause(i)
+			return v.name(i) + " degraded: " + v.healthy(i)
 		}
 		return v.happened(openBackends, lossKinds) + after(i.Now, t)
 	}
@@ -124,6 +124,29 @@ func howMany(i *incident.Incident) string {
 	return running(i.Now)
 }
 
+// healthy says how much of a load balancer that is degraded runs and why or, where nothing but health checks
+// fails, how much is healthy.
+func (v view) healthy(i *incident.Incident) string {
+	t := v.all(i)
+	if n := t.Kinds[incident.Failing]; n > 1 && n == i.Now.Ill && n == lost(t) {
+		return fmt.Sprintf("%d of %d healthy", i.Now.Running-n, i.Now.Total)
+	}
+	return running(i.Now) + v.cause(i)
+}
+
+// lost are how many machines are a loss.
+func lost(t incident.Tally) (n int) {
+	for _, k := range lossKinds {
+		n += t.Kinds[k]
+	}
+	return n
+}
+
+// all are the machines of an incident, those among them that are no news.
+func (v view) all(i *incident.Incident) incident.Tally {
+	return v.doc.Tally(func(o *incident.Incident) bool { return o.ID == i.ID })
+}
+
 // cause says in brackets which machine it was, or how many, where that is not plain from what runs.
 func (v view) cause(i *incident.Incident) string {
 	only := func(o *incident.Incident) bool { return o == i }
@@ -142,8 +165,10 @@ func (v view) cause(i *incident.Incident) string {
 	if m := v.single(only, kinds); n == 1 && m != nil {
 		return " (" + backend(*m) + " " + briefly(*m) + ")"
 	}
-	plain := n == t.Kinds[incident.Stopped] && i.Now.Total-i.Now.Running == n // the machines that do not run
-	if n == 0 || !i.Open() || plain {
+	if n == 0 || !i.Open() {
+		return ""
+	}
+	if t = v.all(i); lost(t) == t.Kinds[incident.Stopped] && lost(t) == i.Now.Total-i.Now.Running {
 		return ""
 	}
 	return " (" + strings.Join(counted(t, kinds, 3), ", ") + ")"
@@ -218,6 +243,10 @@ func (v view) happened(which func(*incident.Incident) bool, kinds []incident.Row
 	machines := " machines "
 	if first == "1" {
 		machines = " machine "
+	}
+	out := present[0] <= incident.Failing
+	if v.update && out && v.doc.Tally(ofBackends).Kinds[present[0]] > t.Kinds[present[0]] {
+		machines = " more" + machines // others were posted before
 	}
 	says[0] = first + machines + rest
 	return strings.Join(says, ", ") + preposition + where

@@ -70,7 +70,10 @@ func (v view) news(p incident.Post) view {
 		switch {
 		case p.Reminder && i.Open():
 			root.Incidents = append(root.Incidents, i)
-		case !p.Reminder && (i.Rev > shown || i.Loud > shown):
+		case p.Reminder || i.Rev <= shown && i.Loud <= shown:
+		case len(i.Crowd) > 0: // which of its machines have news is not known: all are counted everywhere
+			return v
+		default:
 			root.Incidents = append(root.Incidents, trimmed(i, shown))
 		}
 	}
@@ -80,11 +83,8 @@ func (v view) news(p incident.Post) view {
 	return v
 }
 
-// trimmed is an incident with only the machines that have news, if that is known of all.
+// trimmed is an incident with only the machines that have news, if any has.
 func trimmed(i *incident.Incident, shown int) *incident.Incident {
-	if len(i.Crowd) > 0 {
-		return i
-	}
 	t := *i
 	old := func(m incident.Machine) bool { return m.Rev <= shown || m.Pending }
 	t.Machines = slices.DeleteFunc(slices.Clone(i.Machines), old)

@@ -1,6 +1,6 @@
 // Package stories is what a day does to a few load balancers, to the cloud's API and to Slack, with the
-// number of messages that each may take. It only reads the stories: who plays them counts for himself what
-// became of them.
+// number of messages that each may take, and what is true of the load balancers minute by minute. It knows
+// nothing of how that is reported: whoever plays a story counts what came of it and holds it against this.
 package stories
 
 import (
@@ -26,7 +26,7 @@ type Story struct {
 	Name     string            `json:"story"`
 	Ticks    int               `json:"ticks"`    // minutes; Settle more follow
 	Start    time.Time         `json:"start"`    // the time of minute 0; zero if it does not matter
-	Settings map[string]string `json:"settings"` // beyond those that all stories have; see Base
+	Settings map[string]string `json:"settings"` // other than those of Base
 	Bot      Bounds            `json:"bot"`
 	Webhook  Bounds            `json:"webhook"`
 	Steps    []Step            `json:"-"` // by T
@@ -43,17 +43,29 @@ type Bounds struct {
 
 // Step is one thing that happens. Exactly one of CLB, API and Slack is set.
 type Step struct {
-	T   int    `json:"t"`   // the minute of the tick that sees it; -1 is when watching begins
-	CLB string `json:"clb"` // a load balancer
-	// and the statuses that its backends have now, by their ids; 0 is gone
-	Set map[string]int `json:"set"`
-	API string         `json:"api"` // "fails" or "well", for every load balancer
-	// "no connection", "well", or "500 to what names X": whatever else succeeds
-	Slack string `json:"slack"`
+	T       int             `json:"t"`       // minute of the tick that sees it; -1: watching begins
+	CLB     string          `json:"clb"`     // a load balancer
+	Set     map[string]int  `json:"set"`     // the statuses of its backends, by their ids; 0 is gone
+	Weights map[string]int  `json:"weights"` // and the weights, 10 at first; 0 is drained
+	Failing map[string]bool `json:"failing"` // and whether they fail their health check
+	API     string          `json:"api"`     // "fails" or "well", for every load balancer
+	Slack   string          `json:"slack"`   // "no connection", "well", or "500 to what names X"
 }
 
 // Base are the settings that all stories have, unless Story.Settings says otherwise.
 var Base = map[string]string{"STABLE_AFTER": "10m", "CLB_BLIND_AFTER": "3", "SLACK_MENTION": "here"}
+
+// Setting is one of the story's settings, or of Base; "" if it is in neither.
+func (s Story) Setting(name string) string { return cmp.Or(s.Settings[name], Base[name]) }
+
+// Duration is such a setting that is a time; 0 if it is not set, or is none.
+func (s Story) Duration(name string) time.Duration {
+	d, err := time.ParseDuration(s.Setting(name))
+	if err != nil {
+		return 0
+	}
+	return d
+}
 
 // All are the stories, by name.
 func All() ([]Story, error) {

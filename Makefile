@@ -50,7 +50,7 @@ check: lint package build/clbwatch $(licenses) ## what CI wants beyond test: lin
 	go mod tidy -diff
 	go mod verify
 	tools/licenses $(licenses) check
-	tools/slack-check/check notifier/testdata/*.golden.json notifier/message/testdata/*.golden.json
+	tools/slack-check/check notifier/message/testdata/*.golden.json
 	tools/serverless-check/check
 	tools/s3-server s3rver
 	tools/sdk-check/check build/clbwatch
@@ -88,9 +88,6 @@ fmt: $(lint) ## format the code
 fuzz: ## every fuzz test in turn, each for FUZZTIME (60s)
 	tools/fuzz $(FUZZTIME)
 
-stories: ## what a day does to load balancers, the API and Slack, and how many messages that takes
-	go test ./internal/incident -run '^(TestStoriesMeetTheirBounds|TestLostAnswers)$$' -v
-
 campaign: ## 10,000 random histories (HISTORIES) with the state in files, as many in COS; a few run in `make test`
 	go test ./internal/store -run TestCampaign -v -timeout 12h -rapid.checks=$(HISTORIES)
 
@@ -105,10 +102,10 @@ break: ## break the code on purpose, in many ways, and print which tests notice 
 	tools/break/run
 
 draw: ## every golden Slack message as a picture in build/png, to be looked at
-	tools/slack-check/draw build/png notifier/testdata/*.golden.json notifier/message/testdata/*.golden.json
+	tools/slack-check/draw build/png notifier/message/testdata/*.golden.json
 
 images: ## the pictures in the README, from the golden messages
-	WIDTH=640 tools/slack-check/draw docs/img $(foreach m,six-on-two same-behind-3 thread-resolved,notifier/testdata/$(m).golden.json)
+	WIDTH=640 tools/slack-check/draw docs/img $(foreach m,degraded down-resolved report-changes,notifier/message/testdata/$(m).golden.json)
 
 vuln: $(vuln) ## known vulnerabilities in what is called, by the database at vuln.go.dev
 	$(vuln) ./...

@@ -60,18 +60,6 @@ func says(status int, body string, header ...string) http.HandlerFunc {
 	}
 }
 
-// drops takes the post and answers with a closed connection.
-func drops(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }
-
-// endless answers until the client has had enough.
-func endless(w http.ResponseWriter, _ *http.Request) {
-	for {
-		if _, err := w.Write(make([]byte, 1<<10)); err != nil {
-			return
-		}
-	}
-}
-
 // testClock is a time that only sleeping moves.
 type testClock struct {
 	mu    sync.Mutex

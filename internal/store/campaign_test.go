@@ -76,7 +76,7 @@ func TestCampaignInCOS(t *testing.T) {
 }
 
 func campaignDir(t *rapid.T) string {
-	dir, err := os.MkdirTemp("", "clbwatch-campaign-") //nolint:usetesting // there are thousands
+	dir, err := os.MkdirTemp("", "clbwatch-campaign-")
 	if err != nil {
 		t.Fatal(err)
 	}

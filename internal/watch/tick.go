@@ -268,7 +268,7 @@ func (w *Watcher) commit(ctx context.Context, b base, seen *sweep, t schedule, s
 		if err != nil {
 			return nil, err
 		}
-		h, err := w.write(ctx, b.head, d, seen, t)
+		h, err := w.write(ctx, b.head, d, t)
 		d.close()
 		sum.Changes, sum.Stale = d.changes, d.stale
 		if !errors.Is(err, state.ErrConflict) {
@@ -282,7 +282,7 @@ func (w *Watcher) commit(ctx context.Context, b base, seen *sweep, t schedule, s
 }
 
 // write commits the head that follows, first what it points to, if there is anything to write.
-func (w *Watcher) write(ctx context.Context, old *state.Head, d *delta, seen *sweep, t schedule) (h *state.Head, err error) {
+func (w *Watcher) write(ctx context.Context, old *state.Head, d *delta, t schedule) (h *state.Head, err error) {
 	h = w.Next(old)
 	rules, now := w.rules(), w.Store.Now()
 	busy := old != nil && old.Incidents.Busy()

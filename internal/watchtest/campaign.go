@@ -67,7 +67,6 @@ type history struct {
 	engine
 	model
 	weather weather
-	rules   incident.Rules
 	route   incident.Route
 	of      int // shards
 	numbers int // of runs

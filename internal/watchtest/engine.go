@@ -3,7 +3,6 @@ package watchtest
 import (
 	"container/heap"
 	"iter"
-	"sync"
 	"time"
 )
 
@@ -30,7 +29,7 @@ func (q events) Less(i, j int) bool {
 }
 func (q events) Swap(i, j int) { q[i], q[j] = q[j], q[i] }
 func (q *events) Push(x any) {
-	*q = append(*q, x.(event)) //nolint:forcetypeassert // heap gives what it was given
+	*q = append(*q, x.(event))
 }
 func (q *events) Pop() any {
 	all := *q
@@ -49,7 +48,7 @@ func (e *engine) in(d time.Duration, do func()) {
 func (e *engine) pass(d time.Duration) {
 	end := e.world.Now().Add(d)
 	for len(e.queue) > 0 && !e.queue[0].at.After(end) {
-		next := heap.Pop(&e.queue).(event) //nolint:forcetypeassert // nothing else is pushed
+		next := heap.Pop(&e.queue).(event)
 		e.world.set(next.at)
 		next.do()
 	}
@@ -91,8 +90,6 @@ type proc struct {
 	stop   func()
 	asleep bool // frozen: the platform kills nobody meanwhile
 	done   bool
-
-	mu sync.Mutex // of what readings count
 }
 
 // fate is what becomes of one call.

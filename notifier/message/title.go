@@ -168,7 +168,8 @@ func (v view) cause(i *incident.Incident) string {
 	if n == 0 || !i.Open() {
 		return ""
 	}
-	if t = v.all(i); lost(t) == t.Kinds[incident.Stopped] && lost(t) == i.Now.Total-i.Now.Running {
+	t = v.all(i)
+	if out := i.Now.Total - i.Now.Running; lost(t) == out && t.Kinds[incident.Stopped] == out {
 		return ""
 	}
 	return " (" + strings.Join(counted(t, kinds, 3), ", ") + ")"

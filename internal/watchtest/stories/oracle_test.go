@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"clbwatch/internal/watchtest/stories"
 )
@@ -672,6 +671,3 @@ func (o *oracle) calm() {
 		}
 	}
 }
-
-// at is a minute of the story as a time.
-func (p *player) at(minute int) time.Time { return p.begin.Add(time.Duration(minute) * time.Minute) }

@@ -35,7 +35,6 @@ type player struct {
 	first bool // at first
 	truth *stories.Truth
 	world stories.World
-	calm  int // minutes since when nothing has changed that is not reported to the last word
 
 	life    *watchtest.World
 	begin   time.Time // of minute 0

@@ -105,7 +105,7 @@ draw: ## every golden Slack message as a picture in build/png, to be looked at
 	tools/slack-check/draw build/png notifier/message/testdata/*.golden.json
 
 images: ## the pictures in the README, from the golden messages
-	WIDTH=640 tools/slack-check/draw docs/img $(foreach m,degraded down-resolved report-changes,notifier/message/testdata/$(m).golden.json)
+	WIDTH=640 tools/slack-check/draw docs/img $(foreach m,degraded down-resolved,notifier/message/testdata/$(m).golden.json)
 
 vuln: $(vuln) ## known vulnerabilities in what is called, by the database at vuln.go.dev
 	$(vuln) ./...

@@ -102,8 +102,8 @@ func (p *Program) root() *cli.Command {
 	return &cli.Command{
 		Name: "clbwatch",
 		Usage: "tells Slack when a backend of a Tencent Cloud load balancer is added, removed or " +
-			"leaves the running status",
-		Description: "Settings come from the environment: CLB_IDS, CLB_REGION, SLACK_WEBHOOK_URL, " +
+			"stops, and when it is back",
+		Description: "Settings come from the environment: CLB_IDS, CLB_REGION, SLACK_BOT_TOKEN, SLACK_CHANNEL, " +
 			"TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY and others; see README, Settings. " +
 			"Exit codes: 0 done, 1 failed, 2 wrong usage.",
 		UsageText:       "clbwatch COMMAND",

@@ -369,7 +369,12 @@ func (s *storm) round(deadly float64, during func()) (seen bool) {
 			during()
 		}
 		s.later(2 * time.Minute) // its claims end, if it has made any
-		s.runs = append(s.runs, s.run(s.fs[1], event, 0))
+		other := s.run(s.fs[1], event, 0)
+		s.runs = append(s.runs, other)
+		seen = !other.died && other.err == nil && other.sum.Unreadable == 0
+		if other.gone {
+			s.stop(1)
+		}
 		s.fs[0].Thaw()
 	}
 	wg.Wait()
@@ -383,10 +388,10 @@ func (s *storm) round(deadly float64, during func()) (seen bool) {
 		if r.died || r.err != nil {
 			continue
 		}
-		if !freeze {
+		if !freeze { // else what it read is dropped: the other run has read since
 			s.usual = (3*s.usual + min(r.to.Sub(r.from), s.limit/2)) / 4
+			seen = seen || r.sum.Unreadable == 0
 		}
-		seen = seen || r.sum.Unreadable == 0
 	}
 	if n == 1 && last[0].died {
 		s.hit[s.where(before)]++

@@ -252,7 +252,7 @@ func TestStoriesMeetTheirBounds(t *testing.T) {
 		}
 		for _, route := range []Route{bot, webhook} {
 			for _, jitter := range []bool{false, true} {
-				if jitter && s.Ticks > 2000 {
+				if jitter && s.Ticks > 300 {
 					continue
 				}
 				t.Run(fmt.Sprintf("%s/%s/jitter=%v", s.Name, route, jitter), func(t *testing.T) {

@@ -26,11 +26,11 @@ import (
 )
 
 // TestMain makes fewer histories than rapid would, unless it is asked for some number: with real stores they
-// take a while, and internal/watch has a hundred.
+// take a while, and internal/watch has more.
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-		if err := checks.Value.Set("10"); err != nil {
+		if err := checks.Value.Set("4"); err != nil {
 			panic(err)
 		}
 	}

@@ -177,6 +177,13 @@ func TestOpenIncidentsAreListedWorstFirst(t *testing.T) {
 		found.Open = append(found.Open, incident.Document{Root: &incident.Root{Incidents: []*incident.Incident{i}}})
 	}
 	r := New(at(4, 53), 0, found, 24*time.Hour, nil)
+	blind := &incident.Incident{ID: "3", Key: web.Key(), About: incident.Reading}
+	name := func(string) lb.CLB { return lb.CLB{Label: "prod-web"} }
+	named := New(at(4, 53), 0, watch.Survey{Known: true, Open: []incident.Document{
+		{Root: &incident.Root{Incidents: []*incident.Incident{blind}}, Name: name}}}, 24*time.Hour, nil)
+	if o := named.Open[0]; o.CLB.Label != "prod-web" || o.Is() != "cannot be read" {
+		t.Errorf("open = %+v, want prod-web, which cannot be read", o)
+	}
 	if len(r.Open) != 2 || r.Open[0].ID != "2" || r.Open[0].Level != "down" || r.Open[1].ID != "1" {
 		t.Errorf("open = %+v, want 2, which is down, and 1", r.Open)
 	}

@@ -102,14 +102,29 @@ type Open struct {
 	Since time.Time `json:"since"`
 
 	level incident.Level
+	is    string
 }
+
+// Is is how it stands, in a word or a few.
+func (o Open) Is() string { return o.is }
 
 // openOf are the open incidents that a document covers.
 func openOf(doc incident.Document) (all []Open) {
 	for _, i := range doc.Incidents {
-		if i.Open() {
-			all = append(all, Open{i.ID, i.CLB(), i.Level.String(), i.Began, i.Level})
+		if !i.Open() {
+			continue
 		}
+		o := Open{i.ID, i.CLB(), i.Level.String(), i.Began, i.Level, i.Level.String()}
+		if o.CLB.Label == "" && o.CLB.Title == "" && i.About != incident.Listing && doc.Name != nil {
+			o.CLB = doc.Name(i.Key)
+		}
+		switch {
+		case i.About.Blind() && i.Readable:
+			o.is = "could not be read, and can be again,"
+		case i.About.Blind():
+			o.is = "cannot be read"
+		}
+		all = append(all, o)
 	}
 	return all
 }

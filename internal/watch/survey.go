@@ -147,6 +147,16 @@ func (w *Watcher) recall(ctx context.Context, found *Survey) error {
 	if err != nil {
 		return err
 	}
+	named := make(map[string]lb.CLB, len(found.Standings))
+	for _, s := range found.Standings {
+		named[s.CLB.Key()] = s.CLB
+	}
+	name := func(key string) lb.CLB {
+		if c, ok := named[key]; ok {
+			return c
+		}
+		return lb.ParseKey(key)
+	}
 	known := false
 	for i, head := range all.Heads {
 		if head == nil {
@@ -155,7 +165,7 @@ func (w *Watcher) recall(ctx context.Context, found *Survey) error {
 		known = true
 		for _, r := range head.Incidents.Roots {
 			if r.Open() {
-				found.Open = append(found.Open, incident.Document{Root: r, Reason: head.Incidents.Reason, Name: lb.ParseKey})
+				found.Open = append(found.Open, incident.Document{Root: r, Reason: head.Incidents.Reason, Name: name})
 			}
 		}
 		if err := recallShard(ctx, head, all.Stores[i], found); err != nil {

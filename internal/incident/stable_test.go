@@ -3,6 +3,8 @@ package incident
 import (
 	"testing"
 	"time"
+
+	"clbwatch/internal/lb"
 )
 
 // TestStable holds when a load balancer counts as stable, and how its incident ends then.
@@ -236,5 +238,19 @@ func TestAbandoned(t *testing.T) {
 	}
 	if d.pass(5); d.endOf(id) != EndAbandoned {
 		t.Errorf("it ends as %q a day after its last change", d.endOf(id))
+	}
+}
+
+// TestNothingIsResolvedWhileAListenerHasNothing: all weight may be back, behind other listeners.
+func TestNothingIsResolvedWhileAListenerHasNothing(t *testing.T) {
+	t.Parallel()
+	full := lb.Capacity{Running: 2, Total: 2, Weight: 20, Serving: 20}
+	i := &Incident{WasOut: true, Before: full, Now: full, Emptied: []string{"TCP:443"}}
+	if got := i.outcome(); got != EndOver {
+		t.Errorf("nothing is bound to TCP:443 any more: %s, want %s", got, EndOver)
+	}
+	i.Emptied = nil
+	if got := i.outcome(); got != EndResolved {
+		t.Errorf("all is back: %s, want %s", got, EndResolved)
 	}
 }

@@ -604,7 +604,7 @@ func TestDeliveryHolds(t *testing.T) {
 	} {
 		for _, route := range []Route{bot, webhook} {
 			t.Run(fmt.Sprintf("%s/%s", c.name, route), func(t *testing.T) {
-				simulate(t, c.fam, route, max(1, histories(40)/c.share))
+				simulate(t, c.fam, route, max(1, histories(20)/c.share))
 			})
 		}
 	}

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"maps"
+	"os"
 	"slices"
 	"strings"
 	"testing"
@@ -249,6 +250,9 @@ func TestStoriesMeetTheirBounds(t *testing.T) {
 	for _, s := range all {
 		if s.Settings["SILENCES"] != "" {
 			continue // silences are not among the rules yet
+		}
+		if s.Ticks > 1500 && os.Getenv("HISTORIES") == "" {
+			continue // `make stories` plays it, through Slack
 		}
 		for _, route := range []Route{bot, webhook} {
 			for _, jitter := range []bool{false, true} {

@@ -242,8 +242,12 @@ func (p page) machine(id string) (out, known bool) {
 func (p page) counted(out bool) bool {
 	more, n, named := false, 0, 0
 	for _, s := range p.sections {
-		more = more || s.out() == out && s.n > len(s.ids)
-		n, named = n+s.n, named+len(s.ids)
+		ids := len(s.ids)
+		if s.kind == "Replaced" { // each line has the old one, too
+			ids /= 2
+		}
+		more = more || s.out() == out && s.n > ids
+		n, named = n+s.n, named+ids
 	}
 	return more && named >= min(n, 10)
 }

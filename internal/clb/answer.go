@@ -103,6 +103,14 @@ func lenient(body []byte, into any) error {
 	return err
 }
 
+// decodeAnswer decodes a whole answer, leniently. What is no JSON was damaged on the way: another try may help.
+func decodeAnswer(body []byte, into any) error {
+	if err := lenient(body, into); err != nil {
+		return transient{fmt.Errorf("the answer is damaged: %w", err)}
+	}
+	return nil
+}
+
 // page is one answer: as it came, and decoded, if it is not the one that was expected.
 type page struct {
 	body   []byte
@@ -116,8 +124,8 @@ func decodeV2(body []byte) (*answer, error) {
 		return nil, transient{fmt.Errorf("the answer is not JSON: %.60q", body)}
 	}
 	a := new(answer)
-	if err := lenient(body, a); err != nil {
-		return nil, transient{fmt.Errorf("the answer is damaged: %w", err)}
+	if err := decodeAnswer(body, a); err != nil {
+		return nil, err
 	}
 	switch {
 	case a.Code != nil && *a.Code == 0:

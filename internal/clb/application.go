@@ -324,8 +324,8 @@ func (b targetV3) bound(o on) bound {
 // null, which says that there are none.
 func decodeTargets(body []byte) (*tree, error) {
 	var a targetsV3
-	if err := lenient(body, &a); err != nil {
-		return nil, transient{fmt.Errorf("the answer is damaged: %w", err)}
+	if err := decodeAnswer(body, &a); err != nil {
+		return nil, err
 	}
 	if a.Response == nil || !a.Response.Listeners.there {
 		return nil, errors.New("the answer has no Listeners")

@@ -243,22 +243,29 @@ func (p *pool) done() (rows, error) {
 // backend is the backend of a row; ok is false if the row does not say which it is.
 func (r row) backend(of *rows) (b lb.Backend, ok bool) {
 	b = lb.Backend{ID: string(r.UnInstanceID), Name: string(r.InstanceName),
-		Status: lb.Status(r.InstanceStatus.v),
-		Weight: r.Weight.weight(), LanIP: string(r.LanIP), WanIPs: r.WanIPSet}
+		LanIP: string(r.LanIP), WanIPs: r.WanIPSet}
+	ok = of.say(&b, "instanceStatus", r.InstanceStatus, "weight", r.Weight)
+	return b, ok
+}
+
+// say gives a backend the status and the weight that its row says, and notes what is odd about them. It
+// returns false if the row does not say which backend it is. The names are those of the API's fields.
+func (of *rows) say(b *lb.Backend, statusName string, status num, weightName string, weight num) bool {
+	b.Status, b.Weight = lb.Status(status.v), weight.weight()
 	if !plausibleInstance(b.ID) {
-		return b, false
+		return false
 	}
-	if !r.InstanceStatus.ok {
-		of.note("%s has no instanceStatus", b.ID)
+	if !status.ok {
+		of.note("%s has no %s", b.ID, statusName)
 		b.Status = lb.Unknown
 	}
-	if r.InstanceStatus.there {
+	if status.there {
 		of.statuses++
 	}
-	if r.Weight.there && !r.Weight.ok {
-		of.note("%s has no weight", b.ID)
+	if weight.there && !weight.ok {
+		of.note("%s has no %s", b.ID, weightName)
 	}
-	return b, true
+	return true
 }
 
 // plausibleInstance reports whether an id can be one of a backend.
@@ -331,8 +338,8 @@ type classicTargets struct {
 // decodeClassic reads an answer. Targets may be null, which says that there are none, but must be there.
 func decodeClassic(body []byte) (*rows, error) {
 	var a classicTargets
-	if err := lenient(body, &a); err != nil {
-		return nil, transient{fmt.Errorf("the answer is damaged: %w", err)}
+	if err := decodeAnswer(body, &a); err != nil {
+		return nil, err
 	}
 	if a.Response == nil || !a.Response.Targets.there {
 		return nil, errors.New("the answer has no Targets")
@@ -358,23 +365,10 @@ func decodeClassic(body []byte) (*rows, error) {
 
 // backend is the same that API 2.0 gives for the instance; ok is false if the row does not say which it is.
 func (t target) backend(of *rows) (b lb.Backend, ok bool) {
-	b = lb.Backend{ID: string(t.InstanceID), Name: string(t.InstanceName), Status: lb.Status(t.RunFlag.v),
-		Weight: t.Weight.weight(), WanIPs: t.PublicIPAddresses}
+	b = lb.Backend{ID: string(t.InstanceID), Name: string(t.InstanceName), WanIPs: t.PublicIPAddresses}
 	if len(t.PrivateIPAddresses) > 0 {
 		b.LanIP = t.PrivateIPAddresses[0]
 	}
-	if !plausibleInstance(b.ID) {
-		return b, false
-	}
-	if !t.RunFlag.ok {
-		of.note("%s has no RunFlag", b.ID)
-		b.Status = lb.Unknown
-	}
-	if t.RunFlag.there {
-		of.statuses++
-	}
-	if t.Weight.there && !t.Weight.ok {
-		of.note("%s has no Weight", b.ID)
-	}
-	return b, true
+	ok = of.say(&b, "RunFlag", t.RunFlag, "Weight", t.Weight)
+	return b, ok
 }

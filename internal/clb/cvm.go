@@ -74,8 +74,8 @@ type instancesV3 struct {
 // counts only if there are no odd rows and the answer is whole by its own total: else there is an error too.
 func decodeStates(body []byte, asked []string) (map[string]lb.Status, error) {
 	var a instancesV3
-	if err := lenient(body, &a); err != nil {
-		return nil, transient{fmt.Errorf("the answer is damaged: %w", err)}
+	if err := decodeAnswer(body, &a); err != nil {
+		return nil, err
 	}
 	if a.Response == nil || !a.Response.InstanceStatusSet.there {
 		return nil, errors.New("the answer has no InstanceStatusSet")

@@ -247,8 +247,8 @@ type balancerV3 struct {
 
 func decodeList(body []byte, region string) (f found, err error) {
 	var a balancersV3
-	if err := lenient(body, &a); err != nil {
-		return f, transient{fmt.Errorf("the answer is damaged: %w", err)}
+	if err := decodeAnswer(body, &a); err != nil {
+		return f, err
 	}
 	r := a.Response
 	if r == nil || r.TotalCount == nil || !r.LoadBalancerSet.there || r.LoadBalancerSet.null &&

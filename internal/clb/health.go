@@ -231,8 +231,8 @@ func (t *truth) UnmarshalJSON(b []byte) error {
 // decodeTargetHealth reads an answer. One about no load balancer says that nothing is checked.
 func decodeTargetHealth(body []byte, id string) (ps probes, err error) {
 	var a healthV3
-	if err := lenient(body, &a); err != nil {
-		return ps, transient{fmt.Errorf("the answer is damaged: %w", err)}
+	if err := decodeAnswer(body, &a); err != nil {
+		return ps, err
 	}
 	if a.Response == nil || !a.Response.LoadBalancers.there {
 		return ps, errors.New("the answer has no LoadBalancers")
@@ -327,8 +327,8 @@ type listenersV3 struct {
 // decodeListeners returns the ids of the listeners that check health, and how many have none.
 func decodeListeners(body []byte) (ids []string, odd int, err error) {
 	var a listenersV3
-	if err := lenient(body, &a); err != nil {
-		return nil, 0, transient{fmt.Errorf("the answer is damaged: %w", err)}
+	if err := decodeAnswer(body, &a); err != nil {
+		return nil, 0, err
 	}
 	if a.Response == nil || !a.Response.Listeners.there {
 		return nil, 0, errors.New("the answer has no Listeners")
@@ -359,8 +359,8 @@ type classicHealthAnswer struct {
 
 func decodeClassicHealth(body []byte) (ps probes, err error) {
 	var a classicHealthAnswer
-	if err := lenient(body, &a); err != nil {
-		return ps, transient{fmt.Errorf("the answer is damaged: %w", err)}
+	if err := decodeAnswer(body, &a); err != nil {
+		return ps, err
 	}
 	if a.Response == nil || !a.Response.HealthList.there {
 		return ps, errors.New("the answer has no HealthList")

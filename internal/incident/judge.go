@@ -41,8 +41,8 @@ type Changed struct {
 	lb.Delta
 }
 
-// maxBehind is by how much the clocks of two runs may differ.
-const maxBehind = 15 * time.Minute
+// MaxBehind is by how much the clocks of two runs may differ: beyond that, one of them is wrong.
+const MaxBehind = 15 * time.Minute
 
 // elapsed reports whether a time has passed since then. A timer never fires exactly on time: all but a tenth
 // will do, or all but 20 s.
@@ -58,7 +58,7 @@ func (r Rules) tenths(n int) time.Duration { return r.StableAfter * time.Duratio
 // All times are those of observations: one that claims to be earlier than the last counts as made at the same
 // time, unless it is earlier by so much that the clock of the last must have been wrong.
 func (s *State) Judge(o Observation, rules Rules) (past []Record) {
-	if o.At.Before(s.At) && s.At.Sub(o.At) <= maxBehind {
+	if o.At.Before(s.At) && s.At.Sub(o.At) <= MaxBehind {
 		o.At = s.At
 	}
 	s.byKey, s.crowded = s.indexed(), false

@@ -203,7 +203,7 @@ func (b base) unposted() []string {
 
 // after is a time after the head's observation: at, unless the clocks of two runs differ.
 func (b base) after(at time.Time) time.Time {
-	if b.head == nil || b.head.Incidents.At.Before(at) || b.head.Incidents.At.Sub(at) > clockSlack*15 {
+	if b.head == nil || b.head.Incidents.At.Before(at) || b.head.Incidents.At.Sub(at) > incident.MaxBehind {
 		return at
 	}
 	return b.head.Incidents.At.Add(time.Millisecond)

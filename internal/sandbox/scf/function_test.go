@@ -71,7 +71,7 @@ func TestPlatform(t *testing.T) {
 		}()
 		select {
 		case got := <-answer:
-			t.Errorf("frozen, it answers %s", got)
+			t.Fatalf("frozen, it answers %s", got) // there is no other answer to wait for
 		case <-time.After(50 * time.Millisecond):
 		}
 		f.Thaw()

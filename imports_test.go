@@ -17,7 +17,8 @@ import (
 // TestImports holds the layout of the packages: who may import what, and why nobody else may.
 func TestImports(t *testing.T) {
 	t.Parallel()
-	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,Standard,Doc", "./...").Output()
+	out, err := exec.CommandContext(t.Context(), "go", "list", "-json=ImportPath,Imports,Standard,Doc",
+		"./...").Output()
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,10 @@ func TestImports(t *testing.T) {
 		t.Helper()
 		found := false
 		for p, list := range imports {
-			if !slices.ContainsFunc(list, func(i string) bool { return i == imported || strings.HasPrefix(i, imported+"/") }) {
+			if !slices.ContainsFunc(list, func(i string) bool {
+				return i == imported ||
+					strings.HasPrefix(i, imported+"/")
+			}) {
 				continue
 			}
 			found = true
@@ -56,14 +60,17 @@ func TestImports(t *testing.T) {
 		}
 	}
 	only("github.com/tencentyun/scf-go-lib", "the platform is behind the way in", "clbwatch/handler")
-	only("github.com/slack-go/slack", "Slack is behind the way out", "clbwatch/notifier", "clbwatch/notifier/message")
+	only("github.com/slack-go/slack", "Slack is behind the way out", "clbwatch/notifier",
+		"clbwatch/notifier/message")
 	only("github.com/caarlos0/env/v11", "there is one parser of settings", "clbwatch/internal/config")
-	only("github.com/klauspost/compress", "how snapshots are stored is the store's business", "clbwatch/internal/store")
+	only("github.com/klauspost/compress", "how snapshots are stored is the store's business",
+		"clbwatch/internal/store")
 	only("github.com/urfave/cli/v3", "there is one command line", "clbwatch/internal/cli")
 	only("clbwatch/internal/config", "parts get what they need, not the settings", "clbwatch/internal/app")
 	only("clbwatch/internal/clb", "adapters do not know one another", "clbwatch/internal/app")
 	only("clbwatch/internal/store", "adapters do not know one another", "clbwatch/internal/app")
-	only("clbwatch/internal/check", "the parts do not diagnose themselves", "clbwatch/internal/app", "clbwatch/internal/cli")
+	only("clbwatch/internal/check", "the parts do not diagnose themselves", "clbwatch/internal/app",
+		"clbwatch/internal/cli")
 	only("clbwatch/internal/app", "what connects the parts is not itself a part", "clbwatch")
 	only("clbwatch/internal/cli", "it is the command line, not a library", "clbwatch")
 	only("clbwatch/handler", "it is the way in, not a library", "clbwatch")
@@ -85,10 +92,13 @@ func TestImports(t *testing.T) {
 		"clbwatch/internal/advice":   nil,
 		"clbwatch/internal/text":     {"golang.org/x/text/width"},
 		"clbwatch/internal/incident": {"clbwatch/internal/lb", "clbwatch/internal/advice"},
-		"clbwatch/internal/watch": {"clbwatch/internal/lb", "clbwatch/internal/advice", "clbwatch/internal/incident",
+		"clbwatch/internal/watch": {"clbwatch/internal/lb", "clbwatch/internal/advice",
+			"clbwatch/internal/incident",
 			"clbwatch/internal/state"},
-		"clbwatch/internal/state": {"clbwatch/internal/lb", "clbwatch/internal/advice", "clbwatch/internal/incident"},
-		"clbwatch/notifier/message": {"clbwatch/internal/incident", "clbwatch/internal/lb", "clbwatch/internal/report", "clbwatch/internal/text", "clbwatch/internal/advice",
+		"clbwatch/internal/state": {"clbwatch/internal/lb", "clbwatch/internal/advice",
+			"clbwatch/internal/incident"},
+		"clbwatch/notifier/message": {"clbwatch/internal/incident", "clbwatch/internal/lb",
+			"clbwatch/internal/report", "clbwatch/internal/text", "clbwatch/internal/advice",
 			"net/url", "github.com/slack-go/slack"},
 		"clbwatch/internal/check": {"clbwatch/internal/lb", "clbwatch/internal/advice", "clbwatch/internal/text",
 			"clbwatch/internal/state", "clbwatch/internal/watch"},
@@ -214,7 +224,8 @@ func TestWorkflowsArePinned(t *testing.T) {
 				t.Errorf("%s: %s: not pinned to a commit, with its version beside it", f, u)
 			}
 		}
-		if strings.Count(string(b), "permissions:") != 1 || !strings.Contains(string(b), "\npermissions:\n  contents: read\n\n") {
+		if strings.Count(string(b), "permissions:") != 1 ||
+			!strings.Contains(string(b), "\npermissions:\n  contents: read\n\n") {
 			t.Errorf("%s: may do more than read", f)
 		}
 		if strings.Count(string(b), "actions/checkout@") != strings.Count(string(b), "persist-credentials: false") {

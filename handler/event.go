@@ -36,9 +36,10 @@ var (
 	errEvent   = fmt.Errorf("expected a timer's event, or nothing; else %w", errActions)
 )
 
-// parse says what an event asks for. A timer's event asks for a tick, unless its argument says otherwise; an event that says
-// nothing asks for a report, and so does what the console's Test button sends by itself. Names are matched to the letter:
-// encoding/json's own matching would take {"TYPE":…} for {"Type":…}. Anything else is an error, before anything is touched.
+// parse says what an event asks for. A timer's event asks for a tick, unless its argument says otherwise; an
+// event that says nothing asks for a report, and so does what the console's Test button sends by itself.
+// Names are matched to the letter: encoding/json's own matching would take {"TYPE":…} for {"Type":…}.
+// Anything else is an error, before anything is touched.
 func parse(event []byte) (request, error) {
 	event = bytes.TrimSpace(event)
 	r := request{action: "report", since: recently}
@@ -107,7 +108,8 @@ func (r *request) known() error {
 	return nil
 }
 
-// argument is a timer's argument, which is JSON in a string; nil if it is something else: it is the user's own.
+// argument is a timer's argument, which is JSON in a string; nil if it is something else: it is the user's
+// own.
 func argument(message json.RawMessage) (object map[string]json.RawMessage) {
 	var words string
 	if json.Unmarshal(message, &words) != nil || json.Unmarshal([]byte(words), &object) != nil {

@@ -9,14 +9,16 @@ import (
 	"clbwatch/handler"
 )
 
-// FuzzInvoke checks that any bytes are an event that is understood, or an error of bounded length before anything is
-// touched; that nothing is a tick but what says so; and that a shard is one that the event spells out.
+// FuzzInvoke checks that any bytes are an event that is understood, or an error of bounded length before
+// anything is touched; that nothing is a tick but what says so; and that a shard is one that the event spells
+// out.
 func FuzzInvoke(f *testing.F) {
 	for _, event := range []string{
 		`{"Type":"Timer","TriggerName":"every-minute","Time":"2026-11-23T04:53:00Z","Message":""}`,
 		`{"Type":"Timer","TriggerName":"every-minute","Time":"2026-11-23T04:53:00Z","Message":"{\"shard\":\"2/4\"}"}`,
 		`{"Type":"Timer"}`, `{"Type":7}`, `{"type":"timer"}`,
-		`{"action":"report"}`, `{"action":"tick","shard":"1/2"}`, `{"action":"test"}`, `{"action":"nonsense"}`, `{"action":["tick"]}`, `{"action":"tick","shard":2}`,
+		`{"action":"report"}`, `{"action":"tick","shard":"1/2"}`, `{"action":"test"}`, `{"action":"nonsense"}`,
+		`{"action":["tick"]}`, `{"action":"tick","shard":2}`,
 		// API gateway, whose body is no business of ours; a COS trigger; a message queue's.
 		`{"requestContext":{"serviceId":"service-f94sy04v","path":"/test/{path}","httpMethod":"POST","requestId":"c6af9ac6","identity":{"secretId":"abd"},"sourceIp":"10.0.2.14","stage":"release"},"headers":{"accept-Language":"en-US"},"body":"{\"action\":\"tick\"}","pathParameters":{"path":"value"},"queryStringParameters":{"foo":"bar"},"httpMethod":"POST","path":"/test/value"}`,
 		`{"Records":[{"event":{"eventName":"cos:ObjectCreated:Put","eventTime":1545205770},"cos":{"cosObject":{"key":"/1250000000/b/k","size":"1"}}}]}`,
@@ -56,7 +58,8 @@ func FuzzInvoke(f *testing.F) {
 		if a.asked != "report" && !said && (a.asked != "tick" || object["Type"] != "Timer") {
 			t.Errorf("Invoke(%q) did a %s", event, a.asked)
 		}
-		if message, _ := object["Message"].(string); shard != "" && object["shard"] != shard && !bytes.Contains([]byte(message), []byte(`"`)) {
+		if message, _ := object["Message"].(string); shard != "" && object["shard"] != shard &&
+			!bytes.Contains([]byte(message), []byte(`"`)) {
 			t.Errorf("Invoke(%q) opened shard %q", event, shard)
 		}
 	})

@@ -22,7 +22,8 @@ import (
 type App interface {
 	// Tick does one tick.
 	Tick(ctx context.Context) (watch.Summary, error)
-	// Report reads how things stand and what happened in the time before, posts it and returns it. It changes no state.
+	// Report reads how things stand and what happened in the time before, posts it and returns it. It changes no
+	// state.
 	Report(ctx context.Context, since time.Duration) (report.Report, error)
 	// Check tries what a tick needs and returns what it found, as JSON.
 	Check(ctx context.Context) (json.RawMessage, error)
@@ -110,7 +111,8 @@ func invocation(ctx context.Context, shard string) Invocation {
 		return i
 	}
 	if instance.FunctionName != "" {
-		i.Function = strings.Join([]string{instance.TencentcloudRegion, instance.Namespace, instance.FunctionName}, "/")
+		i.Function = strings.Join([]string{instance.TencentcloudRegion, instance.Namespace, instance.FunctionName},
+			"/")
 	}
 	i.Environment, i.Memory = instance.Environment, int64(max(instance.MemoryLimitInMb, 0))<<20
 	if i.Memory > 0 {

@@ -60,8 +60,10 @@ func TestInvokeUnderstandsEvents(t *testing.T) {
 	for event, want := range map[string]string{
 		`{"Type":"Timer","TriggerName":"t","Time":"2019-02-21T11:49:00Z","Message":"user define msg body"}`: "tick",
 		`{"action":"tick"}`: "tick", `"tick"`: "tick",
-		`{"action":"report"}`: "report", `"report"`: "report", `{}`: "report", `null`: "report", ``: "report", "  {}\n": "report",
-		`{"key1":"test value 1","key2":"test value 2"}`:                         "report", // the console's Test button
+		`{"action":"report"}`: "report", `"report"`: "report", `{}`: "report", `null`: "report", ``: "report",
+		"  {}\n": "report",
+		// the console's Test button
+		`{"key1":"test value 1","key2":"test value 2"}`:                         "report",
 		`{"Type":"Timer","Message":"{\"action\":\"report\",\"since\":\"7d\"}"}`: "report",
 		`{"Type":"Timer","Message":"{\"action\":\"check\"}"}`:                   "check",
 		`{"action":"test"}`: "test", `"test"`: "test", `{"action":"check"}`: "check", `"check"`: "check",
@@ -83,13 +85,19 @@ func TestInvokePassesTheShardOn(t *testing.T) {
 		`{"action":"tick","shard":"9/9"}`:                  "9/9", `{}`: "",
 	} {
 		got := "not asked"
-		h := &handler.Handler{Now: time.Now, Open: func(i handler.Invocation) (handler.App, error) { got = i.Shard; return &app{}, nil }}
+		h := &handler.Handler{Now: time.Now, Open: func(i handler.Invocation) (handler.App,
+			error) {
+			got = i.Shard
+			return &app{}, nil
+		}}
 		if _, err := h.Invoke(t.Context(), []byte(event)); err != nil || got != want {
 			t.Errorf("Invoke(%s) opened shard %q, %v, want %q", event, got, err, want)
 		}
 	}
-	for _, event := range []string{`{"Type":"Timer","Message":"{\"shard\":2}"}`, `{"action":"tick","shard":""}`, `{"action":"tick","shard":["1/2"]}`} {
-		if _, err := serve(&app{}).Invoke(t.Context(), []byte(event)); err == nil || !strings.Contains(err.Error(), `such as "2/4"`) {
+	for _, event := range []string{`{"Type":"Timer","Message":"{\"shard\":2}"}`, `{"action":"tick","shard":""}`,
+		`{"action":"tick","shard":["1/2"]}`} {
+		if _, err := serve(&app{}).Invoke(t.Context(), []byte(event)); err == nil ||
+			!strings.Contains(err.Error(), `such as "2/4"`) {
 			t.Errorf("Invoke(%s) = %v, want an error that says what a shard is", event, err)
 		}
 	}
@@ -98,15 +106,18 @@ func TestInvokePassesTheShardOn(t *testing.T) {
 func TestInvokeRefusesEventsBeforeAnythingIsTouched(t *testing.T) {
 	t.Parallel()
 	for _, event := range []string{
-		`{"mode":"x"}`, `{"httpMethod":"POST","body":"x"}`, `{"type":"Timer"}`, `{"TYPE":"Timer"}`, `{"Type":"timer"}`,
+		`{"mode":"x"}`, `{"httpMethod":"POST","body":"x"}`, `{"type":"Timer"}`, `{"TYPE":"Timer"}`,
+		`{"Type":"timer"}`,
 		`{"shard":"1/2"}`, `{"key1":"x","key3":"y"}`, `{"Type":"Timer","Message":"{\"action\":\"nonsense\"}"}`,
-		`{"action":"nonsense"}`, `{"action":""}`, `{"action":7}`, `{"action":["report"]}`, `"nonsense"`, `""`, `7`, `true`, `[]`, `{`, `{"a":1} x`, "\xff",
+		`{"action":"nonsense"}`, `{"action":""}`, `{"action":7}`, `{"action":["report"]}`, `"nonsense"`, `""`, `7`,
+		`true`, `[]`, `{`, `{"a":1} x`, "\xff",
 	} {
 		h := &handler.Handler{Now: time.Now, Open: func(handler.Invocation) (handler.App, error) {
 			t.Errorf("Invoke(%s) opened the settings", event)
 			return nil, errors.New("no")
 		}}
-		if out, err := h.Invoke(t.Context(), []byte(event)); err == nil || !strings.Contains(err.Error(), `"check", "report", "test" or "tick"`) {
+		if out, err := h.Invoke(t.Context(), []byte(event)); err == nil ||
+			!strings.Contains(err.Error(), `"check", "report", "test" or "tick"`) {
 			t.Errorf("Invoke(%s) = %s, %v, want an error that lists the actions", event, out, err)
 		}
 	}
@@ -115,7 +126,8 @@ func TestInvokeRefusesEventsBeforeAnythingIsTouched(t *testing.T) {
 func TestInvokePassesOnHowFarAReportLooksBack(t *testing.T) {
 	t.Parallel()
 	for event, want := range map[string]time.Duration{
-		`{}`: 24 * time.Hour, `{"action":"report"}`: 24 * time.Hour, `{"action":"report","since":"90m"}`: 90 * time.Minute,
+		`{}`: 24 * time.Hour, `{"action":"report"}`: 24 * time.Hour,
+		`{"action":"report","since":"90m"}`:                                     90 * time.Minute,
 		`{"Type":"Timer","Message":"{\"action\":\"report\",\"since\":\"7d\"}"}`: 7 * 24 * time.Hour,
 	} {
 		a := &app{}
@@ -135,9 +147,14 @@ func TestInvokePassesOnHowFarAReportLooksBack(t *testing.T) {
 func TestInvokePassesOnWhatThePlatformSays(t *testing.T) {
 	t.Parallel()
 	var got handler.Invocation
-	h := &handler.Handler{Now: time.Now, Open: func(i handler.Invocation) (handler.App, error) { got = i; return &app{}, nil }}
+	h := &handler.Handler{Now: time.Now, Open: func(i handler.Invocation) (handler.App,
+		error) {
+		got = i
+		return &app{}, nil
+	}}
 	ctx := functioncontext.NewContext(t.Context(), &functioncontext.FunctionContext{
-		Environment: map[string]string{"CLB_IDS": "lb-1"}, TencentcloudRegion: "ap-guangzhou", Namespace: "default", FunctionName: "clbwatch"})
+		Environment: map[string]string{"CLB_IDS": "lb-1"}, TencentcloudRegion: "ap-guangzhou", Namespace: "default",
+		FunctionName: "clbwatch"})
 	if _, err := h.Invoke(ctx, []byte(`"test"`)); err != nil {
 		t.Fatal(err)
 	}
@@ -156,13 +173,21 @@ func TestInvokeAnswersAndLogs(t *testing.T) {
 		line  string
 	}{
 		{"all well", &app{sum: watch.Summary{CLBs: 1, Read: 1}}, false, "INFO", `"unreadable":0`},
-		{"Slack is down: the tick did its job", &app{sum: watch.Summary{CLBs: 1, Read: 1, Pending: 1, Unsent: errors.New("send alert 7: 503")}}, false, "WARN", "send alert 7: 503"},
-		{"one is unreadable", &app{sum: watch.Summary{CLBs: 2, Read: 1, Unreadable: 1, Unread: errors.New("code 6000")}}, false, "WARN", "code 6000"},
-		{"a region cannot be listed", &app{sum: watch.Summary{CLBs: 2, Read: 2, Unread: errors.New("list ap-shanghai")}}, false, "WARN", "list ap-shanghai"},
-		{"old state stays", &app{sum: watch.Summary{CLBs: 1, Read: 1, Untidy: errors.New("disk")}}, false, "WARN", "disk"},
-		{"it could not read anything", &app{sum: watch.Summary{CLBs: 1, Unreadable: 1, Unread: errors.New("code 4104")}, err: errors.New("no load balancer could be read")}, true, "ERROR", "code 4104"},
-		{"a faster run was later", &app{sum: watch.Summary{CLBs: 1, Read: 1, Stale: true}}, false, "INFO", `"stale":true`},
-		{"it could not do its job", &app{sum: watch.Summary{CLBs: 1}, err: errors.New("load state: damaged")}, true, "ERROR", "load state: damaged"},
+		{"Slack is down: the tick did its job", &app{sum: watch.Summary{CLBs: 1, Read: 1, Pending: 1,
+			Unsent: errors.New("send alert 7: 503")}}, false, "WARN", "send alert 7: 503"},
+		{"one is unreadable", &app{sum: watch.Summary{CLBs: 2, Read: 1, Unreadable: 1,
+			Unread: errors.New("code 6000")}}, false, "WARN", "code 6000"},
+		{"a region cannot be listed", &app{sum: watch.Summary{CLBs: 2, Read: 2,
+			Unread: errors.New("list ap-shanghai")}}, false, "WARN", "list ap-shanghai"},
+		{"old state stays", &app{sum: watch.Summary{CLBs: 1, Read: 1, Untidy: errors.New("disk")}}, false, "WARN",
+			"disk"},
+		{"it could not read anything", &app{sum: watch.Summary{CLBs: 1, Unreadable: 1,
+			Unread: errors.New("code 4104")}, err: errors.New("no load balancer could be read")}, true, "ERROR",
+			"code 4104"},
+		{"a faster run was later", &app{sum: watch.Summary{CLBs: 1, Read: 1, Stale: true}}, false, "INFO",
+			`"stale":true`},
+		{"it could not do its job", &app{sum: watch.Summary{CLBs: 1}, err: errors.New("load state: damaged")}, true,
+			"ERROR", "load state: damaged"},
 	}
 	for _, tt := range tests {
 		_, err := serve(tt.app).Invoke(t.Context(), []byte(`{"Type":"Timer"}`))
@@ -173,7 +198,8 @@ func TestInvokeAnswersAndLogs(t *testing.T) {
 		if err := json.Unmarshal(tt.app.log.Bytes(), &line); err != nil {
 			t.Fatalf("%s: the log is not one JSON object: %s", tt.name, tt.app.log.String())
 		}
-		if line["level"] != tt.level || !strings.Contains(tt.app.log.String(), tt.line) || line["action"] != "tick" {
+		if line["level"] != tt.level || !strings.Contains(tt.app.log.String(), tt.line) ||
+			line["action"] != "tick" {
 			t.Errorf("%s: logged %s, want level %s and %q", tt.name, tt.app.log.String(), tt.level, tt.line)
 		}
 	}
@@ -188,7 +214,8 @@ func TestInvokeWithBadSettings(t *testing.T) {
 	}
 }
 
-// The platform says with each invocation what memory the instance has. Not parallel: the limit is the process's.
+// The platform says with each invocation what memory the instance has. Not parallel: the limit is the
+// process's.
 func TestInvokeKeepsToTheMemoryThereIs(t *testing.T) {
 	before := debug.SetMemoryLimit(-1)
 	defer debug.SetMemoryLimit(before)
@@ -207,7 +234,8 @@ func TestInvokeKeepsToTheMemoryThereIs(t *testing.T) {
 }
 func TestTestMessageIsAnsweredWithWhetherItWasSent(t *testing.T) {
 	t.Parallel()
-	if out, err := serve(&app{}).Invoke(t.Context(), []byte(`"test"`)); err != nil || string(out) != `{"sent":true}` {
+	if out, err := serve(&app{}).Invoke(t.Context(), []byte(`"test"`)); err != nil ||
+		string(out) != `{"sent":true}` {
 		t.Errorf("Invoke = %s, %v, want that it was sent", out, err)
 	}
 	revoked := errors.New("no_service")

@@ -188,7 +188,8 @@ func (s *Slack) result(call incident.Call, v verdict) result {
 		return r
 	}
 	// Each method has a limit of its own: posts may still go.
-	if limit := (*rateLimited)(nil); (call.Do == incident.Look || call.Do == incident.Copies) && errors.As(v.why, &limit) {
+	if limit := (*rateLimited)(nil); (call.Do == incident.Look || call.Do == incident.Copies) &&
+		errors.As(v.why, &limit) {
 		r.Class = incident.Temporary
 	}
 	if v.class == incident.ChannelDown && v.name != "" {

@@ -100,7 +100,8 @@ func TestBotPostsRootsUpdatesAndEdits(t *testing.T) {
 	}
 }
 
-// What incidents are rendered as is taken by Slack, in every form, as a post and as an edit, by bot and by webhook.
+// What incidents are rendered as is taken by Slack, in every form, as a post and as an edit, by bot and by
+// webhook.
 func TestMessagesOfIncidentsAreTaken(t *testing.T) {
 	t.Parallel()
 	s, w, c := newBot(t)
@@ -121,7 +122,8 @@ func TestMessagesOfIncidentsAreTaken(t *testing.T) {
 	for _, s := range []*Slack{bot, hook} {
 		r := rootOf(s, c.now(), "")
 		r.Incidents[0] = &incident.Incident{
-			ID: "12", Key: "ap-guangzhou/lb-byhpduqt", Label: "prod-web <!channel>", Began: c.now(), Level: incident.Degraded,
+			ID: "12", Key: "ap-guangzhou/lb-byhpduqt", Label: "prod-web <!channel>", Began: c.now(),
+			Level:  incident.Degraded,
 			Before: lb.Capacity{Running: 3, Total: 3, Weight: 30, Serving: 30},
 			Now:    lb.Capacity{Running: 1, Total: 3, Weight: 30, Serving: 10, Out: 2},
 			Worst:  lb.Capacity{Running: 1, Total: 3, Weight: 30, Serving: 10, Out: 2},
@@ -130,7 +132,8 @@ func TestMessagesOfIncidentsAreTaken(t *testing.T) {
 			send := sendOf(r, incident.Post{Root: true, Rev: 3, Mention: form == incident.Full})
 			send.Form = form
 			o := do(t, s, r, send)
-			if raw := string(w.Messages()[len(w.Messages())-1].Raw); o.Class != incident.Done || !strings.Contains(raw, "12") {
+			if raw := string(w.Messages()[len(w.Messages())-1].Raw); o.Class != incident.Done ||
+				!strings.Contains(raw, "12") {
 				t.Fatalf("form %d: %+v, posted %s", form, o, raw)
 			}
 			for what := incident.Edit; what <= incident.Leave && s == bot; what++ {

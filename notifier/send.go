@@ -28,8 +28,8 @@ const (
 // keyField is where a message's metadata has its key.
 const keyField = "id"
 
-// say posts a message that belongs to no incident: in a thread, if that is not "", else in the channel. What is refused as
-// it is, is posted once more as plain text, so that people have it.
+// say posts a message that belongs to no incident: in a thread, if that is not "", else in the channel. What
+// is refused as it is, is posted once more as plain text, so that people have it.
 func (s *Slack) say(ctx context.Context, thread string, m message.Message) (ts string, err error) {
 	call := incident.Call{Do: incident.Send, Route: s.Route(), TS: thread}
 	out := s.send(ctx, call, m)
@@ -61,24 +61,27 @@ func webhook(m message.Message) *slack.WebhookMessage {
 	return w
 }
 
-// options are a message as the Web API takes it. Blocks and attachments are always given: an edit keeps what it does not name.
+// options are a message as the Web API takes it. Blocks and attachments are always given: an edit keeps what
+// it does not name.
 func options(m message.Message) []slack.MsgOption {
 	attachments := []slack.Attachment{}
 	if m.Attachment.Color != "" {
 		attachments = append(attachments, m.Attachment)
 	}
 	return []slack.MsgOption{
-		slack.MsgOptionText(m.Text, false), slack.MsgOptionBlocks(m.Blocks...), slack.MsgOptionAttachments(attachments...),
+		slack.MsgOptionText(m.Text, false), slack.MsgOptionBlocks(m.Blocks...),
+		slack.MsgOptionAttachments(attachments...),
 		slack.MsgOptionDisableLinkUnfurl(), slack.MsgOptionDisableMediaUnfurl(),
 	}
 }
 
 // checkBot asks Slack whether the token may post, edit and look in the channel, without posting anything.
 func (s *Slack) checkBot(ctx context.Context) error {
-	r := s.api(ctx, incident.Call{Do: incident.Ask, Route: s.Route()}, func(ctx context.Context, api *slack.Client) error {
-		_, err := api.AuthTestContext(ctx)
-		return err
-	})
+	r := s.api(ctx, incident.Call{Do: incident.Ask, Route: s.Route()},
+		func(ctx context.Context, api *slack.Client) error {
+			_, err := api.AuthTestContext(ctx)
+			return err
+		})
 	if r.Err != nil {
 		return r.Err
 	}
@@ -95,11 +98,13 @@ func (s *Slack) checkBot(ctx context.Context) error {
 
 // checkWebhook sends an empty message, which a live webhook refuses as such.
 func (s *Slack) checkWebhook(ctx context.Context) error {
-	switch r := s.hook(ctx, incident.Call{Do: incident.Ask, Route: s.Route()}, &slack.WebhookMessage{}); r.Class {
+	switch r := s.hook(ctx, incident.Call{Do: incident.Ask, Route: s.Route()},
+		&slack.WebhookMessage{}); r.Class {
 	case incident.Content:
 		return nil
 	case incident.Done:
-		return fmt.Errorf("SLACK_WEBHOOK_URL: an empty message was taken, which Slack would refuse; check that it is a Slack webhook")
+		return fmt.Errorf("SLACK_WEBHOOK_URL: an empty message was taken, which Slack would refuse; check that it " +
+			"is a Slack webhook")
 	default:
 		return r.Err
 	}

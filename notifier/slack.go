@@ -1,4 +1,5 @@
-// Package notifier is Slack: it makes one call at a time, by a bot or an incoming webhook, and says what the answer means.
+// Package notifier is Slack: it makes one call at a time, by a bot or an incoming webhook, and says what the
+// answer means.
 package notifier
 
 import (
@@ -48,7 +49,8 @@ type Slack struct {
 
 var _ watch.Notifier = (*Slack)(nil)
 
-// New returns a Slack for the bot or, without one, the webhook. An error names the setting and never its value.
+// New returns a Slack for the bot or, without one, the webhook. An error names the setting and never its
+// value.
 func New(c Config) (*Slack, error) {
 	if c.Transport == nil {
 		c.Transport = http.DefaultTransport
@@ -62,7 +64,8 @@ func New(c Config) (*Slack, error) {
 		return nil, errors.New("neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set; see README, Settings")
 	case err != nil || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") == "":
 		// err is dropped: url.Parse quotes the URL.
-		return nil, errors.New("SLACK_WEBHOOK_URL is not a webhook's URL; copy it from the Slack app's page Incoming Webhooks")
+		return nil, errors.New("SLACK_WEBHOOK_URL is not a webhook's URL; copy it from the Slack app's page " +
+			"Incoming Webhooks")
 	case u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())):
 		return nil, errors.New("SLACK_WEBHOOK_URL must begin with https://, or its secret would travel in the clear")
 	}
@@ -80,7 +83,8 @@ func loopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-// Report posts a report: by bot with every backend in its thread. Its error says what is wrong, and what to do about it.
+// Report posts a report: by bot with every backend in its thread. Its error says what is wrong, and what to
+// do about it.
 func (s *Slack) Report(ctx context.Context, r report.Report) error {
 	ts, err := s.say(ctx, "", message.Report(r, s.cfg.Style))
 	if err != nil || !s.bot() {
@@ -107,8 +111,8 @@ func (s *Slack) Trouble(ctx context.Context, why error) error {
 	return err
 }
 
-// Check asks whether messages would be taken, without posting any: a bot is asked what it may do, a webhook is sent an
-// empty message.
+// Check asks whether messages would be taken, without posting any: a bot is asked what it may do, a webhook
+// is sent an empty message.
 func (s *Slack) Check(ctx context.Context) error {
 	if s.bot() {
 		return s.checkBot(ctx)

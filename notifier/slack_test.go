@@ -131,7 +131,8 @@ func newBot(t *testing.T) (*Slack, *slack.Workspace, *testClock) {
 	srv := httptest.NewServer(w)
 	t.Cleanup(func() { srv.CloseClientConnections(); srv.Close() })
 	c := &testClock{t: time.Now()} // contexts end in real time
-	s, err := New(Config{Token: w.Token(), Channel: w.ChannelID(), APIURL: w.APIURL(srv.URL), Transport: &http.Transport{}, Now: c.now, Sleep: c.sleep})
+	s, err := New(Config{Token: w.Token(), Channel: w.ChannelID(), APIURL: w.APIURL(srv.URL),
+		Transport: &http.Transport{}, Now: c.now, Sleep: c.sleep})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -153,13 +154,15 @@ func TestNewRefusesBadURL(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			_, err := New(Config{WebhookURL: tt.url})
-			if err == nil || !strings.Contains(err.Error(), "SLACK_WEBHOOK_URL") || !strings.Contains(err.Error(), tt.says) {
+			if err == nil || !strings.Contains(err.Error(), "SLACK_WEBHOOK_URL") ||
+				!strings.Contains(err.Error(), tt.says) {
 				t.Fatalf("New: %v, want SLACK_WEBHOOK_URL … %s", err, tt.says)
 			}
 			checkNoSecret(t, err)
 		})
 	}
-	for _, u := range []string{"https://hooks.slack.com" + secret, "http://127.0.0.1:80" + secret, "http://[::1]:80" + secret, "http://localhost" + secret, " https://hooks.slack.com" + secret + "\n"} {
+	for _, u := range []string{"https://hooks.slack.com" + secret, "http://127.0.0.1:80" + secret,
+		"http://[::1]:80" + secret, "http://localhost" + secret, " https://hooks.slack.com" + secret + "\n"} {
 		if _, err := New(Config{WebhookURL: u}); err != nil {
 			t.Errorf("New with %q: %v", strings.TrimSuffix(u, secret), err)
 		}
@@ -184,7 +187,8 @@ func TestCheckPostsNothingAndSaysWhatIsWrong(t *testing.T) {
 			s, h, _ := newSlack(t, tt.answer)
 			err := s.Check(t.Context())
 			checkNoSecret(t, err)
-			if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error()+advice.Of(err), tt.says) {
+			if (err == nil) != (tt.says == "") || err != nil && !strings.Contains(err.Error()+advice.Of(err),
+				tt.says) {
 				t.Errorf("Check: %v, want %q", err, tt.says)
 			}
 			if len(h.sent()) != 1 || strings.Contains(h.sent()[0], "text") {
@@ -197,12 +201,14 @@ func TestCheckPostsNothingAndSaysWhatIsWrong(t *testing.T) {
 func TestBotCheckSaysWhatIsWrong(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]string{
-		"invalid_auth": "SLACK_BOT_TOKEN", "missing_scope": "chat:write", "channel_not_found": "SLACK_CHANNEL", "not_in_channel": "/invite",
+		"invalid_auth": "SLACK_BOT_TOKEN", "missing_scope": "chat:write", "channel_not_found": "SLACK_CHANNEL",
+		"not_in_channel": "/invite",
 	} {
 		s, w, _ := newBot(t)
 		w.FailMethod("conversations.history", slack.Error(code), -1)
 		err := s.Check(t.Context())
-		if err == nil || !strings.Contains(err.Error(), code) || !strings.Contains(err.Error()+advice.Of(err), want) {
+		if err == nil || !strings.Contains(err.Error(), code) || !strings.Contains(err.Error()+advice.Of(err),
+			want) {
 			t.Errorf("Check with %s: %v, do %q, want %q", code, err, advice.Of(err), want)
 		}
 	}
@@ -220,7 +226,8 @@ func TestBotCheckSaysWhatIsWrong(t *testing.T) {
 func whole() report.Report {
 	var all []lb.Backend
 	for i := range 150 {
-		all = append(all, lb.Backend{ID: fmt.Sprintf("ins-%03d", i), Name: fmt.Sprintf("web-%03d", i), Status: lb.Running, Weight: 10})
+		all = append(all, lb.Backend{ID: fmt.Sprintf("ins-%03d", i), Name: fmt.Sprintf("web-%03d", i),
+			Status: lb.Running, Weight: 10})
 	}
 	return report.New(time.Now(), time.Second, watch.Survey{Standings: []watch.Standing{{
 		CLB: lb.CLB{Region: "ap-guangzhou", ID: "lb-8a3k2m1q", Label: "prod-web"}, Backends: all,
@@ -235,7 +242,8 @@ func TestBotPostsAReportAndItsPages(t *testing.T) {
 		t.Fatal(err)
 	}
 	posts := w.Channel()
-	if len(posts) < 2 || slices.ContainsFunc(posts[1:], func(p slack.Post) bool { return p.Thread != posts[0].TS }) {
+	if len(posts) < 2 || slices.ContainsFunc(posts[1:],
+		func(p slack.Post) bool { return p.Thread != posts[0].TS }) {
 		t.Fatalf("the channel has %d messages, want the report and its pages in the thread", len(posts))
 	}
 	if n := w.CallsOf("conversations.history"); n != 0 {
@@ -253,14 +261,18 @@ func TestWhatIsRefusedAsBlocksIsPostedAsText(t *testing.T) {
 		"report": func(s *Slack, ctx context.Context) error {
 			return s.Report(ctx, report.Report{At: time.Unix(1795409616, 0)})
 		},
-		"test":    (*Slack).Test,
-		"trouble": func(s *Slack, ctx context.Context) error { return s.Trouble(ctx, errors.New("load state: damaged")) },
+		"test": (*Slack).Test,
+		"trouble": func(s *Slack, ctx context.Context) error {
+			return s.Trouble(ctx,
+				errors.New("load state: damaged"))
+		},
 	} {
 		s, h, _ := newSlack(t, says(400, "invalid_blocks"), says(200, "ok"))
 		if err := post(s, t.Context()); err != nil {
 			t.Errorf("%s: %v, want it posted as text", name, err)
 		}
-		if sent := h.sent(); len(sent) != 2 || !strings.Contains(sent[0], "rich_text") || strings.Contains(sent[1], "rich_text") {
+		if sent := h.sent(); len(sent) != 2 || !strings.Contains(sent[0], "rich_text") ||
+			strings.Contains(sent[1], "rich_text") {
 			t.Errorf("%s: %d posts, want blocks and then text", name, len(sent))
 		}
 		s, h, _ = newSlack(t, says(400, "invalid_blocks"))
@@ -273,7 +285,8 @@ func TestWhatIsRefusedAsBlocksIsPostedAsText(t *testing.T) {
 func TestTroubleSaysWhyAndWhatToDo(t *testing.T) {
 	t.Parallel()
 	s, w, _ := newBot(t)
-	why := advice.Add(errors.New("load state: head 42: its checksum is wrong <!channel>"), "`clbwatch state` shows what is there")
+	why := advice.Add(errors.New("load state: head 42: its checksum is wrong <!channel>"),
+		"`clbwatch state` shows what is there")
 	if err := s.Trouble(t.Context(), why); err != nil {
 		t.Fatal(err)
 	}
@@ -305,20 +318,26 @@ func TestOneMessageASecond(t *testing.T) {
 func TestNoErrorHoldsASecret(t *testing.T) {
 	t.Parallel()
 	for name, transport := range map[string]http.RoundTripper{
-		"a transport that quotes": roundTripper(func(r *http.Request) (*http.Response, error) { return nil, errors.New("post " + r.URL.String()) }),
+		"a transport that quotes": roundTripper(func(r *http.Request) (*http.Response, error) {
+			return nil,
+				errors.New("post " + r.URL.String())
+		}),
 		"nested url errors": roundTripper(func(r *http.Request) (*http.Response, error) {
 			return nil, &url.Error{Op: "Post", URL: r.URL.String(), Err: io.ErrUnexpectedEOF}
 		}),
-		"a dialler that quotes": &http.Transport{DialContext: func(context.Context, string, string) (net.Conn, error) {
+		"a dialler that quotes": &http.Transport{DialContext: func(context.Context, string, string) (net.Conn,
+			error) {
 			return nil, errors.New("dial https://hooks.invalid" + secret)
 		}},
 	} {
 		c := &testClock{t: time.Now()}
-		s, err := New(Config{WebhookURL: "https://hooks.invalid" + secret, Transport: transport, Now: c.now, Sleep: c.sleep})
+		s, err := New(Config{WebhookURL: "https://hooks.invalid" + secret, Transport: transport, Now: c.now,
+			Sleep: c.sleep})
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, err := range []error{s.Test(t.Context()), s.Check(t.Context()), s.Trouble(t.Context(), errors.New("x"))} {
+		for _, err := range []error{s.Test(t.Context()), s.Check(t.Context()),
+			s.Trouble(t.Context(), errors.New("x"))} {
 			if err == nil {
 				t.Errorf("%s: no error", name)
 			}

@@ -1,6 +1,7 @@
 package notifier
 
-const addScope = "add the scopes chat:write and channels:history (groups:history for a private channel) in the Slack app's page " +
+const addScope = "add the scopes chat:write and channels:history (groups:history for a private channel) in " +
+	"the Slack app's page " +
 	"OAuth & Permissions, and install the app again"
 
 // botAdvice is what to do about a token or a channel that takes no message; "" for other codes.
@@ -10,11 +11,13 @@ func botAdvice(code string) string {
 		return "SLACK_BOT_TOKEN is not valid (any more); copy it from the Slack app's page OAuth & Permissions"
 	case "not_allowed_token_type":
 		return "SLACK_BOT_TOKEN is a token of another kind; copy the Bot User OAuth Token, which begins with xoxb-"
-	case "no_permission", "access_denied", "org_login_required", "ekm_access_denied", "two_factor_setup_required",
+	case "no_permission", "access_denied", "org_login_required", "ekm_access_denied",
+		"two_factor_setup_required",
 		"team_access_not_granted", "enterprise_is_restricted", "accesslimited":
 		return "the workspace does not let the app in (SLACK_BOT_TOKEN); ask one of its administrators"
 	case "channel_not_found":
-		return "SLACK_CHANNEL is not the ID of a channel that the app can see; copy it from the channel's details, and invite the app if the channel is private"
+		return "SLACK_CHANNEL is not the ID of a channel that the app can see; copy it from the channel's " +
+			"details, and invite the app if the channel is private"
 	case "not_in_channel":
 		return "the app is not in the channel (SLACK_CHANNEL); write /invite @ and the app's name there"
 	case "is_archived":
@@ -31,7 +34,8 @@ func botAdvice(code string) string {
 // contentCode reports whether the code is about the message.
 func contentCode(code string) bool {
 	switch code {
-	case "invalid_payload", "invalid_blocks", "invalid_attachments", "no_text", "too_many_attachments", "msg_blocks_too_long":
+	case "invalid_payload", "invalid_blocks", "invalid_attachments", "no_text", "too_many_attachments",
+		"msg_blocks_too_long":
 		return true
 	}
 	return false
@@ -41,7 +45,8 @@ func contentCode(code string) bool {
 func webhookAdvice(code string) string {
 	switch code {
 	case "no_service", "no_service_id", "no_active_hooks":
-		return "the webhook was revoked or turned off; make a new one in the Slack app's page Incoming Webhooks and set it"
+		return "the webhook was revoked or turned off; make a new one in the Slack app's page Incoming Webhooks " +
+			"and set it"
 	case "invalid_token":
 		return "the secret in it is wrong; copy it again from the Slack app's page Incoming Webhooks"
 	case "no_team", "team_disabled":

@@ -12,9 +12,9 @@ import (
 	"time"
 )
 
-// answers stands before a cloud and keeps what it answered about each load balancer, until that changes: so that what is
-// measured reads as fast as it can, and does not wait for a sandbox that writes JSON. The first time the cloud sees and
-// checks a request itself. What is not about one load balancer always goes on to it.
+// answers stands before a cloud and keeps what it answered about each load balancer, until that changes: so
+// that what is measured reads as fast as it can, and does not wait for a sandbox that writes JSON. The first
+// time the cloud sees and checks a request itself. What is not about one load balancer always goes on to it.
 type answers struct {
 	cloud   http.Handler
 	latency time.Duration // before every answer; changed while nobody asks

@@ -19,16 +19,18 @@ import (
 // floorCommand makes this program the floor, in a process of its own.
 const floorCommand = "floor"
 
-// floorJob is what the floor fetches in each round: the very requests that the function sent, so it signs nothing, and
-// what signing costs counts against the function.
+// floorJob is what the floor fetches in each round: the very requests that the function sent, so it signs
+// nothing, and what signing costs counts against the function.
 type floorJob struct {
-	URL       string        `json:"url"`
-	Requests  []*exchange   `json:"requests"`
-	Workers   int           `json:"workers"`
-	RoundTime time.Duration `json:"roundTime"` // spreads the requests of a round over it; 0 for as fast as can be
+	URL      string      `json:"url"`
+	Requests []*exchange `json:"requests"`
+	Workers  int         `json:"workers"`
+	// spreads the requests of a round over it; 0 for as fast as can be
+	RoundTime time.Duration `json:"roundTime"`
 }
 
-// runFloor does the least that anybody must do who looks at the same bytes: fetch them with net/http and hash them.
+// runFloor does the least that anybody must do who looks at the same bytes: fetch them with net/http and hash
+// them.
 func runFloor(ctx context.Context) error {
 	in := bufio.NewReader(os.Stdin)
 	line, err := in.ReadBytes('\n')

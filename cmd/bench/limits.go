@@ -9,9 +9,10 @@ import (
 	"clbwatch/internal/sandbox/scf"
 )
 
-// calls counts the API calls of quiet ticks, each of which the cloud checks. By API 2.0 a classic load balancer takes one
-// for every 100 backends, or begun; by API 3.0, and an application one by either, one whatever it has. The states of an
-// application one's instances are asked for 100 at once, those of several load balancers together.
+// calls counts the API calls of quiet ticks, each of which the cloud checks. By API 2.0 a classic load
+// balancer takes one for every 100 backends, or begun; by API 3.0, and an application one by either, one
+// whatever it has. The states of an application one's instances are asked for 100 at once, those of several
+// load balancers together.
 func calls(ctx context.Context, b *bench) (table, error) {
 	t := table{{"load balancers x backends", "calls", "the minimum"}}
 	all := true
@@ -67,7 +68,8 @@ const (
 	latency = 50 * time.Millisecond
 )
 
-// wall measures ticks as they are in the field: at the API's pace, which leaves the function waiting most of the time.
+// wall measures ticks as they are in the field: at the API's pace, which leaves the function waiting most of
+// the time.
 func wall(ctx context.Context, b *bench) (t table, err error) {
 	have := balancers{n: 400, pool: 100, api: "v2"}
 	w, err := newWorld(have, true)
@@ -90,16 +92,18 @@ func wall(ctx context.Context, b *bench) (t table, err error) {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, floor.close()) }()
-	took, err := alternate(ctx, 1, nil, w.subject(ctx, f, scf.WithSetting("CLB_RATE", fmt.Sprint(pace))), subject{floor.cmd.Process.Pid, func() error {
-		_, err := floor.round()
-		return err
-	}})
+	took, err := alternate(ctx, 1, nil, w.subject(ctx, f, scf.WithSetting("CLB_RATE", fmt.Sprint(pace))),
+		subject{floor.cmd.Process.Pid, func() error {
+			_, err := floor.round()
+			return err
+		}})
 	if err != nil {
 		return nil, err
 	}
 	limit := least + least/20 + latency
 	own, floors := took[0][0], took[1][0]
-	b.judge(own.wall <= limit, fmt.Sprintf("wall time at %d calls a second, %s", pace, have), fmt.Sprintf("%.2f s", limit.Seconds()), "%.2f s", own.wall.Seconds())
+	b.judge(own.wall <= limit, fmt.Sprintf("wall time at %d calls a second, %s", pace, have),
+		fmt.Sprintf("%.2f s", limit.Seconds()), "%.2f s", own.wall.Seconds())
 	t = table{{"", "wall time", "CPU"}}
 	t.add("quiet tick, "+have.String(), fmt.Sprintf("%.2f s", own.wall.Seconds()), milli(cpuMS(own)))
 	t.add("the floor, at the same pace", fmt.Sprintf("%.2f s", floors.wall.Seconds()), milli(cpuMS(floors)))

@@ -7,7 +7,8 @@ import (
 	"testing"
 )
 
-// TestRewrite writes every part into the page that they are for, twice: the second time it replaces what the first wrote.
+// TestRewrite writes every part into the page that they are for, twice: the second time it replaces what the
+// first wrote.
 func TestRewrite(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/performance.md")

@@ -17,7 +17,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// settled is how long a process is left alone after a round: what it does after its answer is part of the round's cost.
+// settled is how long a process is left alone after a round: what it does after its answer is part of the
+// round's cost.
 const settled = 50 * time.Millisecond
 
 // subject is a process that is measured.
@@ -29,8 +30,8 @@ type subject struct {
 // sample is what one round took.
 type sample struct{ cpu, wall time.Duration }
 
-// alternate lets subjects work by turns, k rounds each, and returns what each round took, by subject. before, if there is
-// one, is called before the i-th round of them all.
+// alternate lets subjects work by turns, k rounds each, and returns what each round took, by subject. before,
+// if there is one, is called before the i-th round of them all.
 func alternate(ctx context.Context, k int, before func(i int), subjects ...subject) ([][]sample, error) {
 	took := make([][]sample, len(subjects))
 	for i := range k {
@@ -92,8 +93,8 @@ func resetPeak(pid int) error {
 	return os.WriteFile(fmt.Sprintf("/proc/%d/clear_refs", pid), []byte("5"), 0)
 }
 
-// worker is another program that reads the load balancers, round by round: it gets its job as one line of JSON, then a line
-// for each round, which it answers with one.
+// worker is another program that reads the load balancers, round by round: it gets its job as one line of
+// JSON, then a line for each round, which it answers with one.
 type worker struct {
 	cmd *exec.Cmd
 	in  io.WriteCloser

@@ -10,7 +10,8 @@ import (
 	"strings"
 )
 
-// rivalJob is what a rival reads: every load balancer in each round, by DescribeClassicalLBTargets, several at once.
+// rivalJob is what a rival reads: every load balancer in each round, by DescribeClassicalLBTargets, several
+// at once.
 type rivalJob struct {
 	Host      string   `json:"host"` // with the port
 	Region    string   `json:"region"`
@@ -21,8 +22,8 @@ type rivalJob struct {
 	Workers   int      `json:"workers"`
 }
 
-// rivals runs what people would write instead beside the function: the official SDKs for Go and Node, reading the same load
-// balancers by API 3.0, and comparing in memory. They keep no state and tell nobody.
+// rivals runs what people would write instead beside the function: the official SDKs for Go and Node, reading
+// the same load balancers by API 3.0, and comparing in memory. They keep no state and tell nobody.
 func rivals(ctx context.Context, b *bench) (t table, err error) {
 	const rounds = 10
 	have := balancers{n: 1000, pool: 100, api: "v3"}
@@ -50,10 +51,12 @@ func rivals(ctx context.Context, b *bench) (t table, err error) {
 	}
 	defer func() { err = errors.Join(err, floor.close()) }()
 	key := w.cloud.Issue()
-	job := rivalJob{strings.TrimPrefix(w.url, "http://"), region, key.SecretID, key.SecretKey, key.Token, w.ids, readers}
+	job := rivalJob{strings.TrimPrefix(w.url, "http://"), region, key.SecretID, key.SecretKey, key.Token, w.ids,
+		readers}
 	changes := make(map[string]int) // that a rival found in its last round
 	names := []string{"clbwatch", "the floor", "official SDK for Go", "official SDK for Node"}
-	subjects := []subject{w.subject(ctx, f), {floor.cmd.Process.Pid, func() error { _, err := floor.round(); return err }}}
+	subjects := []subject{w.subject(ctx, f), {floor.cmd.Process.Pid,
+		func() error { _, err := floor.round(); return err }}}
 	for i, program := range [][]string{{b.goSDK}, {"node", filepath.Join(node, "rival.mjs")}} {
 		rival, err := startWorker(ctx, job, program[0], program[1:]...)
 		if err != nil {
@@ -93,7 +96,8 @@ func rivals(ctx context.Context, b *bench) (t table, err error) {
 	}
 
 	ships := make([]string, len(subjects))
-	for i, paths := range [][]string{{b.clbwatch}, nil, {b.goSDK}, {filepath.Join(node, "node_modules"), filepath.Join(node, "rival.mjs")}} {
+	for i, paths := range [][]string{{b.clbwatch}, nil, {b.goSDK},
+		{filepath.Join(node, "node_modules"), filepath.Join(node, "rival.mjs")}} {
 		total := 0
 		for _, path := range paths {
 			n, err := sizeBelow(path)
@@ -117,7 +121,8 @@ func rivals(ctx context.Context, b *bench) (t table, err error) {
 		if err != nil {
 			return nil, err
 		}
-		t.add(names[i], milli(median(took[i], cpuMS)), ratios(took[i], took[1], cpuMS).String(), milli(median(took[i], wallMS)), mb(peak), ships[i])
+		t.add(names[i], milli(median(took[i], cpuMS)), ratios(took[i], took[1], cpuMS).String(),
+			milli(median(took[i], wallMS)), mb(peak), ships[i])
 	}
 	return t, w.refused()
 }

@@ -13,9 +13,12 @@ func slackTraffic(ctx context.Context, b *bench) (table, error) {
 		have  balancers
 		stops func(w *world, status int)
 	}{
-		{"one backend of one load balancer", balancers{n: 2, pool: 3, api: "v2"}, func(w *world, s int) { w.set(0, 1, s) }},
-		{"six backends of two", balancers{n: 2, pool: 10, api: "v2"}, func(w *world, s int) { w.set(0, 3, s); w.set(1, 3, s) }},
-		{"all backends of one of two", balancers{n: 2, pool: 10, api: "v2"}, func(w *world, s int) { w.set(0, 10, s) }},
+		{"one backend of one load balancer", balancers{n: 2, pool: 3, api: "v2"},
+			func(w *world, s int) { w.set(0, 1, s) }},
+		{"six backends of two", balancers{n: 2, pool: 10, api: "v2"},
+			func(w *world, s int) { w.set(0, 3, s); w.set(1, 3, s) }},
+		{"all backends of one of two", balancers{n: 2, pool: 10, api: "v2"},
+			func(w *world, s int) { w.set(0, 10, s) }},
 		{"1 % of 10,000, one on each of 100", balancers{n: 100, pool: 100, api: "v2"}, func(w *world, s int) {
 			for i := range 100 {
 				w.set(i, 1, s)
@@ -42,7 +45,8 @@ func slackTraffic(ctx context.Context, b *bench) (table, error) {
 }
 
 // traffic lets backends stop and run again, and says what each was told with.
-func traffic(ctx context.Context, b *bench, w *world, what string, change func(w *world, status int)) (rows table, err error) {
+func traffic(ctx context.Context, b *bench, w *world, what string,
+	change func(w *world, status int)) (rows table, err error) {
 	f, err := w.start(ctx, b.clbwatch)
 	if err != nil {
 		return nil, err
@@ -69,7 +73,8 @@ func traffic(ctx context.Context, b *bench, w *world, what string, change func(w
 		if sum.Changes == 0 || len(told) == 0 {
 			return nil, fmt.Errorf("%s, which %s: %d changes, %d messages", what, s.how, sum.Changes, len(told))
 		}
-		rows.add(what+" "+s.how, thousands(sum.Changes), fmt.Sprint(len(told)), thousands(bytes), fmt.Sprintf("%.1f", float64(bytes)/float64(sum.Changes)))
+		rows.add(what+" "+s.how, thousands(sum.Changes), fmt.Sprint(len(told)), thousands(bytes),
+			fmt.Sprintf("%.1f", float64(bytes)/float64(sum.Changes)))
 	}
 	return rows, w.refused()
 }

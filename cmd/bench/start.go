@@ -16,7 +16,8 @@ const (
 	starts = 21 // of each
 )
 
-// start compares the function with the least that can be one: in size, and in the time from its start to its first answer.
+// start compares the function with the least that can be one: in size, and in the time from its start to its
+// first answer.
 func start(ctx context.Context, b *bench) (table, error) {
 	t := table{{"", "size", "x", "start to first answer", "x", "of it until it takes events"}}
 	own, err := size(b.clbwatch)
@@ -67,15 +68,19 @@ func start(ctx context.Context, b *bench) (table, error) {
 		if r.binary == b.hello {
 			bytes, times = least, ""
 		}
-		row := []string{r.name, thousands(bytes) + " bytes", times, milli(answer(i)), "", milli(median(took[i], func(s startTime) float64 { return s.ready.Seconds() * 1000 }))}
+		row := []string{r.name, thousands(bytes) + " bytes", times, milli(answer(i)), "",
+			milli(median(took[i], func(s startTime) float64 { return s.ready.Seconds() * 1000 }))}
 		if i > 0 {
 			row[4] = fmt.Sprintf("%.2f", answer(i)/answer(0))
 		}
 		t.add(row...)
 	}
-	b.judge(float64(own) <= sizeBound*float64(least), "binary", fmt.Sprintf("%.1f x a hello world", sizeBound), "%.2f x", float64(own)/float64(least))
-	b.judge(answer(1) <= startBound*answer(0), "first answer after start, reading nothing", fmt.Sprintf("%.0f x a hello world", startBound), "%.2f x", answer(1)/answer(0))
-	b.judge(answer(2) <= startBound*answer(0), "first answer after start, a whole quiet tick", fmt.Sprintf("%.0f x a hello world", startBound), "%.2f x", answer(2)/answer(0))
+	b.judge(float64(own) <= sizeBound*float64(least), "binary", fmt.Sprintf("%.1f x a hello world", sizeBound),
+		"%.2f x", float64(own)/float64(least))
+	b.judge(answer(1) <= startBound*answer(0), "first answer after start, reading nothing",
+		fmt.Sprintf("%.0f x a hello world", startBound), "%.2f x", answer(1)/answer(0))
+	b.judge(answer(2) <= startBound*answer(0), "first answer after start, a whole quiet tick",
+		fmt.Sprintf("%.0f x a hello world", startBound), "%.2f x", answer(2)/answer(0))
 	return t, w.refused()
 }
 

@@ -19,7 +19,8 @@ const largest = 10_000 // load balancers
 
 // ticks measures ticks of more and more load balancers, and of every kind.
 func ticks(ctx context.Context, b *bench) (table, error) {
-	t := table{{"load balancers x backends", "quiet tick", "floor", "ratio", "1 % changed", "floor", "ratio", "baseline", "quiet, each", "peak: baseline", "quiet", "1 % changed"}}
+	t := table{{"load balancers x backends", "quiet tick", "floor", "ratio", "1 % changed", "floor", "ratio",
+		"baseline", "quiet, each", "peak: baseline", "quiet", "1 % changed"}}
 	each := make(map[int]float64) // milliseconds of a quiet tick for each load balancer
 	for _, row := range []struct {
 		have   balancers
@@ -43,17 +44,20 @@ func ticks(ctx context.Context, b *bench) (table, error) {
 		}
 		if row.have.application && row.have.api == "v3" {
 			r := ratios(m.quiet[0], m.quiet[1], cpuMS)
-			b.judge(r.median <= wideCPU, "CPU of a quiet tick, "+row.have.String(), fmt.Sprintf("%.1f x the floor", wideCPU), "%s x", r)
+			b.judge(r.median <= wideCPU, "CPU of a quiet tick, "+row.have.String(),
+				fmt.Sprintf("%.1f x the floor", wideCPU), "%s x", r)
 		}
 		if row.have.n == largest {
 			r := ratios(m.quiet[0], m.quiet[1], cpuMS)
-			b.judge(r.median <= cpuBound, "CPU of a quiet tick, "+row.have.String(), fmt.Sprintf("%.1f x the floor", cpuBound), "%s x", r)
+			b.judge(r.median <= cpuBound, "CPU of a quiet tick, "+row.have.String(),
+				fmt.Sprintf("%.1f x the floor", cpuBound), "%s x", r)
 			most := max(m.peaks[0], m.peaks[1], m.peaks[2])
 			b.judge(most <= memoryBound, "peak memory, "+row.have.String(), mb(memoryBound), "%s", mb(most))
 		}
 	}
 	growth := each[largest] / each[1000]
-	b.judge(growth <= linear, "growth from 1,000 to 10,000", fmt.Sprintf("linear: each costs at most %.1f x", linear), "%.2f x", growth)
+	b.judge(growth <= linear, "growth from 1,000 to 10,000", fmt.Sprintf("linear: each costs at most %.1f x",
+		linear), "%.2f x", growth)
 	return t, nil
 }
 
@@ -73,7 +77,8 @@ func (m tickCosts) row(have balancers) []string {
 	}
 	row := append([]string{have.String()}, cells(m.quiet)...)
 	row = append(row, cells(m.changed)...)
-	row = append(row, milli(cpuMS(m.baseline)), fmt.Sprintf("%.0f µs", median(m.quiet[0], cpuMS)/float64(have.n)*1000))
+	row = append(row, milli(cpuMS(m.baseline)), fmt.Sprintf("%.0f µs",
+		median(m.quiet[0], cpuMS)/float64(have.n)*1000))
 	for _, p := range m.peaks {
 		row = append(row, mb(p))
 	}
@@ -117,8 +122,10 @@ func measureTicks(ctx context.Context, b *bench, have balancers, rounds int) (m 
 		fetches := subject{floor.cmd.Process.Pid, func() error {
 			d, err := floor.round()
 			// The states of instances are asked for in groups that are others each time, and not by the floor.
-			if err == nil && !have.application && (d.Calls != calls || d.Bytes < bytes-bytes/100 || d.Bytes > bytes+bytes/100) {
-				err = fmt.Errorf("the floor made %d calls for %d bytes, the function %d for %d", d.Calls, d.Bytes, calls, bytes)
+			if err == nil && !have.application && (d.Calls != calls || d.Bytes < bytes-bytes/100 ||
+				d.Bytes > bytes+bytes/100) {
+				err = fmt.Errorf("the floor made %d calls for %d bytes, the function %d for %d", d.Calls, d.Bytes, calls,
+					bytes)
 			}
 			return err
 		}}

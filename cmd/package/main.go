@@ -1,5 +1,5 @@
-// Command package puts the built function into the zip that SCF takes: one entry, main, executable, the same bytes for
-// the same binary. It refuses a binary that SCF could not start, and builds and uploads nothing.
+// Command package puts the built function into the zip that SCF takes: one entry, main, executable, the same
+// bytes for the same binary. It refuses a binary that SCF could not start, and builds and uploads nothing.
 package main
 
 import (
@@ -44,8 +44,8 @@ func pack(in, out string) error {
 	return os.WriteFile(out, b.Bytes(), 0o644)
 }
 
-// startable is nil for a static linux/amd64 program. A dynamic one is refused because SCF runs CentOS 7.6, whose C
-// library is older than the one it would be linked with.
+// startable is nil for a static linux/amd64 program. A dynamic one is refused because SCF runs CentOS 7.6,
+// whose C library is older than the one it would be linked with.
 func startable(binary []byte) error {
 	f, err := elf.NewFile(bytes.NewReader(binary))
 	if err != nil {
@@ -65,7 +65,8 @@ func startable(binary []byte) error {
 	return nil
 }
 
-// archive writes the zip. What a build machine would leave in it, such as the time and the mode of the file, is fixed.
+// archive writes the zip. What a build machine would leave in it, such as the time and the mode of the file,
+// is fixed.
 func archive(w io.Writer, binary []byte) error {
 	h := &zip.FileHeader{
 		Name:     "main", // the handler of serverless.yml

@@ -13,11 +13,13 @@ import (
 	"time"
 )
 
-// program is the smallest file that debug/elf takes for a static linux/amd64 program; change makes another of it.
+// program is the smallest file that debug/elf takes for a static linux/amd64 program; change makes another of
+// it.
 func program(t *testing.T, change func(*elf.Header64, *elf.Prog64)) []byte {
 	t.Helper()
 	h := elf.Header64{
-		Ident:     [elf.EI_NIDENT]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB), byte(elf.EV_CURRENT)},
+		Ident: [elf.EI_NIDENT]byte{0x7f, 'E', 'L', 'F', byte(elf.ELFCLASS64), byte(elf.ELFDATA2LSB),
+			byte(elf.EV_CURRENT)},
 		Type:      uint16(elf.ET_EXEC),
 		Machine:   uint16(elf.EM_X86_64),
 		Version:   uint32(elf.EV_CURRENT),
@@ -58,7 +60,8 @@ func TestPackHoldsOneExecutableMain(t *testing.T) {
 	}
 	defer z.Close()
 	if len(z.File) != 1 || z.File[0].Name != "main" || z.File[0].Mode() != 0o755 {
-		t.Fatalf("zip holds %d entries, the first %q with mode %v; want only main with mode 0755", len(z.File), z.File[0].Name, z.File[0].Mode())
+		t.Fatalf("zip holds %d entries, the first %q with mode %v; want only main with mode 0755", len(z.File),
+			z.File[0].Name, z.File[0].Mode())
 	}
 	f, err := z.File[0].Open()
 	if err != nil {
@@ -112,10 +115,15 @@ func TestPackRefusesWhatSCFCannotStart(t *testing.T) {
 		{"empty file", nil, "not a Linux program"},
 		{"script", []byte("#!/bin/sh\nexit 0\n"), "not a Linux program"},
 		{"cut short", program(t, nil)[:70], "not a Linux program"},
-		{"for another system", program(t, func(h *elf.Header64, _ *elf.Prog64) { h.Ident[elf.EI_OSABI] = byte(elf.ELFOSABI_FREEBSD) }), "ELFOSABI_FREEBSD"},
+		{"for another system", program(t, func(h *elf.Header64,
+			_ *elf.Prog64) {
+			h.Ident[elf.EI_OSABI] = byte(elf.ELFOSABI_FREEBSD)
+		}), "ELFOSABI_FREEBSD"},
 		{"object file", program(t, func(h *elf.Header64, _ *elf.Prog64) { h.Type = uint16(elf.ET_REL) }), "ET_REL"},
-		{"for arm64", program(t, func(h *elf.Header64, _ *elf.Prog64) { h.Machine = uint16(elf.EM_AARCH64) }), "EM_AARCH64"},
-		{"dynamically linked", program(t, func(_ *elf.Header64, p *elf.Prog64) { p.Type = uint32(elf.PT_INTERP) }), "dynamically linked"},
+		{"for arm64", program(t, func(h *elf.Header64, _ *elf.Prog64) { h.Machine = uint16(elf.EM_AARCH64) }),
+			"EM_AARCH64"},
+		{"dynamically linked", program(t, func(_ *elf.Header64, p *elf.Prog64) { p.Type = uint32(elf.PT_INTERP) }),
+			"dynamically linked"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

@@ -6,7 +6,8 @@ import "errors"
 // Add adds to an error what a person can do about it: one sentence, or several. Its text stays that of err.
 func Add(err error, do string) error { return advised{err, do} }
 
-// Of returns what a person can do about an error, or "": what the method Do of it, or of an error it wraps, returns.
+// Of returns what a person can do about an error, or "": what the method Do of it, or of an error it wraps,
+// returns.
 func Of(err error) string {
 	var a interface{ Do() string }
 	if errors.As(err, &a) {

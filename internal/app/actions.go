@@ -28,8 +28,8 @@ func (a *App) Preview(ctx context.Context) (words string, sum watch.Summary, err
 	return strings.Join(texts, "\n\n"), sum, err
 }
 
-// Report reads how things stand and what happened in the time before, posts it and returns it. Without Slack it is an
-// error, and nothing is read. It asks Slack for nothing, and changes no state.
+// Report reads how things stand and what happened in the time before, posts it and returns it. Without Slack
+// it is an error, and nothing is read. It asks Slack for nothing, and changes no state.
 func (a *App) Report(ctx context.Context, since time.Duration) (report.Report, error) {
 	if a.slack == nil {
 		return report.Report{}, errNoSlack

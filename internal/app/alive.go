@@ -15,8 +15,8 @@ import (
 // heartbeatTimeout is how long the heartbeat may take, of the time that is kept for the end of a tick.
 const heartbeatTimeout = 3 * time.Second
 
-// beat calls the heartbeat's URL, which is a secret: no error contains it. Nothing depends on the answer, and nothing is
-// repeated: the next tick beats again.
+// beat calls the heartbeat's URL, which is a secret: no error contains it. Nothing depends on the answer, and
+// nothing is repeated: the next tick beats again.
 func (a *App) beat(ctx context.Context) {
 	if a.cfg.Heartbeat == "" {
 		return
@@ -63,8 +63,9 @@ type memory struct {
 // cryTimeout is how long a post that it cannot work may take.
 const cryTimeout = 8 * time.Second
 
-// cry posts that ticks cannot work, at most once an hour: a process remembers that it did; a new one asks the state, which
-// may still be able to tell; and if that cannot either, it is posted in the first minute of an hour only.
+// cry posts that ticks cannot work, at most once an hour: a process remembers that it did; a new one asks the
+// state, which may still be able to tell; and if that cannot either, it is posted in the first minute of an
+// hour only.
 func (a *App) cry(ctx context.Context, why error) {
 	hour := a.now().UTC().Format("2006-01-02T15")
 	m := a.memory
@@ -91,8 +92,8 @@ func (a *App) cry(ctx context.Context, why error) {
 	}
 }
 
-// Tick does one tick. Without Slack it is an error, and nothing is read. After an honest one, with which nothing is overdue,
-// it calls the heartbeat's URL; and if there is no state to work with, it posts that.
+// Tick does one tick. Without Slack it is an error, and nothing is read. After an honest one, with which
+// nothing is overdue, it calls the heartbeat's URL; and if there is no state to work with, it posts that.
 func (a *App) Tick(ctx context.Context) (watch.Summary, error) {
 	if a.slack == nil {
 		return watch.Summary{}, errNoSlack

@@ -67,11 +67,11 @@ func NewFunction(logs io.Writer, now func() time.Time, environ map[string]string
 // errNoSlack is returned by whatever has to post, if no place to post to is set.
 var errNoSlack = errors.New("neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set; see README, Settings")
 
-// Function makes the App of one event from the environment of its invocation, beside that with which the process
-// started. function is its "region/namespace/name", if the
-// platform says it. shard is the one that the event names; "" leaves it to the setting SHARD. memory is how many bytes
-// the platform grants; 0 if it does not say. It is an error if there is nowhere to post to. An error is logged
-// here as well as returned, because without an App the caller has no log.
+// Function makes the App of one event from the environment of its invocation, beside that with which the
+// process started. function is its "region/namespace/name", if the platform says it. shard is the one that
+// the event names; "" leaves it to the setting SHARD. memory is how many bytes the platform grants; 0 if it
+// does not say. It is an error if there is nowhere to post to. An error is logged here as well as returned,
+// because without an App the caller has no log.
 func (p *Process) Function(invocation map[string]string, function, shard string, memory int64) (*App, error) {
 	environ := p.environ(invocation)
 	if shard != "" {
@@ -111,8 +111,8 @@ func platforms(key string) bool {
 		key == "TENCENTCLOUD_REGION"
 }
 
-// Open connects the parts of a command according to the settings in an environment. Its error names every setting that
-// is wrong. It touches neither the network nor the disk.
+// Open connects the parts of a command according to the settings in an environment. Its error names every
+// setting that is wrong. It touches neither the network nor the disk.
 func (p *Process) Open(environ map[string]string) (*App, error) { return p.open(environ, state.CLI) }
 
 // open connects the parts; by is who commits to the state.
@@ -136,7 +136,8 @@ func (p *Process) open(environ map[string]string, by string) (*App, error) {
 		Source:   a.api,
 		Finder:   a.api,
 		Rules: incident.Rules{
-			StableAfter: cfg.StableAfter, TransientFor: cfg.TransientFor, MentionAt: cfg.Slack.MentionAt, BlindAfter: cfg.BlindAfter,
+			StableAfter: cfg.StableAfter, TransientFor: cfg.TransientFor, MentionAt: cfg.Slack.MentionAt,
+			BlindAfter: cfg.BlindAfter,
 		},
 		Spool: spool,
 		Now:   p.now,

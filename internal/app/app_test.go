@@ -68,7 +68,8 @@ func TestFunctionForgetsWhatAnInvocationDoesNotHave(t *testing.T) {
 		}
 	}
 	p := NewFunction(io.Discard, time.Now, all) // settings come with the process only
-	if a, err := p.Function(map[string]string{"TENCENTCLOUD_SECRETID": "AKIDrole", "TENCENTCLOUD_SECRETKEY": "k"}, "", "", 0); err != nil || a.cfg.SecretID != "AKIDrole" {
+	if a, err := p.Function(map[string]string{"TENCENTCLOUD_SECRETID": "AKIDrole",
+		"TENCENTCLOUD_SECRETKEY": "k"}, "", "", 0); err != nil || a.cfg.SecretID != "AKIDrole" {
 		t.Errorf("Function = %v, want the settings of the process and the role's credentials", err)
 	}
 }

@@ -19,7 +19,10 @@ func ExampleRun() {
 		{Name: "reading", Run: func(context.Context) (string, error) {
 			return "", advice.Add(errors.New("code 4104\nand more\x1b[2J"), "see whether the keys are right")
 		}},
-		{Name: "API 3.0", Optional: true, Run: func(context.Context) (string, error) { return "", errors.New("not granted") }},
+		{Name: "API 3.0", Optional: true, Run: func(context.Context) (string, error) {
+			return "",
+				errors.New("not granted")
+		}},
 	}
 	well, _ := check.Run(context.Background(), os.Stdout, probes, false)
 	fmt.Println(well)
@@ -45,7 +48,8 @@ func TestRunSaysWhetherAllIsWell(t *testing.T) {
 		{"something that is not needed", errors.New("x"), true, true},
 	} {
 		for _, asJSON := range []bool{false, true} {
-			probe := check.Probe{Name: "x", Optional: tt.optional, Run: func(context.Context) (string, error) { return "found", tt.err }}
+			probe := check.Probe{Name: "x", Optional: tt.optional,
+				Run: func(context.Context) (string, error) { return "found", tt.err }}
 			var out strings.Builder
 			if got, err := check.Run(t.Context(), &out, []check.Probe{probe}, asJSON); got != tt.want || err != nil {
 				t.Errorf("%s: Run = %v, %v, want %v", tt.name, got, err, tt.want)
@@ -54,7 +58,8 @@ func TestRunSaysWhetherAllIsWell(t *testing.T) {
 				continue
 			}
 			var results []check.Result
-			if err := json.Unmarshal([]byte(out.String()), &results); err != nil || len(results) != 1 || results[0].OK != (tt.err == nil) {
+			if err := json.Unmarshal([]byte(out.String()), &results); err != nil || len(results) != 1 ||
+				results[0].OK != (tt.err == nil) {
 				t.Errorf("%s: as JSON %s, %v", tt.name, out.String(), err)
 			}
 		}
@@ -71,7 +76,8 @@ func TestOutputThatCannotBeWrittenIsAnError(t *testing.T) {
 	broken := errors.New("broken pipe")
 	probe := check.Probe{Name: "x", Run: func(context.Context) (string, error) { return "found", nil }}
 	for _, asJSON := range []bool{false, true} {
-		if _, err := check.Run(t.Context(), brokenPipe{broken}, []check.Probe{probe}, asJSON); !errors.Is(err, broken) {
+		if _, err := check.Run(t.Context(), brokenPipe{broken}, []check.Probe{probe}, asJSON); !errors.Is(err,
+			broken) {
 			t.Errorf("Run, as JSON: %v: %v, want %v", asJSON, err, broken)
 		}
 	}

@@ -221,7 +221,8 @@ func (p Parts) state(ctx context.Context) (string, error) {
 		return p.Place + " has no state yet: the next tick takes the baseline", nil
 	}
 	if late := head.Incidents.Overdue(p.Now()); len(late) > 0 {
-		err := fmt.Errorf("%s: incident %s has not reached Slack for 15 minutes, or may not have", p.Place, late[0].ID())
+		err := fmt.Errorf("%s: incident %s has not reached Slack for 15 minutes, or may not have", p.Place,
+			late[0].ID())
 		return "", advice.Add(err, "see below what Slack says, and whether ticks run")
 	}
 	return fmt.Sprintf("%s was last written %s; %s open, %s due", p.Place, head.CommittedAt.Format(time.RFC3339),

@@ -103,7 +103,8 @@ func lenient(body []byte, into any) error {
 	return err
 }
 
-// decodeAnswer decodes a whole answer, leniently. What is no JSON was damaged on the way: another try may help.
+// decodeAnswer decodes a whole answer, leniently. What is no JSON was damaged on the way: another try may
+// help.
 func decodeAnswer(body []byte, into any) error {
 	if err := lenient(body, into); err != nil {
 		return transient{fmt.Errorf("the answer is damaged: %w", err)}

@@ -14,17 +14,21 @@ import (
 
 var app = lb.CLB{Region: "ap-guangzhou", ID: "lb-app"}
 
-// withApplication adds an application load balancer with instances, network interfaces and an address elsewhere.
+// withApplication adds an application load balancer with instances, network interfaces and an address
+// elsewhere.
 func withApplication(t *testing.T) *twins {
 	t.Helper()
 	w := newTwins(t)
 	w.SetApplication(app.Region, app.ID)
-	w.Listen(app.Region, app.ID, cloud.Listener{Protocol: "HTTPS", Port: 443, Rules: []cloud.Rule{{Domain: "a.com", URL: "/"}, {Domain: "a.com", URL: "/api"}}},
+	w.Listen(app.Region, app.ID, cloud.Listener{Protocol: "HTTPS", Port: 443,
+		Rules: []cloud.Rule{{Domain: "a.com", URL: "/"}, {Domain: "a.com", URL: "/api"}}},
 		cloud.Listener{Protocol: "TCP", Port: 22, BackendPort: 2222}, cloud.Listener{Protocol: "UDP", Port: 53})
 	for i := range 4 {
-		w.Bind(app.Region, app.ID, cloud.Instance{ID: fmt.Sprint("ins-", i), Name: fmt.Sprint("web-", i), LanIP: fmt.Sprint("10.0.0.", i), Status: 2 + 2*(i%2), Weight: 10 * i})
+		w.Bind(app.Region, app.ID, cloud.Instance{ID: fmt.Sprint("ins-", i), Name: fmt.Sprint("web-", i),
+			LanIP: fmt.Sprint("10.0.0.", i), Status: 2 + 2*(i%2), Weight: 10 * i})
 	}
-	w.Bind(app.Region, app.ID, cloud.Instance{ID: "eni-1", Type: "ENI", LanIP: "10.1.0.1", Weight: 10}, cloud.Instance{ID: "eni-1", Type: "ENI", LanIP: "10.1.0.2", Weight: 10},
+	w.Bind(app.Region, app.ID, cloud.Instance{ID: "eni-1", Type: "ENI", LanIP: "10.1.0.1", Weight: 10},
+		cloud.Instance{ID: "eni-1", Type: "ENI", LanIP: "10.1.0.2", Weight: 10},
 		cloud.Instance{ID: "ccn", Type: "CCN", LanIP: "10.2.0.1", Weight: 10})
 	return w
 }
@@ -42,14 +46,16 @@ func TestBothAPIsReadTheSameApplication(t *testing.T) {
 	t.Parallel()
 	w := withApplication(t)
 	two, three := w.readApp(V2, ""), w.readApp(V3, "")
-	if len(two.Backends) != 7 || !reflect.DeepEqual(two.Backends, three.Backends) || two.Kind != lb.Application || three.Kind != lb.Application {
+	if len(two.Backends) != 7 || !reflect.DeepEqual(two.Backends, three.Backends) ||
+		two.Kind != lb.Application || three.Kind != lb.Application {
 		t.Fatalf("by 2.0 %+v\nby 3.0 %+v\nwant the same 7", two.Backends, three.Backends)
 	}
 	var ids []string
 	for _, b := range two.Backends {
 		ids = append(ids, fmt.Sprintf("%s %d", b.ID, b.Status))
 	}
-	if got, want := strings.Join(ids, ", "), "10.2.0.1 2, eni-1:10.1.0.1 2, eni-1:10.1.0.2 2, ins-0 2, ins-1 4, ins-2 2, ins-3 4"; got != want {
+	if got, want := strings.Join(ids, ", "), "10.2.0.1 2, eni-1:10.1.0.1 2, eni-1:10.1.0.2 2, ins-0 2, ins-1 "+
+		"4, ins-2 2, ins-3 4"; got != want {
 		t.Errorf("read %s, want %s", got, want)
 	}
 	b := two.Backends[6]
@@ -59,7 +65,8 @@ func TestBothAPIsReadTheSameApplication(t *testing.T) {
 		}
 		b.Bindings[i].ID = ""
 	}
-	want := []lb.Binding{{Listener: "HTTPS:443", Rule: "a.com/", Port: 8080, Weight: 30}, {Listener: "HTTPS:443", Rule: "a.com/api", Port: 8080, Weight: 30},
+	want := []lb.Binding{{Listener: "HTTPS:443", Rule: "a.com/", Port: 8080, Weight: 30},
+		{Listener: "HTTPS:443", Rule: "a.com/api", Port: 8080, Weight: 30},
 		{Listener: "TCP:22", Port: 2222, Weight: 30}, {Listener: "UDP:53", Port: 8080, Weight: 30}}
 	if !reflect.DeepEqual(b.Bindings, want) || b.Weight != 120 || b.Name != "web-3" || b.LanIP != "10.0.0.3" {
 		t.Errorf("read %+v, want bindings %+v", b, want)
@@ -133,10 +140,12 @@ func checkFault(t *testing.T, w *twins, api API, fault string, plausible bool) {
 	r, err := w.client(api).Read(t.Context(), app, "")
 	// What is odd is not told, and nothing else is wrong.
 	wrong := func(b lb.Backend) bool { return b.ID == "ins-1" && b.Status != 4 && b.Status != lb.Unknown }
-	if err == nil && !plausible && (len(r.Backends) != 7 && r.Unnamed == 0 || slices.ContainsFunc(r.Backends, wrong)) {
+	if err == nil && !plausible && (len(r.Backends) != 7 && r.Unnamed == 0 ||
+		slices.ContainsFunc(r.Backends, wrong)) {
 		t.Errorf("%s is taken for %+v", fault, r)
 	}
-	if err != nil && (strings.Contains(err.Error(), w.cr.SecretKey) || strings.Contains(err.Error(), w.cr.Token)) {
+	if err != nil && (strings.Contains(err.Error(), w.cr.SecretKey) ||
+		strings.Contains(err.Error(), w.cr.Token)) {
 		t.Errorf("%s: a secret is in %v", fault, err)
 	}
 }
@@ -194,7 +203,8 @@ func TestInstancesThatSpoilACall(t *testing.T) {
 func TestHealthIsTheSameByBothAPIs(t *testing.T) {
 	t.Parallel()
 	w := withApplication(t)
-	w.Listen("ap-guangzhou", "lb-1", cloud.Listener{Protocol: "TCP", Port: 80}, cloud.Listener{Protocol: "HTTP", Port: 81, BackendPort: 8081})
+	w.Listen("ap-guangzhou", "lb-1", cloud.Listener{Protocol: "TCP", Port: 80},
+		cloud.Listener{Protocol: "HTTP", Port: 81, BackendPort: 8081})
 	w.SetHealth("ap-guangzhou", "lb-1", "ins-0", "HTTP:81", "Dead")
 	w.SetHealth(app.Region, app.ID, "ins-2", "HTTPS:443 a.com/api", "Dead")
 	w.SetHealth(app.Region, app.ID, "ins-2", "TCP:22", "Unknown")
@@ -216,7 +226,8 @@ func TestHealthIsTheSameByBothAPIs(t *testing.T) {
 			if again, err := c.Read(t.Context(), testCLB, r.Digest); err != nil || !again.Unchanged || !again.Health {
 				t.Errorf("%s by %s again: %+v, %v, want it unchanged", testCLB.ID, api, again, err)
 			}
-			if again, err := w.client(api).Read(t.Context(), testCLB, r.Digest); err != nil || again.Unchanged || again.Health {
+			if again, err := w.client(api).Read(t.Context(), testCLB, r.Digest); err != nil || again.Unchanged ||
+				again.Health {
 				t.Errorf("%s by %s without health: %+v, %v, want it new, and without", testCLB.ID, api, again, err)
 			}
 		}
@@ -241,7 +252,8 @@ func TestHealthThatFailsHoldsNothingUp(t *testing.T) {
 	c.Health = true
 	w.FailV3On(cloud.DescribeTargetHealth, cloud.V3Code("UnauthorizedOperation", "no "+w.cr.SecretKey), -1)
 	r, err := c.Read(t.Context(), app, "")
-	if err != nil || len(r.Backends) != 7 || r.Health || r.HealthErr == nil || !strings.Contains(advice.Of(r.HealthErr), "clb:DescribeTargetHealth") ||
+	if err != nil || len(r.Backends) != 7 || r.Health || r.HealthErr == nil ||
+		!strings.Contains(advice.Of(r.HealthErr), "clb:DescribeTargetHealth") ||
 		strings.Contains(r.HealthErr.Error(), w.cr.SecretKey) {
 		t.Errorf("Read = %+v, %v, want the backends, and why their health is not known, without the key", r, err)
 	}
@@ -276,7 +288,8 @@ func TestList(t *testing.T) {
 	for _, f := range cloud.ListFaults() {
 		w.ClearFaults()
 		w.FailV3On(cloud.DescribeLoadBalancers, f, -1)
-		if list, err := w.client(V3).List(t.Context(), "ap-shanghai"); err == nil && !f.Plausible() && len(list) != 230 {
+		if list, err := w.client(V3).List(t.Context(), "ap-shanghai"); err == nil && !f.Plausible() &&
+			len(list) != 230 {
 			t.Errorf("%s is taken for a list of %d", f, len(list))
 		}
 	}
@@ -292,13 +305,15 @@ func FuzzDecoders(f *testing.F) {
 	f.Add([]byte(`{"Response":{"TotalCount":1,"LoadBalancerSet":[{"LoadBalancerId":"lb-1","Forward":1,"Tags":[{"TagKey":"a","TagValue":"b"}],"TargetRegionInfo":{"Region":"x"}}]}}`))
 	f.Add([]byte(`[{"protocol":1,"loadBalancerPort":80,"rules":[{"domain":"a","url":"/","backends":[{"unInstanceId":"ins-1","port":80,"targetType":"cvm"}]}]}]`))
 	f.Fuzz(func(t *testing.T, body []byte) {
-		for _, decode := range []func([]byte) (*tree, error){decodeTargets, func(b []byte) (*tree, error) { return decodeForward(b) }} {
+		for _, decode := range []func([]byte) (*tree, error){decodeTargets,
+			func(b []byte) (*tree, error) { return decodeForward(b) }} {
 			tree, err := decode(body)
 			if err != nil {
 				continue
 			}
 			for _, b := range tree.backends {
-				if b.ID == "" || len(b.ID) > 100 || len(b.Name) > maxText || len(b.LanIP) > maxAddress || len(b.Type) > 16 || len(b.Bindings) == 0 && !b.Vague {
+				if b.ID == "" || len(b.ID) > 100 || len(b.Name) > maxText || len(b.LanIP) > maxAddress ||
+					len(b.Type) > 16 || len(b.Bindings) == 0 && !b.Vague {
 					t.Errorf("%s gives %+v", body, b)
 				}
 			}

@@ -28,12 +28,14 @@ func BenchmarkDecode(b *testing.B) {
 			}
 		})
 	}
-	run("2.0", `{"code":0,"message":"","codeDesc":"Success","totalCount":100,"backendSet":[`+strings.Join(v2, ",")+`]}`, func(body []byte) (int, error) {
+	run("2.0", `{"code":0,"message":"","codeDesc":"Success","totalCount":100,"backendSet":[`+strings.Join(v2,
+		",")+`]}`, func(body []byte) (int, error) {
 		var p pool
 		err := p.add(page{body: body})
 		return len(p.backends), err
 	})
-	run("3.0", `{"Response":{"Targets":[`+strings.Join(v3, ",")+`],"RequestId":"3b1f0f2e-7a34-4c9e-9d0a-5f3b7f0c2a11"}}`, func(body []byte) (int, error) {
+	run("3.0", `{"Response":{"Targets":[`+strings.Join(v3, ",")+
+		`],"RequestId":"3b1f0f2e-7a34-4c9e-9d0a-5f3b7f0c2a11"}}`, func(body []byte) (int, error) {
 		backends, err := decodeClassic(body)
 		return len(backends.backends), err
 	})
@@ -42,9 +44,10 @@ func BenchmarkDecode(b *testing.B) {
 // BenchmarkSign makes the signed form of a call of API 2.0, as each call needs one of its own.
 func BenchmarkSign(b *testing.B) {
 	c := &Client{
-		Endpoint:    &url.URL{Scheme: "https", Host: "lb.api.qcloud.com", Path: "/v2/index.php"},
-		Credentials: Credentials{SecretID: strings.Repeat("i", 36), SecretKey: strings.Repeat("k", 32), Token: strings.Repeat("t", 200)},
-		Now:         time.Now,
+		Endpoint: &url.URL{Scheme: "https", Host: "lb.api.qcloud.com", Path: "/v2/index.php"},
+		Credentials: Credentials{SecretID: strings.Repeat("i", 36), SecretKey: strings.Repeat("k", 32),
+			Token: strings.Repeat("t", 200)},
+		Now: time.Now,
 	}
 	b.ReportAllocs()
 	for b.Loop() {

@@ -250,20 +250,20 @@ func (r row) backend(of *rows) (b lb.Backend, ok bool) {
 
 // say gives a backend the status and the weight that its row says, and notes what is odd about them. It
 // returns false if the row does not say which backend it is. The names are those of the API's fields.
-func (of *rows) say(b *lb.Backend, statusName string, status num, weightName string, weight num) bool {
+func (r *rows) say(b *lb.Backend, statusName string, status num, weightName string, weight num) bool {
 	b.Status, b.Weight = lb.Status(status.v), weight.weight()
 	if !plausibleInstance(b.ID) {
 		return false
 	}
 	if !status.ok {
-		of.note("%s has no %s", b.ID, statusName)
+		r.note("%s has no %s", b.ID, statusName)
 		b.Status = lb.Unknown
 	}
 	if status.there {
-		of.statuses++
+		r.statuses++
 	}
 	if weight.there && !weight.ok {
-		of.note("%s has no %s", b.ID, weightName)
+		r.note("%s has no %s", b.ID, weightName)
 	}
 	return true
 }

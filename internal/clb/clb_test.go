@@ -46,12 +46,14 @@ func TestSignAgainstPublishedVectors(t *testing.T) {
 	}
 }
 
-// fake answers calls by a function and remembers them, but for those that ask which kind lb-byhpduqt is: it is classic.
+// fake answers calls by a function and remembers them, but for those that ask which kind lb-byhpduqt is: it
+// is classic.
 type fake struct {
-	lists  bool // it answers and remembers these too
-	mu     sync.Mutex
-	calls  []url.Values
-	answer func(n int, form url.Values) (status int, body string) // n counts from 1; status 0 drops the connection
+	lists bool // it answers and remembers these too
+	mu    sync.Mutex
+	calls []url.Values
+	// n counts from 1; status 0 drops the connection
+	answer func(n int, form url.Values) (status int, body string)
 	pauses []time.Duration
 }
 
@@ -141,12 +143,14 @@ func row1(i int) string {
 }
 
 func body(total int, rows ...string) string {
-	return fmt.Sprintf(`{"code":0,"message":"","codeDesc":"Success","totalCount":%d,"backendSet":[%s]}`, total, strings.Join(rows, ","))
+	return fmt.Sprintf(`{"code":0,"message":"","codeDesc":"Success","totalCount":%d,"backendSet":[%s]}`, total,
+		strings.Join(rows, ","))
 }
 
 var testCLB = lb.CLB{Region: "ap-guangzhou", ID: "lb-byhpduqt"}
 
-// document is the sample answer of DescribeLoadBalancerBackends, https://cloud.tencent.com/document/api/214/1259.
+// document is the sample answer of DescribeLoadBalancerBackends,
+// https://cloud.tencent.com/document/api/214/1259.
 const document = `{"code":0,"message":"","codeDesc":"Success","totalCount":1,"backendSet":[
  {"instanceId":"qcvmed9e93b0bb2784b043c983761e624639","unInstanceId":"ins-9o9ex9s0","instanceName":"test_k8s_1",
   "lanIp":"10.104.222.152","wanIpSet":["193.112.93.144"],"instanceStatus":4,"weight":44}]}`
@@ -155,14 +159,16 @@ func TestReadDocumentSample(t *testing.T) {
 	t.Parallel()
 	c := &fake{answer: always(200, document)}
 	r, err := c.client(t).Read(t.Context(), testCLB, "")
-	want := []lb.Backend{{ID: "ins-9o9ex9s0", Name: "test_k8s_1", Status: 4, Weight: 44, LanIP: "10.104.222.152", WanIPs: []string{"193.112.93.144"}}}
+	want := []lb.Backend{{ID: "ins-9o9ex9s0", Name: "test_k8s_1", Status: 4, Weight: 44, LanIP: "10.104.222.152",
+		WanIPs: []string{"193.112.93.144"}}}
 	if err != nil || !reflect.DeepEqual(r.Backends, want) || r.Unchanged {
 		t.Errorf("Read = %+v, %v, want %+v", r, err, want)
 	}
 	f := c.seen()[0]
 	for k, want := range map[string]string{
-		"Action": "DescribeLoadBalancerBackends", "Region": "ap-guangzhou", "loadBalancerId": "lb-byhpduqt", "offset": "0",
-		"limit": "100", "SecretId": "AKIDtest", "Token": "hunter2token", "SignatureMethod": "HmacSHA256",
+		"Action": "DescribeLoadBalancerBackends", "Region": "ap-guangzhou", "loadBalancerId": "lb-byhpduqt",
+		"offset": "0",
+		"limit":  "100", "SecretId": "AKIDtest", "Token": "hunter2token", "SignatureMethod": "HmacSHA256",
 	} {
 		if f.Get(k) != want {
 			t.Errorf("the call has %s=%q, want %q", k, f.Get(k), want)
@@ -180,7 +186,8 @@ func TestReadPagesUntilTheTotal(t *testing.T) {
 			wantCalls *= 2 // several pages must be read alike twice
 		}
 		if err != nil || len(r.Backends) != total || len(c.seen()) != wantCalls {
-			t.Errorf("%d backends: Read = %d backends, %v, in %d calls, want %d calls", total, len(r.Backends), err, len(c.seen()), wantCalls)
+			t.Errorf("%d backends: Read = %d backends, %v, in %d calls, want %d calls", total, len(r.Backends), err,
+				len(c.seen()), wantCalls)
 		}
 	}
 }
@@ -205,7 +212,8 @@ func TestReadUnchanged(t *testing.T) {
 			c.answer = pages(other)
 			again, err = client.Read(t.Context(), testCLB, r.Digest)
 			if err != nil || again.Unchanged || len(again.Backends) != other {
-				t.Errorf("%d backends, then %d: %d, unchanged %v, %v", total, other, len(again.Backends), again.Unchanged, err)
+				t.Errorf("%d backends, then %d: %d, unchanged %v, %v", total, other, len(again.Backends), again.Unchanged,
+					err)
 			}
 		}
 	}
@@ -221,7 +229,8 @@ func TestReadLastPageChanged(t *testing.T) {
 		return status, strings.Replace(b, `"ins-0249","instanceName":"web"`, `"ins-0249","instanceName":"new"`, 1)
 	}
 	again, err := client.Read(t.Context(), testCLB, r.Digest)
-	if err != nil || len(again.Backends) != 250 || again.Backends[249].Name != "new" || again.Backends[0].Name != "web" {
+	if err != nil || len(again.Backends) != 250 || again.Backends[249].Name != "new" ||
+		again.Backends[0].Name != "web" {
 		t.Errorf("Read = %d backends, %v, want all 250 with the last one changed", len(again.Backends), err)
 	}
 }
@@ -233,21 +242,30 @@ func TestReadTakesWhatIsLegal(t *testing.T) {
 		name, body string
 		want       lb.Backend
 	}{
-		{"code as a string", strings.Replace(body(1, `{`+id+`,"instanceStatus":2,"weight":10}`), `"code":0`, `"code":"0"`, 1), lb.Backend{Status: 2, Weight: 10}},
-		{"status and weight as strings", body(1, `{`+id+`,"instanceStatus":"4","weight":"7"}`), lb.Backend{Status: 4, Weight: 7}},
+		{"code as a string", strings.Replace(body(1, `{`+id+`,"instanceStatus":2,"weight":10}`), `"code":0`,
+			`"code":"0"`, 1), lb.Backend{Status: 2, Weight: 10}},
+		{"status and weight as strings", body(1, `{`+id+`,"instanceStatus":"4","weight":"7"}`),
+			lb.Backend{Status: 4, Weight: 7}},
 		{"status without a meaning", body(1, `{`+id+`,"instanceStatus":99,"weight":0}`), lb.Backend{Status: 99}},
 		{"status 0", body(1, `{`+id+`,"instanceStatus":0,"weight":0}`), lb.Backend{}},
 		{"no weight", body(1, `{`+id+`,"instanceStatus":2}`), lb.Backend{Status: 2, Weight: lb.UnknownWeight}},
-		{"status null", body(2, `{`+id+`,"instanceStatus":null,"weight":0}`, `{"unInstanceId":"ins-9","instanceStatus":2,"weight":1}`), lb.Backend{Status: lb.Unknown}},
+		{"status null", body(2, `{`+id+`,"instanceStatus":null,"weight":0}`,
+			`{"unInstanceId":"ins-9","instanceStatus":2,"weight":1}`), lb.Backend{Status: lb.Unknown}},
 		{"a row of another type", body(2, `{`+id+`,"instanceStatus":2,"weight":0}`, `7`), lb.Backend{Status: 2}},
-		{"the same backend twice", body(2, `{`+id+`,"instanceStatus":2,"weight":0}`, `{`+id+`,"instanceStatus":4,"weight":0}`), lb.Backend{Status: lb.Unknown}},
-		{"addresses null", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"lanIp":null,"wanIpSet":null}`), lb.Backend{Status: 2, Weight: 1}},
-		{"addresses empty", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"lanIp":"","wanIpSet":[]}`), lb.Backend{Status: 2, Weight: 1}},
+		{"the same backend twice", body(2, `{`+id+`,"instanceStatus":2,"weight":0}`,
+			`{`+id+`,"instanceStatus":4,"weight":0}`), lb.Backend{Status: lb.Unknown}},
+		{"addresses null", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"lanIp":null,"wanIpSet":null}`),
+			lb.Backend{Status: 2, Weight: 1}},
+		{"addresses empty", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"lanIp":"","wanIpSet":[]}`),
+			lb.Backend{Status: 2, Weight: 1}},
 		{"addresses out of order", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"wanIpSet":["2.2.2.2","1.1.1.1"]}`),
 			lb.Backend{Status: 2, Weight: 1, WanIPs: []string{"1.1.1.1", "2.2.2.2"}}},
-		{"weight of another type", body(1, `{`+id+`,"instanceStatus":2,"weight":""}`), lb.Backend{Status: 2, Weight: lb.UnknownWeight}},
-		{"weight null", body(1, `{`+id+`,"instanceStatus":2,"weight":null}`), lb.Backend{Status: 2, Weight: lb.UnknownWeight}},
-		{"other types where nothing depends on it", body(1, `{`+id+`,"instanceStatus":2,"weight":1,"instanceName":false,"lanIp":7,"wanIpSet":{}}`),
+		{"weight of another type", body(1, `{`+id+`,"instanceStatus":2,"weight":""}`),
+			lb.Backend{Status: 2, Weight: lb.UnknownWeight}},
+		{"weight null", body(1, `{`+id+`,"instanceStatus":2,"weight":null}`),
+			lb.Backend{Status: 2, Weight: lb.UnknownWeight}},
+		{"other types where nothing depends on it",
+			body(1, `{`+id+`,"instanceStatus":2,"weight":1,"instanceName":false,"lanIp":7,"wanIpSet":{}}`),
 			lb.Backend{Status: 2, Weight: 1}},
 	}
 	for _, tt := range tests {
@@ -271,13 +289,15 @@ func TestReadRefuses(t *testing.T) {
 		attempts int
 	}{
 		{"the envelope of API 3.0", always(200, `{"Response":{"Error":{"Code":"AuthFailure.X","Message":"no"},"RequestId":"1"}}`), "API 3.0", "CLB_ENDPOINT", 1},
-		{"the envelope of API 3.0 without an error", always(200, `{"Response":{"TotalCount":0,"RequestId":"1"}}`), "API 3.0", "", 1},
+		{"the envelope of API 3.0 without an error", always(200, `{"Response":{"TotalCount":0,"RequestId":"1"}}`),
+			"API 3.0", "", 1},
 		{"no code", always(200, `{"totalCount":0,"backendSet":[]}`), "no code", "", 1},
 		{"code null", always(200, `{"code":null,"totalCount":0,"backendSet":[]}`), "no code", "", 1},
 		{"code of another kind", always(200, `{"code":true,"totalCount":0,"backendSet":[]}`), "damaged", "", 3},
 		{"an empty object", always(200, `{}`), "no code", "", 1},
 		{"no backendSet", always(200, `{"code":0,"totalCount":0}`), "no backendSet", "", 1},
-		{"backendSet null with backends promised", always(200, `{"code":0,"totalCount":3,"backendSet":null}`), "no backendSet", "", 1},
+		{"backendSet null with backends promised", always(200, `{"code":0,"totalCount":3,"backendSet":null}`),
+			"no backendSet", "", 1},
 		{"no totalCount", always(200, `{"code":0,"backendSet":[]}`), "no totalCount", "", 1},
 		{"negative totalCount", always(200, `{"code":0,"totalCount":-1,"backendSet":[]}`), "no totalCount", "", 1},
 		{"fewer rows than totalCount", always(200, body(2, ok)), "1 of 2", "", 2},
@@ -285,7 +305,11 @@ func TestReadRefuses(t *testing.T) {
 		{"more rows than totalCount", always(200, body(0, ok)), "more backends than", "", 1},
 		{"a row without an id", always(200, body(1, `{"instanceStatus":2}`)), "unInstanceId", "", 1},
 		{"a row without a status", always(200, body(1, `{"unInstanceId":"ins-1"}`)), "instanceStatus", "", 1},
-		{"offset ignored", func(n int, f url.Values) (int, string) { f.Set("offset", "0"); return pages(150)(n, f) }, "twice", "", 4},
+		{"offset ignored", func(n int, f url.Values) (int, string) {
+			f.Set("offset", "0")
+			return pages(150)(n,
+				f)
+		}, "twice", "", 4},
 		{"ids repeated on page two", func(n int, f url.Values) (int, string) {
 			s, b := pages(150)(n, f)
 			return s, strings.Replace(b, "ins-0120", "ins-0020", 1)
@@ -296,30 +320,42 @@ func TestReadRefuses(t *testing.T) {
 			}
 			return pages(150)(n, f)
 		}, "100 of 150", "", 4},
-		{"the default limit of 20", func(n int, f url.Values) (int, string) { f.Set("limit", "20"); return pages(50)(n, f) }, "20 of 50", "", 2},
-		{"totalCount changes all the time", func(n int, f url.Values) (int, string) { return pages(150+n)(n, f) }, "totalCount was", "", 4},
+		{"the default limit of 20", func(n int, f url.Values) (int,
+			string) {
+			f.Set("limit", "20")
+			return pages(50)(n, f)
+		}, "20 of 50", "", 2},
+		{"totalCount changes all the time", func(n int, f url.Values) (int, string) { return pages(150+n)(n, f) },
+			"totalCount was", "", 4},
 		{"HTML with 200", always(200, "<html>busy</html>"), "not JSON", "", 3},
 		{"an empty body", always(200, ""), "not JSON", "", 3},
 		{"truncated JSON", always(200, document[:150]), "damaged", "", 3},
 		{"JSON with something behind it", always(200, body(0)+"{}"), "damaged", "", 3},
-		{"an over-long body", always(200, `{"code":0,"message":"`+strings.Repeat("x", maxBody)+`"}`), "more than", "", 1},
+		{"an over-long body", always(200, `{"code":0,"message":"`+strings.Repeat("x", maxBody)+`"}`), "more than",
+			"", 1},
 		{"500", always(500, "<html>"), "500", "clears by itself", 3},
 		{"502", always(502, "<html>"), "502", "", 3},
 		{"429", always(429, ""), "too many calls", "CLB_RATE", 3},
 		{"a totalCount that nobody has", always(200, body(2_000_000_000, ok)), "not a plausible one", "", 1},
 		{"4101", always(200, `{"code":4101,"message":""}`), "4101", "clb:DescribeLoadBalancerBackends", 1},
 		{"4104", always(200, `{"code":4104,"message":""}`), "4104", "keys are right", 1},
-		{"an id of a mile", always(200, body(1, `{"unInstanceId":"`+strings.Repeat("x", 101)+`","instanceStatus":2}`)), "unInstanceId", "", 1},
+		{"an id of a mile", always(200, body(1, `{"unInstanceId":"`+strings.Repeat("x", 101)+
+			`","instanceStatus":2}`)), "unInstanceId", "", 1},
 		{"the credentials echoed", always(200, `{"code":4105,"message":"token hunter2token of AKIDtest with hunter2key"}`), "4105", "keys are right", 1},
-		{"the credentials echoed by a proxy", always(200, `no hunter2token for AKIDtest and hunter2key`), "not JSON", "", 3},
+		{"the credentials echoed by a proxy", always(200, `no hunter2token for AKIDtest and hunter2key`),
+			"not JSON", "", 3},
 		{"404", always(404, "{}"), "404", "CLB_ENDPOINT", 1},
 		{"a redirect", always(302, ""), "302", "CLB_ENDPOINT", 1},
 		{"the connection breaks", always(0, ""), "EOF", "can be reached from here", 3},
-		{"4000", always(200, `{"code":4000,"message":"(100004) x","codeDesc":"InvalidParameter"}`), "4000", "CLB_IDS", 1},
+		{"4000", always(200, `{"code":4000,"message":"(100004) x","codeDesc":"InvalidParameter"}`), "4000",
+			"CLB_IDS", 1},
 		{"4100", always(200, `{"code":4100,"message":"","codeDesc":"AuthFailure"}`), "4100", "execution role", 1},
-		{"4102", always(200, `{"code":4102,"message":"","codeDesc":"AuthFailure"}`), "4102", "clb:DescribeLoadBalancerBackends", 1},
-		{"4300", always(200, `{"code":4300,"message":"x","codeDesc":"RequestForbidden"}`), "API 2.0 is closed for this account", "CLB_API", 1},
-		{"6100", always(200, `{"code":6100,"message":"x","codeDesc":"ActionNotFound"}`), "API 2.0 is closed for this account", "CLB_API", 1},
+		{"4102", always(200, `{"code":4102,"message":"","codeDesc":"AuthFailure"}`), "4102",
+			"clb:DescribeLoadBalancerBackends", 1},
+		{"4300", always(200, `{"code":4300,"message":"x","codeDesc":"RequestForbidden"}`),
+			"API 2.0 is closed for this account", "CLB_API", 1},
+		{"6100", always(200, `{"code":6100,"message":"x","codeDesc":"ActionNotFound"}`),
+			"API 2.0 is closed for this account", "CLB_API", 1},
 		{"5000", always(200, `{"code":5000,"message":""}`), "no such load balancer", "CLB_IDS", 1},
 		{"code as a string", always(200, `{"code":"5000","message":""}`), "no such load balancer", "", 1},
 		{"an unknown code", always(200, `{"code":9999,"message":{"a":1}}`), "9999", "", 1},
@@ -336,7 +372,8 @@ func TestReadRefuses(t *testing.T) {
 			c := &fake{answer: tt.answer}
 			r, err := c.client(t).Read(t.Context(), testCLB, "")
 			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(advice.Of(err), tt.advice) {
-				t.Errorf("Read = %+v, %v, advice %q; want an error with %q, advice with %q", r, err, advice.Of(err), tt.want, tt.advice)
+				t.Errorf("Read = %+v, %v, advice %q; want an error with %q, advice with %q", r, err, advice.Of(err),
+					tt.want, tt.advice)
 			}
 			if len(c.seen()) != tt.attempts {
 				t.Errorf("%d calls, want %d", len(c.seen()), tt.attempts)
@@ -353,10 +390,14 @@ func TestReadRefuses(t *testing.T) {
 func TestReadTriesAgain(t *testing.T) {
 	t.Parallel()
 	for name, answer := range map[string]func(int, url.Values) (int, string){
-		"after 4400": first(2, 200, `{"code":4400,"message":""}`), "after 5100": first(2, 200, `{"code":5100,"message":""}`),
-		"after 6000": first(1, 200, `{"code":6000,"message":""}`), "after 6200": first(1, 200, `{"code":6200,"message":""}`),
-		"after 4500": first(1, 200, `{"code":4500,"message":""}`), "after 4200": first(1, 200, `{"code":"4200","message":""}`),
-		"after 503": first(2, 503, ""), "after a broken connection": first(2, 0, ""), "after a truncated answer": first(1, 200, document[:99]),
+		"after 4400": first(2, 200, `{"code":4400,"message":""}`), "after 5100": first(2, 200,
+			`{"code":5100,"message":""}`),
+		"after 6000": first(1, 200, `{"code":6000,"message":""}`), "after 6200": first(1, 200,
+			`{"code":6200,"message":""}`),
+		"after 4500": first(1, 200, `{"code":4500,"message":""}`), "after 4200": first(1, 200,
+			`{"code":"4200","message":""}`),
+		"after 503": first(2, 503, ""), "after a broken connection": first(2, 0,
+			""), "after a truncated answer": first(1, 200, document[:99]),
 		"after the pool shifted between two pages": func(n int, f url.Values) (int, string) {
 			if n == 1 {
 				return pages(151)(n, f)
@@ -384,8 +425,8 @@ func TestReadTriesAgain(t *testing.T) {
 	}
 }
 
-// TestReadIsNotTornBetweenPages replaces a backend of page one between the calls for page one and two, so that another,
-// which never left, is on neither page while everything adds up.
+// TestReadIsNotTornBetweenPages replaces a backend of page one between the calls for page one and two, so
+// that another, which never left, is on neither page while everything adds up.
 func TestReadIsNotTornBetweenPages(t *testing.T) {
 	t.Parallel()
 	var before, after []int
@@ -409,14 +450,16 @@ func TestReadIsNotTornBetweenPages(t *testing.T) {
 		return 200, body(150, rows...)
 	}}
 	r, err := c.client(t).Read(t.Context(), testCLB, "")
-	if err != nil || len(r.Backends) != 150 || !slices.ContainsFunc(r.Backends, func(b lb.Backend) bool { return b.ID == "ins-0100" }) {
+	if err != nil || len(r.Backends) != 150 || !slices.ContainsFunc(r.Backends,
+		func(b lb.Backend) bool { return b.ID == "ins-0100" }) {
 		t.Errorf("Read = %d backends, %v, want 150 with ins-0100, which never left", len(r.Backends), err)
 	}
 	c.answer = func(n int, f url.Values) (int, string) { // never the same twice
 		s, b := pages(150)(n, f)
 		return s, strings.Replace(b, `"web"`, fmt.Sprintf(`"web%d"`, n), 1)
 	}
-	if _, err := c.client(t).Read(t.Context(), testCLB, ""); err == nil || !strings.Contains(err.Error(), "do not fit together") {
+	if _, err := c.client(t).Read(t.Context(), testCLB, ""); err == nil ||
+		!strings.Contains(err.Error(), "do not fit together") {
 		t.Errorf("Read of what never settles = %v, want an error", err)
 	}
 }
@@ -443,8 +486,10 @@ func TestReadBoundsWhatItKeeps(t *testing.T) {
 		t.Fatal(err)
 	}
 	b := r.Backends[0]
-	if len(b.Name) > 256 || len(b.LanIP) > 256 || len(b.WanIPs) > 16 || len(b.WanIPs[0]) > 64 || !utf8.ValidString(b.Name+b.WanIPs[0]) {
-		t.Errorf("kept %d, %d and %d addresses of %d bytes", len(b.Name), len(b.LanIP), len(b.WanIPs), len(b.WanIPs[0]))
+	if len(b.Name) > 256 || len(b.LanIP) > 256 || len(b.WanIPs) > 16 || len(b.WanIPs[0]) > 64 ||
+		!utf8.ValidString(b.Name+b.WanIPs[0]) {
+		t.Errorf("kept %d, %d and %d addresses of %d bytes", len(b.Name), len(b.LanIP), len(b.WanIPs),
+			len(b.WanIPs[0]))
 	}
 }
 
@@ -454,7 +499,8 @@ func TestEachAttemptHasItsOwnTimeLimit(t *testing.T) {
 		synctest.Test(t, func(t *testing.T) {
 			var limits []time.Duration
 			endpoint := &url.URL{Scheme: "http", Host: "api.example", Path: "/v2/index.php"}
-			client := &Client{Endpoint: endpoint, EndpointV3: endpoint, API: V2, Rate: rate.Inf, Now: time.Now, Sleep: (&fake{}).sleep}
+			client := &Client{Endpoint: endpoint, EndpointV3: endpoint, API: V2, Rate: rate.Inf, Now: time.Now,
+				Sleep: (&fake{}).sleep}
 			if known == classicV3 {
 				client.API = V3
 			}
@@ -466,7 +512,8 @@ func TestEachAttemptHasItsOwnTimeLimit(t *testing.T) {
 			})}
 			_, err := client.Read(t.Context(), testCLB, known)
 			want := []time.Duration{attemptTimeout, attemptTimeout, attemptTimeout}
-			if !slices.Equal(limits, want) || strings.Contains(fmt.Sprint(err), "http://") || !strings.Contains(fmt.Sprint(err), "no answer within 5s") {
+			if !slices.Equal(limits, want) || strings.Contains(fmt.Sprint(err), "http://") ||
+				!strings.Contains(fmt.Sprint(err), "no answer within 5s") {
 				t.Errorf("attempts limited to %v, and %v; want three of 5 s, and no URL", limits, err)
 			}
 		})
@@ -499,7 +546,8 @@ func TestReadersKeepTheRate(t *testing.T) {
 			})
 		}
 		wg.Wait()
-		if took, want := time.Since(start), 49*time.Second/20+300*time.Millisecond; took < want || took > want+50*time.Millisecond {
+		if took, want := time.Since(start), 49*time.Second/20+300*time.Millisecond; took < want ||
+			took > want+50*time.Millisecond {
 			t.Errorf("50 calls took %v, want %v: the rate, and one answer", took, want)
 		}
 		for i, at := range calls {
@@ -553,7 +601,8 @@ func TestReadGivesUpAtTheDeadline(t *testing.T) {
 	if _, err := client.Read(t.Context(), testCLB, classicV2); err != nil { // the one turn there is
 		t.Fatal(err)
 	}
-	if _, err := client.Read(ctx, testCLB, classicV2); err == nil || !strings.Contains(advice.Of(err), "CLB_RATE") {
+	if _, err := client.Read(ctx, testCLB, classicV2); err == nil ||
+		!strings.Contains(advice.Of(err), "CLB_RATE") {
 		t.Errorf("Read without a turn = %v, want an error with advice about CLB_RATE", err)
 	}
 }

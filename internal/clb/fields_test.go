@@ -64,9 +64,12 @@ var samples = map[string]string{
 
 // decodedInto is what the answers are decoded into.
 var decodedInto = map[string]any{
-	"DescribeLoadBalancerBackends": answer{}, "DescribeClassicalLBTargets": classicTargets{}, "DescribeForwardLBBackends": struct{ Data list[forwardV2] }{},
-	"DescribeTargets": targetsV3{}, "DescribeInstancesStatus": instancesV3{}, "3.0:DescribeLoadBalancers": balancersV3{}, "DescribeTargetHealth": healthV3{},
-	"DescribeClassicalLBListeners": listenersV3{}, "DescribeClassicalLBHealthStatus": classicHealthAnswer{}, "DescribeLBHealthStatus": struct{ Data list[healthV2] }{},
+	"DescribeLoadBalancerBackends": answer{}, "DescribeClassicalLBTargets": classicTargets{},
+	"DescribeForwardLBBackends": struct{ Data list[forwardV2] }{},
+	"DescribeTargets":           targetsV3{}, "DescribeInstancesStatus": instancesV3{},
+	"3.0:DescribeLoadBalancers": balancersV3{}, "DescribeTargetHealth": healthV3{},
+	"DescribeClassicalLBListeners": listenersV3{}, "DescribeClassicalLBHealthStatus": classicHealthAnswer{},
+	"DescribeLBHealthStatus": struct{ Data list[healthV2] }{},
 }
 
 type fieldRow struct {
@@ -92,8 +95,8 @@ func fieldTable(t *testing.T) (rows []fieldRow) {
 	return rows
 }
 
-// mutate makes the first field at a path odd; how is 0 for absent, 1 for null, 2 for another type. It tells whether there
-// was one.
+// mutate makes the first field at a path odd; how is 0 for absent, 1 for null, 2 for another type. It tells
+// whether there was one.
 func mutate(v any, path []string, how int) (any, bool) {
 	if len(path) == 0 {
 		if how == 1 {
@@ -146,10 +149,12 @@ func served(api API, instead map[string]string) *Client {
 				body = s
 			}
 		}
-		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}}, ContentLength: -1,
-			Body: io.NopCloser(strings.NewReader(body)), Request: r}, nil
+		return &http.Response{StatusCode: 200, Header: http.Header{"Content-Type": {"application/json"}},
+			ContentLength: -1,
+			Body:          io.NopCloser(strings.NewReader(body)), Request: r}, nil
 	})
-	return &Client{Endpoint: u, EndpointV3: u, API: api, Health: true, HTTP: &http.Client{Transport: transport}, Rate: rate.Inf, Now: time.Now,
+	return &Client{Endpoint: u, EndpointV3: u, API: api, Health: true, HTTP: &http.Client{Transport: transport},
+		Rate: rate.Inf, Now: time.Now,
 		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}
 }
 
@@ -157,18 +162,20 @@ func served(api API, instead map[string]string) *Client {
 func reader(action string) (API, lb.CLB) {
 	api, c := V3, lb.CLB{Region: "ap-guangzhou", ID: "lb-2"}
 	switch action {
-	case "DescribeLoadBalancerBackends", "DescribeLBHealthStatus", "2.0:DescribeLoadBalancers", "DescribeForwardLBBackends":
+	case "DescribeLoadBalancerBackends", "DescribeLBHealthStatus", "2.0:DescribeLoadBalancers",
+		"DescribeForwardLBBackends":
 		api = V2
 	}
 	switch action {
-	case "DescribeLoadBalancerBackends", "DescribeLBHealthStatus", "DescribeClassicalLBTargets", "DescribeClassicalLBListeners", "DescribeClassicalLBHealthStatus":
+	case "DescribeLoadBalancerBackends", "DescribeLBHealthStatus", "DescribeClassicalLBTargets",
+		"DescribeClassicalLBListeners", "DescribeClassicalLBHealthStatus":
 		c.ID = "lb-1"
 	}
 	return api, c
 }
 
-// TestFields makes each field that the decodedInto read absent, null and of the wrong type, in one row, and has another row
-// bring news at the same time.
+// TestFields makes each field that the decodedInto read absent, null and of the wrong type, in one row, and
+// has another row bring news at the same time.
 func TestFields(t *testing.T) {
 	t.Parallel()
 	for _, row := range fieldTable(t) {
@@ -176,10 +183,11 @@ func TestFields(t *testing.T) {
 			if want == "-" {
 				continue
 			}
-			t.Run(fmt.Sprint(row.action, " ", row.path, " ", []string{"absent", "null", "wrong"}[how]), func(t *testing.T) {
-				t.Parallel()
-				testField(t, row, how, want)
-			})
+			t.Run(fmt.Sprint(row.action, " ", row.path, " ", []string{"absent", "null", "wrong"}[how]),
+				func(t *testing.T) {
+					t.Parallel()
+					testField(t, row, how, want)
+				})
 		}
 	}
 }
@@ -213,11 +221,13 @@ func testField(t *testing.T, row fieldRow, how int, want string) {
 		return
 	default:
 		news = "ins-b unhealthy"
-		for _, w := range [][2]string{{`"HealthStatus":true`, `"HealthStatus":false`}, {"Alive", "Dead"}, {`"HealthStatus":1`, `"HealthStatus":0`}, {`"healthStatus":1`, `"healthStatus":0`}} {
+		for _, w := range [][2]string{{`"HealthStatus":true`, `"HealthStatus":false`}, {"Alive", "Dead"},
+			{`"HealthStatus":1`, `"HealthStatus":0`}, {`"healthStatus":1`, `"healthStatus":0`}} {
 			instead[row.action] = replaceLast(instead[row.action], w[0], w[1])
 		}
 		if row.action == "DescribeClassicalLBListeners" {
-			instead["DescribeClassicalLBHealthStatus"] = replaceLast(samples["DescribeClassicalLBHealthStatus"], `"HealthStatus":1`, `"HealthStatus":0`)
+			instead["DescribeClassicalLBHealthStatus"] = replaceLast(samples["DescribeClassicalLBHealthStatus"],
+				`"HealthStatus":1`, `"HealthStatus":0`)
 		}
 	}
 	api, c := reader(row.action)
@@ -253,7 +263,8 @@ func testField(t *testing.T, row fieldRow, how int, want string) {
 			t.Errorf("read %+v, want nothing checked", a)
 		}
 		return
-	case want == "unnamed" && r.Unnamed == 0, want == "unknown" && a.Status != lb.Unknown, want == "vague" && !a.Vague,
+	case want == "unnamed" && r.Unnamed == 0, want == "unknown" && a.Status != lb.Unknown, want == "vague" &&
+		!a.Vague,
 		want == "unclear" && len(a.Unclear) == 0, want == "skipped" && !a.VagueHealth:
 		t.Errorf("read %+v, unnamed %d, want %s", a, r.Unnamed, want)
 	}
@@ -269,7 +280,8 @@ func testField(t *testing.T, row fieldRow, how int, want string) {
 	if !slices.Equal(got, []string{news}) || missing != (want == "lacking") {
 		t.Errorf("news %q, something missing: %v, want only %q", got, missing, news)
 	}
-	if i := slices.IndexFunc(next, func(b lb.Backend) bool { return b.ID == "ins-a" }); i < 0 || next[i].Weight != old[0].Weight || !reflect.DeepEqual(next[i].Failing, old[0].Failing) {
+	if i := slices.IndexFunc(next, func(b lb.Backend) bool { return b.ID == "ins-a" }); i < 0 ||
+		next[i].Weight != old[0].Weight || !reflect.DeepEqual(next[i].Failing, old[0].Failing) {
 		t.Errorf("ins-a is %+v, and was %+v", next, old[0])
 	}
 }
@@ -307,13 +319,17 @@ func TestFieldsAreAllHere(t *testing.T) {
 			path = strings.TrimPrefix(strings.ToLower(path), "response.")
 			first, _, _ := strings.Cut(path, ".")
 			last := path[strings.LastIndex(path, ".")+1:]
-			if strings.Contains(path, "rules.*.backends.*.") || strings.Contains(path, "listeners.*.rules.*.targets.*.") && action == "DescribeTargets" || first == "error" {
+			if strings.Contains(path, "rules.*.backends.*.") ||
+				strings.Contains(path, "listeners.*.rules.*.targets.*.") && action == "DescribeTargets" ||
+				first == "error" {
 				continue // as those of listeners
 			}
-			if slices.Contains(elsewhere, last) && action != "DescribeForwardLBBackends" || slices.Contains(elsewhere, first) && action == "DescribeLoadBalancerBackends" {
+			if slices.Contains(elsewhere, last) && action != "DescribeForwardLBBackends" ||
+				slices.Contains(elsewhere, first) && action == "DescribeLoadBalancerBackends" {
 				continue
 			}
-			if !have[action+" "+path] && !slices.Contains([]string{"rules", "rules.*", "targets", "listeners", "listeners.*", "loadbalancers.*", "*"}, tail(path)) {
+			if !have[action+" "+path] && !slices.Contains([]string{"rules", "rules.*", "targets", "listeners",
+				"listeners.*", "loadbalancers.*", "*"}, tail(path)) {
 				t.Errorf("%s: %s is not in testdata/fields.txt", action, path)
 			}
 		}
@@ -340,7 +356,8 @@ func fieldsOf(t reflect.Type) (paths []string) {
 		}
 		return paths
 	}
-	if t.Kind() != reflect.Struct || t == reflect.TypeFor[num]() || t == reflect.TypeFor[told]() || t == reflect.TypeFor[truth]() {
+	if t.Kind() != reflect.Struct || t == reflect.TypeFor[num]() || t == reflect.TypeFor[told]() ||
+		t == reflect.TypeFor[truth]() {
 		return nil
 	}
 	for i := range t.NumField() {

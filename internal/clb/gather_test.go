@@ -11,8 +11,8 @@ import (
 	"clbwatch/internal/sandbox/cloud"
 )
 
-// TestReadersShareTheirQuestions reads application load balancers at once: what kind they are and how their instances do
-// is asked in as few calls as there can be, and nobody waits for a second that need not.
+// TestReadersShareTheirQuestions reads application load balancers at once: what kind they are and how their
+// instances do is asked in as few calls as there can be, and nobody waits for a second that need not.
 func TestReadersShareTheirQuestions(t *testing.T) {
 	t.Parallel()
 	for _, api := range []API{V2, V3, Auto} {
@@ -22,14 +22,16 @@ func TestReadersShareTheirQuestions(t *testing.T) {
 			testCLB := fmt.Sprint("lb-", i)
 			w.SetApplication("ap-guangzhou", testCLB)
 			for j := range 10 {
-				w.Bind("ap-guangzhou", testCLB, cloud.Instance{ID: fmt.Sprintf("ins-%d", (7*i+j)%170), LanIP: "10.0.0.1", Status: 2, Weight: 10})
+				w.Bind("ap-guangzhou", testCLB, cloud.Instance{ID: fmt.Sprintf("ins-%d", (7*i+j)%170), LanIP: "10.0.0.1",
+					Status: 2, Weight: 10})
 			}
 		}
 		known := make([]lb.Digest, n)
 		for round, kinds := range []int{2, 0} { // 30 load balancers, 20 in a call; then it is known
 			c := w.client(api)
 			c.Sleep = sleepOf(t)
-			listed, asked := w.CallsTo(cloud.DescribeLoadBalancers)+w.CallsV3To(cloud.DescribeLoadBalancers), w.CallsV3To(cloud.DescribeInstancesStatus)
+			listed, asked := w.CallsTo(cloud.DescribeLoadBalancers)+w.CallsV3To(cloud.DescribeLoadBalancers),
+				w.CallsV3To(cloud.DescribeInstancesStatus)
 			var wg sync.WaitGroup
 			for i := range n {
 				wg.Go(func() {
@@ -44,11 +46,14 @@ func TestReadersShareTheirQuestions(t *testing.T) {
 			if round == 0 && api != V3 {
 				kinds *= 2 // and once more by API 3.0, which says where the instances are
 			}
-			if got := w.CallsTo(cloud.DescribeLoadBalancers) + w.CallsV3To(cloud.DescribeLoadBalancers) - listed; got > 3*kinds+1 || got < kinds {
-				t.Errorf("by %s, round %d: %d calls for kinds, want %d, or a few more where readers were late", api, round, got, kinds)
+			if got := w.CallsTo(cloud.DescribeLoadBalancers) +
+				w.CallsV3To(cloud.DescribeLoadBalancers) - listed; got > 3*kinds+1 || got < kinds {
+				t.Errorf("by %s, round %d: %d calls for kinds, want %d, or a few more where readers were late", api,
+					round, got, kinds)
 			}
 			if got := w.CallsV3To(cloud.DescribeInstancesStatus) - asked; got > 8 || got < 2 {
-				t.Errorf("by %s, round %d: %d calls for 170 instances, want 2, or a few more where readers were late", api, round, got)
+				t.Errorf("by %s, round %d: %d calls for 170 instances, want 2, or a few more where readers were late",
+					api, round, got)
 			}
 		}
 	}

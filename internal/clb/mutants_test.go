@@ -21,12 +21,14 @@ import (
 func TestWhatNoRepeatMendsIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[int]string{
-		4103: "clb:DescribeLoadBalancerBackends", 4106: "keys are right", 4110: "clb:DescribeLoadBalancerBackends", 4600: "https://",
+		4103: "clb:DescribeLoadBalancerBackends", 4106: "keys are right", 4110: "clb:DescribeLoadBalancerBackends",
+		4600: "https://",
 	} {
 		c := &fake{answer: always(200, `{"code":`+strconv.Itoa(code)+`,"message":""}`)}
 		_, err := c.client(t).Read(t.Context(), testCLB, "")
 		if err == nil || !strings.Contains(advice.Of(err), want) || len(c.seen()) != 1 {
-			t.Errorf("code %d: %v after %d calls, advice %q; want one call and advice with %q", code, err, len(c.seen()), advice.Of(err), want)
+			t.Errorf("code %d: %v after %d calls, advice %q; want one call and advice with %q", code, err,
+				len(c.seen()), advice.Of(err), want)
 		}
 	}
 }
@@ -84,16 +86,20 @@ func TestDescribeTellsWhatIsKnown(t *testing.T) {
 			if id == ids[40] {
 				forward = 1
 			}
-			rows = append(rows, fmt.Sprintf(`{"unLoadBalancerId":"%s","loadBalancerName":"of %s","forward":%d}`, id, id, forward))
+			rows = append(rows, fmt.Sprintf(`{"unLoadBalancerId":"%s","loadBalancerName":"of %s","forward":%d}`, id,
+				id, forward))
 		}
 		if len(rows) > 20 {
 			return 200, `{"code":4000,"message":"too many"}`
 		}
-		return 200, fmt.Sprintf(`{"code":0,"totalCount":%d,"loadBalancerSet":[%s]}`, len(rows), strings.Join(rows, ","))
+		return 200, fmt.Sprintf(`{"code":0,"totalCount":%d,"loadBalancerSet":[%s]}`, len(rows),
+			strings.Join(rows, ","))
 	}}
 	got, err := c.client(t).Describe(t.Context(), V2, "ap-guangzhou", ids)
-	if err != nil || len(got) != 40 || got[ids[0]].Name != "of lb-0000" || got[ids[0]].Kind != lb.Classic || got[ids[40]].Kind != lb.Application {
-		t.Errorf("Describe = %d load balancers, the first %+v, the last %+v, %v; want 40, classic and application", len(got), got[ids[0]], got[ids[40]], err)
+	if err != nil || len(got) != 40 || got[ids[0]].Name != "of lb-0000" || got[ids[0]].Kind != lb.Classic ||
+		got[ids[40]].Kind != lb.Application {
+		t.Errorf("Describe = %d load balancers, the first %+v, the last %+v, %v; want 40, classic and application",
+			len(got), got[ids[0]], got[ids[40]], err)
 	}
 	for body, want := range map[string]string{
 		`{"code":0}`: "no loadBalancerSet",
@@ -101,7 +107,8 @@ func TestDescribeTellsWhatIsKnown(t *testing.T) {
 		`{"code":4104,"message":"hunter2key"}`:             "4104",
 	} {
 		c := &fake{lists: true, answer: always(200, body)}
-		if got, err := c.client(t).Describe(t.Context(), V2, "ap-guangzhou", ids[:1]); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2key") {
+		if got, err := c.client(t).Describe(t.Context(), V2, "ap-guangzhou", ids[:1]); err == nil ||
+			!strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2key") {
 			t.Errorf("Describe of %s = %v, %v, want an error with %q and no secret", body, got, err, want)
 		}
 	}
@@ -125,7 +132,8 @@ func TestSkewIsHowFarOurClockIsAhead(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 4, 53, 0, 0, time.UTC)
 	for date, want := range map[string]time.Duration{
-		"Mon, 23 Nov 2026 04:53:00 GMT": 0, "Mon, 23 Nov 2026 04:47:00 GMT": 6 * time.Minute, "Mon, 23 Nov 2026 04:53:30 GMT": -30 * time.Second,
+		"Mon, 23 Nov 2026 04:53:00 GMT": 0, "Mon, 23 Nov 2026 04:47:00 GMT": 6 * time.Minute, "Mon, 23 Nov 2026 " +
+			"04:53:30 GMT": -30 * time.Second,
 	} {
 		client := answering(t, func(w http.ResponseWriter, _ *http.Request) { w.Header().Set("Date", date) })
 		client.Now = func() time.Time { return now }
@@ -139,6 +147,7 @@ func TestSkewIsHowFarOurClockIsAhead(t *testing.T) {
 	}
 	client = answering(t, func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) })
 	if got, err := client.Skew(t.Context()); err == nil || !strings.Contains(advice.Of(err), "CLB_ENDPOINT") {
-		t.Errorf("no answer: Skew = %v, %v, advice %q, want an error that names CLB_ENDPOINT", got, err, advice.Of(err))
+		t.Errorf("no answer: Skew = %v, %v, advice %q, want an error that names CLB_ENDPOINT", got, err,
+			advice.Of(err))
 	}
 }

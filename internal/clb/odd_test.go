@@ -63,7 +63,8 @@ func TestInstanceThatWasJustCreated(t *testing.T) {
 		return ctx.Err()
 	}
 	r, err := c.Read(t.Context(), app, "")
-	if err != nil || r.Backends[5].Status != lb.Running || !slices.Equal(pauses, []time.Duration{2 * time.Second}) {
+	if err != nil || r.Backends[5].Status != lb.Running ||
+		!slices.Equal(pauses, []time.Duration{2 * time.Second}) {
 		t.Errorf("Read = %s, %v after pauses of %v, want ins-2 running after one of 2 s", statuses(r), err, pauses)
 	}
 }
@@ -102,15 +103,22 @@ func TestLeastPrivilege(t *testing.T) {
 		want    string   // statuses; "" for an error
 		advices []string
 	}{
-		{"2.0, only the classic action", V2, classic, []string{cloud.DescribeLoadBalancers}, "ins-0 running (2), ins-1 shut down (4), ins-2 running (2)", nil},
-		{"3.0, only the classic action", V3, classic, []string{cloud.DescribeLoadBalancers}, "ins-0 running (2), ins-1 shut down (4), ins-2 running (2)", nil},
-		{"3.0, only the application actions", V3, app, []string{cloud.DescribeLoadBalancers, cloud.DescribeClassicalLBTargets}, "running (2)", nil},
-		{"2.0, only the application actions", V2, app, []string{cloud.DescribeLoadBalancers, cloud.DescribeLoadBalancerBackends}, "running (2)", nil},
-		{"2.0, nothing", V2, classic, []string{cloud.DescribeLoadBalancers, cloud.DescribeLoadBalancerBackends, cloud.DescribeForwardLBBackends}, "",
+		{"2.0, only the classic action", V2, classic, []string{cloud.DescribeLoadBalancers},
+			"ins-0 running (2), ins-1 shut down (4), ins-2 running (2)", nil},
+		{"3.0, only the classic action", V3, classic, []string{cloud.DescribeLoadBalancers},
+			"ins-0 running (2), ins-1 shut down (4), ins-2 running (2)", nil},
+		{"3.0, only the application actions", V3, app,
+			[]string{cloud.DescribeLoadBalancers, cloud.DescribeClassicalLBTargets}, "running (2)", nil},
+		{"2.0, only the application actions", V2, app,
+			[]string{cloud.DescribeLoadBalancers, cloud.DescribeLoadBalancerBackends}, "running (2)", nil},
+		{"2.0, nothing", V2, classic, []string{cloud.DescribeLoadBalancers, cloud.DescribeLoadBalancerBackends,
+			cloud.DescribeForwardLBBackends}, "",
 			[]string{"clb:DescribeLoadBalancerBackends on this", "clb:DescribeLoadBalancers on all"}},
-		{"3.0, nothing", V3, classic, []string{cloud.DescribeLoadBalancers, cloud.DescribeClassicalLBTargets, cloud.DescribeTargets}, "",
+		{"3.0, nothing", V3, classic, []string{cloud.DescribeLoadBalancers, cloud.DescribeClassicalLBTargets,
+			cloud.DescribeTargets}, "",
 			[]string{"clb:DescribeClassicalLBTargets on this", "clb:DescribeLoadBalancers on all"}},
-		{"3.0, no CVM", V3, app, []string{cloud.DescribeInstancesStatus}, "", []string{"cvm:DescribeInstancesStatus on all"}},
+		{"3.0, no CVM", V3, app, []string{cloud.DescribeInstancesStatus}, "",
+			[]string{"cvm:DescribeInstancesStatus on all"}},
 	} {
 		for _, code := range []int{4101, 4102, 4103, 4110} {
 			w := withApplication(t)
@@ -150,7 +158,8 @@ func TestOptionalQuestionSpoilsNothing(t *testing.T) {
 	}
 }
 
-// If nobody says where the instances are, and CVM knows none of them here, they may be elsewhere: that is not known.
+// If nobody says where the instances are, and CVM knows none of them here, they may be elsewhere: that is not
+// known.
 func TestInstancesThatMayBeElsewhere(t *testing.T) {
 	t.Parallel()
 	w := withApplication(t)
@@ -158,7 +167,8 @@ func TestInstancesThatMayBeElsewhere(t *testing.T) {
 	w.FailV3On(cloud.DescribeLoadBalancers, cloud.V3Code("UnauthorizedOperation", "no"), -1)
 	r, err := w.client(V2).Read(t.Context(), app, "")
 	if err != nil || r.Backends[3].Status != lb.Unknown || len(r.Odd) == 0 {
-		t.Errorf("Read = %s, %v, odd %q, want the instances' statuses unknown, and that said", statuses(r), err, r.Odd)
+		t.Errorf("Read = %s, %v, odd %q, want the instances' statuses unknown, and that said", statuses(r), err,
+			r.Odd)
 	}
 }
 
@@ -168,15 +178,18 @@ func TestCVMIsNotAskedWhereNoStatusIsNeeded(t *testing.T) {
 	for _, api := range []API{V2, V3} {
 		w := newTwins(t)
 		w.SetApplication(app.Region, app.ID)
-		w.Bind(app.Region, app.ID, cloud.Instance{ID: "eni-1", Type: "ENI", LanIP: "10.1.0.1", Weight: 10}, cloud.Instance{ID: "ccn", Type: "CCN", LanIP: "10.2.0.1", Weight: 10})
+		w.Bind(app.Region, app.ID, cloud.Instance{ID: "eni-1", Type: "ENI", LanIP: "10.1.0.1", Weight: 10},
+			cloud.Instance{ID: "ccn", Type: "CCN", LanIP: "10.2.0.1", Weight: 10})
 		// A pod's interface stands beside the id of the node that it is on.
 		beside := cloud.In(cloud.Set("InstanceId", "ins-node"), "Listeners", "*", "Rules", "*", "Targets", "*")
 		w.FailV3On(cloud.DescribeTargets, cloud.V3Odd("nodes' ids", beside), -1)
-		w.Fail(cloud.DescribeForwardLBBackends, cloud.FaultOdd("nodes' ids", cloud.In(cloud.Set("unInstanceId", "ins-node"), "data", "*", "rules", "*", "backends", "*")), -1)
+		w.Fail(cloud.DescribeForwardLBBackends, cloud.FaultOdd("nodes' ids",
+			cloud.In(cloud.Set("unInstanceId", "ins-node"), "data", "*", "rules", "*", "backends", "*")), -1)
 		w.FailV3On(cloud.DescribeInstancesStatus, cloud.V3Code("UnauthorizedOperation", "no"), -1)
 		r, err := w.client(api).Read(t.Context(), app, "")
 		if err != nil || len(r.Backends) != 2 || w.CallsV3To(cloud.DescribeInstancesStatus) != 0 {
-			t.Errorf("by %s: %s, %v, %d questions to CVM, want two backends and none", api, statuses(r), err, w.CallsV3To(cloud.DescribeInstancesStatus))
+			t.Errorf("by %s: %s, %v, %d questions to CVM, want two backends and none", api, statuses(r), err,
+				w.CallsV3To(cloud.DescribeInstancesStatus))
 			continue
 		}
 		if again, err := w.client(api).Read(t.Context(), app, r.Digest); err != nil || !again.Unchanged {
@@ -192,7 +205,8 @@ func crowded(w *twins, balancers, each int) (clbs []lb.CLB) {
 		w.SetApplication(c.Region, c.ID)
 		w.Listen(c.Region, c.ID, cloud.Listener{Protocol: "TCP", Port: 80})
 		for j := range each {
-			w.Bind(c.Region, c.ID, cloud.Instance{ID: fmt.Sprintf("ins-%d-%d", i, j), LanIP: fmt.Sprintf("10.%d.0.%d", i, j), Status: 2, Weight: 10})
+			w.Bind(c.Region, c.ID, cloud.Instance{ID: fmt.Sprintf("ins-%d-%d", i, j),
+				LanIP: fmt.Sprintf("10.%d.0.%d", i, j), Status: 2, Weight: 10})
 		}
 		clbs = append(clbs, c)
 	}
@@ -206,7 +220,8 @@ func TestInstanceThatCVMRefuses(t *testing.T) {
 		code string
 		want lb.Status
 	}{
-		{"UnauthorizedOperation", lb.Unknown}, {"InvalidParameterValue", lb.Unknown}, {"InvalidInstanceId.NotFound", terminated},
+		{"UnauthorizedOperation", lb.Unknown}, {"InvalidParameterValue", lb.Unknown},
+		{"InvalidInstanceId.NotFound", terminated},
 	} {
 		w := newTwins(t)
 		clbs := crowded(w, 10, 10)
@@ -223,7 +238,8 @@ func TestInstanceThatCVMRefuses(t *testing.T) {
 		}
 		for i, r := range readings {
 			for _, b := range r.Backends {
-				if want := map[bool]lb.Status{true: tt.want, false: lb.Running}[b.ID == "ins-3-4"]; errs[i] != nil || b.Status != want {
+				if want := map[bool]lb.Status{true: tt.want, false: lb.Running}[b.ID == "ins-3-4"]; errs[i] != nil ||
+					b.Status != want {
 					t.Errorf("%s: %s is %s, %v, want %s", tt.code, b.ID, b.Status, errs[i], want)
 				}
 			}
@@ -265,7 +281,8 @@ func TestNothingIsAnAnswer(t *testing.T) {
 		w.FailV3On(cloud.DescribeTargetHealth, cloud.V3Odd("none", change), -1)
 		c := w.client(V3)
 		c.Health = true
-		if r, err := c.Read(t.Context(), app, ""); err != nil || !r.Health || r.HealthErr != nil || r.Backends[0].Checked != 0 {
+		if r, err := c.Read(t.Context(), app, ""); err != nil || !r.Health || r.HealthErr != nil ||
+			r.Backends[0].Checked != 0 {
 			t.Errorf("Read = %+v, %v, want that nothing is checked", r, err)
 		}
 	}
@@ -291,14 +308,17 @@ func TestTwinListenersAndRules(t *testing.T) {
 	t.Parallel()
 	w := newTwins(t)
 	w.SetApplication(app.Region, app.ID)
-	w.Listen(app.Region, app.ID, cloud.Listener{Protocol: "TCP", Port: 443}, cloud.Listener{Protocol: "TCP", Port: 443, Twin: "b"},
-		cloud.Listener{Protocol: "HTTPS", Port: 8443, Rules: []cloud.Rule{{Domain: "a.com", URL: "/"}, {Domain: "a.com", URL: "/", Twin: "b"}}})
+	w.Listen(app.Region, app.ID, cloud.Listener{Protocol: "TCP", Port: 443},
+		cloud.Listener{Protocol: "TCP", Port: 443, Twin: "b"},
+		cloud.Listener{Protocol: "HTTPS", Port: 8443, Rules: []cloud.Rule{{Domain: "a.com", URL: "/"},
+			{Domain: "a.com", URL: "/", Twin: "b"}}})
 	w.Bind(app.Region, app.ID, cloud.Instance{ID: "ins-a", LanIP: "10.0.0.1", Status: 2, Weight: 10})
 	before := map[API]lb.Reading{V2: w.readApp(V2, ""), V3: w.readApp(V3, "")}
 	w.SetHealth(app.Region, app.ID, "ins-a", "TCP:443#b", "Dead")
 	c := w.client(V3)
 	c.Health = true
-	if r, err := c.Read(t.Context(), app, ""); err != nil || !slices.Equal(r.Backends[0].Failing, []string{"TCP:443 → 8080"}) || r.Backends[0].Serving() != 30 {
+	if r, err := c.Read(t.Context(), app, ""); err != nil ||
+		!slices.Equal(r.Backends[0].Failing, []string{"TCP:443 → 8080"}) || r.Backends[0].Serving() != 30 {
 		t.Errorf("with health: %+v, %v, want one of two listeners failing, and 30 of 40 served", r.Backends, err)
 	}
 	w.UnbindFrom(app.Region, app.ID, "TCP:443#b", "ins-a")
@@ -306,9 +326,11 @@ func TestTwinListenersAndRules(t *testing.T) {
 	for api, was := range before {
 		now := w.readApp(api, was.Digest)
 		if len(was.Backends[0].Bindings) != 4 || len(now.Backends[0].Bindings) != 2 {
-			t.Fatalf("by %s: %v, then %v, want 4 bindings, then 2", api, was.Backends[0].Bindings, now.Backends[0].Bindings)
+			t.Fatalf("by %s: %v, then %v, want 4 bindings, then 2", api, was.Backends[0].Bindings,
+				now.Backends[0].Bindings)
 		}
-		if _, changes := lb.Diff(was.Backends, now.Backends, w.now, time.Time{}); len(changes) != 1 || changes[0].Kind != lb.Unbound || changes[0].Part.N != 2 {
+		if _, changes := lb.Diff(was.Backends, now.Backends, w.now, time.Time{}); len(changes) != 1 ||
+			changes[0].Kind != lb.Unbound || changes[0].Part.N != 2 {
 			t.Errorf("by %s: %+v, want it unbound from two", api, changes)
 		}
 	}
@@ -324,16 +346,21 @@ func TestHealthIsOfTheBackendAtTheAddress(t *testing.T) {
 	t.Parallel()
 	w := newTwins(t)
 	w.SetApplication(app.Region, app.ID)
-	w.Listen(app.Region, app.ID, cloud.Listener{Protocol: "TCP", Port: 80}, cloud.Listener{Protocol: "TCP", Port: 81})
-	w.BindTo(app.Region, app.ID, "TCP:80", cloud.Instance{ID: "ins-node", LanIP: "10.0.0.1", Status: 2, Weight: 10})
-	w.BindTo(app.Region, app.ID, "TCP:81", cloud.Instance{ID: "eni-pod", Type: "ENI", LanIP: "10.1.0.1", Weight: 10})
+	w.Listen(app.Region, app.ID, cloud.Listener{Protocol: "TCP", Port: 80},
+		cloud.Listener{Protocol: "TCP", Port: 81})
+	w.BindTo(app.Region, app.ID, "TCP:80", cloud.Instance{ID: "ins-node", LanIP: "10.0.0.1", Status: 2,
+		Weight: 10})
+	w.BindTo(app.Region, app.ID, "TCP:81", cloud.Instance{ID: "eni-pod", Type: "ENI", LanIP: "10.1.0.1",
+		Weight: 10})
 	w.SetHealth(app.Region, app.ID, "eni-pod", "", "Dead")
-	ofNode := cloud.In(cloud.Set("TargetId", "ins-node"), "LoadBalancers", "*", "Listeners", "*", "Rules", "*", "Targets", "*")
+	ofNode := cloud.In(cloud.Set("TargetId", "ins-node"), "LoadBalancers", "*", "Listeners", "*", "Rules", "*",
+		"Targets", "*")
 	w.FailV3On(cloud.DescribeTargetHealth, cloud.V3Odd("nodes' ids", ofNode), -1)
 	c := w.client(V3)
 	c.Health = true
 	r, err := c.Read(t.Context(), app, "")
-	if err != nil || r.Backends[0].ID != "eni-pod:10.1.0.1" || len(r.Backends[0].Failing) != 1 || len(r.Backends[1].Failing) != 0 || r.Backends[1].Checked != 1 {
+	if err != nil || r.Backends[0].ID != "eni-pod:10.1.0.1" || len(r.Backends[0].Failing) != 1 ||
+		len(r.Backends[1].Failing) != 0 || r.Backends[1].Checked != 1 {
 		t.Errorf("Read = %+v, %v, want the pod failing and not its node", r.Backends, err)
 	}
 }
@@ -343,10 +370,12 @@ func TestRangesDomainsAndFunctions(t *testing.T) {
 	w := newTwins(t)
 	w.SetApplication(app.Region, app.ID)
 	w.Listen(app.Region, app.ID, cloud.Listener{Protocol: "TCP", Port: 8000, EndPort: 8010},
-		cloud.Listener{Protocol: "HTTP", Port: 80, Rules: []cloud.Rule{{Domain: "a.com", Domains: []string{"a.com", "b.com"}, URL: "/x", Functions: 2}}})
+		cloud.Listener{Protocol: "HTTP", Port: 80, Rules: []cloud.Rule{{Domain: "a.com",
+			Domains: []string{"a.com", "b.com"}, URL: "/x", Functions: 2}}})
 	w.Bind(app.Region, app.ID, cloud.Instance{ID: "ins-a", LanIP: "10.0.0.1", Status: 2, Weight: 10})
 	three, two := w.readApp(V3, ""), w.readApp(V2, "")
-	if got, want := fmt.Sprint(three.Backends[0].Bindings), "[HTTP:80 a.com,b.com/x → 8080 TCP:8000-8010 → 8080]"; got != want || three.Functions != 2 {
+	if got, want := fmt.Sprint(three.Backends[0].Bindings),
+		"[HTTP:80 a.com,b.com/x → 8080 TCP:8000-8010 → 8080]"; got != want || three.Functions != 2 {
 		t.Errorf("read %s and %d functions, want %s and 2", got, three.Functions, want)
 	}
 	lb.Settle(two.Backends, three.Backends, true)
@@ -378,7 +407,8 @@ func TestRowsThatAreRepeatedHideNothing(t *testing.T) {
 	t.Parallel()
 	w := newTwins(t)
 	w.FailV3On(cloud.DescribeClassicalLBTargets, cloud.V3Odd("twice", cloud.In(cloud.Repeat(0), "Targets")), -1)
-	w.Fail(cloud.DescribeLoadBalancerBackends, cloud.FaultOdd("twice", cloud.In(cloud.Repeat(0), "backendSet")), -1)
+	w.Fail(cloud.DescribeLoadBalancerBackends, cloud.FaultOdd("twice", cloud.In(cloud.Repeat(0), "backendSet")),
+		-1)
 	for api, known := range map[API]lb.Digest{V2: classicV2, V3: classicV3} {
 		if r := w.read(api, known); len(r.Backends) != 3 || r.Backends[1].Status != 4 || len(r.Odd) != 1 {
 			t.Errorf("by %s: %s, odd %q, want all three, and that one is there twice", api, statuses(r), r.Odd)
@@ -398,18 +428,19 @@ func TestReaderThatGivesUpSpoilsNoSharedQuestion(t *testing.T) {
 				return ctx.Err()
 			}
 		}, open: make(map[*gathering]bool)}
-		q := newQuestions(crowd, 10, &extra{left: maxExtra}, func(ctx context.Context, _ string, ids []string) (map[string]int, error) {
-			select {
-			case <-time.After(3 * time.Second):
-			case <-ctx.Done():
-				return nil, ctx.Err()
-			}
-			found := make(map[string]int)
-			for _, id := range ids {
-				found[id] = 1
-			}
-			return found, nil
-		})
+		q := newQuestions(crowd, 10, &extra{left: maxExtra},
+			func(ctx context.Context, _ string, ids []string) (map[string]int, error) {
+				select {
+				case <-time.After(3 * time.Second):
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
+				found := make(map[string]int)
+				for _, id := range ids {
+					found[id] = 1
+				}
+				return found, nil
+			})
 		crowd.enter()
 		crowd.enter()
 		ctx, cancel := context.WithCancel(t.Context())

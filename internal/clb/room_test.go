@@ -23,7 +23,8 @@ func newTestRoom(memory int64) *room {
 }
 
 // readers read answers of so many bytes at once, and return the most that was in use and how many failed.
-func readThrough(t *testing.T, r *room, readers int, length int64, answer func() io.Reader) (most int64, errs []error) {
+func readThrough(t *testing.T, r *room, readers int, length int64, answer func() io.Reader) (most int64,
+	errs []error) {
 	t.Helper()
 	var mu sync.Mutex
 	var wg sync.WaitGroup
@@ -69,8 +70,8 @@ type endless struct{}
 
 func (endless) Read(p []byte) (int, error) { return len(p), nil }
 
-// However many read at once, and whether or not their answers say how long they are, they keep within the budget, all get
-// through, and nobody waits for ever.
+// However many read at once, and whether or not their answers say how long they are, they keep within the
+// budget, all get through, and nobody waits for ever.
 func TestReadersKeepWithinTheBudget(t *testing.T) {
 	t.Parallel()
 	const memory = 64 << 20
@@ -90,10 +91,12 @@ func TestReadersKeepWithinTheBudget(t *testing.T) {
 		r := newTestRoom(memory)
 		most, errs := readThrough(t, r, 24, tt.length, zeros(tt.size))
 		if (len(errs) == 24) != tt.fails || len(errs) != 0 && len(errs) != 24 {
-			t.Errorf("%s: %d of 24 failed, such as %v, want that all fail: %v", tt.name, len(errs), errors.Join(errs[:min(1, len(errs))]...), tt.fails)
+			t.Errorf("%s: %d of 24 failed, such as %v, want that all fail: %v", tt.name, len(errs),
+				errors.Join(errs[:min(1, len(errs))]...), tt.fails)
 		}
 		if most > r.budget+maxBodyV3 || r.used != 0 {
-			t.Errorf("%s: %d bytes in use at most, %d afterwards, want %d and one more answer, and none", tt.name, most, r.used, r.budget)
+			t.Errorf("%s: %d bytes in use at most, %d afterwards, want %d and one more answer, and none", tt.name,
+				most, r.used, r.budget)
 		}
 	}
 }
@@ -103,7 +106,8 @@ func TestAnswerThatDoesNotFit(t *testing.T) {
 	t.Parallel()
 	r := newTestRoom(8 << 20)
 	_, errs := readThrough(t, r, 1, -1, zeros(2<<20))
-	if len(errs) != 1 || !strings.Contains(advice.Of(errs[0]), "memory") && !strings.Contains(errs[0].Error(), "there is memory for") {
+	if len(errs) != 1 || !strings.Contains(advice.Of(errs[0]), "memory") &&
+		!strings.Contains(errs[0].Error(), "there is memory for") {
 		t.Errorf("read = %v, advice %q, want to be told about the memory", errs, advice.Of(errors.Join(errs...)))
 	}
 }
@@ -122,7 +126,8 @@ func TestReaderThatWaitsForRoomGivesUpWithItsContext(t *testing.T) {
 	l := r.lease()
 	_, done := l.attempt(ctx)
 	defer done()
-	if _, err := l.read(zeros(1<<20)(), 1<<20, maxBodyV3); err == nil || !strings.Contains(advice.Of(err), "memory") {
+	if _, err := l.read(zeros(1<<20)(), 1<<20, maxBodyV3); err == nil ||
+		!strings.Contains(advice.Of(err), "memory") {
 		t.Errorf("read = %v, want an error with advice", err)
 	}
 }
@@ -139,7 +144,8 @@ func TestPackedAnswersAreBounded(t *testing.T) {
 		_, _ = w.Write(packed.Bytes())
 	})
 	c.API, c.Memory = V3, 128<<20
-	if _, err := c.Read(t.Context(), testCLB, classicV3); err == nil || !strings.Contains(err.Error(), "more than") {
+	if _, err := c.Read(t.Context(), testCLB, classicV3); err == nil ||
+		!strings.Contains(err.Error(), "more than") {
 		t.Errorf("Read = %v, want that it is too large", err)
 	}
 }
@@ -168,7 +174,8 @@ func TestEveryRegionHasItsHosts(t *testing.T) {
 
 func TestErrorsThatPassAreRetried(t *testing.T) {
 	t.Parallel()
-	for _, code := range []string{"ResourceUnavailable", "ResourceUnavailable.CLB", "ServiceUnavailable", "FailedOperation", "FailedOperation.ResourceInOperating", "InternalError.X"} {
+	for _, code := range []string{"ResourceUnavailable", "ResourceUnavailable.CLB", "ServiceUnavailable",
+		"FailedOperation", "FailedOperation.ResourceInOperating", "InternalError.X"} {
 		calls := 0
 		c := answering(t, func(w http.ResponseWriter, _ *http.Request) {
 			if calls++; calls < 3 {

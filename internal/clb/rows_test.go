@@ -15,7 +15,8 @@ import (
 func answersOf() map[string]func(rows []any) (api API, instead map[string]string) {
 	return map[string]func(rows []any) (api API, instead map[string]string){
 		"DescribeLoadBalancerBackends": func(rows []any) (API, map[string]string) {
-			return V2, map[string]string{"DescribeLoadBalancerBackends": marshal(map[string]any{"code": 0, "totalCount": len(rows), "backendSet": rows})}
+			return V2, map[string]string{"DescribeLoadBalancerBackends": marshal(map[string]any{"code": 0,
+				"totalCount": len(rows), "backendSet": rows})}
 		},
 		"DescribeClassicalLBTargets": func(rows []any) (API, map[string]string) {
 			return V3, map[string]string{"DescribeClassicalLBTargets": marshal(map[string]any{"Response": map[string]any{"RequestId": "r", "Targets": rows}})}
@@ -28,7 +29,8 @@ func answersOf() map[string]func(rows []any) (api API, instead map[string]string
 			return V3, map[string]string{
 				"DescribeTargets": marshal(map[string]any{"Response": map[string]any{"RequestId": "r", "Listeners": []any{
 					map[string]any{"ListenerId": "lbl-1", "Protocol": "TCP", "Port": 80, "Rules": nil, "Targets": rows}}}}),
-				"DescribeInstancesStatus": marshal(map[string]any{"Response": map[string]any{"RequestId": "r", "TotalCount": rowCount, "InstanceStatusSet": states}}),
+				"DescribeInstancesStatus": marshal(map[string]any{"Response": map[string]any{"RequestId": "r",
+					"TotalCount": rowCount, "InstanceStatusSet": states}}),
 			}
 		},
 		"DescribeInstancesStatus": func(rows []any) (API, map[string]string) {
@@ -44,9 +46,11 @@ func answersOf() map[string]func(rows []any) (api API, instead map[string]string
 					states = append(states, r)
 					continue
 				}
-				states = append(states, map[string]any{"InstanceId": m["InstanceId"], "InstanceState": map[bool]string{true: "STOPPED", false: "RUNNING"}[m["RunFlag"] == 4]})
+				states = append(states, map[string]any{"InstanceId": m["InstanceId"],
+					"InstanceState": map[bool]string{true: "STOPPED", false: "RUNNING"}[m["RunFlag"] == 4]})
 			}
-			instead["DescribeInstancesStatus"] = marshal(map[string]any{"Response": map[string]any{"RequestId": "r", "TotalCount": len(rows), "InstanceStatusSet": states}})
+			instead["DescribeInstancesStatus"] = marshal(map[string]any{"Response": map[string]any{"RequestId": "r",
+				"TotalCount": len(rows), "InstanceStatusSet": states}})
 			return V3, instead
 		},
 	}
@@ -59,7 +63,8 @@ func rowID(i int) string { return fmt.Sprintf("ins-%d", i) }
 // rowOf is the ith row, in the words of all actions at once.
 func rowOf(i int, stopped bool) map[string]any {
 	status := map[bool]int{true: 4, false: 2}[stopped]
-	return map[string]any{"unInstanceId": rowID(i), "instanceStatus": status, "weight": 10, "Type": "CVM", "InstanceId": rowID(i), "RunFlag": status,
+	return map[string]any{"unInstanceId": rowID(i), "instanceStatus": status, "weight": 10, "Type": "CVM",
+		"InstanceId": rowID(i), "RunFlag": status,
 		"Weight": 10, "Port": 80}
 }
 
@@ -81,8 +86,8 @@ func marshal(v any) string {
 	return string(b)
 }
 
-// FuzzRows removes, nulls and repeats rows of an answer. It holds that the news of all other rows is seen, that an odd row
-// is no news, and that what is missing is removed once two readings say so, and not before.
+// FuzzRows removes, nulls and repeats rows of an answer. It holds that the news of all other rows is seen,
+// that an odd row is no news, and that what is missing is removed once two readings say so, and not before.
 func FuzzRows(f *testing.F) {
 	f.Add(uint16(0), uint16(1), uint16(0), uint16(2))
 	f.Add(uint16(1), uint16(0), uint16(0), uint16(0x1fe))
@@ -133,7 +138,8 @@ func FuzzRows(f *testing.F) {
 }
 
 // checkRows compares what is news with what happened to each backend.
-func checkRows(t *testing.T, action string, old []lb.Backend, r lb.Reading, what func(i int) (gone, odd, out bool)) {
+func checkRows(t *testing.T, action string, old []lb.Backend, r lb.Reading,
+	what func(i int) (gone, odd, out bool)) {
 	t.Helper()
 	lb.Settle(old, r.Backends, false)
 	for _, twice := range []bool{false, true} {
@@ -166,7 +172,8 @@ func checkRows(t *testing.T, action string, old []lb.Backend, r lb.Reading, what
 				want = string(lb.LeftRunning)
 			}
 			if got := strings.Join(kinds, ", "); got != want {
-				t.Errorf("%s, read twice: %v: news of %s is %q, want %q; unnamed %d", action, twice, rowID(i), got, want, r.Unnamed)
+				t.Errorf("%s, read twice: %v: news of %s is %q, want %q; unnamed %d", action, twice, rowID(i), got, want,
+					r.Unnamed)
 			}
 		}
 	}

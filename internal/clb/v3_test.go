@@ -49,7 +49,8 @@ func newTwins(t *testing.T) *twins {
 	w.v2.Path = cloud.APIPath
 	w.cr = w.Issue()
 	for i := range 3 {
-		w.Bind("ap-guangzhou", "lb-1", cloud.Instance{ID: fmt.Sprint("ins-", i), Name: fmt.Sprint("web-", i), LanIP: fmt.Sprint("10.0.0.", i),
+		w.Bind("ap-guangzhou", "lb-1", cloud.Instance{ID: fmt.Sprint("ins-", i), Name: fmt.Sprint("web-", i),
+			LanIP:  fmt.Sprint("10.0.0.", i),
 			WanIPs: []string{"203.0.113.9", "203.0.113.1"}, Status: 2 + 2*(i%2), Weight: 10 * i})
 	}
 	return w
@@ -58,7 +59,8 @@ func newTwins(t *testing.T) *twins {
 func (w *twins) client(api API) *Client {
 	return &Client{Endpoint: w.v2, EndpointV3: w.v3, API: api, HTTP: NewHTTP(), Rate: rate.Inf,
 		Credentials: Credentials{SecretID: w.cr.SecretID, SecretKey: w.cr.SecretKey, Token: w.cr.Token},
-		Now:         func() time.Time { return w.now }, Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}
+		Now:         func() time.Time { return w.now },
+		Sleep:       func(ctx context.Context, _ time.Duration) error { return ctx.Err() }}
 }
 
 // What a tick knows of a classic load balancer: which one it is, but not what it has.
@@ -130,10 +132,13 @@ func TestReadV3TriesAgain(t *testing.T) {
 		fault cloud.V3Fault
 		again bool
 	}{
-		{cloud.V3Code("RequestLimitExceeded", "x"), true}, {cloud.V3Code("RequestLimitExceeded.IPLimitExceeded", "x"), true},
-		{cloud.V3Code("InternalError", "x"), true}, {cloud.V3Code("FailedOperation.ResourceInOperating", "x"), true},
+		{cloud.V3Code("RequestLimitExceeded", "x"), true},
+		{cloud.V3Code("RequestLimitExceeded.IPLimitExceeded", "x"), true},
+		{cloud.V3Code("InternalError", "x"), true}, {cloud.V3Code("FailedOperation.ResourceInOperating", "x"),
+			true},
 		{cloud.V3HTML(502), true}, {cloud.V3HTML(200), true}, {cloud.V3Reset(), true}, {cloud.V3Half(), true},
-		{cloud.V3Code("UnauthorizedOperation", "x"), false}, {cloud.V3Code("AuthFailure.SecretIdNotFound", "x"), false},
+		{cloud.V3Code("UnauthorizedOperation", "x"), false}, {cloud.V3Code("AuthFailure.SecretIdNotFound", "x"),
+			false},
 	} {
 		w := newTwins(t)
 		w.FailV3(tt.fault, 1)
@@ -144,7 +149,8 @@ func TestReadV3TriesAgain(t *testing.T) {
 		w = newTwins(t)
 		w.FailV3(tt.fault, -1)
 		_, err = w.client(V3).Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV3)
-		if err == nil || advice.Of(err) == "" && !strings.Contains(tt.fault.String(), "half") || tt.again && w.CallsV3() != attempts {
+		if err == nil || advice.Of(err) == "" && !strings.Contains(tt.fault.String(), "half") || tt.again &&
+			w.CallsV3() != attempts {
 			t.Errorf("%s without end: %v, advice %q, after %d calls", tt.fault, err, advice.Of(err), w.CallsV3())
 		}
 	}
@@ -157,7 +163,8 @@ func TestReadV3OfALoadBalancerThatIsNotThere(t *testing.T) {
 		for _, api := range []API{V2, V3, Auto} {
 			r, err := w.client(api).Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-none"}, known)
 			if !errors.Is(err, lb.ErrNotFound) || !strings.Contains(advice.Of(err), "CLB_IDS") {
-				t.Errorf("Read by %s, knowing %q = %+v, %v, advice %q, want that it is not there and what to do", api, known, r, err, advice.Of(err))
+				t.Errorf("Read by %s, knowing %q = %+v, %v, advice %q, want that it is not there and what to do", api,
+					known, r, err, advice.Of(err))
 			}
 		}
 	}
@@ -193,12 +200,14 @@ func TestAutoTurnsAtThePriceOfOneCall(t *testing.T) {
 	}
 	two, errs := w.sweep(n, nil)
 	if err := errors.Join(errs...); err != nil || w.Calls() != n || w.CallsV3() != 0 {
-		t.Fatalf("while 2.0 is open: %v, %d calls of 2.0 and %d of 3.0, want %d and none", err, w.Calls(), w.CallsV3(), n)
+		t.Fatalf("while 2.0 is open: %v, %d calls of 2.0 and %d of 3.0, want %d and none", err, w.Calls(),
+			w.CallsV3(), n)
 	}
 	w.Fail("", closedFault, -1)
 	three, errs := w.sweep(n, two)
 	if err := errors.Join(errs...); err != nil || w.Calls() != n+1 || w.CallsV3() != n {
-		t.Fatalf("when 2.0 closed: %v, %d more calls of 2.0 and %d of 3.0, want 1 and %d", err, w.Calls()-n, w.CallsV3(), n)
+		t.Fatalf("when 2.0 closed: %v, %d more calls of 2.0 and %d of 3.0, want 1 and %d", err, w.Calls()-n,
+			w.CallsV3(), n)
 	}
 	if _, errs = w.sweep(n, three); errors.Join(errs...) != nil || w.Calls() != n+1 || w.CallsV3() != 2*n {
 		t.Errorf("a tick later: %d more calls of 2.0, want none: it is remembered", w.Calls()-n-1)
@@ -207,11 +216,13 @@ func TestAutoTurnsAtThePriceOfOneCall(t *testing.T) {
 		three[i] = lb.Digest(strings.Replace(string(d), ":"+week(w.now)+":", ":1:", 1))
 	}
 	if _, errs = w.sweep(n, three); errors.Join(errs...) != nil || w.Calls() != n+2 {
-		t.Errorf("a week later: %v, %d more calls of 2.0, want one: it is tried again", errors.Join(errs...), w.Calls()-n-1)
+		t.Errorf("a week later: %v, %d more calls of 2.0, want one: it is tried again", errors.Join(errs...),
+			w.Calls()-n-1)
 	}
 	w.ClearFaults()
 	if _, errs = w.sweep(n, three); errors.Join(errs...) != nil || w.Calls() != 2*n+2 {
-		t.Errorf("when it is open again: %v, %d calls of 2.0 in all, want %d", errors.Join(errs...), w.Calls(), 2*n+2)
+		t.Errorf("when it is open again: %v, %d calls of 2.0 in all, want %d", errors.Join(errs...), w.Calls(),
+			2*n+2)
 	}
 }
 
@@ -251,7 +262,8 @@ func TestAutoTurnsWhere2IsNotThere(t *testing.T) {
 
 func TestAutoDoesNotTurnForLess(t *testing.T) {
 	t.Parallel()
-	for _, f := range []cloud.Fault{cloud.FaultStatus(502), cloud.FaultReset(), cloud.FaultCode(4104, "x", "x"), cloud.FaultNoSet()} {
+	for _, f := range []cloud.Fault{cloud.FaultStatus(502), cloud.FaultReset(), cloud.FaultCode(4104, "x", "x"),
+		cloud.FaultNoSet()} {
 		w := newTwins(t)
 		w.Fail("", f, -1)
 		r, err := w.client(Auto).Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV2)
@@ -267,7 +279,8 @@ func TestAutoSaysBothWhenBothRefuse(t *testing.T) {
 	w.Fail("", closedFault, -1)
 	w.FailV3(cloud.V3Code("UnauthorizedOperation", "no"), -1)
 	_, err := w.client(Auto).Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, classicV2)
-	if err == nil || !strings.Contains(err.Error(), "4300") || !strings.Contains(err.Error(), "UnauthorizedOperation") ||
+	if err == nil || !strings.Contains(err.Error(), "4300") ||
+		!strings.Contains(err.Error(), "UnauthorizedOperation") ||
 		!strings.Contains(advice.Of(err), "clb:DescribeClassicalLBTargets") {
 		t.Errorf("Read: %v, advice %q, want both reasons, and what to grant", err, advice.Of(err))
 	}
@@ -290,7 +303,8 @@ func TestAutoReaderThatWaitsGivesUpWithItsContext(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()
-	if _, err := c.Read(ctx, lb.CLB{Region: "ap-guangzhou", ID: "lb-2"}, classicV2); !errors.Is(err, context.Canceled) {
+	if _, err := c.Read(ctx, lb.CLB{Region: "ap-guangzhou", ID: "lb-2"}, classicV2); !errors.Is(err,
+		context.Canceled) {
 		t.Errorf("Read: %v, want the context's error", err)
 	}
 }
@@ -307,11 +321,14 @@ func TestDescribeV3TellsWhatIsKnown(t *testing.T) {
 	}
 	w.SetApplication("ap-guangzhou", ids[40])
 	got, err := w.client(V3).Describe(t.Context(), V3, "ap-guangzhou", ids)
-	if err != nil || len(got) != 40 || got[ids[0]].Name != "of lb-0000" || got[ids[0]].Kind != lb.Classic || got[ids[40]].Kind != lb.Application {
-		t.Errorf("Describe by V3 = %d load balancers, the first %+v, the last %+v, %v; want 40, classic and application", len(got), got[ids[0]], got[ids[40]], err)
+	if err != nil || len(got) != 40 || got[ids[0]].Name != "of lb-0000" || got[ids[0]].Kind != lb.Classic ||
+		got[ids[40]].Kind != lb.Application {
+		t.Errorf("Describe by V3 = %d load balancers, the first %+v, the last %+v, %v; want 40, classic and "+
+			"application", len(got), got[ids[0]], got[ids[40]], err)
 	}
 	w.FailV3(cloud.V3Edit("no set", "LoadBalancerSet", "X"), -1)
-	if _, err := w.client(V3).Describe(t.Context(), V3, "ap-guangzhou", ids[:1]); err == nil || !strings.Contains(err.Error(), "no LoadBalancerSet") {
+	if _, err := w.client(V3).Describe(t.Context(), V3, "ap-guangzhou", ids[:1]); err == nil ||
+		!strings.Contains(err.Error(), "no LoadBalancerSet") {
 		t.Errorf("without a set: %v", err)
 	}
 }

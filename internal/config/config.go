@@ -1,5 +1,5 @@
-// Package config reads every setting from the environment, and reports all that is wrong with them at once. It never
-// prints a secret and never falls back to a default where a value was given and is wrong.
+// Package config reads every setting from the environment, and reports all that is wrong with them at once.
+// It never prints a secret and never falls back to a default where a value was given and is wrong.
 package config
 
 import (
@@ -142,7 +142,8 @@ func (p platform) onSCF() bool { return p.RunEnv == "SCF" }
 func Parse(environ map[string]string) (*Config, error) {
 	trimmed := make(map[string]string, len(environ))
 	for k, v := range environ {
-		if v = strings.TrimSpace(v); k != "" && v != "" { // set to nothing is not set; and env takes no name for that of a part
+		if v = strings.TrimSpace(v); k != "" && v != "" {
+			// set to nothing is not set; and env takes no name for that of a part
 			trimmed[k] = v
 		}
 	}
@@ -151,9 +152,11 @@ func Parse(environ map[string]string) (*Config, error) {
 	errs := parseInto(&s, trimmed)
 	errs = append(errs, parseInto(&p, trimmed)...)
 
-	c := &Config{Region: cmp.Or(s.Region, p.Region), API: string(s.API), Health: s.Health == "on", Shard: state.Shard(s.Shard),
-		Rate: float64(s.Rate), BlindAfter: int(s.Blind), StableAfter: time.Duration(s.Stable), TransientFor: time.Duration(s.Passing),
-		Zone: s.Zone.Location, LogLevel: s.Level}
+	c := &Config{Region: cmp.Or(s.Region, p.Region), API: string(s.API), Health: s.Health == "on",
+		Shard: state.Shard(s.Shard),
+		Rate:  float64(s.Rate), BlindAfter: int(s.Blind), StableAfter: time.Duration(s.Stable),
+		TransientFor: time.Duration(s.Passing),
+		Zone:         s.Zone.Location, LogLevel: s.Level}
 	note := func(name string, err error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("%s %w", name, err))
@@ -187,7 +190,8 @@ func Parse(environ map[string]string) (*Config, error) {
 	return c, errors.Join(errs...)
 }
 
-// parseInto fills one struct and names the variable, and not its value if that is a secret, of each that is wrong.
+// parseInto fills one struct and names the variable, and not its value if that is a secret, of each that is
+// wrong.
 func parseInto(into any, environ map[string]string) []error {
 	err := env.ParseWithOptions(into, env.Options{Environment: environ})
 	var all env.AggregateError
@@ -213,7 +217,8 @@ func parseInto(into any, environ map[string]string) []error {
 
 func parseEndpoint(s, like string) (*url.URL, error) {
 	u, err := url.Parse(s)
-	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery || u.Fragment != "" {
+	if err != nil || u.Hostname() == "" || u.User != nil || u.RawQuery != "" || u.ForceQuery ||
+		u.Fragment != "" {
 		return nil, fmt.Errorf("is not a URL like %s", like)
 	}
 	if u.Scheme != "https" && (u.Scheme != "http" || !loopback(u.Hostname())) {
@@ -229,7 +234,8 @@ func loopback(host string) bool {
 	return host == "localhost" || net.ParseIP(host).IsLoopback()
 }
 
-// credentials takes those of SCF, which come with each invocation, else those that the official SDK looks for.
+// credentials takes those of SCF, which come with each invocation, else those that the official SDK looks
+// for.
 func (c *Config) credentials(p platform) error {
 	id, key := "TENCENTCLOUD_SECRETID", "TENCENTCLOUD_SECRETKEY"
 	c.SecretID, c.SecretKey, c.Token = p.SCFID, p.SCFKey, p.SCFToken
@@ -245,7 +251,8 @@ func (c *Config) credentials(p platform) error {
 	case c.SecretKey != "":
 		return fmt.Errorf("%s is set and %s is not; both are needed", key, id)
 	case p.onSCF():
-		return errors.New("no credentials came with the invocation: the function has no execution role; see README, Deploy")
+		return errors.New("no credentials came with the invocation: the function has no execution role; see " +
+			"README, Deploy")
 	}
 	return fmt.Errorf("%s and %s are not set; they sign the API calls", id, key)
 }

@@ -35,8 +35,10 @@ func with(pairs ...string) map[string]string {
 }
 
 func onSCF(pairs ...string) map[string]string {
-	m := with("TENCENTCLOUD_RUNENV", "SCF", "TENCENTCLOUD_REGION", "ap-shanghai", "STATE_URL", "file:///mnt/state",
-		"TENCENTCLOUD_SECRETID", "AKIDrole", "TENCENTCLOUD_SECRETKEY", "role-key", "TENCENTCLOUD_SESSIONTOKEN", "role-token")
+	m := with("TENCENTCLOUD_RUNENV", "SCF", "TENCENTCLOUD_REGION", "ap-shanghai", "STATE_URL",
+		"file:///mnt/state",
+		"TENCENTCLOUD_SECRETID", "AKIDrole", "TENCENTCLOUD_SECRETKEY", "role-key", "TENCENTCLOUD_SESSIONTOKEN",
+		"role-token")
 	for _, k := range []string{"HOME", "TENCENTCLOUD_SECRET_ID", "TENCENTCLOUD_SECRET_KEY", "CLB_REGION"} {
 		delete(m, k)
 	}
@@ -47,7 +49,8 @@ func onSCF(pairs ...string) map[string]string {
 }
 
 func ExampleParse() {
-	_, err := Parse(map[string]string{"CLB_IDS": "lb-byhpduqt", "CLB_RATE": "fast", "STATE_URL": "/var/lib", "SLACK_WEBHOOK_URL": "https://x"})
+	_, err := Parse(map[string]string{"CLB_IDS": "lb-byhpduqt", "CLB_RATE": "fast", "STATE_URL": "/var/lib",
+		"SLACK_WEBHOOK_URL": "https://x"})
 	fmt.Println(err)
 	// Output:
 	// CLB_RATE is "fast", expected a number of calls a second, 0.1 to 100000
@@ -62,31 +65,40 @@ func TestParse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Endpoint.String() != "https://lb.api.qcloud.com/v2/index.php" || c.Rate != 20 || c.BlindAfter != 3 || c.LogLevel != slog.LevelInfo ||
-		c.State.Dir != "/home/me/.local/state/clbwatch" || c.SecretID != "AKIDlaptop" || c.SecretKey.Reveal() != "laptop-key" || c.Token != "" || c.Slack.Webhook != "" {
+	if c.Endpoint.String() != "https://lb.api.qcloud.com/v2/index.php" || c.Rate != 20 || c.BlindAfter != 3 ||
+		c.LogLevel != slog.LevelInfo ||
+		c.State.Dir != "/home/me/.local/state/clbwatch" || c.SecretID != "AKIDlaptop" ||
+		c.SecretKey.Reveal() != "laptop-key" || c.Token != "" || c.Slack.Webhook != "" {
 		t.Errorf("the defaults are %+v", c)
 	}
-	c, err = Parse(onSCF("CLB_RATE", "0.5", "CLB_BLIND_AFTER", "10", "LOG_LEVEL", "debug", "SLACK_WEBHOOK_URL", " https://hooks.slack.com/x\n"))
+	c, err = Parse(onSCF("CLB_RATE", "0.5", "CLB_BLIND_AFTER", "10", "LOG_LEVEL", "debug", "SLACK_WEBHOOK_URL",
+		" https://hooks.slack.com/x\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	if c.Rate != 0.5 || c.BlindAfter != 10 || c.LogLevel != slog.LevelDebug || c.State.Dir != "/mnt/state" || c.CLBs[0].Region != "ap-shanghai" ||
-		c.SecretID != "AKIDrole" || c.SecretKey.Reveal() != "role-key" || c.Token.Reveal() != "role-token" || c.Slack.Webhook.Reveal() != "https://hooks.slack.com/x" {
+	if c.Rate != 0.5 || c.BlindAfter != 10 || c.LogLevel != slog.LevelDebug || c.State.Dir != "/mnt/state" ||
+		c.CLBs[0].Region != "ap-shanghai" ||
+		c.SecretID != "AKIDrole" || c.SecretKey.Reveal() != "role-key" || c.Token.Reveal() != "role-token" ||
+		c.Slack.Webhook.Reveal() != "https://hooks.slack.com/x" {
 		t.Errorf("on SCF: %+v", c)
 	}
-	both := onSCF("TENCENTCLOUD_SECRET_ID", "AKIDold", "TENCENTCLOUD_SECRET_KEY", "old-key", "TENCENTCLOUD_TOKEN", "old-token")
+	both := onSCF("TENCENTCLOUD_SECRET_ID", "AKIDold", "TENCENTCLOUD_SECRET_KEY", "old-key",
+		"TENCENTCLOUD_TOKEN", "old-token")
 	if c, err := Parse(both); err != nil || c.SecretID != "AKIDrole" || c.Token.Reveal() != "role-token" {
 		t.Errorf("with both kinds of credentials: %+v, %v, want those of the invocation", c, err)
 	}
 	cos := onSCF("STATE_URL", "cos://ops-1250000000/watch/one/?endpoint=https://ops-1250000000.cos-internal.ap-shanghai.tencentcos.cn")
-	if c, err := Parse(cos); err != nil || c.State.Bucket != "ops-1250000000" || c.State.Prefix != "watch/one" || c.State.Region != "ap-shanghai" ||
+	if c, err := Parse(cos); err != nil || c.State.Bucket != "ops-1250000000" || c.State.Prefix != "watch/one" ||
+		c.State.Region != "ap-shanghai" ||
 		c.State.Endpoint.Host != "ops-1250000000.cos-internal.ap-shanghai.tencentcos.cn" || c.State.Dir != "" {
 		t.Errorf("with state in COS: %+v, %v", c.State, err)
 	}
-	if c, err := Parse(with("TENCENTCLOUD_TOKEN", "laptop-token")); err != nil || c.Token.Reveal() != "laptop-token" {
+	if c, err := Parse(with("TENCENTCLOUD_TOKEN", "laptop-token")); err != nil ||
+		c.Token.Reveal() != "laptop-token" {
 		t.Errorf("with a temporary key: %+v, %v, want its token", c, err)
 	}
-	if c, err := Parse(with("XDG_STATE_HOME", "rel")); err != nil || c.State.Dir != "/home/me/.local/state/clbwatch" {
+	if c, err := Parse(with("XDG_STATE_HOME", "rel")); err != nil ||
+		c.State.Dir != "/home/me/.local/state/clbwatch" {
 		t.Errorf("with a relative XDG_STATE_HOME: %+v, %v, want it ignored", c, err)
 	}
 	if c, err := Parse(with("XDG_STATE_HOME", "/s")); err != nil || c.State.Dir != "/s/clbwatch" {
@@ -107,7 +119,8 @@ func TestParseCLBs(t *testing.T) {
 		{"lb-byhpduqt=生产", []lb.CLB{{Region: gz, ID: "lb-byhpduqt", Label: "生产"}}, ""},
 		{"lb-byhpduqt=a/b", []lb.CLB{{Region: gz, ID: "lb-byhpduqt", Label: "a/b"}}, ""},
 		{"lb-zzzz1111, ap-shanghai/lb-aaaa1111=x\n lb-aaaa1111,,", []lb.CLB{
-			{Region: gz, ID: "lb-aaaa1111"}, {Region: gz, ID: "lb-zzzz1111"}, {Region: sh, ID: "lb-aaaa1111", Label: "x"},
+			{Region: gz, ID: "lb-aaaa1111"}, {Region: gz, ID: "lb-zzzz1111"}, {Region: sh, ID: "lb-aaaa1111",
+				Label: "x"},
 		}, ""},
 		{"gz/lb-byhpduqt", nil, "expected one like ap-guangzhou"},
 		{"lb! lb-byhpduqt=" + strings.Repeat("x", 49), nil, "more than 48 characters"}, // all that is wrong
@@ -140,7 +153,8 @@ func TestParseDiscover(t *testing.T) {
 	}{
 		{"ap-guangzhou", []watch.Scope{{Region: "ap-guangzhou"}}, ""},
 		{"ap-guangzhou,ap-shanghai/prod-*, ap-hongkong/tag:env=prod", []watch.Scope{
-			{Region: "ap-guangzhou"}, {Region: "ap-shanghai", Glob: "prod-*"}, {Region: "ap-hongkong", Key: "env", Tag: "prod"},
+			{Region: "ap-guangzhou"}, {Region: "ap-shanghai", Glob: "prod-*"}, {Region: "ap-hongkong", Key: "env",
+				Tag: "prod"},
 		}, ""},
 		{"ap-guangzhou/tag:team=a=b", []watch.Scope{{Region: "ap-guangzhou", Key: "team", Tag: "a=b"}}, ""},
 		{"ap-guangzhou/tag:team=", []watch.Scope{{Region: "ap-guangzhou", Key: "team"}}, ""},
@@ -162,25 +176,29 @@ func TestParseDiscover(t *testing.T) {
 			t.Errorf("CLB_DISCOVER=%q: %v, want an error with %q", tt.discover, err, tt.err)
 		}
 	}
-	if _, err := Parse(with("CLB_DISCOVER", "ap-guangzhou/tag:a=b", "CLB_API", "v2")); err == nil || !strings.Contains(err.Error(), "only API 3.0") {
+	if _, err := Parse(with("CLB_DISCOVER", "ap-guangzhou/tag:a=b", "CLB_API", "v2")); err == nil ||
+		!strings.Contains(err.Error(), "only API 3.0") {
 		t.Errorf("a tag by API 2.0: %v, want an error", err)
 	}
 }
 
 func TestParseShardAndHealth(t *testing.T) {
 	t.Parallel()
-	if c, err := Parse(with("SHARD", "2/4", "CLB_HEALTH", "on")); err != nil || c.Shard != (state.Shard{N: 2, Of: 4}) || !c.Health {
+	if c, err := Parse(with("SHARD", "2/4", "CLB_HEALTH", "on")); err != nil ||
+		c.Shard != (state.Shard{N: 2, Of: 4}) || !c.Health {
 		t.Errorf("shard 2/4 with health: %+v, %v", c, err)
 	}
 	if c, err := Parse(laptop); err != nil || c.Shard != (state.Shard{}) || c.Health {
 		t.Errorf("by default: %+v, %v, want no shard and no health", c, err)
 	}
 	for _, wrong := range []string{"2", "0/4", "5/4", "1/65", "a/b", "1/", "-1/2", "1/2/3"} {
-		if _, err := Parse(with("SHARD", wrong)); err == nil || !strings.Contains(err.Error(), "SHARD is") || !strings.Contains(err.Error(), "2/4") {
+		if _, err := Parse(with("SHARD", wrong)); err == nil || !strings.Contains(err.Error(), "SHARD is") ||
+			!strings.Contains(err.Error(), "2/4") {
 			t.Errorf("SHARD=%s: %v, want an error that says what it may be", wrong, err)
 		}
 	}
-	if _, err := Parse(with("CLB_HEALTH", "yes")); err == nil || !strings.Contains(err.Error(), `CLB_HEALTH is "yes", expected on or off`) {
+	if _, err := Parse(with("CLB_HEALTH", "yes")); err == nil ||
+		!strings.Contains(err.Error(), `CLB_HEALTH is "yes", expected on or off`) {
 		t.Errorf("CLB_HEALTH=yes: %v", err)
 	}
 }
@@ -202,30 +220,41 @@ func TestParseRefuses(t *testing.T) {
 		{"state elsewhere", with("STATE_URL", "s3://bucket/x"), "or file:///dir"},
 		{"bucket without its appid", with("STATE_URL", "cos://bucket/x?region=ap-guangzhou"), "the appid"},
 		{"no prefix", with("STATE_URL", "cos://bucket-1250000000?region=ap-guangzhou"), "the prefix"},
-		{"a prefix with surprises", with("STATE_URL", "cos://bucket-1250000000/a%20b?region=ap-guangzhou"), "the prefix"},
-		{"a prefix that leads elsewhere", with("STATE_URL", "cos://bucket-1250000000/a/../b?region=ap-guangzhou"), "the prefix"},
-		{"a prefix that leads up", with("STATE_URL", "cos://bucket-1250000000/../b?region=ap-guangzhou"), "the prefix"},
+		{"a prefix with surprises", with("STATE_URL", "cos://bucket-1250000000/a%20b?region=ap-guangzhou"),
+			"the prefix"},
+		{"a prefix that leads elsewhere", with("STATE_URL", "cos://bucket-1250000000/a/../b?region=ap-guangzhou"),
+			"the prefix"},
+		{"a prefix that leads up", with("STATE_URL", "cos://bucket-1250000000/../b?region=ap-guangzhou"),
+			"the prefix"},
 		{"no region", with("STATE_URL", "cos://bucket-1250000000/x"), "the region"},
-		{"a misspelt parameter", with("STATE_URL", "cos://bucket-1250000000/x?region=ap-guangzhou&zone=1"), "more than region"},
+		{"a misspelt parameter", with("STATE_URL", "cos://bucket-1250000000/x?region=ap-guangzhou&zone=1"),
+			"more than region"},
 		{"a bad endpoint", with("STATE_URL", "cos://bucket-1250000000/x?region=ap-guangzhou&endpoint=http://example.com"), "has an endpoint that has the scheme"},
 		{"a key in it", with("STATE_URL", "cos://AKID:hunter2@bucket-1250000000/x"), "is not a URL"},
 		{"state on a host", with("STATE_URL", "file://host/x"), "file:///dir"},
 		{"relative state", with("STATE_URL", "file:x"), "file:///dir"},
-		{"plain http", with("CLB_ENDPOINT", "http://lb.api.qcloud.com/v2/index.php"), "CLB_ENDPOINT has the scheme"},
+		{"plain http", with("CLB_ENDPOINT", "http://lb.api.qcloud.com/v2/index.php"),
+			"CLB_ENDPOINT has the scheme"},
 		{"endpoint without a host", with("CLB_ENDPOINT", "lb.api.qcloud.com"), "CLB_ENDPOINT is not a URL"},
 		{"endpoint with a password", with("CLB_ENDPOINT", "https://me:hunter2@x/"), "CLB_ENDPOINT is not a URL"},
 		{"rate 0", with("CLB_RATE", "0"), `CLB_RATE is "0", expected a number of calls a second, 0.1 to 100000`},
 		{"rate no number", with("CLB_RATE", "NaN"), `CLB_RATE is "NaN", expected`},
-		{"blind after 0", with("CLB_BLIND_AFTER", "0"), `CLB_BLIND_AFTER is "0", expected a number of ticks, 1 to 1000`},
-		{"blind after a while", with("CLB_BLIND_AFTER", "a while"), `CLB_BLIND_AFTER is "a while", expected a number of ticks`},
-		{"no bot token", with("SLACK_BOT_TOKEN", "xoxp-hunter2", "SLACK_CHANNEL", "C024BE91L"), "SLACK_BOT_TOKEN is not a bot token"},
+		{"blind after 0", with("CLB_BLIND_AFTER", "0"),
+			`CLB_BLIND_AFTER is "0", expected a number of ticks, 1 to 1000`},
+		{"blind after a while", with("CLB_BLIND_AFTER", "a while"),
+			`CLB_BLIND_AFTER is "a while", expected a number of ticks`},
+		{"no bot token", with("SLACK_BOT_TOKEN", "xoxp-hunter2", "SLACK_CHANNEL", "C024BE91L"),
+			"SLACK_BOT_TOKEN is not a bot token"},
 		{"rotating bot token", with("SLACK_BOT_TOKEN", "xoxe.xoxb-1-hunter2", "SLACK_CHANNEL", "C024BE91L"),
 			"SLACK_BOT_TOKEN is a rotating token (xoxe)"},
-		{"refresh token", with("SLACK_BOT_TOKEN", "xoxe-1-hunter2", "SLACK_CHANNEL", "C024BE91L"), "a rotating token"},
+		{"refresh token", with("SLACK_BOT_TOKEN", "xoxe-1-hunter2", "SLACK_CHANNEL", "C024BE91L"),
+			"a rotating token"},
 		{"bot without a channel", with("SLACK_BOT_TOKEN", "xoxb-hunter2"), "SLACK_CHANNEL is not"},
 		{"channel without a bot", with("SLACK_CHANNEL", "C024BE91L"), "SLACK_BOT_TOKEN is not"},
-		{"a channel's name", with("SLACK_BOT_TOKEN", "xoxb-1", "SLACK_CHANNEL", "#alerts"), "expected one such as C024BE91L"},
-		{"a token as the channel", with("SLACK_BOT_TOKEN", "xoxb-1", "SLACK_CHANNEL", "xoxb-hunter2"), "expected one such as C024BE91L"},
+		{"a channel's name", with("SLACK_BOT_TOKEN", "xoxb-1", "SLACK_CHANNEL", "#alerts"),
+			"expected one such as C024BE91L"},
+		{"a token as the channel", with("SLACK_BOT_TOKEN", "xoxb-1", "SLACK_CHANNEL", "xoxb-hunter2"),
+			"expected one such as C024BE91L"},
 		{"mention by name", with("SLACK_MENTION", "@boss"), "SLACK_MENTION is not a user or group ID"},
 		{"mention at nothing", with("SLACK_MENTION_AT", "0"), `SLACK_MENTION_AT is "0", expected a percentage`},
 		{"mention beyond all", with("SLACK_MENTION_AT", "101"), `SLACK_MENTION_AT is "101", expected a percentage`},
@@ -238,7 +267,8 @@ func TestParseRefuses(t *testing.T) {
 		{"no console", with("CONSOLE_URL", "console"), "CONSOLE_URL is not a URL like " + console},
 		{"no runbook", with("RUNBOOK_URL", "wiki/{clb}"), "RUNBOOK_URL is not a URL"},
 		{"a runbook for nobody", with("RUNBOOK_URL", "https://wiki/{name}"), "RUNBOOK_URL has a brace"},
-		{"heartbeat in the clear", with("HEARTBEAT_URL", "http://hc-ping.com/hunter2"), "HEARTBEAT_URL is not an https URL"},
+		{"heartbeat in the clear", with("HEARTBEAT_URL", "http://hc-ping.com/hunter2"),
+			"HEARTBEAT_URL is not an https URL"},
 		{"no heartbeat", with("HEARTBEAT_URL", "hunter2"), "HEARTBEAT_URL is not a URL like"},
 		{"level", with("LOG_LEVEL", "loud"), `LOG_LEVEL is "loud", expected debug, info, warn or error`},
 	}
@@ -257,13 +287,17 @@ func TestParseRefuses(t *testing.T) {
 
 func TestParseSlack(t *testing.T) {
 	t.Parallel()
-	want := Slack{Token: "xoxb-1", Channel: "C024BE91L", APIURL: "https://slack.com/api/", MentionAt: 50, Console: console}
-	if c, err := Parse(with("SLACK_BOT_TOKEN", "xoxb-1", "SLACK_CHANNEL", "C024BE91L")); err != nil || c.Slack != want {
+	want := Slack{Token: "xoxb-1", Channel: "C024BE91L", APIURL: "https://slack.com/api/", MentionAt: 50,
+		Console: console}
+	if c, err := Parse(with("SLACK_BOT_TOKEN", "xoxb-1", "SLACK_CHANNEL", "C024BE91L")); err != nil ||
+		c.Slack != want {
 		t.Errorf("with a bot: %+v, %v, want %+v", c.Slack, err, want)
 	}
 	for _, who := range []string{"U024BE7LH", "W024BE7LH", "S024BE7LH", "here", "channel", "everyone"} {
-		c, err := Parse(with("SLACK_MENTION", who, "SLACK_MENTION_AT", "80", "SLACK_API_URL", "http://127.0.0.1:1/api"))
-		if want := (Slack{Mention: who, MentionAt: 80, APIURL: "http://127.0.0.1:1/api/", Console: console}); err != nil || c.Slack != want {
+		c, err := Parse(with("SLACK_MENTION", who, "SLACK_MENTION_AT", "80", "SLACK_API_URL",
+			"http://127.0.0.1:1/api"))
+		if want := (Slack{Mention: who, MentionAt: 80, APIURL: "http://127.0.0.1:1/api/",
+			Console: console}); err != nil || c.Slack != want {
 			t.Errorf("with a mention: %+v, %v, want %+v", c.Slack, err, want)
 		}
 	}
@@ -272,13 +306,17 @@ func TestParseSlack(t *testing.T) {
 func TestParsePatienceAndLinks(t *testing.T) {
 	t.Parallel()
 	c, err := Parse(laptop)
-	if err != nil || c.StableAfter != 10*time.Minute || c.TransientFor != 0 || c.Zone != time.UTC || c.Heartbeat != "" {
-		t.Errorf("by default: %v, %v, %v, heartbeat %v, %v", c.StableAfter, c.TransientFor, c.Zone, c.Heartbeat != "", err)
+	if err != nil || c.StableAfter != 10*time.Minute || c.TransientFor != 0 || c.Zone != time.UTC ||
+		c.Heartbeat != "" {
+		t.Errorf("by default: %v, %v, %v, heartbeat %v, %v", c.StableAfter, c.TransientFor, c.Zone,
+			c.Heartbeat != "", err)
 	}
 	c, err = Parse(with("STABLE_AFTER", "90s", "TRANSIENT_FOR", "2m", "TZ", "Asia/Shanghai", "SHARD", "2/4",
-		"CONSOLE_URL", "https://console.tencentcloud.com/", "RUNBOOK_URL", "https://wiki.example.com/{region}/{clb}?l={label}",
+		"CONSOLE_URL", "https://console.tencentcloud.com/", "RUNBOOK_URL",
+		"https://wiki.example.com/{region}/{clb}?l={label}",
 		"HEARTBEAT_URL", "https://hc-ping.com/key/clb-{shard}"))
-	if err != nil || c.StableAfter != 90*time.Second || c.TransientFor != 2*time.Minute || c.Zone.String() != "Asia/Shanghai" ||
+	if err != nil || c.StableAfter != 90*time.Second || c.TransientFor != 2*time.Minute ||
+		c.Zone.String() != "Asia/Shanghai" ||
 		c.Slack.Console != "https://console.tencentcloud.com" || !strings.Contains(c.Slack.Runbook, "{clb}") ||
 		c.Heartbeat.Reveal() != "https://hc-ping.com/key/clb-2%2F4" {
 		t.Errorf("Parse = %+v, heartbeat %q, %v", c, c.Heartbeat.Reveal(), err)
@@ -303,7 +341,8 @@ func TestSecretHides(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	shown := fmt.Sprintf("%v %s %q %#v %+v %x %s %s", s, s, s, s, Config{Slack: Slack{Webhook: s, Token: s}}, s, b, log.String())
+	shown := fmt.Sprintf("%v %s %q %#v %+v %x %s %s", s, s, s, s, Config{Slack: Slack{Webhook: s, Token: s}}, s,
+		b, log.String())
 	if strings.Contains(shown, "hunter2") || strings.Contains(shown, fmt.Sprintf("%x", "hunter2")) {
 		t.Errorf("the secret shows in %s", shown)
 	}

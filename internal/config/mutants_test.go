@@ -11,8 +11,10 @@ import (
 
 func TestSetToNothingIsNotSet(t *testing.T) {
 	t.Parallel()
-	c, err := Parse(with("CLB_RATE", "", "CLB_BLIND_AFTER", " ", "CLB_ENDPOINT", "", "LOG_LEVEL", "\n", "STATE_URL", ""))
-	if err != nil || c.Rate != 20 || c.BlindAfter != 3 || c.Endpoint.Host != "lb.api.qcloud.com" || c.LogLevel != slog.LevelInfo {
+	c, err := Parse(with("CLB_RATE", "", "CLB_BLIND_AFTER", " ", "CLB_ENDPOINT", "", "LOG_LEVEL", "\n",
+		"STATE_URL", ""))
+	if err != nil || c.Rate != 20 || c.BlindAfter != 3 || c.Endpoint.Host != "lb.api.qcloud.com" ||
+		c.LogLevel != slog.LevelInfo {
 		t.Errorf("Parse = %+v, %v, want the defaults", c, err)
 	}
 }
@@ -23,9 +25,11 @@ func TestBoundsThemselvesAreTaken(t *testing.T) {
 		name, value string
 		ok          bool
 	}{
-		{"CLB_RATE", "0.1", true}, {"CLB_RATE", "0.09", false}, {"CLB_RATE", "100000", true}, {"CLB_RATE", "100001", false},
+		{"CLB_RATE", "0.1", true}, {"CLB_RATE", "0.09", false}, {"CLB_RATE", "100000", true},
+		{"CLB_RATE", "100001", false},
 		{"CLB_BLIND_AFTER", "1", true}, {"CLB_BLIND_AFTER", "1000", true}, {"CLB_BLIND_AFTER", "1001", false},
-		{"CLB_IDS", "lb-byhpduqt=" + strings.Repeat("界", 48), true}, {"CLB_IDS", "lb-byhpduqt=" + strings.Repeat("界", 49), false},
+		{"CLB_IDS", "lb-byhpduqt=" + strings.Repeat("界", 48), true},
+		{"CLB_IDS", "lb-byhpduqt=" + strings.Repeat("界", 49), false},
 	} {
 		if _, err := Parse(with(tt.name, tt.value)); (err == nil) != tt.ok {
 			t.Errorf("%s=%s: %v, want it taken: %v", tt.name, tt.value, err, tt.ok)
@@ -33,7 +37,8 @@ func TestBoundsThemselvesAreTaken(t *testing.T) {
 	}
 }
 
-// TestStateIsNeverSomewhereByChance: in a folder that dies with the instance, or in the one a person happens to be in.
+// TestStateIsNeverSomewhereByChance: in a folder that dies with the instance, or in the one a person happens
+// to be in.
 func TestStateIsNeverSomewhereByChance(t *testing.T) {
 	t.Parallel()
 	homeless := maps.Clone(laptop)
@@ -77,7 +82,8 @@ func TestVariableWithoutANameIsNobodys(t *testing.T) {
 
 func TestEndpointsAreHostAndPath(t *testing.T) {
 	t.Parallel()
-	for _, u := range []string{"https://:443/", "https://lb.example.com/#x", "https://lb.example.com/?", "https://lb.example.com/?a=b"} {
+	for _, u := range []string{"https://:443/", "https://lb.example.com/#x", "https://lb.example.com/?",
+		"https://lb.example.com/?a=b"} {
 		for _, name := range []string{"CLB_ENDPOINT", "CLB_V3_ENDPOINT", "SLACK_API_URL"} {
 			if _, err := Parse(with(name, u)); err == nil || !strings.Contains(err.Error(), name+" is not a URL") {
 				t.Errorf("%s=%s: %v, want it refused", name, u, err)

@@ -24,7 +24,8 @@ var (
 func parseCLBs(s, region string) ([]lb.CLB, []error) {
 	words := strings.FieldsFunc(s, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 	if len(words) == 0 {
-		return nil, []error{errors.New("is not set, and neither is CLB_DISCOVER; expected [region/]lb-id[=label], separated by commas; see README, Settings")}
+		return nil, []error{errors.New("is not set, and neither is CLB_DISCOVER; expected [region/]lb-id[=label], " +
+			"separated by commas; see README, Settings")}
 	}
 	var clbs []lb.CLB
 	var errs []error
@@ -53,7 +54,8 @@ func parseCLB(word, region string) (lb.CLB, error) {
 	}
 	switch {
 	case !idForm.MatchString(c.ID):
-		return c, fmt.Errorf("has %.60q, expected [region/]lb-id[=label], such as ap-guangzhou/lb-byhpduqt=web", word)
+		return c, fmt.Errorf("has %.60q, expected [region/]lb-id[=label], such as ap-guangzhou/lb-byhpduqt=web",
+			word)
 	case c.Region == "":
 		return c, fmt.Errorf("has %.60q without a region, and CLB_REGION is not set", word)
 	case !regionForm.MatchString(c.Region):
@@ -65,7 +67,8 @@ func parseCLB(word, region string) (lb.CLB, error) {
 }
 
 // scopeForms is what CLB_DISCOVER may be.
-const scopeForms = "region, region/name-* or region/tag:key=value, separated by commas, such as ap-guangzhou/prod-*"
+const scopeForms = "region, region/name-* or region/tag:key=value, separated by commas, such as " +
+	"ap-guangzhou/prod-*"
 
 // parseScopes reads CLB_DISCOVER.
 func parseScopes(s, api string) (scopes []watch.Scope, errs []error) {
@@ -83,7 +86,8 @@ func parseScopes(s, api string) (scopes []watch.Scope, errs []error) {
 		switch {
 		case !regionForm.MatchString(region):
 			errs = append(errs, fmt.Errorf("has the region %.40q, expected %s", region, scopeForms))
-		case bad != nil || strings.HasSuffix(word, "/") || strings.HasPrefix(filter, "tag:") && !filtered || len(filter) > 128:
+		case bad != nil || strings.HasSuffix(word, "/") || strings.HasPrefix(filter, "tag:") && !filtered ||
+			len(filter) > 128:
 			errs = append(errs, fmt.Errorf("has %.80q, expected %s", word, scopeForms))
 		case scope.Key != "" && api == "v2":
 			errs = append(errs, fmt.Errorf("has %.80q, and CLB_API is v2: only API 3.0 tells tags", word))

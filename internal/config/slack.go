@@ -76,8 +76,8 @@ func parseLinks(s settings, c *Slack) (errs []error) {
 	return errs
 }
 
-// parseHeartbeat reads the URL that is called after each good tick. It is a secret: whoever has it can keep a dead watcher
-// looking alive.
+// parseHeartbeat reads the URL that is called after each good tick. It is a secret: whoever has it can keep a
+// dead watcher looking alive.
 func parseHeartbeat(s Secret, shard string) (Secret, error) {
 	if s == "" {
 		return "", nil

@@ -33,7 +33,8 @@ func parseState(s string, p platform) (State, error) {
 	}
 	u, err := url.Parse(s)
 	switch {
-	case err != nil || u.User != nil || u.Fragment != "" || strings.Contains(u.Path, "\x00"): // no file has that in its name
+	case err != nil || u.User != nil || u.Fragment != "" || strings.Contains(u.Path, "\x00"):
+		// no file has that in its name
 		return State{}, fmt.Errorf("is not a URL, expected %s", stateForms)
 	case u.Scheme == "cos":
 		return parseCOS(u, p)
@@ -42,7 +43,8 @@ func parseState(s string, p platform) (State, error) {
 	}
 	dir := filepath.Clean(u.Path)
 	if p.onSCF() && (dir == "/tmp" || strings.HasPrefix(dir, "/tmp/")) {
-		return State{}, fmt.Errorf("is %.80q: on SCF /tmp dies with the instance, and with it alerts that are owed; expected a place "+
+		return State{}, fmt.Errorf("is %.80q: on SCF /tmp dies with the instance, and with it alerts that are "+
+			"owed; expected a place "+
 			"that outlives it, such as %s", s, stateForms)
 	}
 	return State{Dir: dir}, nil
@@ -50,7 +52,8 @@ func parseState(s string, p platform) (State, error) {
 
 func parseCOS(u *url.URL, p platform) (State, error) {
 	query := u.Query()
-	state := State{Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"), Region: cmp.Or(query.Get("region"), p.Region)}
+	state := State{Bucket: u.Host, Prefix: strings.Trim(u.Path, "/"),
+		Region: cmp.Or(query.Get("region"), p.Region)}
 	if e := query.Get("endpoint"); e != "" {
 		var err error
 		if state.Endpoint, err = parseEndpoint(e, "https://bucket-appid.cos-internal.ap-guangzhou.tencentcos.cn"); err != nil {
@@ -69,10 +72,13 @@ func parseCOS(u *url.URL, p platform) (State, error) {
 	query.Del("endpoint")
 	switch {
 	case !bucketForm.MatchString(state.Bucket):
-		return State{}, fmt.Errorf("has the bucket %.80q, expected its whole name with the appid, such as ops-1250000000", state.Bucket)
-	case !prefixForm.MatchString(state.Prefix) || len(state.Prefix) > 200 || path.Clean(state.Prefix) != state.Prefix ||
+		return State{}, fmt.Errorf("has the bucket %.80q, expected its whole name with the appid, such as "+
+			"ops-1250000000", state.Bucket)
+	case !prefixForm.MatchString(state.Prefix) || len(state.Prefix) > 200 ||
+		path.Clean(state.Prefix) != state.Prefix ||
 		strings.HasPrefix(state.Prefix, ".."):
-		return State{}, fmt.Errorf("has the prefix %.80q, expected one of letters, digits, '.', '_', '-' and '/', such as clbwatch", state.Prefix)
+		return State{}, fmt.Errorf("has the prefix %.80q, expected one of letters, digits, '.', '_', '-' and '/', "+
+			"such as clbwatch", state.Prefix)
 	case !regionForm.MatchString(state.Region):
 		return State{}, fmt.Errorf("has the region %.40q, expected one like ap-guangzhou", state.Region)
 	case len(query) > 0:

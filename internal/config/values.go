@@ -9,7 +9,8 @@ import (
 	"clbwatch/internal/state"
 )
 
-// rate is a number of calls a second. The bounds only catch mistakes: what an account may is the platform's to say.
+// rate is a number of calls a second. The bounds only catch mistakes: what an account may is the platform's
+// to say.
 type rate float64
 
 // UnmarshalText reads a rate, and takes none beyond its bounds.

@@ -88,7 +88,8 @@ func (f figures) capacity() (c lb.Capacity) {
 // MarshalJSON stores an incident in the shortest form.
 func (i *Incident) MarshalJSON() ([]byte, error) {
 	if !i.About.Blind() {
-		return plainly(wholeIncident{(*plainIncident)(i), figuresOf(i.Before), figuresOf(i.Now), figuresOf(i.Worst)})
+		return plainly(wholeIncident{(*plainIncident)(i), figuresOf(i.Before), figuresOf(i.Now),
+			figuresOf(i.Worst)})
 	}
 	b := blindRecord{ID: i.ID, Key: i.Key, About: i.About, Label: i.Label, Title: i.Title, Why: i.Why,
 		Times: i.Times, Readable: i.Readable, Rev: i.Rev, End: i.End,

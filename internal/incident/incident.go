@@ -205,7 +205,8 @@ const (
 	maxNotices  = 50   // of one observation, of each kind but Watching
 )
 
-// CLB is the load balancer, as far as the incident knows its names. Of a search, ID is what CLB_DISCOVER says of the region.
+// CLB is the load balancer, as far as the incident knows its names. Of a search, ID is what CLB_DISCOVER says
+// of the region.
 func (i *Incident) CLB() lb.CLB {
 	c := lb.ParseKey(i.Key)
 	if i.About == Listing || i.About == Nothing {

@@ -372,7 +372,8 @@ func (r *Root) settleOne(i *Incident, o Observation, rules Rules) {
 
 // outcome is how an incident ends in which nothing is out any more.
 func (i *Incident) outcome() End {
-	if i.WasOut && len(i.Emptied) == 0 && i.Now.Serving >= i.Before.Serving && i.Now.Running >= i.Before.Running {
+	if i.WasOut && len(i.Emptied) == 0 && i.Now.Serving >= i.Before.Serving &&
+		i.Now.Running >= i.Before.Running {
 		return EndResolved
 	}
 	return EndOver

@@ -37,7 +37,8 @@ func (s *State) Watches() map[string]bool {
 	return keys
 }
 
-// Busy reports whether time alone may change what the state says: something is open, not reported, or on its way.
+// Busy reports whether time alone may change what the state says: something is open, not reported, or on its
+// way.
 func (s *State) Busy() bool { return len(s.Roots)+len(s.Unread) > 0 }
 
 // Add counts one load balancer, and keeps it if it is one of the worst.
@@ -47,7 +48,8 @@ func (b *Baseline) Add(s Standing) {
 	b.Running += s.Now.Running
 	b.Worst = append(b.Worst, s)
 	slices.SortStableFunc(b.Worst, func(a, b Standing) int {
-		return cmp.Or(cmp.Compare(b.Now.Total-b.Now.Running, a.Now.Total-a.Now.Running), cmp.Compare(a.CLB.Key(), b.CLB.Key()))
+		return cmp.Or(cmp.Compare(b.Now.Total-b.Now.Running, a.Now.Total-a.Now.Running),
+			cmp.Compare(a.CLB.Key(), b.CLB.Key()))
 	})
 	b.Worst = b.Worst[:min(len(b.Worst), maxBaseline)]
 }

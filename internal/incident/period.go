@@ -17,8 +17,8 @@ type Period struct {
 // maxFolded is how many lines of the history are folded at once: each time, all machines are indexed anew.
 const maxFolded = 4096
 
-// PeriodOf folds lines of the history, in the order in which they happened, as open incidents fold changes. Lines that cannot
-// be had are left out, and the first reason is returned with what is left.
+// PeriodOf folds lines of the history, in the order in which they happened, as open incidents fold changes.
+// Lines that cannot be had are left out, and the first reason is returned with what is left.
 func PeriodOf(since time.Time, lines iter.Seq2[Record, error]) (p Period, err error) {
 	p.Since = since
 	at := make(map[string]*Incident)

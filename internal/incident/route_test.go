@@ -7,15 +7,18 @@ import (
 	"clbwatch/internal/lb"
 )
 
-// A post in doubt keeps its number when the route changes: after a return, a look-up would take it for another.
+// A post in doubt keeps its number when the route changes: after a return, a look-up would take it for
+// another.
 func TestDoubtfulUpdateKeepsItsNumberWhenTheRouteReturns(t *testing.T) {
 	t.Parallel()
 	at := time.Date(2026, 11, 23, 4, 53, 0, 0, time.UTC)
 	rules := Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: "C1", Tag: "tag"}
 	doubt := Post{N: 3, Rev: 2}
 	s := State{At: at, Roots: []*Root{{
-		Incidents: []*Incident{{ID: "1", Key: "r/lb-a", Began: at, Rev: 2}}, Tag: "tag", Made: at, Rev: 2, News: 2, NewsAt: at,
-		Delivery: Delivery{Route: "C1", Posted: true, TS: "1", Shown: 1, Updates: 3, Doubt: &Doubt{Post: doubt, At: at, Copies: 1}},
+		Incidents: []*Incident{{ID: "1", Key: "r/lb-a", Began: at,
+			Rev: 2}}, Tag: "tag", Made: at, Rev: 2, News: 2, NewsAt: at,
+		Delivery: Delivery{Route: "C1", Posted: true, TS: "1", Shown: 1, Updates: 3,
+			Doubt: &Doubt{Post: doubt, At: at, Copies: 1}},
 	}}}
 	r := s.Roots[0]
 	was := r.Key(doubt)

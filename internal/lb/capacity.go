@@ -1,12 +1,13 @@
 package lb
 
-// Capacity is how much of a load balancer there is, and how much of it serves. Weights are sums of the backends' weights;
-// weight 0 is drained and counts nothing.
+// Capacity is how much of a load balancer there is, and how much of it serves. Weights are sums of the
+// backends' weights; weight 0 is drained and counts nothing.
 type Capacity struct {
-	Running int `json:"running"`           // backends running
-	Total   int `json:"total"`             // backends bound
-	Ill     int `json:"ill,omitempty"`     // of those running, how many fail a health check
-	Unknown int `json:"unknown,omitempty"` // backends whose status is not known: they are neither running nor out
+	Running int `json:"running"`       // backends running
+	Total   int `json:"total"`         // backends bound
+	Ill     int `json:"ill,omitempty"` // of those running, how many fail a health check
+	// backends whose status is not known: they are neither running nor out
+	Unknown int `json:"unknown,omitempty"`
 	Weight  int `json:"weight,omitempty"`  // of all
 	Serving int `json:"serving,omitempty"` // of that, the weight that serves
 	Lost    int `json:"lost,omitempty"`    // of the rest, the weight of what served before, while it was watched

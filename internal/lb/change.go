@@ -20,14 +20,19 @@ const (
 // Change is one thing that happened to one backend.
 type Change struct {
 	Kind    Kind      `json:"kind"`
-	Backend Backend   `json:"backend"`        // as read now; as last seen, if removed
-	Was     Status    `json:"was,omitempty"`  // the status before; LeftRunning and Recovered only
-	At      time.Time `json:"at"`             // when the reading that shows it began
-	After   time.Time `json:"after,omitzero"` // the last reading without it, where that is long before At (gap): it happened between the two
-	Out     *Out      `json:"out,omitempty"`  // Recovered and Healthy only: since when it had not been running, or healthy
-	Lost    int       `json:"-"`              // the weight that the backend takes away while it is out of service; 0 if it is not
-	Ill     bool      `json:"-"`              // it ran and failed a health check before
-	Part    *Part     `json:"part,omitempty"` // which of its bindings were added or removed, on an application load balancer; of Unhealthy: which checks it fails now, the new ones among them
+	Backend Backend   `json:"backend"`       // as read now; as last seen, if removed
+	Was     Status    `json:"was,omitempty"` // the status before; LeftRunning and Recovered only
+	At      time.Time `json:"at"`            // when the reading that shows it began
+	// the last reading without it, where that is long before At (gap): it happened between the two
+	After time.Time `json:"after,omitzero"`
+	// Recovered and Healthy only: since when it had not been running, or healthy
+	Out *Out `json:"out,omitempty"`
+	// the weight that the backend takes away while it is out of service; 0 if it is not
+	Lost int  `json:"-"`
+	Ill  bool `json:"-"` // it ran and failed a health check before
+	// which of its bindings were added or removed, on an application load balancer; of Unhealthy: which checks
+	// it fails now, the new ones among them
+	Part *Part `json:"part,omitempty"`
 }
 
 // Counts says how many changes of each kind there are.

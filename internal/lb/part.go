@@ -5,13 +5,15 @@ import (
 	"strings"
 )
 
-// Part is which of a backend's bindings a change is about, or which of its health checks: not each one, but enough to
-// know where to look.
+// Part is which of a backend's bindings a change is about, or which of its health checks: not each one, but
+// enough to know where to look.
 type Part struct {
-	N     int      `json:"n"`               // how many
-	Of    int      `json:"of"`              // of all that it has: before the change if they went, after it if they came
-	Rules bool     `json:"rules,omitempty"` // bindings are counted; else whole listeners (or health checks)
-	Names []string `json:"names,omitempty"` // the first of them, such as "HTTPS:443" or "HTTPS:443 example.com/api → 8080"; untrusted text
+	N int `json:"n"` // how many
+	// of all that it has: before the change if they went, after it if they came
+	Of    int  `json:"of"`
+	Rules bool `json:"rules,omitempty"` // bindings are counted; else whole listeners (or health checks)
+	// the first of them, such as "HTTPS:443" or "HTTPS:443 example.com/api → 8080"; untrusted text
+	Names []string `json:"names,omitempty"`
 }
 
 // Bounds of what a Part names: the rest is counted.
@@ -20,8 +22,8 @@ const (
 	maxName  = 100 // bytes
 )
 
-// partOf says which of all bindings some are: in listeners where those are concerned as a whole, else one by one, or
-// always if it must be exact.
+// partOf says which of all bindings some are: in listeners where those are concerned as a whole, else one by
+// one, or always if it must be exact.
 func partOf(some, all []Binding, exactly bool) *Part {
 	if len(some) == 0 {
 		return nil
@@ -86,8 +88,8 @@ func without(a, b []Binding) (only []Binding) {
 	return only
 }
 
-// Bare says which rules, or listeners that have none, were served by a running backend before and are by none now; nil
-// if there are none.
+// Bare says which rules, or listeners that have none, were served by a running backend before and are by none
+// now; nil if there are none.
 func Bare(before, now []Backend) *Part {
 	rules := false
 	served := func(bs []Backend) map[string]bool {

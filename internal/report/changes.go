@@ -97,8 +97,9 @@ func name(row incident.Row) string { return BackendName(lb.Backend{ID: row.ID, N
 
 // nowWords are what the JSON calls kinds of rows.
 var nowWords = map[incident.RowKind]string{
-	incident.Stopped: "stopped", incident.Failing: "failing", incident.Removed: "removed", incident.Replaced: "replaced",
-	incident.Partly: "rebound", incident.Added: "added", incident.CameAndWent: "came and went",
+	incident.Stopped: "stopped", incident.Failing: "failing", incident.Removed: "removed",
+	incident.Replaced: "replaced",
+	incident.Partly:   "rebound", incident.Added: "added", incident.CameAndWent: "came and went",
 	incident.Recovered: "recovered", incident.Back: "back",
 }
 
@@ -125,12 +126,14 @@ func says(row incident.Row, out bool) []Span {
 		if row.OutAt.IsZero() || row.OutAt.Equal(row.Since) { // since when it had been out is not known
 			return []Span{words("running since "), moment(row.Since)}
 		}
-		return []Span{words("%s %s", is, times), moment(row.OutAt), words(" – "), at(row.Since), words(", %s", back)}
+		return []Span{words("%s %s", is, times), moment(row.OutAt), words(" – "), at(row.Since),
+			words(", %s", back)}
 	case incident.Back:
 		if row.Outages == 0 {
 			return []Span{words("removed, and added again "), moment(row.Since)}
 		}
-		return []Span{words("%s %s", is, times), moment(row.OutAt), words(" – "), {At: row.Since, Near: row.Since.Sub(row.OutAt) < 12*time.Hour},
+		return []Span{words("%s %s", is, times), moment(row.OutAt), words(" – "),
+			{At: row.Since, Near: row.Since.Sub(row.OutAt) < 12*time.Hour},
 			words(", %s", back)}
 	case incident.Added:
 		if row.Status != lb.Running && row.Status != 0 {

@@ -1,5 +1,6 @@
-// Package report says how things stand and what changed: what each load balancer has and what of it is not running, as
-// text and as JSON. It reads nothing and sends nothing; Slack's rendering of a Report is the notifier's.
+// Package report says how things stand and what changed: what each load balancer has and what of it is not
+// running, as text and as JSON. It reads nothing and sends nothing; Slack's rendering of a Report is the
+// notifier's.
 package report
 
 import (
@@ -26,31 +27,37 @@ type Report struct {
 
 	Unlisted []Unread `json:"unlisted,omitempty"` // regions that could not be searched for load balancers
 
-	Since       time.Time     `json:"since"`                // the time that it looks back on begins here
-	ChangesFrom time.Time     `json:"changesFrom,omitzero"` // Changed is all that ticks found since then; zero if no tick has run
-	Open        []Open        `json:"open,omitempty"`       // incidents, the worst first
-	Changed     []PoolChanges `json:"changes,omitempty"`    // by load balancer, worst first as WorstFirst
+	Since time.Time `json:"since"` // the time that it looks back on begins here
+	// Changed is all that ticks found since then; zero if no tick has run
+	ChangesFrom time.Time     `json:"changesFrom,omitzero"`
+	Open        []Open        `json:"open,omitempty"`    // incidents, the worst first
+	Changed     []PoolChanges `json:"changes,omitempty"` // by load balancer, worst first as WorstFirst
 }
 
 // Pool is one load balancer in a Report.
 type Pool struct {
-	CLB        lb.CLB       `json:"loadBalancer"`
-	Kind       lb.Type      `json:"kind,omitempty"`        // "application"; none if it is classic
-	Backends   int          `json:"backends"`              // how many are bound
-	Running    int          `json:"running"`               // how many of those run
-	Weight     int          `json:"weight"`                // the sum of all weights; weight 0 is drained and counts nothing
-	Serving    int          `json:"servingWeight"`         // of that, the weight of those that serve
-	NotRunning []lb.Backend `json:"notRunning,omitempty"`  // by id; Out is nil where the state does not know since when
-	Unhealthy  []lb.Backend `json:"unhealthy,omitempty"`   // running, and failing health checks; by id, Ill is as Out
-	Unknown    []lb.Backend `json:"unknown,omitempty"`     // whose status the cloud does not tell now; by id
-	Odd        []string     `json:"odd,omitempty"`         // what is odd about rows of the answer, the first few. Untrusted text
-	Functions  int          `json:"functions,omitempty"`   // cloud functions that are bound: they are not watched
-	HealthErr  string       `json:"healthError,omitempty"` // why their health could not be read; the rest holds. Untrusted text
-	Err        string       `json:"error,omitempty"`       // why it could not be read; the counts are 0 then. Untrusted text
-	Do         string       `json:"do,omitempty"`          // what a person can do about Err or HealthErr
+	CLB      lb.CLB  `json:"loadBalancer"`
+	Kind     lb.Type `json:"kind,omitempty"` // "application"; none if it is classic
+	Backends int     `json:"backends"`       // how many are bound
+	Running  int     `json:"running"`        // how many of those run
+	// the sum of all weights; weight 0 is drained and counts nothing
+	Weight  int `json:"weight"`
+	Serving int `json:"servingWeight"` // of that, the weight of those that serve
+	// by id; Out is nil where the state does not know since when
+	NotRunning []lb.Backend `json:"notRunning,omitempty"`
+	// running, and failing health checks; by id, Ill is as Out
+	Unhealthy []lb.Backend `json:"unhealthy,omitempty"`
+	Unknown   []lb.Backend `json:"unknown,omitempty"` // whose status the cloud does not tell now; by id
+	// what is odd about rows of the answer, the first few. Untrusted text
+	Odd       []string `json:"odd,omitempty"`
+	Functions int      `json:"functions,omitempty"` // cloud functions that are bound: they are not watched
+	// why their health could not be read; the rest holds. Untrusted text
+	HealthErr string `json:"healthError,omitempty"`
+	Err       string `json:"error,omitempty"` // why it could not be read; the counts are 0 then. Untrusted text
+	Do        string `json:"do,omitempty"`    // what a person can do about Err or HealthErr
 
-	// Members are the first of the backends: those not running, those unhealthy, then the others by name. They are for lists
-	// that people read, and not in the JSON: a function's answer would become too long.
+	// Members are the first of the backends: those not running, those unhealthy, then the others by name. They
+	// are for lists that people read, and not in the JSON: a function's answer would become too long.
 	Members []lb.Backend `json:"-"`
 }
 
@@ -62,16 +69,21 @@ type Unread struct {
 	Do   string         `json:"do,omitempty"`
 }
 
-// New makes a report of what a survey found, and of what changed in the time before, which since says. incomplete is why the state cannot be read, which knows since when backends are not running and what changed, or nil.
+// New makes a report of what a survey found, and of what changed in the time before, which since says.
+// incomplete is why the state cannot be read, which knows since when backends are not running and what
+// changed, or nil.
 func New(at time.Time, took time.Duration, found watch.Survey, since time.Duration, incomplete error) Report {
-	r := Report{At: at.UTC().Truncate(time.Second), Took: math.Round(took.Seconds()*1000) / 1000, Pools: make([]Pool, 0, len(found.Standings))}
+	r := Report{At: at.UTC().Truncate(time.Second), Took: math.Round(took.Seconds()*1000) / 1000,
+		Pools: make([]Pool, 0, len(found.Standings))}
 	for _, s := range found.Standings {
 		if IsRegion(s.CLB) && s.Err != nil {
 			r.Unlisted = append(r.Unlisted, Unread{s.CLB, incident.Listing, s.Err.Error(), advice.Of(s.Err)})
 			continue
 		}
-		p := Pool{CLB: s.CLB, Kind: s.Kind, Backends: s.Total, Running: s.Running, Weight: s.Weight, Serving: s.Serving,
-			NotRunning: s.NotRunning, Unhealthy: s.Ill, Unknown: s.Unknown, Odd: s.Odd, Functions: s.Functions, Members: members(s)}
+		p := Pool{CLB: s.CLB, Kind: s.Kind, Backends: s.Total, Running: s.Running, Weight: s.Weight,
+			Serving:    s.Serving,
+			NotRunning: s.NotRunning, Unhealthy: s.Ill, Unknown: s.Unknown, Odd: s.Odd, Functions: s.Functions,
+			Members: members(s)}
 		switch {
 		case s.Err != nil:
 			p.Err, p.Do = s.Err.Error(), advice.Of(s.Err)
@@ -174,8 +186,10 @@ type Way struct {
 // Ways are all there are, the worst first.
 func Ways() []Way {
 	return []Way{
-		{"not running", func(p Pool) []lb.Backend { return p.NotRunning }, func(b lb.Backend) string { return b.Status.String() }, false},
-		{"of unknown status", func(p Pool) []lb.Backend { return p.Unknown }, func(lb.Backend) string { return "the cloud does not tell" }, true},
+		{"not running", func(p Pool) []lb.Backend { return p.NotRunning },
+			func(b lb.Backend) string { return b.Status.String() }, false},
+		{"of unknown status", func(p Pool) []lb.Backend { return p.Unknown },
+			func(lb.Backend) string { return "the cloud does not tell" }, true},
 		{"unhealthy", func(p Pool) []lb.Backend { return p.Unhealthy }, Fails, true},
 	}
 }
@@ -208,8 +222,8 @@ func (p Pool) Severity() Severity {
 	return Well
 }
 
-// Severity is that of the worst load balancer; none at all is Partial. State or a region that cannot be read is as bad as a
-// load balancer that cannot.
+// Severity is that of the worst load balancer; none at all is Partial. State or a region that cannot be read
+// is as bad as a load balancer that cannot.
 func (r Report) Severity() Severity {
 	worst := Well
 	switch {
@@ -224,8 +238,8 @@ func (r Report) Severity() Severity {
 	return worst
 }
 
-// WorstFirst are the load balancers by how bad it is: by Severity, then by the share of weight that does not serve, then
-// by how many do not run, then by how many are unhealthy.
+// WorstFirst are the load balancers by how bad it is: by Severity, then by the share of weight that does not
+// serve, then by how many do not run, then by how many are unhealthy.
 func (r Report) WorstFirst() []Pool {
 	pools := slices.Clone(r.Pools)
 	slices.SortStableFunc(pools, func(a, b Pool) int {
@@ -235,7 +249,8 @@ func (r Report) WorstFirst() []Pool {
 	return pools
 }
 
-// percent is how much of the weight serves: 100 only if all of it does, 0 only if nothing; 100 too where there is none.
+// percent is how much of the weight serves: 100 only if all of it does, 0 only if nothing; 100 too where
+// there is none.
 func (p Pool) percent() int {
 	switch {
 	case p.Weight <= 0 || p.Serving >= p.Weight:
@@ -288,7 +303,8 @@ func (r Report) Totals() (backends, running, unread int) {
 	return backends, running, unread
 }
 
-// Summary is the report in one line, such as "9 of 12 backends running on prod-web". It holds no control characters.
+// Summary is the report in one line, such as "9 of 12 backends running on prod-web". It holds no control
+// characters.
 func (r Report) Summary() string {
 	s := r.summary()
 	for _, what := range []incident.About{incident.Health, incident.Listing} {
@@ -326,7 +342,8 @@ func (r Report) summary() string {
 	case running == 0:
 		s = fmt.Sprintf("None of %s running on %s", text.Plural(backends, "backend"), where(read))
 	default:
-		s = fmt.Sprintf("%d of %s running on %s%s", running, text.Plural(backends, "backend"), where(read), r.noneRunning())
+		s = fmt.Sprintf("%d of %s running on %s%s", running, text.Plural(backends, "backend"), where(read),
+			r.noneRunning())
 	}
 	ill := 0
 	for _, p := range r.Pools {

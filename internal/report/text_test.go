@@ -60,58 +60,77 @@ func sample() Report {
 		past(web, at(0, 5), lb.Recovered, "网页服务器-02"),
 		past(api, at(3, 0), lb.Added, "api-14"),
 		past(lb.CLB{Region: "ap-beijing", ID: "lb-forgotten"}, at(3, 0), lb.Removed, "x"),
-		{At: at(4, 41), CLB: web, Change: &incident.Past{Kind: lb.LeftRunning, ID: "ins-9o9ex9s0", Name: "web-07", Is: 4}},
+		{At: at(4, 41), CLB: web, Change: &incident.Past{Kind: lb.LeftRunning, ID: "ins-9o9ex9s0", Name: "web-07",
+			Is: 4}},
 		past(old, at(4, 42), lb.Removed, "\x1b]0;x\x07old-1\n"),
 	}, []watch.Standing{
-		{CLB: web, Capacity: lb.Capacity{Total: 12, Running: 10, Weight: 120, Serving: 100}, NotRunning: []lb.Backend{
-			{ID: "ins-9o9ex9s0", Name: "web-07", Status: 4, LanIP: "10.0.3.17", Out: &lb.Out{Since: at(4, 41)}},
-			{ID: "ins-9o9ex9s1", Name: "网页服务器-11", Status: 9, LanIP: "10.0.3.121", Out: &lb.Out{Since: at(4, 53).Add(-72 * time.Hour), AtLeast: true}},
-		}},
+		{CLB: web, Capacity: lb.Capacity{Total: 12, Running: 10, Weight: 120, Serving: 100},
+			NotRunning: []lb.Backend{
+				{ID: "ins-9o9ex9s0", Name: "web-07", Status: 4, LanIP: "10.0.3.17", Out: &lb.Out{Since: at(4, 41)}},
+				{ID: "ins-9o9ex9s1", Name: "网页服务器-11", Status: 9, LanIP: "10.0.3.121",
+					Out: &lb.Out{Since: at(4, 53).Add(-72 * time.Hour), AtLeast: true}},
+			}},
 		{CLB: api, Capacity: lb.Capacity{Total: 3, Running: 1, Weight: 30, Serving: 10}, NotRunning: []lb.Backend{
-			{ID: "ins-1", Name: "bad\x1b[2J\nprod-web  all fine \u202egnp", Status: 99, WanIPs: []string{"203.0.113.9"}},
+			{ID: "ins-1", Name: "bad\x1b[2J\nprod-web  all fine \u202egnp", Status: 99,
+				WanIPs: []string{"203.0.113.9"}},
 			{ID: "ins-2", Status: 7, Out: &lb.Out{Since: at(4, 53).AddDate(-1, 0, 0)}},
 		}},
-		{CLB: old, Err: advice.Add(errors.New("LBNotFound: no such\nload balancer"), "check the id and its region in CLB_IDS")},
+		{CLB: old, Err: advice.Add(errors.New("LBNotFound: no such\nload balancer"),
+			"check the id and its region in CLB_IDS")},
 		{CLB: lb.CLB{Region: "ap-beijing", ID: "lb-spare", Label: "备用"}},
-		{CLB: lb.CLB{Region: "ap-beijing", ID: "lb-idle", Label: "drained"}, Capacity: lb.Capacity{Total: 2, Running: 2}},
+		{CLB: lb.CLB{Region: "ap-beijing", ID: "lb-idle", Label: "drained"},
+			Capacity: lb.Capacity{Total: 2, Running: 2}},
 	}...)
 	return New(at(4, 53), 2140*time.Millisecond, found, 24*time.Hour, nil)
 }
 
-// applications is a report of application load balancers, which were discovered, and of what of them cannot be read.
+// applications is a report of application load balancers, which were discovered, and of what of them cannot
+// be read.
 func applications() Report {
 	shop := lb.CLB{Region: "ap-guangzhou", ID: "lb-k7d0w2pe", Title: "prod-shop"}
-	both := []lb.Binding{{Listener: "HTTP:80", Rule: "shop.example.com/", Port: 8080}, {Listener: "TCP:22", Port: 22}}
+	both := []lb.Binding{{Listener: "HTTP:80", Rule: "shop.example.com/", Port: 8080},
+		{Listener: "TCP:22", Port: 22}}
 	ill := []lb.Backend{
-		{ID: "ins-1", Name: "web-07", Status: lb.Running, LanIP: "10.0.3.17", Bindings: both, Checked: 2, Failing: []string{"HTTP:80 shop.example.com/ → 8080"}, Ill: &lb.Out{Since: at(4, 41)}},
-		{ID: "ins-2", Name: "web-08", Status: lb.Running, LanIP: "10.0.3.18", Bindings: both, Checked: 1, Failing: []string{"HTTP:80 <b>\x1b[2J\n → 8080", "TCP:22 → 22"}},
+		{ID: "ins-1", Name: "web-07", Status: lb.Running, LanIP: "10.0.3.17", Bindings: both, Checked: 2,
+			Failing: []string{"HTTP:80 shop.example.com/ → 8080"}, Ill: &lb.Out{Since: at(4, 41)}},
+		{ID: "ins-2", Name: "web-08", Status: lb.Running, LanIP: "10.0.3.18", Bindings: both, Checked: 1,
+			Failing: []string{"HTTP:80 <b>\x1b[2J\n → 8080", "TCP:22 → 22"}},
 	}
 	found := watch.Survey{Known: true, Standings: []watch.Standing{
-		{CLB: shop, Kind: lb.Application, Capacity: lb.Capacity{Running: 3, Total: 4, Ill: 2, Weight: 40, Serving: 20}, Ill: ill,
-			NotRunning: []lb.Backend{{ID: "ins-3", Name: "web-09", Status: 4, LanIP: "10.0.3.19", Bindings: both, Out: &lb.Out{Since: at(4, 0)}}}},
+		{CLB: shop, Kind: lb.Application, Capacity: lb.Capacity{Running: 3, Total: 4, Ill: 2, Weight: 40,
+			Serving: 20}, Ill: ill,
+			NotRunning: []lb.Backend{{ID: "ins-3", Name: "web-09", Status: 4, LanIP: "10.0.3.19", Bindings: both,
+				Out: &lb.Out{Since: at(4, 0)}}}},
 		{CLB: web, Capacity: lb.Capacity{Running: 12, Total: 12, Weight: 120, Serving: 120}},
-		{CLB: lb.CLB{Region: "ap-guangzhou", ID: "lb-5zz1", Title: "prod-blog"}, Kind: lb.Application, Capacity: lb.Capacity{Running: 1, Total: 1, Weight: 10, Serving: 10},
+		{CLB: lb.CLB{Region: "ap-guangzhou", ID: "lb-5zz1", Title: "prod-blog"}, Kind: lb.Application,
+			Capacity:  lb.Capacity{Running: 1, Total: 1, Weight: 10, Serving: 10},
 			HealthErr: advice.Add(errors.New("UnauthorizedOperation"), "grant the role clb:DescribeTargetHealth")},
 		{CLB: lb.CLB{Region: "ap-guangzhou", ID: "ap-guangzhou/prod-*"}, Err: errors.New("InternalError")},
 	}}
 	found.Past = period(past(shop, at(3, 0), lb.Unbound, "web-04"),
-		incident.Record{At: at(4, 41), CLB: shop, Change: &incident.Past{Kind: lb.Unhealthy, ID: "ins-1", Name: "web-07", Is: lb.Running}})
+		incident.Record{At: at(4, 41), CLB: shop, Change: &incident.Past{Kind: lb.Unhealthy, ID: "ins-1",
+			Name: "web-07", Is: lb.Running}})
 	return New(at(4, 53), 300*time.Millisecond, found, 24*time.Hour, nil)
 }
 
 func TestWriteText(t *testing.T) {
 	t.Parallel()
-	well := watch.Survey{Standings: []watch.Standing{{CLB: web, Capacity: lb.Capacity{Total: 1, Running: 1, Weight: 10, Serving: 10}}}}
-	fresh := watch.Survey{Standings: []watch.Standing{{CLB: web, Capacity: lb.Capacity{Total: 1, Weight: 10}, NotRunning: []lb.Backend{{ID: "ins-1", Name: "web-01", Status: 4}}}}}
+	well := watch.Survey{Standings: []watch.Standing{{CLB: web, Capacity: lb.Capacity{Total: 1, Running: 1,
+		Weight: 10, Serving: 10}}}}
+	fresh := watch.Survey{Standings: []watch.Standing{{CLB: web, Capacity: lb.Capacity{Total: 1, Weight: 10},
+		NotRunning: []lb.Backend{{ID: "ins-1", Name: "web-01", Status: 4}}}}}
 	watched := well
 	watched.Known = true
 	for name, r := range map[string]Report{
 		"report":      sample(),
 		"application": applications(),
-		"no-state":    New(at(4, 53), 300*time.Millisecond, fresh, 24*time.Hour, errors.New("load state: permission denied")),
-		"no-tick":     New(at(4, 53), 300*time.Millisecond, well, 24*time.Hour, nil),
-		"all-well":    New(at(4, 53), 300*time.Millisecond, watched, time.Hour, nil),
-		"unread":      New(at(4, 53), 300*time.Millisecond, watch.Survey{Standings: []watch.Standing{{CLB: old, Err: errors.New("timeout")}}, Known: true}, 24*time.Hour, nil),
+		"no-state": New(at(4, 53), 300*time.Millisecond, fresh, 24*time.Hour,
+			errors.New("load state: permission denied")),
+		"no-tick":  New(at(4, 53), 300*time.Millisecond, well, 24*time.Hour, nil),
+		"all-well": New(at(4, 53), 300*time.Millisecond, watched, time.Hour, nil),
+		"unread": New(at(4, 53), 300*time.Millisecond,
+			watch.Survey{Standings: []watch.Standing{{CLB: old, Err: errors.New("timeout")}},
+				Known: true}, 24*time.Hour, nil),
 	} {
 		for _, color := range []bool{false, true} {
 			golden := filepath.Join("testdata", name+map[bool]string{true: ".ansi", false: ".txt"}[color])
@@ -186,9 +205,12 @@ func TestParts(t *testing.T) {
 		{part(5, 6, true, "A", "B", "C"), "5 of 6 rules (A, B, C, …)", "5 rules (A, B, C, …)"},
 		{part(1, 2, true), "1 of 2 rules", "1 rule"},
 		{part(1, 2, true, "\u202e\n"), "1 of 2 rules (?)", "?"},
-		{part(1, 2, true, "HTTPS:443 "+strings.Repeat("a", 60)+".example.com/ → 8080"), "1 of 2 rules (HTTPS:443 aaaaaaaaaaaaaa…aaa.example.com/ → 8080)", "HTTPS:443 aaaaaaaaaaaaaa…aaa.example.com/ → 8080"},
+		{part(1, 2, true, "HTTPS:443 "+strings.Repeat("a", 60)+".example.com/ → 8080"),
+			"1 of 2 rules (HTTPS:443 aaaaaaaaaaaaaa…aaa.example.com/ → 8080)",
+			"HTTPS:443 aaaaaaaaaaaaaa…aaa.example.com/ → 8080"},
 	} {
-		if outOf, some := OutOf(tt.part, Thing(tt.part))+Names(tt.part), Some(tt.part); outOf != tt.outOf || some != tt.some {
+		if outOf, some := OutOf(tt.part, Thing(tt.part))+Names(tt.part), Some(tt.part); outOf != tt.outOf ||
+			some != tt.some {
 			t.Errorf("%+v is %q, and %q, want %q, and %q", tt.part, outOf, some, tt.outOf, tt.some)
 		}
 	}
@@ -206,13 +228,15 @@ func TestParts(t *testing.T) {
 func TestNames(t *testing.T) {
 	t.Parallel()
 	for want, c := range map[string]lb.CLB{
-		"shop": {ID: "lb-1", Label: "shop", Title: "prod-shop"}, "prod-shop": {ID: "lb-1", Title: "prod\n-shop\u202e"}, "lb-1": {ID: "lb-1", Title: "\u200b"}, "(no id)": {},
+		"shop": {ID: "lb-1", Label: "shop", Title: "prod-shop"}, "prod-shop": {ID: "lb-1",
+			Title: "prod\n-shop\u202e"}, "lb-1": {ID: "lb-1", Title: "\u200b"}, "(no id)": {},
 	} {
 		if want = strings.Replace(want, "prod-", "prod -", 1); Name(c) != want {
 			t.Errorf("Name(%+v) = %q, want %q", c, Name(c), want)
 		}
 	}
-	for id, want := range map[string]bool{"ap-guangzhou": true, "ap-guangzhou/prod-*": true, "ap-guangzhou/tag:a=b": true, "lb-1": false, "ap-guangzhou-2": false, "": false} {
+	for id, want := range map[string]bool{"ap-guangzhou": true, "ap-guangzhou/prod-*": true,
+		"ap-guangzhou/tag:a=b": true, "lb-1": false, "ap-guangzhou-2": false, "": false} {
 		if got := IsRegion(lb.CLB{Region: "ap-guangzhou", ID: id}); got != want {
 			t.Errorf("IsRegion(%q) = %v, want %v", id, got, want)
 		}
@@ -228,14 +252,17 @@ func FuzzWriteText(f *testing.F) {
 	f.Fuzz(func(t *testing.T, label, name, err, do string, n int, when int64) {
 		c := lb.CLB{ID: name, Region: label, Label: label}
 		found := watch.Survey{Known: true, Standings: []watch.Standing{
-			{CLB: c, Capacity: lb.Capacity{Total: n, Weight: n, Serving: n / 3}, NotRunning: []lb.Backend{{ID: err, Name: name, LanIP: do, Status: lb.Status(n)}}},
+			{CLB: c, Capacity: lb.Capacity{Total: n, Weight: n, Serving: n / 3},
+				NotRunning: []lb.Backend{{ID: err, Name: name, LanIP: do, Status: lb.Status(n)}}},
 			{CLB: lb.CLB{ID: label}, Err: advice.Add(errors.New(err+"x"), do)},
 			{CLB: lb.CLB{ID: err, Title: label}, Kind: lb.Type(do), HealthErr: errors.New(do),
-				Ill: []lb.Backend{{ID: name, Type: label, Status: lb.Running, Checked: n, Failing: []string{name, do}, Ill: &lb.Out{Since: at(4, 41)}}}},
+				Ill: []lb.Backend{{ID: name, Type: label, Status: lb.Running, Checked: n, Failing: []string{name, do},
+					Ill: &lb.Out{Since: at(4, 41)}}}},
 			{CLB: lb.CLB{ID: "r/" + name, Region: "r"}, Err: advice.Add(errors.New(err), do)},
 		}}
 		var log []incident.Record
-		for i, k := range []lb.Kind{lb.Added, lb.LeftRunning, lb.Recovered, lb.Removed, lb.Unbound, lb.Bound, lb.Unhealthy, lb.Healthy, lb.Kind(do)} {
+		for i, k := range []lb.Kind{lb.Added, lb.LeftRunning, lb.Recovered, lb.Removed, lb.Unbound, lb.Bound,
+			lb.Unhealthy, lb.Healthy, lb.Kind(do)} {
 			past := &incident.Past{Kind: k, ID: err, Name: name, Is: lb.Status(n)}
 			log = append(log, incident.Record{At: at(4, 0).Add(time.Duration(when + int64(i))), CLB: c, Change: past})
 		}

@@ -10,12 +10,14 @@ import (
 	"clbwatch/internal/text"
 )
 
-// maxName is how many characters of a name are shown: enough to tell names apart, too little to hide a line behind.
+// maxName is how many characters of a name are shown: enough to tell names apart, too little to hide a line
+// behind.
 const maxName = 48
 
 // Name is what people call the load balancer, Clean.
 func Name(c lb.CLB) string {
-	return cmp.Or(text.Clean(c.Label, maxName), text.Clean(c.Title, maxName), text.Clean(c.ID, maxName), "(no id)")
+	return cmp.Or(text.Clean(c.Label, maxName), text.Clean(c.Title, maxName), text.Clean(c.ID, maxName),
+		"(no id)")
 }
 
 // AndUnhealthy adds to how many backends run how many of these are unhealthy: "" if none is.
@@ -26,8 +28,8 @@ func AndUnhealthy(n int) string {
 	return fmt.Sprintf(", %d unhealthy", n)
 }
 
-// Objects are what could not be read, or can be again, as part of a sentence: n load balancers, or what of them, as
-// incident.About has it. It is for the first of them if there is one.
+// Objects are what could not be read, or can be again, as part of a sentence: n load balancers, or what of
+// them, as incident.About has it. It is for the first of them if there is one.
 func Objects(what incident.About, first lb.CLB, n int) string {
 	of := Name(first)
 	switch {
@@ -53,7 +55,8 @@ func Verb(what incident.About) string {
 	return "read"
 }
 
-// Happened is a kind of change where it is counted or part of a sentence: "2 left running" would be read as "2 still run".
+// Happened is a kind of change where it is counted or part of a sentence: "2 left running" would be read as
+// "2 still run".
 func Happened(k lb.Kind) string {
 	switch k {
 	case lb.LeftRunning:
@@ -100,7 +103,8 @@ func Names(p *lb.Part) string {
 	return " (" + strings.Join(names, ", ") + ")"
 }
 
-// Some is a Part where it does not matter of how many: the name if it is one, as "HTTPS:443", else "2 rules (…, …)".
+// Some is a Part where it does not matter of how many: the name if it is one, as "HTTPS:443", else "2 rules
+// (…, …)".
 func Some(p *lb.Part) string {
 	if names := names(p); p.N == 1 && len(names) == 1 {
 		return names[0]
@@ -119,7 +123,8 @@ func names(p *lb.Part) []string {
 // Fails says which health checks a backend fails.
 func Fails(b lb.Backend) string {
 	const named = 3
-	p := &lb.Part{N: len(b.Failing), Of: max(b.Checked, len(b.Failing)), Names: b.Failing[:min(len(b.Failing), named)]}
+	p := &lb.Part{N: len(b.Failing), Of: max(b.Checked, len(b.Failing)),
+		Names: b.Failing[:min(len(b.Failing), named)]}
 	return "fails " + OutOf(p, "check") + Names(p)
 }
 

@@ -19,11 +19,13 @@ func crowded(unread, incidents int) *state.Head {
 	h := (*state.Head)(nil).Next("WRITER", ours, start)
 	o := incident.Observation{At: start}
 	for i := range unread {
-		o.Unread = append(o.Unread, incident.Unread{Key: fmt.Sprintf("ap-guangzhou/lb-%08d", i), About: incident.Reading, LastGood: start,
+		o.Unread = append(o.Unread, incident.Unread{Key: fmt.Sprintf("ap-guangzhou/lb-%08d", i),
+			About: incident.Reading, LastGood: start,
 			Reason: incident.Reason{Why: fmt.Sprint("connection refused, request ", i)}})
 	}
 	for i := range incidents {
-		o.Changed = append(o.Changed, changed(fmt.Sprintf("ap-guangzhou/lb-x%07d", i), fmt.Sprintf("ins-%08d", i), strings.Repeat("<", 60), start))
+		o.Changed = append(o.Changed, changed(fmt.Sprintf("ap-guangzhou/lb-x%07d", i), fmt.Sprintf("ins-%08d", i),
+			strings.Repeat("<", 60), start))
 	}
 	h.Incidents.Judge(o, rules())
 	return h

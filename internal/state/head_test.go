@@ -21,7 +21,8 @@ import (
 var start = time.Date(2026, 11, 23, 4, 53, 0, 0, time.UTC)
 
 func rules() incident.Rules {
-	return incident.Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: "C0123ABCD", Tag: "TAGTAGTAG"}
+	return incident.Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: "C0123ABCD",
+		Tag: "TAGTAGTAG"}
 }
 
 // changed is what a tick sees of a load balancer on which a backend stopped.
@@ -29,7 +30,8 @@ func changed(key, id, name string, at time.Time) incident.Changed {
 	b := lb.Backend{ID: id, Name: name, LanIP: "10.0.0.7", Status: 4, Weight: 10}
 	return incident.Changed{CLB: lb.ParseKey(key), Delta: lb.Delta{
 		Changes: []lb.Change{{Kind: lb.LeftRunning, Backend: b, Was: lb.Running, At: at, Lost: 10}},
-		Before:  lb.Capacity{Total: 3, Running: 3, Serving: 30}, Now: lb.Capacity{Total: 3, Running: 2, Out: 1, Serving: 20, Lost: 10},
+		Before:  lb.Capacity{Total: 3, Running: 3, Serving: 30}, Now: lb.Capacity{Total: 3, Running: 2, Out: 1,
+			Serving: 20, Lost: 10},
 	}}
 }
 
@@ -42,19 +44,24 @@ func busy(t testing.TB) *state.Head {
 	h.Observe("OBSERVATION", start)
 	h.Snapshot = &state.Blob{SHA256: strings.Repeat("0a", 32), Tag: "TAG", Bytes: 77}
 	o := incident.Observation{At: start.Add(time.Minute),
-		Changed: []incident.Changed{changed("ap-guangzhou/lb-a", "ins-a", "web-07 <&>", start), changed("ap-guangzhou/lb-b", "ins-b", "web-08", start)},
+		Changed: []incident.Changed{changed("ap-guangzhou/lb-a", "ins-a", "web-07 <&>", start),
+			changed("ap-guangzhou/lb-b", "ins-b", "web-08", start)},
 		Unread: []incident.Unread{{Key: "ap-guangzhou/lb-c", About: incident.Reading, LastGood: start,
 			Reason: incident.Reason{Why: "connection refused", Do: "wait"}}}}
 	h.Tail = append(h.Tail, h.Incidents.Judge(o, rules())...)
-	h.Tail = append(h.Tail, h.Incidents.Plan(o.At, h.CommittedAt, h.Writer, h.CommittedAt.Add(time.Minute), rules())...)
-	if len(h.Tail) != 2 || len(h.Incidents.Roots) == 0 || h.Incidents.Roots[0].Delivery.Claim == nil || len(h.Incidents.Unread) != 1 {
+	h.Tail = append(h.Tail, h.Incidents.Plan(o.At, h.CommittedAt, h.Writer, h.CommittedAt.Add(time.Minute),
+		rules())...)
+	if len(h.Tail) != 2 || len(h.Incidents.Roots) == 0 || h.Incidents.Roots[0].Delivery.Claim == nil ||
+		len(h.Incidents.Unread) != 1 {
 		t.Fatalf("not a busy head: %+v", h)
 	}
 	h.Listed = map[string]time.Time{"ap-guangzhou/prod-*": start}
 	h.Unlisted = map[string]state.Unlisted{"ap-shanghai": {Tries: 2, Next: start, Why: "no route", Do: "wait"}}
 	h.Unposted = []string{"ap-guangzhou/lb-a"}
-	h.History = []state.Segment{{Day: "2026-11-22", N: 1, Name: "0a1b-T", Bytes: 9, Text: 99, Lines: 3, To: start.Add(-time.Hour)},
-		{Day: "2026-11-22", N: 2, Name: "0a1c-T", Bytes: 9, Text: 99, Lines: 3, To: start.Add(-time.Hour), In: "2/4"}}
+	h.History = []state.Segment{{Day: "2026-11-22", N: 1, Name: "0a1b-T", Bytes: 9, Text: 99, Lines: 3,
+		To: start.Add(-time.Hour)},
+		{Day: "2026-11-22", N: 2, Name: "0a1c-T", Bytes: 9, Text: 99, Lines: 3, To: start.Add(-time.Hour),
+			In: "2/4"}}
 	return h
 }
 
@@ -151,19 +158,24 @@ func TestHeadsThatNoVersionWroteAreRefused(t *testing.T) {
 		{"a snapshot named by a path", blob(sha, "x/../../../../mine", 9), "snapshot"},
 		{"a snapshot named by no hash", blob("../"+sha, "T", 9), "snapshot"},
 		{"a snapshot without a size", blob(sha, "T", 0), "snapshot"},
-		{"a segment named by a path", with(`"history":[{"d":"2026-11-23","n":1,"k":"../x","b":1,"s":1}]`), "segment"},
-		{"a segment of a day that is a path", with(`"history":[{"d":"../2026-11","n":1,"k":"x","b":1,"s":1}]`), "segment"},
+		{"a segment named by a path", with(`"history":[{"d":"2026-11-23","n":1,"k":"../x","b":1,"s":1}]`),
+			"segment"},
+		{"a segment of a day that is a path", with(`"history":[{"d":"../2026-11","n":1,"k":"x","b":1,"s":1}]`),
+			"segment"},
 		{"a segment without a size", with(`"history":[{"d":"2026-11-23","n":1,"k":"x","b":0,"s":1}]`), "segment"},
 		{"a segment in a shard that there is not", with(`"history":[{"d":"2026-11-23","n":1,"k":"x","b":1,"s":1,"in":"3/2"}]`), "segment"},
-		{"history that says nothing", with(`"tail":[{"at":"2026-11-23T04:53:00Z","incident":"1","clb":{}}]`), "says nothing"},
+		{"history that says nothing", with(`"tail":[{"at":"2026-11-23T04:53:00Z","incident":"1","clb":{}}]`),
+			"says nothing"},
 		{"a message that is null", root(`null`), "about nothing"},
 		{"a message without incidents", root(`{"incidents":[]}`), "about nothing"},
 		{"a message about null", root(`{"incidents":[null]}`), "about nothing"},
 		{"a level that there is not", root(`{"incidents":[{"id":"1","level":4}]}`), "impossible"},
 		{"a level below all", root(`{"incidents":[{"id":"1","level":-1}]}`), "impossible"},
 		{"a negative count", root(`{"incidents":[{"id":"1"}],"delivery":{"fails":-1}}`), "impossible"},
-		{"a channel that is null", strings.Replace(good, `"incidents":{}`, `"incidents":{"channels":{"C1":null}}`, 1), "channel"},
-		{"incidents below zero", strings.Replace(good, `"incidents":{}`, `"incidents":{"last":-1}`, 1), "impossible"},
+		{"a channel that is null", strings.Replace(good, `"incidents":{}`, `"incidents":{"channels":{"C1":null}}`,
+			1), "channel"},
+		{"incidents below zero", strings.Replace(good, `"incidents":{}`, `"incidents":{"last":-1}`, 1),
+			"impossible"},
 	}
 	for _, tt := range tests {
 		t.Run(tt.name, func(t *testing.T) {
@@ -193,7 +205,8 @@ func TestHeadsThatNoVersionWroteAreRefused(t *testing.T) {
 func TestHeadOfAnotherVersionIsNotCalledDamaged(t *testing.T) {
 	t.Parallel()
 	for _, b := range [][]byte{
-		[]byte(`{"schema":4,"n":7,"writer":"W","observedAt":"2026-11-23T04:53:00Z"}` + "\n"), // as version 4 wrote it
+		// as version 4 wrote it
+		[]byte(`{"schema":4,"n":7,"writer":"W","observedAt":"2026-11-23T04:53:00Z"}` + "\n"),
 		sealed(`{"schema":6,"n":7}`),
 	} {
 		_, err := state.DecodeHead(7, b)
@@ -230,7 +243,8 @@ func TestHeadThatIsTooLargeIsRefusedAndSaysOfWhat(t *testing.T) {
 		h.Incidents.Unread[key] = incident.Unread{Key: key, About: incident.Reading, Since: start}
 	}
 	_, err := h.Encode()
-	if err == nil || !strings.Contains(err.Error(), "at most 4194304") || !strings.Contains(err.Error(), "120000 things that cannot be read") ||
+	if err == nil || !strings.Contains(err.Error(), "at most 4194304") ||
+		!strings.Contains(err.Error(), "120000 things that cannot be read") ||
 		advice.Of(err) == "" {
 		t.Errorf("Encode = %v, advice %q; want the bound, what takes the room, and what to do", err, advice.Of(err))
 	}
@@ -241,10 +255,12 @@ func TestNextHeadLeavesTheOneBeforeAsItIs(t *testing.T) {
 	h := busy(t)
 	before := encode(t, h)
 	next := h.Next("WRITER3", "ap-guangzhou/default/clbwatch", start.Add(2*time.Minute))
-	if next.N != h.N+1 || next.Parent != h.Writer || next.Writer != "WRITER3" || next.Holds() != h.Holds() || next.Era != h.Era {
+	if next.N != h.N+1 || next.Parent != h.Writer || next.Writer != "WRITER3" || next.Holds() != h.Holds() ||
+		next.Era != h.Era {
 		t.Errorf("after %d of %s comes %d of %s after %s", h.N, h.Writer, next.N, next.Writer, next.Parent)
 	}
-	o := incident.Observation{At: start.Add(2 * time.Minute), Changed: []incident.Changed{changed("ap-guangzhou/lb-a", "ins-z", "web-09", start)}}
+	o := incident.Observation{At: start.Add(2 * time.Minute),
+		Changed: []incident.Changed{changed("ap-guangzhou/lb-a", "ins-z", "web-09", start)}}
 	next.Tail = append(next.Tail, next.Incidents.Judge(o, rules())...)
 	next.Listed["x"], next.Unlisted["x"], next.Unposted[0], next.History[0].N = start, state.Unlisted{}, "x", 99
 	next.Observe("ANOTHER", start)
@@ -280,12 +296,14 @@ func FuzzDecodeHead(f *testing.F) {
 			if !next.Incidents.At.Before(at) {
 				at = next.Incidents.At.Add(time.Minute)
 			}
-			next.Incidents.Judge(incident.Observation{At: at, Changed: []incident.Changed{changed("r/x", "ins-a", "web", at)}}, rules())
+			next.Incidents.Judge(incident.Observation{At: at,
+				Changed: []incident.Changed{changed("r/x", "ins-a", "web", at)}}, rules())
 			next.Incidents.Plan(at, at, "W2", at.Add(time.Minute), rules())
 			for _, r := range next.Incidents.Roots {
 				_ = r.Level().String()
 				for call, ok := r.NextPost(); ok; call, ok = r.NextPost() {
-					r.Take(incident.Step{Root: r.Prefix(), Call: call, Outcome: incident.Outcome{Class: incident.Temporary}, Now: at, At: at})
+					r.Take(incident.Step{Root: r.Prefix(), Call: call, Outcome: incident.Outcome{Class: incident.Temporary},
+						Now: at, At: at})
 				}
 				r.NextEdit(at)
 			}

@@ -17,7 +17,8 @@ import (
 
 // record is one line of history; number tells it from others.
 func record(number int, at time.Time) incident.Record {
-	return incident.Record{At: at, Incident: fmt.Sprint(number), CLB: lb.CLB{Region: "ap-guangzhou", ID: "lb-8a3k2m1q", Title: "prod-web"},
+	return incident.Record{At: at, Incident: fmt.Sprint(number),
+		CLB:    lb.CLB{Region: "ap-guangzhou", ID: "lb-8a3k2m1q", Title: "prod-web"},
 		Change: &incident.Past{Kind: lb.LeftRunning, ID: "ins-9o9ex9s0", Name: "web-07", Is: 4, Was: 2}}
 }
 
@@ -116,7 +117,8 @@ func TestHistoryHasEveryRecordOnceAndInOrder(t *testing.T) {
 	}
 	h := w.Newest()
 	if len(h.Tail) > 400 || len(h.History) < 7 {
-		t.Errorf("%d records are in the tail, and %d segments: the days are not written", len(h.Tail), len(h.History))
+		t.Errorf("%d records are in the tail, and %d segments: the days are not written", len(h.Tail),
+			len(h.History))
 	}
 	for _, s := range h.History {
 		if s.Day == w.now.Format(time.DateOnly) && s.Text < 64<<10 {
@@ -133,7 +135,8 @@ func TestTailIsWrittenWhenItIsLongOrTheDayEnds(t *testing.T) {
 		t.Fatalf("after 10 records there are %d in the tail and %d segments", len(h.Tail), len(h.History))
 	}
 	w.tick(t, 400)
-	if h := w.Newest(); len(h.Tail) != 0 || len(h.History) != 1 || h.History[0].Lines != 410 || !h.History[0].To.Equal(w.now) {
+	if h := w.Newest(); len(h.Tail) != 0 || len(h.History) != 1 || h.History[0].Lines != 410 ||
+		!h.History[0].To.Equal(w.now) {
 		t.Fatalf("after 410 there are %d in the tail and the segments %+v", len(h.Tail), h.History)
 	}
 	w.tick(t, 5)
@@ -141,7 +144,8 @@ func TestTailIsWrittenWhenItIsLongOrTheDayEnds(t *testing.T) {
 	w.tick(t, 3)
 	h := w.Newest()
 	if len(h.Tail) != 3 || len(h.History) != 1 || h.History[0].Day != "2026-11-23" || h.History[0].Lines != 415 {
-		t.Errorf("the next day there are %d in the tail and the segments %+v, want 3, and 415 lines of 2026-11-23", len(h.Tail), h.History)
+		t.Errorf("the next day there are %d in the tail and the segments %+v, want 3, and 415 lines of 2026-11-23",
+			len(h.Tail), h.History)
 	}
 	w.all(t, 0)
 }
@@ -188,7 +192,8 @@ func TestHistorySurvivesEveryFailure(t *testing.T) {
 			})
 			err := w.try(t, 500) // the run may die of it
 			w.Fail(nil)
-			if err == nil || apply && failedAt == "commit" { // done, though the answer was lost: the next tick finds it there
+			if err == nil || apply && failedAt == "commit" {
+				// done, though the answer was lost: the next tick finds it there
 				w.made += 500
 			}
 			for range 3 {
@@ -216,7 +221,8 @@ func TestSegmentThatCannotBeReadHoldsNothingUp(t *testing.T) {
 	w.now = w.now.Add(24 * time.Hour)
 	w.tick(t, 500)
 	numbers, errs := w.read(t, time.Time{})
-	if len(errs) != 1 || !errors.Is(errs[0], state.ErrAbsent) || !strings.Contains(errs[0].Error(), "history of 2026-11-23, segment 1") {
+	if len(errs) != 1 || !errors.Is(errs[0], state.ErrAbsent) ||
+		!strings.Contains(errs[0].Error(), "history of 2026-11-23, segment 1") {
 		t.Errorf("errors %v, want one about the segment that is gone", errs)
 	}
 	if len(numbers) != 1000 || numbers[0] != 500 {
@@ -269,8 +275,10 @@ func TestSegmentThatEndsEarlyIsDamaged(t *testing.T) {
 	}
 	w.made += 1000 - 500
 	w.all(t, 0)
-	for _, text := range []string{"", "{}\n", `{"schema":2,"day":"2026-11-23"}` + "\n", `{"schema":1,"day":"2026-11-22"}` + "\n",
-		`{"schema":1,"day":"2026-11-23"}` + "\n" + `{"at":"2026-11-23T04:53:00Z"}` + "\n", `{"schema":1,"day":"2026-11-23"}` + "\nhello\n"} {
+	for _, text := range []string{"", "{}\n", `{"schema":2,"day":"2026-11-23"}` + "\n",
+		`{"schema":1,"day":"2026-11-22"}` + "\n",
+		`{"schema":1,"day":"2026-11-23"}` + "\n" + `{"at":"2026-11-23T04:53:00Z"}` + "\n",
+		`{"schema":1,"day":"2026-11-23"}` + "\nhello\n"} {
 		level.Stores[0] = fixed{w.Memory, text}
 		n := 0
 		for _, err := range level.Read(t.Context(), time.Time{}) {
@@ -335,11 +343,13 @@ func TestHistoryIsKeptFor90Days(t *testing.T) {
 	}
 	numbers, errs := w.read(t, time.Time{})
 	if len(errs) > 0 || numbers[0] != 2*9 || len(w.Newest().History) != 90 {
-		t.Errorf("the history goes back to record %d in %d segments, %v; want 90 days", numbers[0], len(w.Newest().History), errs)
+		t.Errorf("the history goes back to record %d in %d segments, %v; want 90 days", numbers[0],
+			len(w.Newest().History), errs)
 	}
 }
 
-// TestAStormStaysBounded has 20,000 changes in one tick, of backends with long names: more than a segment takes.
+// TestAStormStaysBounded has 20,000 changes in one tick, of backends with long names: more than a segment
+// takes.
 func TestAStormStaysBounded(t *testing.T) {
 	t.Parallel()
 	w := newWorld()

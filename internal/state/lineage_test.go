@@ -58,7 +58,8 @@ func TestLineageRemembersTheLastFew(t *testing.T) {
 	for i := range 30 {
 		h = h.Next("W", fmt.Sprint("ap-guangzhou/default/f", i%20), start.Add(time.Duration(i)*time.Hour))
 	}
-	if len(h.By) != 8 || h.By[0].Name != "ap-guangzhou/default/f9" || h.By[7].Name != "ap-guangzhou/default/f2" ||
+	if len(h.By) != 8 || h.By[0].Name != "ap-guangzhou/default/f9" ||
+		h.By[7].Name != "ap-guangzhou/default/f2" ||
 		!h.By[7].Alive.Equal(start.Add(22*time.Hour)) {
 		t.Errorf("remembered are %v, want f9 down to f2", h.By)
 	}
@@ -66,7 +67,8 @@ func TestLineageRemembersTheLastFew(t *testing.T) {
 		h = h.Next("W", ours, start)
 		h = h.Next("W", state.CLI, start)
 	}
-	if names := fmt.Sprint(h.By[0].Name, h.By[1].Name, h.By[2].Name); names != state.CLI+ours+"ap-guangzhou/default/f9" {
+	if names := fmt.Sprint(h.By[0].Name, h.By[1].Name, h.By[2].Name); names != state.CLI+ours+
+		"ap-guangzhou/default/f9" {
 		t.Errorf("the last are %s, want each once", names)
 	}
 	h = h.Next(strings.Repeat("W", 9), strings.Repeat("é", 500), start)

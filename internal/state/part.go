@@ -357,8 +357,9 @@ func (s Shard) inheritIncidents(to, from *incident.State) {
 	}
 }
 
-// share is what a root has that is this shard's; nil if that is nothing. One shard has the root itself. What goes on
-// about load balancers of others is in roots of theirs, which are posted anew: each message has one editor.
+// share is what a root has that is this shard's; nil if that is nothing. One shard has the root itself. What
+// goes on about load balancers of others is in roots of theirs, which are posted anew: each message has one
+// editor.
 func (s Shard) share(r *incident.Root) *incident.Root {
 	whole := s.has(r)
 	var mine []*incident.Incident

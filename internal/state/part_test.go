@@ -81,10 +81,12 @@ func (s *shards) baseline() {
 	h.Incidents.Unread = make(map[string]incident.Unread)
 	for i := 2; i < len(s.keys); i += 4 {
 		key := s.keys[i] + " reading"
-		h.Incidents.Unread[key] = incident.Unread{Key: s.keys[i], About: incident.Reading, Ticks: 1, Since: s.now, Why: 1 + i%3}
+		h.Incidents.Unread[key] = incident.Unread{Key: s.keys[i], About: incident.Reading, Ticks: 1, Since: s.now,
+			Why: 1 + i%3}
 		h.Unposted = append(h.Unposted, s.keys[i])
 	}
-	h.Incidents.Unread["ap-guangzhou/prod-* list"] = incident.Unread{Key: "ap-guangzhou/prod-*", About: incident.Listing, Ticks: 1, Since: s.now, Why: 1}
+	h.Incidents.Unread["ap-guangzhou/prod-* list"] = incident.Unread{Key: "ap-guangzhou/prod-*",
+		About: incident.Listing, Ticks: 1, Since: s.now, Why: 1}
 	h.Incidents.Reasons = []incident.Reason{{Why: "A"}, {Why: "B", Do: "wait"}, {Why: "C"}}
 	h.Observe("FIRST", s.now)
 	s.must(state.Commit(s.t.Context(), p.Store, h))
@@ -155,7 +157,8 @@ func (s *shards) sum(of int) (all sum) {
 			s.t.Errorf("shard %s: nobody knows which observation it holds", p.Shard)
 		}
 		if h.Incidents.Last != int64(len(s.keys)/2) || len(h.Listed) != 1 {
-			s.t.Errorf("shard %s: the last incident is %d, and %d searches were made", p.Shard, h.Incidents.Last, len(h.Listed))
+			s.t.Errorf("shard %s: the last incident is %d, and %d searches were made", p.Shard, h.Incidents.Last,
+				len(h.Listed))
 		}
 	}
 	for _, list := range []*[]string{&all.pools, &all.roots, &all.unread, &all.unposted, &all.tail} {
@@ -165,7 +168,8 @@ func (s *shards) sum(of int) (all sum) {
 }
 
 func (a sum) String() string {
-	return fmt.Sprintf("pools %v\nroots %v\nunread %v\nunposted %v\ntail %v", a.pools, a.roots, a.unread, a.unposted, a.tail)
+	return fmt.Sprintf("pools %v\nroots %v\nunread %v\nunposted %v\ntail %v", a.pools, a.roots, a.unread,
+		a.unposted, a.tail)
 }
 
 // history reads all records, of whatever shards there are.
@@ -204,7 +208,8 @@ func TestShardsOwnEachLoadBalancerOnce(t *testing.T) {
 			t.Errorf("%d shards have %d of 4000 in all", of, sum)
 		}
 	}
-	if !(state.Shard{N: 4, Of: 4}).Owns("ap-guangzhou/lb-8a3k2m1q") { // or every state there is would be divided in another way
+	if !(state.Shard{N: 4, Of: 4}).Owns("ap-guangzhou/lb-8a3k2m1q") {
+		// or every state there is would be divided in another way
 		t.Error("ap-guangzhou/lb-8a3k2m1q is not in 4/4 any more")
 	}
 	for _, tt := range []struct {
@@ -212,7 +217,8 @@ func TestShardsOwnEachLoadBalancerOnce(t *testing.T) {
 		text, suffix string
 		first        bool
 	}{
-		{state.Shard{}, "1/1", "", true}, {state.Shard{N: 1, Of: 1}, "1/1", "", true}, {state.Shard{N: 1, Of: 4}, "1/4", "-1", true},
+		{state.Shard{}, "1/1", "", true}, {state.Shard{N: 1, Of: 1}, "1/1", "", true}, {state.Shard{N: 1, Of: 4},
+			"1/4", "-1", true},
 		{state.Shard{N: 3, Of: 4}, "3/4", "-3", false},
 	} {
 		if tt.shard.String() != tt.text || tt.shard.Suffix() != tt.suffix || tt.shard.First() != tt.first {
@@ -226,7 +232,8 @@ func TestChangingTheNumberOfShardsKeepsEverythingOnce(t *testing.T) {
 	s := newShards(t, 40)
 	s.baseline()
 	want, history := s.sum(1), s.history()
-	if len(want.pools) != 40 || len(want.roots) != 20 || len(want.unread) != 11 || len(want.unposted) != 10 || len(history) != 20 {
+	if len(want.pools) != 40 || len(want.roots) != 20 || len(want.unread) != 11 || len(want.unposted) != 10 ||
+		len(history) != 20 {
 		t.Fatalf("it begins with\n%s\nand the history %v", want, history)
 	}
 	for _, of := range []int{4, 4, 1, 2, 3, 4, 1, 64, 1} {
@@ -295,7 +302,8 @@ func TestShardsFromTheBeginning(t *testing.T) {
 	s.round(3)
 	s.round(3)
 	for n := 1; n <= 3; n++ {
-		if h, err := s.part(n, 3).Load(t.Context()); err != nil || h.Snapshot != nil || h.Era != 2 || h.Holds() != "" {
+		if h, err := s.part(n, 3).Load(t.Context()); err != nil || h.Snapshot != nil || h.Era != 2 ||
+			h.Holds() != "" {
 			t.Errorf("shard %d: %+v, %v", n, h, err)
 		}
 	}
@@ -352,7 +360,8 @@ func TestFormerShardAtWorkIsWaitedFor(t *testing.T) {
 	next := p.Next(h)
 	next.Incidents.Plan(s.now, s.now, next.Writer, s.now.Add(time.Minute), rules())
 	s.must(state.Commit(t.Context(), p.Store, next))
-	if err := s.tick(1, 2); err == nil || !strings.Contains(err.Error(), "still at work") || advice.Of(err) == "" {
+	if err := s.tick(1, 2); err == nil || !strings.Contains(err.Error(), "still at work") ||
+		advice.Of(err) == "" {
 		t.Errorf("a new shard while the former one may post: %v, want an error that says what to do", err)
 	}
 	s.now = s.now.Add(time.Minute)
@@ -425,7 +434,8 @@ func TestStateThatIsNotWholeIsNotShown(t *testing.T) {
 	s.baseline()
 	s.must(s.tick(1, 2)) // the other has not run
 	store, _ := s.open(state.Shard{})
-	if _, err := state.Current(t.Context(), store, s.open); err == nil || !strings.Contains(err.Error(), "not whole") || advice.Of(err) == "" {
+	if _, err := state.Current(t.Context(), store, s.open); err == nil ||
+		!strings.Contains(err.Error(), "not whole") || advice.Of(err) == "" {
 		t.Errorf("Current = %v, want an error that says what to do", err)
 	}
 	s.must(s.tick(2, 2))
@@ -494,9 +504,10 @@ func TestWhatGoesOverOfMessages(t *testing.T) {
 		next.Incidents.Roots = nil
 		next.Incidents.Reasons = []incident.Reason{{Why: fmt.Sprint("reason of shard ", n)}}
 		if n == 2 {
-			next.Incidents.Roots = []*incident.Root{{Tag: "MIXED", Delivery: incident.Delivery{Posted: true}, Incidents: []*incident.Incident{
-				{ID: "5", Key: mine(1, 3, 0), About: incident.Reading, Why: 1, End: incident.EndResolved},
-				{ID: "6", Key: mine(3, 3, 0), About: incident.Reading, Why: 1}, {ID: "7", Key: mine(2, 3, 0)}}}}
+			next.Incidents.Roots = []*incident.Root{{Tag: "MIXED", Delivery: incident.Delivery{Posted: true},
+				Incidents: []*incident.Incident{
+					{ID: "5", Key: mine(1, 3, 0), About: incident.Reading, Why: 1, End: incident.EndResolved},
+					{ID: "6", Key: mine(3, 3, 0), About: incident.Reading, Why: 1}, {ID: "7", Key: mine(2, 3, 0)}}}}
 		}
 		next.Incidents.Channels = map[incident.Route]*incident.Channel{"C1": {LastYes: start.Add(time.Duration(n) * time.Hour)},
 			"C2": {LastYes: start.Add(time.Duration(-n) * time.Hour)}}
@@ -519,7 +530,8 @@ func TestWhatGoesOverOfMessages(t *testing.T) {
 		}
 		c := h.Incidents.Channels
 		if !c["C1"].LastYes.Equal(start.Add(2*time.Hour)) || !c["C2"].LastYes.Equal(start.Add(-time.Hour)) {
-			t.Errorf("shard %d knows of C1 %s and of C2 %s, want the last yes of each", n, c["C1"].LastYes, c["C2"].LastYes)
+			t.Errorf("shard %d knows of C1 %s and of C2 %s, want the last yes of each", n, c["C1"].LastYes,
+				c["C2"].LastYes)
 		}
 	}
 }
@@ -536,8 +548,10 @@ func TestManyShardsBecomeOne(t *testing.T) {
 		s.must(err)
 		next := p.Next(h)
 		for day := range 89 {
-			next.History = append(next.History, state.Segment{Day: start.AddDate(0, 0, day-89).Format(time.DateOnly), N: 1,
-				Name: "0123456789abcdef0123-ABCDEF", Bytes: 123456, Text: 1234567, Lines: 12345, To: start.AddDate(0, 0, day-89)})
+			next.History = append(next.History, state.Segment{Day: start.AddDate(0, 0, day-89).Format(time.DateOnly),
+				N:    1,
+				Name: "0123456789abcdef0123-ABCDEF", Bytes: 123456, Text: 1234567, Lines: 12345, To: start.AddDate(0, 0,
+					day-89)})
 		}
 		for i := range 300 {
 			next.Tail = append(next.Tail, record(1000*n+i, s.now))
@@ -551,7 +565,8 @@ func TestManyShardsBecomeOne(t *testing.T) {
 	h, err := s.part(1, 1).Load(t.Context())
 	s.must(err)
 	if len(h.History) < 89*64 || len(h.Tail) != 0 {
-		t.Errorf("it has %d segments and %d records in the tail, want %d and none", len(h.History), len(h.Tail), 89*64)
+		t.Errorf("it has %d segments and %d records in the tail, want %d and none", len(h.History), len(h.Tail),
+			89*64)
 	}
 	if b, err := h.Encode(); err != nil || len(b) > 1<<20 {
 		t.Errorf("it takes %d bytes, %v, want at most 1 MB", len(b), err)

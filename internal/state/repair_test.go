@@ -43,15 +43,19 @@ func TestInspectShowsWhatIsThere(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if len(v.Heads) != 4 || v.Heads[0].N != 4 || v.Newest != 4 || v.Head.N != 4 || v.CLBs != 2 || v.Backends != 4 || len(v.Damage) != 0 ||
+		if len(v.Heads) != 4 || v.Heads[0].N != 4 || v.Newest != 4 || v.Head.N != 4 || v.CLBs != 2 ||
+			v.Backends != 4 || len(v.Damage) != 0 ||
 			!v.At.Equal(w.now) || v.Head.By[0].Name != ours {
 			t.Errorf("Inspect = %+v", v)
 		}
-		if len(v.History) != 1 || v.History[0] != (state.Day{Day: "2026-11-23", Segments: 1, Lines: 510, Bytes: w.Newest().History[0].Bytes}) || v.Orphans != 1 {
-			t.Errorf("history %+v, %d orphans; want one day of 510 lines and the segment that it took in", v.History, v.Orphans)
+		if len(v.History) != 1 || v.History[0] != (state.Day{Day: "2026-11-23", Segments: 1, Lines: 510,
+			Bytes: w.Newest().History[0].Bytes}) || v.Orphans != 1 {
+			t.Errorf("history %+v, %d orphans; want one day of 510 lines and the segment that it took in", v.History,
+				v.Orphans)
 		}
 	}
-	if v, err := state.Inspect(t.Context(), newWorld(), true); err != nil || v.Head != nil || len(v.Damage) != 0 {
+	if v, err := state.Inspect(t.Context(), newWorld(), true); err != nil || v.Head != nil ||
+		len(v.Damage) != 0 {
 		t.Errorf("Inspect of nothing = %+v, %v", v, err)
 	}
 }
@@ -68,7 +72,8 @@ func TestRepairGoesBackToWhatCanBeRead(t *testing.T) {
 		{"the newest head", func(w *world) { w.Damage(3) }, "head 3", 2},
 		{"the newest two heads", func(w *world) { w.Damage(3); w.Damage(2) }, "head 2", 1},
 		{"the newest head, and the one before is gone", func(w *world) { w.Damage(3); w.Forget(2) }, "head 2", 1},
-		{"the newest snapshot is gone", func(w *world) { w.ForgetSnapshot(*w.Newest().Snapshot) }, "snapshot of head 3", 2},
+		{"the newest snapshot is gone", func(w *world) { w.ForgetSnapshot(*w.Newest().Snapshot) },
+			"snapshot of head 3", 2},
 		{"every head", func(w *world) { w.Damage(3); w.Damage(2); w.Damage(1) }, "head 1", -1},
 		{"an old head", func(w *world) { w.Damage(1) }, "", 0},
 	}
@@ -81,7 +86,8 @@ func TestRepairGoesBackToWhatCanBeRead(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if said := fmt.Sprint(v.Damage); (tt.says == "") != (len(v.Damage) == 0) || !strings.Contains(said, tt.says) || v.Newest != 3 {
+			if said := fmt.Sprint(v.Damage); (tt.says == "") != (len(v.Damage) == 0) ||
+				!strings.Contains(said, tt.says) || v.Newest != 3 {
 				t.Errorf("Inspect says %s, newest %d; want %q", said, v.Newest, tt.says)
 			}
 			for _, d := range v.Damage {
@@ -107,7 +113,8 @@ func TestRepairGoesBackToWhatCanBeRead(t *testing.T) {
 				t.Fatalf("Load = %+v, %v", got, err)
 			}
 			old, err := w.Head(t.Context(), tt.from)
-			if err != nil || got.Holds() != old.Holds() || len(got.Tail) != len(old.Tail) || len(got.Incidents.Roots) != len(old.Incidents.Roots) {
+			if err != nil || got.Holds() != old.Holds() || len(got.Tail) != len(old.Tail) ||
+				len(got.Incidents.Roots) != len(old.Incidents.Roots) {
 				t.Errorf("head 4 is not as head %d was: %+v", tt.from, got)
 			}
 			s, err := state.OpenSnapshot(t.Context(), w, got)
@@ -160,7 +167,8 @@ func TestInspectFindsWhatTheHistoryLacks(t *testing.T) {
 	w := grown(t)
 	w.ForgetSegment(w.Newest().History[0])
 	v, err := state.Inspect(t.Context(), w, true)
-	if err != nil || len(v.Damage) != 1 || v.Damage[0].Can || !strings.Contains(v.Damage[0].What, "history of 2026-11-23") {
+	if err != nil || len(v.Damage) != 1 || v.Damage[0].Can ||
+		!strings.Contains(v.Damage[0].What, "history of 2026-11-23") {
 		t.Errorf("Inspect = %+v, %v, want that a segment is gone, and cannot be mended", v.Damage, err)
 	}
 }
@@ -181,7 +189,8 @@ func TestTakeLetsAnotherFunctionGoOn(t *testing.T) {
 			t.Fatal("two functions on one state")
 		}
 		was, err := state.Take(t.Context(), w.Memory, owner, "TAKE")
-		if names := fmt.Sprint(was); err != nil || !strings.Contains(names, theirs) || strings.Contains(names, "long-ago") ||
+		if names := fmt.Sprint(was); err != nil || !strings.Contains(names, theirs) ||
+			strings.Contains(names, "long-ago") ||
 			strings.Contains(names, ours+" ") != (owner == "") {
 			t.Errorf("Take = %v, %v, want those that were alive, but for %q", was, err, owner)
 		}

@@ -42,15 +42,19 @@ type Index struct {
 
 // Entry is what a tick must know of a load balancer before it reads it.
 type Entry struct {
-	Digest   lb.Digest `json:"digest"`            // of the answer that its line was made from; "" if it was never read
-	Backends int       `json:"backends"`          // how many it has
-	Kind     lb.Type   `json:"kind,omitempty"`    // as it was read last
-	Health   bool      `json:"health,omitempty"`  // the backends' health was read at least once
-	By       string    `json:"by,omitempty"`      // the version of the API that it was read by
-	Doubt    bool      `json:"doubt,omitempty"`   // that reading was the first to lack something: one of the same bytes confirms it
-	Unnamed  int       `json:"unnamed,omitempty"` // rows that did not say what they are about when all that was known was there
-	In       string    `json:"in,omitempty"`      // the search that found it, as CLB_DISCOVER has it; "" if the settings name it
-	Name     string    `json:"name,omitempty"`    // of what was found; untrusted text
+	// of the answer that its line was made from; "" if it was never read
+	Digest   lb.Digest `json:"digest"`
+	Backends int       `json:"backends"`         // how many it has
+	Kind     lb.Type   `json:"kind,omitempty"`   // as it was read last
+	Health   bool      `json:"health,omitempty"` // the backends' health was read at least once
+	By       string    `json:"by,omitempty"`     // the version of the API that it was read by
+	// that reading was the first to lack something: one of the same bytes confirms it
+	Doubt bool `json:"doubt,omitempty"`
+	// rows that did not say what they are about when all that was known was there
+	Unnamed int `json:"unnamed,omitempty"`
+	// the search that found it, as CLB_DISCOVER has it; "" if the settings name it
+	In   string `json:"in,omitempty"`
+	Name string `json:"name,omitempty"` // of what was found; untrusted text
 }
 
 // Known reports whether there is a line for it.
@@ -65,7 +69,8 @@ type Pool struct {
 // DecodePool returns the backends that a line holds.
 func DecodePool(line []byte) ([]lb.Backend, error) {
 	var p Pool
-	if err := json.Unmarshal(line, &p); err != nil { // into a fresh one: a reused slice keeps old values of absent fields
+	if err := json.Unmarshal(line, &p); err != nil {
+		// into a fresh one: a reused slice keeps old values of absent fields
 		return nil, fmt.Errorf("snapshot: %w: %w", ErrDamaged, err)
 	}
 	return p.Backends, nil
@@ -93,8 +98,8 @@ type Snapshot struct {
 	ended bool
 }
 
-// OpenSnapshot opens the snapshot of a head and reads its index. Where there is no head, or no snapshot, it is empty.
-// The caller closes it.
+// OpenSnapshot opens the snapshot of a head and reads its index. Where there is no head, or no snapshot, it
+// is empty. The caller closes it.
 func OpenSnapshot(ctx context.Context, s Store, h *Head) (*Snapshot, error) {
 	if h == nil || h.Snapshot == nil {
 		return &Snapshot{}, nil
@@ -122,7 +127,8 @@ func ReadSnapshot(r io.Reader) (*Snapshot, error) {
 		return nil, fmt.Errorf("snapshot: %w: index: %w", ErrDamaged, err)
 	}
 	if s.Index.Schema != snapshotSchema {
-		return nil, fmt.Errorf("the snapshot has schema %d, this version knows %d only", s.Index.Schema, snapshotSchema)
+		return nil, fmt.Errorf("the snapshot has schema %d, this version knows %d only", s.Index.Schema,
+			snapshotSchema)
 	}
 	return s, nil
 }
@@ -134,8 +140,8 @@ func (s *Snapshot) Close() {
 	}
 }
 
-// Seek moves on to the pool with this key and returns its line, without the end; nil if there is none. Keys have to be
-// asked for in rising order. The line is good until the next call.
+// Seek moves on to the pool with this key and returns its line, without the end; nil if there is none. Keys
+// have to be asked for in rising order. The line is good until the next call.
 func (s *Snapshot) Seek(key string) ([]byte, error) {
 	for !s.ended && s.key < key {
 		if err := s.next(); err != nil {
@@ -186,7 +192,8 @@ func keyOf(line []byte) (key string, ok bool) {
 	return string(k), begins && ends
 }
 
-// readLine returns the next line without its end. io.EOF means that there is none; a line without an end is an error.
+// readLine returns the next line without its end. io.EOF means that there is none; a line without an end is
+// an error.
 func (s *Snapshot) readLine() ([]byte, error) {
 	line, err := s.r.ReadSlice('\n')
 	if errors.Is(err, bufio.ErrBufferFull) {
@@ -234,8 +241,8 @@ func CreateSnapshot(ctx context.Context, s Store, clbs map[string]Entry) (*Draft
 	return &Draft{to: to}, nil
 }
 
-// Write adds a line, as EncodePool or Seek returned it. A key that does not follow the one before is an error: nobody
-// could read the snapshot.
+// Write adds a line, as EncodePool or Seek returned it. A key that does not follow the one before is an
+// error: nobody could read the snapshot.
 func (d *Draft) Write(line []byte) error {
 	key, ok := keyOf(line)
 	if !ok || key <= d.last {

@@ -39,7 +39,8 @@ func pools(t *testing.T, s state.Store, keys ...string) *state.Blob {
 
 func line(t *testing.T, key string) []byte {
 	t.Helper()
-	l, err := state.EncodePool(key, []lb.Backend{{ID: "ins-a", Name: "of " + key, Status: lb.Running, Weight: 10}, {ID: "ins-b", Name: "<b>"}})
+	l, err := state.EncodePool(key, []lb.Backend{{ID: "ins-a", Name: "of " + key, Status: lb.Running,
+		Weight: 10}, {ID: "ins-b", Name: "<b>"}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -63,7 +64,8 @@ func TestSnapshotGivesBackWhatWasWritten(t *testing.T) {
 	for _, tt := range []struct {
 		key   string
 		there bool
-	}{{keys[0], true}, {keys[0], true}, {"ap-guangzhou/lb-aa", false}, {keys[2], true}, {"b", false}, {"c", false}} {
+	}{{keys[0], true}, {keys[0], true}, {"ap-guangzhou/lb-aa", false}, {keys[2], true}, {"b", false},
+		{"c", false}} {
 		got, err := s.Seek(tt.key)
 		if err != nil || (got != nil) != tt.there {
 			t.Fatalf("Seek(%s) = %q, %v, want it there: %v", tt.key, got, err, tt.there)
@@ -72,7 +74,8 @@ func TestSnapshotGivesBackWhatWasWritten(t *testing.T) {
 			continue
 		}
 		backends, err := state.DecodePool(got)
-		if err != nil || len(backends) != 2 || backends[0].Name != "of "+tt.key || backends[1].Name != "<b>" || backends[1].Weight != 0 {
+		if err != nil || len(backends) != 2 || backends[0].Name != "of "+tt.key || backends[1].Name != "<b>" ||
+			backends[1].Weight != 0 {
 			t.Errorf("%s has %+v, %v", tt.key, backends, err)
 		}
 		if !strings.Contains(string(got), `"<b>"`) {
@@ -129,7 +132,8 @@ func TestDamagedSnapshotIsAnError(t *testing.T) {
 		})
 	}
 	broken := errors.New("broken pipe")
-	s, err := state.ReadSnapshot(io.MultiReader(strings.NewReader(index+`{"key":"a"}`+"\n"), iotest.ErrReader(broken)))
+	s, err := state.ReadSnapshot(io.MultiReader(strings.NewReader(index+`{"key":"a"}`+"\n"),
+		iotest.ErrReader(broken)))
 	if err != nil {
 		t.Fatal(err)
 	}

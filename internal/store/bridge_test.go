@@ -23,14 +23,17 @@ import (
 	"pgregory.net/rapid"
 )
 
-// The COS store against S3 servers that we did not write: gofakes3 in this process, and with -s3 any other. A bridge
-// translates the dialect. So this proves the store's logic on an independent store; COS's own conditional header,
-// signature and error bodies it does not prove: internal/sandbox/cos has those, after the documentation.
+// The COS store against S3 servers that we did not write: gofakes3 in this process, and with -s3 any other. A
+// bridge translates the dialect. So this proves the store's logic on an independent store; COS's own
+// conditional header, signature and error bodies it does not prove: internal/sandbox/cos has those, after the
+// documentation.
 var (
-	s3URL       = flag.String("s3", "", "an S3 server, such as http://127.0.0.1:7070, to test against instead of gofakes3 (make test-versitygw)")
-	s3Key       = flag.String("s3-key", "", "its access key")
-	s3Secret    = flag.String("s3-secret", "", "its secret key")
-	s3Ignorant  = flag.Bool("s3-ignorant", false, "expect the server to ignore conditions, and Check to say so (s3rver)")
+	s3URL = flag.String("s3", "", "an S3 server, such as http://127.0.0.1:7070, to test against instead "+
+		"of gofakes3 (make test-versitygw)")
+	s3Key      = flag.String("s3-key", "", "its access key")
+	s3Secret   = flag.String("s3-secret", "", "its secret key")
+	s3Ignorant = flag.Bool("s3-ignorant", false,
+		"expect the server to ignore conditions, and Check to say so (s3rver)")
 	s3BucketSeq = time.Now().UnixNano()
 )
 
@@ -77,7 +80,8 @@ func (b bridge) RoundTrip(r *http.Request) (*http.Response, error) {
 		resp.Body = io.NopCloser(strings.NewReader("<Error><Code>FileAlreadyExists</Code></Error>"))
 	}
 	if r.Method == http.MethodPut && resp.StatusCode == http.StatusOK {
-		resp.Header.Set("x-cos-hash-crc64ecma", strconv.FormatUint(crc64.Checksum(body, crc64.MakeTable(crc64.ECMA)), 10))
+		resp.Header.Set("x-cos-hash-crc64ecma", strconv.FormatUint(crc64.Checksum(body,
+			crc64.MakeTable(crc64.ECMA)), 10))
 	}
 	return resp, nil
 }
@@ -122,8 +126,10 @@ func placeOn(t *testing.T, through http.RoundTripper, wrap func(bucket) bucket) 
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := OpenCOS(COSConfig{Bucket: "ops-1250000000", Region: "ap-guangzhou", Prefix: "watch/one", Endpoint: endpoint,
-		SecretID: "AKIDtest", SecretKey: "key", Token: "token", Transport: through, Cache: t.TempDir(), Now: time.Now,
+	s, err := OpenCOS(COSConfig{Bucket: "ops-1250000000", Region: "ap-guangzhou", Prefix: "watch/one",
+		Endpoint: endpoint,
+		SecretID: "AKIDtest", SecretKey: "key", Token: "token", Transport: through, Cache: t.TempDir(),
+		Now:   time.Now,
 		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
 	if err != nil {
 		t.Fatal(err)
@@ -144,8 +150,8 @@ func TestCOSOnAnIndependentServer(t *testing.T) {
 	})
 }
 
-// TestCheckSeesThroughAnIgnorantServer is the negative control: s3rver takes a second write to the same key, and Check
-// must refuse it.
+// TestCheckSeesThroughAnIgnorantServer is the negative control: s3rver takes a second write to the same key,
+// and Check must refuse it.
 func TestCheckSeesThroughAnIgnorantServer(t *testing.T) {
 	t.Parallel()
 	if !*s3Ignorant {

@@ -30,7 +30,8 @@ func TestClockIsThatOfTheAnswers(t *testing.T) {
 		do   func(m *machine, c *clock)
 		want time.Time
 	}{
-		{"before the first answer it is the local one", func(m *machine, _ *clock) { m.pass(time.Second) }, local.Add(time.Second)},
+		{"before the first answer it is the local one", func(m *machine, _ *clock) { m.pass(time.Second) },
+			local.Add(time.Second)},
 		{"an answer", func(_ *machine, c *clock) { c.heard(answerAt(cloud), c.read()) }, cloud},
 		{"the time since", func(m *machine, c *clock) {
 			c.heard(answerAt(cloud), c.read())
@@ -99,7 +100,8 @@ func TestClockHasNoMonotonicReading(t *testing.T) {
 	t.Parallel()
 	_, open := sandboxPlace(t)
 	cos := open(t.TempDir())
-	for name, s := range map[string]*Place{"files": OpenFiles(t.TempDir(), time.Now), "COS before an answer": cos} {
+	for name, s := range map[string]*Place{"files": OpenFiles(t.TempDir(), time.Now),
+		"COS before an answer": cos} {
 		if now := s.Now(); strings.Contains(now.String(), "m=") || now.Location() != time.UTC {
 			t.Errorf("%s: %v has a monotonic reading, or a zone", name, now)
 		}

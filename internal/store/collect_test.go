@@ -43,7 +43,8 @@ func TestCollect(t *testing.T) {
 		heads, _ := s.b.list(t.Context(), headPrefix, 0)
 		snaps, _ := s.b.list(t.Context(), snapPrefix, 0)
 		if len(heads) != step.heads || len(snaps) != step.snaps {
-			t.Errorf("%s: %d heads and %d snapshots are left, want %d and %d", step.name, len(heads), len(snaps), step.heads, step.snaps)
+			t.Errorf("%s: %d heads and %d snapshots are left, want %d and %d", step.name, len(heads), len(snaps),
+				step.heads, step.snaps)
 		}
 	}
 	if h, err := s.Load(t.Context()); err != nil || h.N != 150 {
@@ -57,7 +58,8 @@ func TestCollect(t *testing.T) {
 	}
 }
 
-// TestCollectSparesASnapshotThatComesBack has the pool return, while Collect is at work, to what it was days ago.
+// TestCollectSparesASnapshotThatComesBack has the pool return, while Collect is at work, to what it was days
+// ago.
 func TestCollectSparesASnapshotThatComesBack(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
@@ -66,7 +68,8 @@ func TestCollectSparesASnapshotThatComesBack(t *testing.T) {
 	commitTo(t, s, headOf(1, "x"))
 	for _, b := range old {
 		when := time.Now().Add(-48 * time.Hour)
-		if err := os.Chtimes(filepath.Join(dir, filepath.FromSlash(textKey(b.SHA256, b.Tag))), when, when); err != nil {
+		if err := os.Chtimes(filepath.Join(dir, filepath.FromSlash(textKey(b.SHA256, b.Tag))), when,
+			when); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -34,13 +34,15 @@ type COSConfig struct {
 	SecretID, SecretKey string
 	Token               string            // "" for long-term keys
 	Transport           http.RoundTripper // outlives an invocation, and with it its connections
-	Cache               string            // a folder of the user's own for the last snapshot; it may be lost at any time
-	Now                 func() time.Time
-	Sleep               func(ctx context.Context, d time.Duration) error // returns early, with an error, when ctx ends
+	// a folder of the user's own for the last snapshot; it may be lost at any time
+	Cache string
+	Now   func() time.Time
+	Sleep func(ctx context.Context, d time.Duration) error // returns early, with an error, when ctx ends
 }
 
 const (
-	readTries    = 3                      // of a read, in all; a write is tried again only after it was read back
+	// of a read, in all; a write is tried again only after it was read back
+	readTries    = 3
 	readInterval = 100 * time.Millisecond // before the second; twice that before the third
 	callTimeout  = 5 * time.Second        // of one call: a connection that hangs must leave time for another
 	slowest      = 256 << 10              // bytes a second that a snapshot moves at least, beyond that
@@ -78,8 +80,8 @@ type cosBucket struct {
 	time   *clock
 }
 
-// retry makes a call that only reads until it succeeds, or fails for good, or readTries are used up. size is how many
-// bytes it may move.
+// retry makes a call that only reads until it succeeds, or fails for good, or readTries are used up. size is
+// how many bytes it may move.
 func (b cosBucket) retry(ctx context.Context, size int64, call func(ctx context.Context) error) error {
 	for n := 1; ; n++ {
 		err := b.limited(ctx, size, call)
@@ -112,7 +114,8 @@ func (b cosBucket) get(ctx context.Context, key string, limit int64) ([]byte, er
 	return content.Bytes(), nil
 }
 
-// stream writes an object to w, and checks that it is COS's, for a proxy's page is no answer, and arrived as it was sent.
+// stream writes an object to w, and checks that it is COS's, for a proxy's page is no answer, and arrived as
+// it was sent.
 func (b cosBucket) stream(ctx context.Context, key string, limit int64, w io.Writer) error {
 	resp, err := b.client.Object.Get(ctx, b.key(key), nil)
 	if err != nil {
@@ -130,7 +133,8 @@ func (b cosBucket) stream(ctx context.Context, key string, limit int64, w io.Wri
 	case n > limit:
 		return errTooLarge
 	}
-	if want := resp.Header.Get("x-cos-hash-crc64ecma"); want != "" && want != strconv.FormatUint(crc.Sum64(), 10) {
+	if want := resp.Header.Get("x-cos-hash-crc64ecma"); want != "" && want != strconv.FormatUint(crc.Sum64(),
+		10) {
 		return errors.New("it arrived damaged")
 	}
 	return nil
@@ -190,7 +194,8 @@ func (b cosBucket) keep(key string, file *os.File) {
 	}
 }
 
-// forget drops a snapshot from the cache. If that does not work, it stays, and is checked whenever it is read.
+// forget drops a snapshot from the cache. If that does not work, it stays, and is checked whenever it is
+// read.
 func (b cosBucket) forget(key string) { _ = b.cache.remove(context.Background(), key) }
 
 func (b cosBucket) create(ctx context.Context, key string, content []byte) error {
@@ -198,9 +203,10 @@ func (b cosBucket) create(ctx context.Context, key string, content []byte) error
 	return b.put(ctx, key, strings.NewReader(string(content)), int64(len(content)), &header)
 }
 
-// put writes once. A reader that cannot be rewound keeps the SDK from repeating the write behind our back: the repeat of
-// a write whose answer was lost is told that the key exists.
-func (b cosBucket) put(ctx context.Context, key string, content io.Reader, size int64, header *http.Header) error {
+// put writes once. A reader that cannot be rewound keeps the SDK from repeating the write behind our back:
+// the repeat of a write whose answer was lost is told that the key exists.
+func (b cosBucket) put(ctx context.Context, key string, content io.Reader, size int64,
+	header *http.Header) error {
 	err := b.limited(ctx, size, func(ctx context.Context) error {
 		_, err := b.client.Object.Put(ctx, b.key(key), struct{ io.Reader }{content}, &cos.ObjectPutOptions{
 			ObjectPutHeaderOptions: &cos.ObjectPutHeaderOptions{ContentLength: size, XOptionHeader: header}})
@@ -212,7 +218,8 @@ func (b cosBucket) put(ctx context.Context, key string, content io.Reader, size 
 	return nil
 }
 
-// adopt uploads a snapshot. If the answer is not a plain yes, what is stored is read back and compared with the name.
+// adopt uploads a snapshot. If the answer is not a plain yes, what is stored is read back and compared with
+// the name.
 func (b cosBucket) adopt(ctx context.Context, key string, file *os.File) error {
 	size, err := file.Seek(0, io.SeekEnd)
 	if err != nil {
@@ -264,7 +271,8 @@ func (b cosBucket) list(ctx context.Context, prefix string, limit int) ([]object
 			modified, err := time.Parse(time.RFC3339, o.LastModified)
 			key, ok := strings.CutPrefix(o.Key, b.key(""))
 			if err != nil || !ok {
-				return nil, b.failed(ctx, "list", prefix, fmt.Errorf("an entry that is not one: %.80q of %.40q", o.Key, o.LastModified))
+				return nil, b.failed(ctx, "list", prefix, fmt.Errorf("an entry that is not one: %.80q of %.40q", o.Key,
+					o.LastModified))
 			}
 			objects = append(objects, object{key, modified})
 		}
@@ -316,13 +324,15 @@ func (b cosBucket) suits(ctx context.Context) error {
 		return b.failed(ctx, "ask for the versioning of", "", err)
 	}
 	if v.Status != "" {
-		return advice.Add(fmt.Errorf("bucket %s has versioning %s: a head could be overwritten unnoticed", b.cfg.Bucket, v.Status),
+		return advice.Add(fmt.Errorf("bucket %s has versioning %s: a head could be overwritten unnoticed",
+			b.cfg.Bucket, v.Status),
 			"use a bucket that never had versioning")
 	}
 	return nil
 }
 
-// failed says what went wrong, with bucket and key, the COS code and the request id, and nothing that was sent.
+// failed says what went wrong, with bucket and key, the COS code and the request id, and nothing that was
+// sent.
 func (b cosBucket) failed(ctx context.Context, did, key string, err error) error {
 	where := path.Join(b.cfg.Bucket, b.key(key))
 	var answer *cos.ErrorResponse
@@ -340,11 +350,13 @@ func (b cosBucket) failed(ctx context.Context, did, key string, err error) error
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	if strings.Contains(err.Error(), "x-cos-hash-crc64ecma") { // the SDK's text has all headers of the answer in it
+	if strings.Contains(err.Error(), "x-cos-hash-crc64ecma") {
+		// the SDK's text has all headers of the answer in it
 		err = errors.New("the checksum of what was stored is missing or wrong")
 	}
 	return advice.Add(fmt.Errorf("%s %s: %w", did, where, err),
-		"see whether "+b.cfg.Endpoint.Hostname()+" can be reached from here: DNS, firewall, proxy, region and endpoint in STATE_URL")
+		"see whether "+b.cfg.Endpoint.Hostname()+" can be reached from here: DNS, firewall, proxy, region and "+
+			"endpoint in STATE_URL")
 }
 
 // refused is an error answer of COS. Source: 错误码, https://cloud.tencent.com/document/product/436/7730.
@@ -360,10 +372,13 @@ func (b cosBucket) refused(what string, a *cos.ErrorResponse) error {
 		return advice.Add(err, "see whether bucket and region in STATE_URL are right")
 	case a.Code == "RequestTimeTooSkewed":
 		return advice.Add(err, "set this machine's clock")
-	case a.Code == "InvalidAccessKeyId", a.Code == "SignatureDoesNotMatch", a.Code == "ExpiredToken", a.Code == "InvalidToken":
-		return advice.Add(err, "see whether the keys are right and enabled, on SCF whether the function has its execution role")
+	case a.Code == "InvalidAccessKeyId", a.Code == "SignatureDoesNotMatch", a.Code == "ExpiredToken",
+		a.Code == "InvalidToken":
+		return advice.Add(err, "see whether the keys are right and enabled, on SCF whether the function has its "+
+			"execution role")
 	case status == http.StatusForbidden:
-		return advice.Add(err, "see whether the execution role has the COS policy for this bucket and prefix (README, Deploy)")
+		return advice.Add(err, "see whether the execution role has the COS policy for this bucket and prefix "+
+			"(README, Deploy)")
 	}
 	return err
 }

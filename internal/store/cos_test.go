@@ -23,7 +23,8 @@ import (
 
 func TestCOSIsReachedByHTTPSAtTheBucketsOwnAddress(t *testing.T) {
 	t.Parallel()
-	config := COSConfig{Bucket: "ops-1250000000", Region: "ap-guangzhou", Prefix: "watch", Cache: t.TempDir(), Now: time.Now}
+	config := COSConfig{Bucket: "ops-1250000000", Region: "ap-guangzhou", Prefix: "watch", Cache: t.TempDir(),
+		Now: time.Now}
 	var got string
 	config.Transport = road(func(r *http.Request) (*http.Response, error) {
 		got = r.URL.Scheme + "://" + r.URL.Host
@@ -55,14 +56,20 @@ func TestCOSReadIsTriedAgain(t *testing.T) {
 		ok     bool
 	}{
 		{"after 500", func(*http.Request) (*http.Response, error) { return answers(500, ""), nil }, 2, 3, true},
-		{"after a broken connection", func(*http.Request) (*http.Response, error) { return nil, io.ErrUnexpectedEOF }, 2, 3, true},
+		{"after a broken connection", func(*http.Request) (*http.Response, error) {
+			return nil,
+				io.ErrUnexpectedEOF
+		}, 2, 3, true},
 		{"after an answer that broke off", func(*http.Request) (*http.Response, error) {
 			a := answers(200, "")
-			a.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"schema":1,`), iotest.ErrReader(io.ErrUnexpectedEOF)))
+			a.Body = io.NopCloser(io.MultiReader(strings.NewReader(`{"schema":1,`),
+				iotest.ErrReader(io.ErrUnexpectedEOF)))
 			return a, nil
 		}, 1, 2, true},
-		{"not for ever", func(*http.Request) (*http.Response, error) { return answers(503, ""), nil }, 99, 3, false},
-		{"not if it is refused", func(*http.Request) (*http.Response, error) { return answers(403, ""), nil }, 99, 1, false},
+		{"not for ever", func(*http.Request) (*http.Response, error) { return answers(503, ""), nil }, 99, 3,
+			false},
+		{"not if it is refused", func(*http.Request) (*http.Response, error) { return answers(403, ""), nil }, 99,
+			1, false},
 		{"if it arrived damaged", func(*http.Request) (*http.Response, error) {
 			a := answers(200, `{"schema":1,"n":1,"writer":"somebody else"}`)
 			a.Header.Set("x-cos-hash-crc64ecma", "1")
@@ -174,7 +181,8 @@ func TestCOSBucketWithVersioningIsRefused(t *testing.T) {
 func TestCOSListingOfSeveralPages(t *testing.T) {
 	t.Parallel()
 	s := placeOn(t, road(func(r *http.Request) (*http.Response, error) {
-		page := map[string]string{"": "a", "watch/one/snap/a": "b", "watch/one/snap/b": "c"}[r.URL.Query().Get("marker")]
+		page := map[string]string{"": "a", "watch/one/snap/a": "b",
+			"watch/one/snap/b": "c"}[r.URL.Query().Get("marker")]
 		return answers(200, fmt.Sprintf("<ListBucketResult><IsTruncated>%v</IsTruncated><Contents><Key>watch/one/snap/%s</Key>"+
 			"<LastModified>2026-11-23T04:53:00Z</LastModified></Contents></ListBucketResult>", page != "c", page)), nil
 	}), plain)
@@ -199,7 +207,8 @@ func TestCOSListingOfSeveralPages(t *testing.T) {
 	}
 }
 
-// sandboxBucket is the sandbox's strict COS, and how to open a store in it: with the real header, signature and errors.
+// sandboxBucket is the sandbox's strict COS, and how to open a store in it: with the real header, signature
+// and errors.
 func sandboxPlace(t *testing.T) (*cos.Bucket, func(cache string) *Place) {
 	t.Helper()
 	cr := sandbox.Credential{SecretID: "AKIDtest", SecretKey: "hunter2key", Token: "hunter2token"}
@@ -211,8 +220,10 @@ func sandboxPlace(t *testing.T) (*cos.Bucket, func(cache string) *Place) {
 		t.Fatal(err)
 	}
 	return bucket, func(cache string) *Place {
-		s, err := OpenCOS(COSConfig{Bucket: "sandbox-1250000000", Region: "ap-guangzhou", Prefix: "watch", Endpoint: endpoint,
-			SecretID: cr.SecretID, SecretKey: cr.SecretKey, Token: cr.Token, Transport: server.Client().Transport, Cache: cache, Now: time.Now,
+		s, err := OpenCOS(COSConfig{Bucket: "sandbox-1250000000", Region: "ap-guangzhou", Prefix: "watch",
+			Endpoint: endpoint,
+			SecretID: cr.SecretID, SecretKey: cr.SecretKey, Token: cr.Token, Transport: server.Client().Transport,
+			Cache: cache, Now: time.Now,
 			Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
 		if err != nil {
 			t.Fatal(err)
@@ -381,12 +392,14 @@ func TestCheckOfCOS(t *testing.T) {
 func TestCOSErrorsSayWhatToDoAndNoSecret(t *testing.T) {
 	t.Parallel()
 	for code, want := range map[string]string{
-		"AccessDenied": "COS policy", "RequestTimeTooSkewed": "clock", "InvalidAccessKeyId": "keys are right", "SignatureDoesNotMatch": "keys are right",
+		"AccessDenied": "COS policy", "RequestTimeTooSkewed": "clock", "InvalidAccessKeyId": "keys are right",
+		"SignatureDoesNotMatch": "keys are right",
 	} {
 		bucket, open, _ := begun(t)
 		bucket.Fail("", cos.Answers(403, code), -1)
 		_, err := open(t.TempDir()).Load(t.Context())
-		if err == nil || !strings.Contains(advice.Of(err), want) || !strings.Contains(err.Error(), "sandbox-1250000000/watch/head") {
+		if err == nil || !strings.Contains(advice.Of(err), want) ||
+			!strings.Contains(err.Error(), "sandbox-1250000000/watch/head") {
 			t.Errorf("%s: %v, advice %q; want the place, and advice about %q", code, err, advice.Of(err), want)
 		}
 		for _, secret := range []string{"AKIDtest", "hunter2", "q-signature"} {
@@ -402,7 +415,8 @@ func TestCheckTellsAFailedSecondWriteFromOneThatWasTaken(t *testing.T) {
 	bucket, open, _ := begun(t)
 	bucket.Fail("PUT", cos.Delay(0), 1)
 	bucket.Fail("PUT", cos.Answers(503, "SlowDown"), 1)
-	if err := open(t.TempDir()).Check(t.Context()); err == nil || !strings.Contains(err.Error(), "write again") || strings.Contains(err.Error(), "not refused") {
+	if err := open(t.TempDir()).Check(t.Context()); err == nil ||
+		!strings.Contains(err.Error(), "write again") || strings.Contains(err.Error(), "not refused") {
 		t.Errorf("Check = %v, want that the second write failed", err)
 	}
 }

@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// tempDir holds files that are being written. It is beside the others, because link(2) stays inside a file system.
+// tempDir holds files that are being written. It is beside the others, because link(2) stays inside a file
+// system.
 const tempDir = "tmp"
 
 // files is a bucket in a folder.

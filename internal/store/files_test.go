@@ -66,7 +66,8 @@ func TestFilesDeleteWhatKilledRunsLeft(t *testing.T) {
 	}
 	collect := func(later time.Duration) {
 		t.Helper()
-		if err := inFiles(t, dir, func() time.Time { return time.Now().Add(later) }, plain).Collect(t.Context()); err != nil {
+		if err := inFiles(t, dir, func() time.Time { return time.Now().Add(later) },
+			plain).Collect(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -80,8 +81,8 @@ func TestFilesDeleteWhatKilledRunsLeft(t *testing.T) {
 	}
 }
 
-// TestLinkWhoseAnswerWasLostIsDone has the kernel say that the name exists because the same link was made before, as an
-// NFS client does when it repeats a call.
+// TestLinkWhoseAnswerWasLostIsDone has the kernel say that the name exists because the same link was made
+// before, as an NFS client does when it repeats a call.
 func TestLinkWhoseAnswerWasLostIsDone(t *testing.T) {
 	t.Parallel()
 	f := files{t.TempDir(), time.Now}

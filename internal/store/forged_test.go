@@ -10,8 +10,8 @@ import (
 	"clbwatch/internal/state"
 )
 
-// TestForgedHeadReachesNoOtherFile: a head that somebody else put into the bucket names a snapshot by a path, and nothing
-// outside of the cache is read, replaced or deleted.
+// TestForgedHeadReachesNoOtherFile: a head that somebody else put into the bucket names a snapshot by a path,
+// and nothing outside of the cache is read, replaced or deleted.
 func TestForgedHeadReachesNoOtherFile(t *testing.T) {
 	t.Parallel()
 	bucket, open := sandboxPlace(t)
@@ -29,7 +29,8 @@ func TestForgedHeadReachesNoOtherFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	bucket.Put("watch/"+headKey(1), forged)
-	for _, key := range []string{"watch/" + textKey(blob.SHA256, blob.Tag), "mine.zst", "watch/mine.zst"} { // COS may clean a key, or not
+	for _, key := range []string{"watch/" + textKey(blob.SHA256, blob.Tag), "mine.zst", "watch/mine.zst"} {
+		// COS may clean a key, or not
 		bucket.Put(key, content)
 	}
 	h, err := s.Load(t.Context())

@@ -14,9 +14,9 @@ import (
 	"clbwatch/internal/state"
 )
 
-// FuzzCOSAnswers gives a store in COS any listing, any head and any error. It holds that loading ends soon, that what is
-// taken for a head is one that the listing names or one after it, that nothing but a yes of COS is one, and that no error
-// shows a secret that an answer echoes.
+// FuzzCOSAnswers gives a store in COS any listing, any head and any error. It holds that loading ends soon,
+// that what is taken for a head is one that the listing names or one after it, that nothing but a yes of COS
+// is one, and that no error shows a secret that an answer echoes.
 func FuzzCOSAnswers(f *testing.F) {
 	h := headOf(1, "a")
 	content, err := h.Encode()
@@ -31,12 +31,15 @@ func FuzzCOSAnswers(f *testing.F) {
 			"<IsTruncated>" + truncated + "</IsTruncated>" + strings.Join(entries, "") + "</ListBucketResult>"
 	}
 	refusal := func(code string) string {
-		return `<?xml version="1.0" encoding="utf-8" ?><Error><Code>` + code + `</Code><Message>SECRET</Message><RequestId>NWNm</RequestId></Error>`
+		return `<?xml version="1.0" encoding="utf-8" ?><Error><Code>` + code +
+			`</Code><Message>SECRET</Message><RequestId>NWNm</RequestId></Error>`
 	}
 	key := headKey(1)
 	for _, l := range []string{
-		listing("false", entry(key)), listing("true", entry(key)), listing("true", entry(headKey(2)), entry(key)), listing("false"), listing("true"),
-		listing("false", entry("head/0.json")), listing("false", entry("../"+key)), "<html><body>proxy</body></html>", "", refusal("AccessDenied"),
+		listing("false", entry(key)), listing("true", entry(key)), listing("true", entry(headKey(2)), entry(key)),
+		listing("false"), listing("true"),
+		listing("false", entry("head/0.json")), listing("false", entry("../"+key)),
+		"<html><body>proxy</body></html>", "", refusal("AccessDenied"),
 		`<ListBucketResult><Contents><Key>other</Key></Contents></ListBucketResult>`,
 	} {
 		f.Add(200, []byte(l), 200, content, true)
@@ -71,8 +74,12 @@ func FuzzCOSAnswers(f *testing.F) {
 			return &http.Response{StatusCode: code, Header: header, Request: r, ProtoMajor: 1, ProtoMinor: 1,
 				Body: io.NopCloser(strings.NewReader(strings.ReplaceAll(string(said), "SECRET", secret)))}, nil
 		})
-		s, err := OpenCOS(COSConfig{Bucket: "ops-1250000000", Region: "ap-guangzhou", Prefix: "watch", Endpoint: endpoint, SecretID: "AKID", SecretKey: secret, Token: secret,
-			Transport: transport, Cache: t.TempDir(), Now: time.Now, Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() }})
+		s, err := OpenCOS(COSConfig{Bucket: "ops-1250000000", Region: "ap-guangzhou", Prefix: "watch",
+			Endpoint: endpoint, SecretID: "AKID", SecretKey: secret, Token: secret,
+			Transport: transport, Cache: t.TempDir(), Now: time.Now, Sleep: func(ctx context.Context,
+				_ time.Duration) error {
+				return ctx.Err()
+			}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -95,7 +102,8 @@ func FuzzCOSAnswers(f *testing.F) {
 		if status/100 != 2 || !ofCOS {
 			t.Errorf("a head was taken of %d, of COS: %v", status, ofCOS)
 		}
-		if _, err := state.DecodeHead(h.N, object); err != nil || !strings.Contains(string(list), strings.TrimSuffix(path.Base(headKey(h.N)), ".json")) {
+		if _, err := state.DecodeHead(h.N, object); err != nil ||
+			!strings.Contains(string(list), strings.TrimSuffix(path.Base(headKey(h.N)), ".json")) {
 			t.Errorf("head %d was taken of the listing %q and the content %q: %v", h.N, list, object, err)
 		}
 	})

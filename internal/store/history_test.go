@@ -20,7 +20,8 @@ import (
 // segment writes a segment of history with some text.
 func segment(t *testing.T, s *Place, day string, n int, text string) state.Segment {
 	t.Helper()
-	seg, err := s.CreateSegment(t.Context(), day, n, func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
+	seg, err := s.CreateSegment(t.Context(), day, n,
+		func(w io.Writer) error { _, err := io.WriteString(w, text); return err })
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +46,8 @@ func testHistory(t *testing.T, fresh func(t *testing.T) placeOpener) {
 		text := strings.Repeat("a line\n", 1000)
 		a, b := segment(t, open(plain), "2026-11-23", 1, text), segment(t, open(plain), "2026-11-23", 1, text)
 		if a.Name == b.Name || a.Text != 7000 || a.Bytes <= 0 || a.Bytes > 1000 {
-			t.Errorf("two segments of the same number: %+v and %+v, want two names, 7000 bytes of text and few stored", a, b)
+			t.Errorf("two segments of the same number: %+v and %+v, want two names, 7000 bytes of text and few stored",
+				a, b)
 		}
 		for _, seg := range []state.Segment{a, b} {
 			if got, err := textOf(t.Context(), open(plain), seg); got != text || err != nil {
@@ -53,7 +55,8 @@ func testHistory(t *testing.T, fresh func(t *testing.T) placeOpener) {
 			}
 		}
 		all, err := open(plain).Segments(t.Context())
-		if err != nil || len(all) != 2 || all[0].Day != "2026-11-23" || all[0].N != 1 || all[0].Name != min(a.Name, b.Name) || all[0].Modified.IsZero() {
+		if err != nil || len(all) != 2 || all[0].Day != "2026-11-23" || all[0].N != 1 ||
+			all[0].Name != min(a.Name, b.Name) || all[0].Modified.IsZero() {
 			t.Errorf("Segments = %+v, %v", all, err)
 		}
 		a.N = 2
@@ -61,7 +64,8 @@ func testHistory(t *testing.T, fresh func(t *testing.T) placeOpener) {
 			t.Errorf("a segment that is not there: %v, want ErrAbsent", err)
 		}
 		failed := errors.New("no more lines")
-		if _, err := open(plain).CreateSegment(t.Context(), "2026-11-23", 3, func(io.Writer) error { return failed }); !errors.Is(err, failed) {
+		if _, err := open(plain).CreateSegment(t.Context(), "2026-11-23", 3,
+			func(io.Writer) error { return failed }); !errors.Is(err, failed) {
 			t.Errorf("CreateSegment = %v, want %v", err, failed)
 		}
 	})
@@ -91,7 +95,8 @@ func testHistory(t *testing.T, fresh func(t *testing.T) placeOpener) {
 		if first, err := open(plain).Once(t.Context(), "trouble/2026-11-23T05"); !first || err != nil {
 			t.Errorf("the next hour: %v, %v", first, err)
 		}
-		for _, name := range []string{"INIT", "head/1", "trouble/", "trouble/../INIT", "trouble/a/b", "snap/x", ""} {
+		for _, name := range []string{"INIT", "head/1", "trouble/", "trouble/../INIT", "trouble/a/b", "snap/x",
+			""} {
 			if first, err := open(plain).Once(t.Context(), name); first || err == nil {
 				t.Errorf("Once(%q) = %v, %v, want an error", name, first, err)
 			}
@@ -106,7 +111,8 @@ func testHistory(t *testing.T, fresh func(t *testing.T) placeOpener) {
 		{"create did not happen, once", fault{op: "create", times: 1, err: broken}, true},
 		{"create did not happen, ever", fault{op: "create", times: 99, err: broken}, false},
 		{"create happened, the answer was lost", fault{op: "create", times: 1, apply: true, err: broken}, true},
-		{"create happened, a repeat says that it exists", fault{op: "create", times: 1, apply: true, err: errExists}, true},
+		{"create happened, a repeat says that it exists", fault{op: "create", times: 1, apply: true,
+			err: errExists}, true},
 		{"a false 404 on reading back", fault{op: "get", times: 1, err: errAbsent}, true},
 		{"reading back fails", fault{op: "get", times: 99, err: broken}, false},
 	} {
@@ -114,7 +120,8 @@ func testHistory(t *testing.T, fresh func(t *testing.T) placeOpener) {
 			t.Parallel()
 			open := fresh(t)
 			f := tt.fault
-			seg, err := open((&f).wrap).CreateSegment(t.Context(), "2026-11-23", 1, func(w io.Writer) error { _, err := io.WriteString(w, "text"); return err })
+			seg, err := open((&f).wrap).CreateSegment(t.Context(), "2026-11-23", 1,
+				func(w io.Writer) error { _, err := io.WriteString(w, "text"); return err })
 			if (err == nil) != tt.ok {
 				t.Errorf("CreateSegment = %v, want it done: %v", err, tt.ok)
 			}
@@ -140,7 +147,8 @@ func testHistory(t *testing.T, fresh func(t *testing.T) placeOpener) {
 func lines(old *state.Head, at time.Time, from, n int) *state.Head {
 	h := old.Next(fmt.Sprint("W", from, "-", n), state.CLI, at)
 	for i := range n {
-		h.Tail = append(h.Tail, incident.Record{At: at, Incident: fmt.Sprint(from + i), CLB: lb.CLB{Region: "ap-guangzhou", ID: "lb-8a3k2m1q"},
+		h.Tail = append(h.Tail, incident.Record{At: at, Incident: fmt.Sprint(from + i),
+			CLB:    lb.CLB{Region: "ap-guangzhou", ID: "lb-8a3k2m1q"},
 			Change: &incident.Past{Kind: lb.LeftRunning, ID: "ins-9o9ex9s0", Name: strings.Repeat("web", 30)}})
 	}
 	return h
@@ -165,7 +173,8 @@ func testCommitFailures(t *testing.T, fresh func(t *testing.T) placeOpener) {
 			if lerr != nil || err == nil && newest.N != 2 {
 				t.Fatalf("call %d, apply %v: Commit = %v, Load = %+v, %v", n, apply, err, newest, lerr)
 			}
-			if err := state.Commit(t.Context(), open(plain), lines(newest, at.Add(2*time.Minute), int(newest.N)*500, 500)); err != nil {
+			if err := state.Commit(t.Context(), open(plain), lines(newest, at.Add(2*time.Minute), int(newest.N)*500,
+				500)); err != nil {
 				t.Fatal(err)
 			}
 			level, err := state.Current(t.Context(), open(plain), nil)
@@ -280,7 +289,8 @@ func TestCollectKeepsTheHistoryThatCounts(t *testing.T) {
 		}
 		for _, o := range all {
 			when := now
-			if err := os.Chtimes(filepath.Join(dir, filepath.FromSlash(segmentKey(state.Segment{Day: o.Day, N: int(o.N), Name: o.Name}))), when, when); err != nil {
+			if err := os.Chtimes(filepath.Join(dir, filepath.FromSlash(segmentKey(state.Segment{Day: o.Day,
+				N: int(o.N), Name: o.Name}))), when, when); err != nil {
 				t.Fatal(err)
 			}
 			names = append(names, o.Name)
@@ -307,7 +317,8 @@ func TestCollectKeepsTheHistoryThatCounts(t *testing.T) {
 	before := head.History[0].Name
 	_ = files() // all are of now
 	now = now.Add(23 * time.Hour)
-	if got := collect(); !slices.Contains(got, orphan) || !slices.Contains(got, before) || !slices.Contains(got, coming) {
+	if got := collect(); !slices.Contains(got, orphan) || !slices.Contains(got, before) ||
+		!slices.Contains(got, coming) {
 		t.Fatalf("after 23 h there are %v", got)
 	}
 	now = now.Add(2 * time.Hour)
@@ -323,7 +334,8 @@ func TestCollectKeepsTheHistoryThatCounts(t *testing.T) {
 	if err := os.Chtimes(path, old, old); err != nil {
 		t.Fatal(err)
 	}
-	head.Tail = append(head.Tail, incident.Record{At: now.Add(-24 * time.Hour), Incident: "late", Change: &incident.Past{ID: "x"}})
+	head.Tail = append(head.Tail, incident.Record{At: now.Add(-24 * time.Hour), Incident: "late",
+		Change: &incident.Past{ID: "x"}})
 	commit(1)
 	newer := head.History[len(head.History)-1]
 	if newer.N != older.N || newer.Name == older.Name {
@@ -381,7 +393,8 @@ func TestDamagedHeadThatOthersFollowIsOfNoConcern(t *testing.T) {
 		commitTo(t, s, headOf(n+1, "a"))
 	}
 	flip := func(n int64) {
-		rewrite(t, filepath.Join(dir, filepath.FromSlash(headKey(n))), func(b []byte) []byte { b[9] ^= 1; return b })
+		rewrite(t, filepath.Join(dir, filepath.FromSlash(headKey(n))),
+			func(b []byte) []byte { b[9] ^= 1; return b })
 	}
 	flip(1) // the oldest, which Collect asks what it uses
 	flip(3)

@@ -15,8 +15,8 @@ import (
 	"clbwatch/internal/state"
 )
 
-// TestSnapshotThatWantsMuchMemoryIsRefused: one that somebody else put there, under the right name, whose frame asks for a
-// window of its own.
+// TestSnapshotThatWantsMuchMemoryIsRefused: one that somebody else put there, under the right name, whose
+// frame asks for a window of its own.
 func TestSnapshotThatWantsMuchMemoryIsRefused(t *testing.T) {
 	t.Parallel()
 	for size, refused := range map[int]bool{window: false, 64 << 20: true} {
@@ -39,10 +39,12 @@ func TestSnapshotThatWantsMuchMemoryIsRefused(t *testing.T) {
 		if err := os.Mkdir(filepath.Join(dir, "snap"), 0o700); err != nil {
 			t.Fatal(err)
 		}
-		if err := os.WriteFile(filepath.Join(dir, textKey(blob.SHA256, blob.Tag)), stored.Bytes(), 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, textKey(blob.SHA256, blob.Tag)), stored.Bytes(),
+			0o600); err != nil {
 			t.Fatal(err)
 		}
-		if err := readAll(t.Context(), OpenFiles(dir, time.Now), blob); (err != nil) != refused || refused && !strings.Contains(err.Error(), "window") {
+		if err := readAll(t.Context(), OpenFiles(dir, time.Now), blob); (err != nil) != refused || refused &&
+			!strings.Contains(err.Error(), "window") {
 			t.Errorf("a snapshot with a window of %d bytes: %v, want it refused: %v", size, err, refused)
 		}
 	}

@@ -1,6 +1,6 @@
-// Package store keeps heads, snapshots and history: numbered heads, each written once and never replaced, and all else
-// named by its content or once, so that a reader never meets a half-written or mixed state. It refuses to guess: state that
-// is missing where it must be, damaged or of another kind is an error.
+// Package store keeps heads, snapshots and history: numbered heads, each written once and never replaced, and
+// all else named by its content or once, so that a reader never meets a half-written or mixed state. It
+// refuses to guess: state that is missing where it must be, damaged or of another kind is an error.
 package store
 
 import (

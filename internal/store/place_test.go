@@ -16,7 +16,8 @@ import (
 	"clbwatch/internal/state"
 )
 
-// placeOpener opens one and the same state again, as another process would; wrap comes between it and its bucket.
+// placeOpener opens one and the same state again, as another process would; wrap comes between it and its
+// bucket.
 type placeOpener func(wrap func(bucket) bucket) *Place
 
 // testPlace is what every state.Store has to pass. fresh makes a place for state and says how to open it.
@@ -45,7 +46,8 @@ func testPlace(t *testing.T, fresh func(t *testing.T) placeOpener) {
 		open := fresh(t)
 		blob := write(t, open(plain), "one\ntwo\n")
 		for n := range int64(3) {
-			commitTo(t, open(plain), &state.Head{Schema: state.Schema, N: n + 1, Writer: fmt.Sprint("w", n+1), Era: 1, Snapshot: &blob})
+			commitTo(t, open(plain), &state.Head{Schema: state.Schema, N: n + 1, Writer: fmt.Sprint("w", n+1), Era: 1,
+				Snapshot: &blob})
 		}
 		h, err := open(plain).Load(t.Context())
 		if err != nil || h.N != 3 || h.Writer != "w3" {
@@ -96,8 +98,10 @@ func testLostWrites(t *testing.T, fresh func(t *testing.T) placeOpener) {
 	}{
 		{"create did not happen, once", fault{op: "create", times: 1, err: broken}, nil, true},
 		{"create did not happen, ever", fault{op: "create", times: 99, err: broken}, broken, false},
-		{"create happened, the answer was lost", fault{op: "create", times: 1, apply: true, err: broken}, nil, true},
-		{"create happened, a repeat says that it exists", fault{op: "create", times: 1, apply: true, err: errExists}, nil, true},
+		{"create happened, the answer was lost", fault{op: "create", times: 1, apply: true, err: broken}, nil,
+			true},
+		{"create happened, a repeat says that it exists", fault{op: "create", times: 1, apply: true,
+			err: errExists}, nil, true},
 		{"a false 404 on reading back", fault{op: "get", times: 1, err: errAbsent}, nil, true},
 		{"reading back fails", fault{op: "get", times: 99, err: broken}, broken, true},
 	}
@@ -154,7 +158,8 @@ func testStaleAnswers(t *testing.T, fresh func(t *testing.T) placeOpener) {
 	}
 }
 
-// testWriters lets 16 writers count together in what their heads hold, through a bucket that loses every tenth answer.
+// testWriters lets 16 writers count together in what their heads hold, through a bucket that loses every
+// tenth answer.
 func testManyWriters(t *testing.T, fresh func(t *testing.T) placeOpener) {
 	t.Parallel()
 	const writers, each = 16, 8
@@ -201,14 +206,20 @@ func TestFilesRefuseDamagedState(t *testing.T) {
 		damage func(t *testing.T, dir, head, snap string)
 		want   string
 	}{
-		{"head cut short", func(t *testing.T, _, head, _ string) { rewrite(t, head, func(b []byte) []byte { return b[:len(b)/2] }) }, "damaged"},
+		{"head cut short", func(t *testing.T, _, head,
+			_ string) {
+			rewrite(t, head, func(b []byte) []byte { return b[:len(b)/2] })
+		}, "damaged"},
 		{"head with one bit turned", func(t *testing.T, _, head, _ string) {
 			rewrite(t, head, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
 		}, "damaged"},
 		{"head of more than 4 MB", func(t *testing.T, _, head, _ string) {
 			rewrite(t, head, func(b []byte) []byte { return append(b, make([]byte, 4<<20)...) })
 		}, "damaged"},
-		{"head empty", func(t *testing.T, _, head, _ string) { rewrite(t, head, func([]byte) []byte { return nil }) }, "damaged"},
+		{"head empty", func(t *testing.T, _, head, _ string) {
+			rewrite(t, head,
+				func([]byte) []byte { return nil })
+		}, "damaged"},
 		{"head of another number", func(t *testing.T, _, head, _ string) {
 			other, err := headOf(7, "a").Encode()
 			if err != nil {
@@ -241,13 +252,17 @@ func TestFilesRefuseDamagedState(t *testing.T) {
 		{"snapshot with one bit turned", func(t *testing.T, _, _, snap string) {
 			rewrite(t, snap, func(b []byte) []byte { b[len(b)/2] ^= 1; return b })
 		}, "snapshot"},
-		{"snapshot cut short", func(t *testing.T, _, _, snap string) { rewrite(t, snap, func(b []byte) []byte { return b[:len(b)-3] }) }, "snapshot"},
+		{"snapshot cut short", func(t *testing.T, _, _,
+			snap string) {
+			rewrite(t, snap, func(b []byte) []byte { return b[:len(b)-3] })
+		}, "snapshot"},
 		{"snapshot with something behind it", func(t *testing.T, _, _, snap string) {
 			rewrite(t, snap, func(b []byte) []byte { return append(b[:len(b):len(b)], "more"...) })
 		}, ""}, // what is behind its size is not read
 		{"snapshot replaced by another", func(t *testing.T, dir, _, snap string) {
 			other := write(t, inFiles(t, dir, time.Now, plain), strings.Repeat("another\n", 100))
-			if err := os.Rename(filepath.Join(dir, filepath.FromSlash(textKey(other.SHA256, other.Tag))), snap); err != nil {
+			if err := os.Rename(filepath.Join(dir, filepath.FromSlash(textKey(other.SHA256, other.Tag))),
+				snap); err != nil {
 				t.Fatal(err)
 			}
 		}, "snapshot"},
@@ -266,7 +281,8 @@ func TestFilesRefuseDamagedState(t *testing.T) {
 			h := headOf(1, "a")
 			h.Snapshot = &blob
 			commitTo(t, s, h)
-			tt.damage(t, dir, filepath.Join(dir, filepath.FromSlash(headKey(1))), filepath.Join(dir, filepath.FromSlash(textKey(blob.SHA256, blob.Tag))))
+			tt.damage(t, dir, filepath.Join(dir, filepath.FromSlash(headKey(1))),
+				filepath.Join(dir, filepath.FromSlash(textKey(blob.SHA256, blob.Tag))))
 			_, err := s.Load(t.Context())
 			if err == nil {
 				err = errors.Join(err, readAll(t.Context(), s, blob))
@@ -296,7 +312,8 @@ func TestInitIsWrittenInTheEnd(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
 			broken := errors.New("killed")
-			if err := inFiles(t, dir, time.Now, (&noInit{err: broken}).wrap).Commit(t.Context(), headOf(1, "a")); !errors.Is(err, broken) {
+			if err := inFiles(t, dir, time.Now, (&noInit{err: broken}).wrap).Commit(t.Context(),
+				headOf(1, "a")); !errors.Is(err, broken) {
 				t.Fatalf("Commit = %v", err)
 			}
 			s := inFiles(t, dir, time.Now, plain)
@@ -387,7 +404,8 @@ func FuzzSnapshot(f *testing.F) {
 	}
 	blob := state.Blob{SHA256: strings.Repeat("0", 64)}
 	f.Fuzz(func(t *testing.T, stored []byte) {
-		if err := os.WriteFile(filepath.Join(dir, filepath.FromSlash(textKey(blob.SHA256, blob.Tag))), stored, 0o600); err != nil {
+		if err := os.WriteFile(filepath.Join(dir, filepath.FromSlash(textKey(blob.SHA256, blob.Tag))), stored,
+			0o600); err != nil {
 			t.Fatal(err)
 		}
 		blob.Bytes = int64(len(stored))
@@ -402,7 +420,8 @@ func TestSnapshotUnderAnotherNameIsRefused(t *testing.T) {
 	dir := t.TempDir()
 	s := OpenFiles(dir, time.Now)
 	asked, other := write(t, s, "one\n"), write(t, s, "two\n")
-	if err := os.Rename(filepath.Join(dir, textKey(other.SHA256, other.Tag)), filepath.Join(dir, textKey(asked.SHA256, asked.Tag))); err != nil {
+	if err := os.Rename(filepath.Join(dir, textKey(other.SHA256, other.Tag)),
+		filepath.Join(dir, textKey(asked.SHA256, asked.Tag))); err != nil {
 		t.Fatal(err)
 	}
 	asked.Bytes = other.Bytes

@@ -21,8 +21,8 @@ import (
 // window bounds the memory of compressing and of reading back, in bytes: the library's default takes 45 MB.
 const window = 1 << 20
 
-// openText returns the text of a snapshot. It is checked against its name while it is read: the error comes with the last
-// Read.
+// openText returns the text of a snapshot. It is checked against its name while it is read: the error comes
+// with the last Read.
 func openText(ctx context.Context, b bucket, key, sha string, size int64) (io.ReadCloser, error) {
 	file, err := b.open(ctx, key, size)
 	if err != nil {
@@ -39,12 +39,14 @@ func openText(ctx context.Context, b bucket, key, sha string, size int64) (io.Re
 
 // unpack reads compressed text in little memory.
 func unpack(stored io.Reader) (*zstd.Decoder, error) {
-	return zstd.NewReader(stored, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true), zstd.WithDecoderMaxWindow(window))
+	return zstd.NewReader(stored, zstd.WithDecoderConcurrency(1), zstd.WithDecoderLowmem(true),
+		zstd.WithDecoderMaxWindow(window))
 }
 
 // pack compresses text in little memory.
 func pack(to io.Writer) (*zstd.Encoder, error) {
-	return zstd.NewWriter(to, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true), zstd.WithWindowSize(window))
+	return zstd.NewWriter(to, zstd.WithEncoderConcurrency(1), zstd.WithLowerEncoderMem(true),
+		zstd.WithWindowSize(window))
 }
 
 type snapshotText struct {
@@ -76,7 +78,8 @@ func (t *snapshotText) read(p []byte) (int, error) {
 		return n, fmt.Errorf("snapshot %s: %w", t.key, err)
 	}
 	if hex.EncodeToString(t.sum.Sum(nil)) != t.want {
-		return n, advice.Add(fmt.Errorf("snapshot %s: %w: its content is not what its name says", t.key, state.ErrDamaged), repair)
+		return n, advice.Add(fmt.Errorf("snapshot %s: %w: its content is not what its name says", t.key,
+			state.ErrDamaged), repair)
 	}
 	return n, io.EOF
 }

@@ -23,8 +23,9 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// TestCampaign lives through random histories with the state in memory; internal/store has them with real stores.
-// A history that fails shrinks, and is replayed with the seed it prints; with -trace it tells all that happened.
+// TestCampaign lives through random histories with the state in memory; internal/store has them with real
+// stores. A history that fails shrinks, and is replayed with the seed it prints; with -trace it tells all
+// that happened.
 func TestCampaign(t *testing.T) {
 	t.Parallel()
 	for name, c := range map[string]watchtest.Campaign{

@@ -30,9 +30,9 @@ var modes = []struct {
 	{"conflicts", false, state.ErrConflict},
 }
 
-// TestChangesSurviveAnyFault lets each call of some ticks go wrong, one at a time, in every way there is, while backends
-// change. Each change must be in the history once, and in Slack; a bot must not post anything twice, and a webhook only
-// what may not have arrived.
+// TestChangesSurviveAnyFault lets each call of some ticks go wrong, one at a time, in every way there is,
+// while backends change. Each change must be in the history once, and in Slack; a bot must not post anything
+// twice, and a webhook only what may not have arrived.
 func TestChangesSurviveAnyFault(t *testing.T) {
 	t.Parallel()
 	for _, bot := range []bool{true, false} {
@@ -80,7 +80,8 @@ func faultAt(t *testing.T, bot bool, n int, apply bool, fault error) bool {
 	at := fmt.Sprintf("fault at call %d, %s", n, hit)
 	got := history(t, w)
 	sorted := slices.Sorted(slices.Values(got))
-	if want := []string{"ins-a recovered", "ins-a stopped", "ins-b removed", "ins-d added"}; !slices.Equal(sorted, want) {
+	if want := []string{"ins-a recovered", "ins-a stopped", "ins-b removed",
+		"ins-d added"}; !slices.Equal(sorted, want) {
 		t.Errorf("%s: the history has %q, want each of %q once", at, got, want)
 	}
 	if slices.Index(got, "ins-a stopped") > slices.Index(got, "ins-a recovered") {
@@ -126,8 +127,9 @@ func settledLate(t *testing.T, at string, w *watchtest.World) {
 	}
 }
 
-// TestOverlap lets a second run do its whole tick at each of the calls of a first one: a repeated event, a run longer
-// than the timer's interval, a tick by hand. Everything must be posted once, and the slower run must undo nothing.
+// TestOverlap lets a second run do its whole tick at each of the calls of a first one: a repeated event, a
+// run longer than the timer's interval, a tick by hand. Everything must be posted once, and the slower run
+// must undo nothing.
 func TestOverlap(t *testing.T) {
 	t.Parallel()
 	for _, second := range []struct {
@@ -136,7 +138,8 @@ func TestOverlap(t *testing.T) {
 		want   []string
 	}{
 		{"the same world", nothing, []string{"ins-a stopped", "ins-b removed"}},
-		{"one more backend", pool(backend("ins-a", 4), backend("ins-c", 2)), []string{"ins-a stopped", "ins-b removed", "ins-c added"}},
+		{"one more backend", pool(backend("ins-a", 4), backend("ins-c", 2)),
+			[]string{"ins-a stopped", "ins-b removed", "ins-c added"}},
 	} {
 		t.Run(second.name, func(t *testing.T) {
 			t.Parallel()
@@ -172,7 +175,8 @@ func TestOverlap(t *testing.T) {
 				if got := slices.Sorted(slices.Values(history(t, w))); !slices.Equal(got, second.want) {
 					t.Errorf("overlapped at call %d: the history has %q, want %q", n, got, second.want)
 				}
-				posted := strings.FieldsFunc(strings.TrimPrefix(news(w), "watching 1: 2 of 2 | "), func(r rune) bool { return r == ',' || r == '|' })
+				posted := strings.FieldsFunc(strings.TrimPrefix(news(w), "watching 1: 2 of 2 | "),
+					func(r rune) bool { return r == ',' || r == '|' })
 				for i := range posted {
 					posted[i] = strings.TrimSpace(posted[i])
 				}
@@ -196,7 +200,8 @@ func keysOf(all []watchtest.Message) map[string]bool {
 	return keys
 }
 
-// TestSlowRunUndoesNothing has a run see the world early and commit late: what a faster run saw in between stands.
+// TestSlowRunUndoesNothing has a run see the world early and commit late: what a faster run saw in between
+// stands.
 func TestSlowRunUndoesNothing(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
@@ -258,7 +263,8 @@ func TestStaleRunStillDelivers(t *testing.T) {
 	if got, want := news(w), "watching 1: 2 of 2 | ins-b stopped"; got != want {
 		t.Errorf("posted %q, want %q: what the faster run saw", got, want)
 	}
-	if h := w.Head(); h.Observation != saw.Observation || !h.ObservedAt.Equal(saw.ObservedAt) || !h.Incidents.At.Equal(saw.Incidents.At) {
+	if h := w.Head(); h.Observation != saw.Observation || !h.ObservedAt.Equal(saw.ObservedAt) ||
+		!h.Incidents.At.Equal(saw.Incidents.At) {
 		t.Errorf("the slower run left %+v, want what the faster one saw, %+v", h, saw)
 	}
 }
@@ -364,7 +370,8 @@ func TestStateThatCannotBeReadOrWrittenFailsTheTick(t *testing.T) {
 		w.Set(web, up("ins-a")...)
 		w.Fail(fail(op, down))
 		if sum, err := try(t, w, web); !errors.Is(err, down) || sum.CLBs != 1 || len(w.Slack()) != 1 {
-			t.Errorf("%s fails: %+v, %v, %d messages; want the error, and nothing posted", op, sum, err, len(w.Slack()))
+			t.Errorf("%s fails: %+v, %v, %d messages; want the error, and nothing posted", op, sum, err,
+				len(w.Slack()))
 		}
 		w.Fail(nil)
 		tick(t, w, web)
@@ -383,8 +390,10 @@ func TestTwoFunctionsOnOneStateAreAnError(t *testing.T) {
 	run(t, w, one)
 	before := w.Head().N
 	w.Advance(time.Minute)
-	if _, err := other.Tick(deadline(t, w)); err == nil || !strings.Contains(err.Error(), "default/one") || w.Head().N != before {
-		t.Errorf("Tick of another function = %v, head %d, want an error that names the first, and head %d", err, w.Head().N, before)
+	if _, err := other.Tick(deadline(t, w)); err == nil || !strings.Contains(err.Error(), "default/one") ||
+		w.Head().N != before {
+		t.Errorf("Tick of another function = %v, head %d, want an error that names the first, and head %d", err,
+			w.Head().N, before)
 	}
 	tick(t, w, web) // the command line disturbs nobody
 	w.Advance(10 * time.Minute)
@@ -415,7 +424,8 @@ func TestClockThatWasAheadHidesNothing(t *testing.T) {
 	}
 }
 
-// The head of a run whose clock was ahead is renewed all the same, or nobody would know for a day who is at work.
+// The head of a run whose clock was ahead is renewed all the same, or nobody would know for a day who is at
+// work.
 func TestHeadFromTheFutureIsRenewed(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
@@ -429,11 +439,13 @@ func TestHeadFromTheFutureIsRenewed(t *testing.T) {
 		t.Errorf("the newest head is from %v, which is in the future of %v", at, w.Now())
 	}
 	if h := w.Head(); h.ObservedAt.After(w.Now()) || h.Incidents.At.After(w.Now()) {
-		t.Errorf("what it holds was observed at %v and %v, which is in the future of %v", h.ObservedAt, h.Incidents.At, w.Now())
+		t.Errorf("what it holds was observed at %v and %v, which is in the future of %v", h.ObservedAt,
+			h.Incidents.At, w.Now())
 	}
 }
 
-// Runs are ordered by what they saw, not by their clocks: one whose clock is behind continues where the other ended.
+// Runs are ordered by what they saw, not by their clocks: one whose clock is behind continues where the other
+// ended.
 func TestClocksThatDiffer(t *testing.T) {
 	t.Parallel()
 	for _, behind := range []time.Duration{20 * time.Second, 59 * time.Second, 4 * time.Minute} {
@@ -453,7 +465,8 @@ func TestClocksThatDiffer(t *testing.T) {
 		all := w.Slack()
 		m := all[len(all)-1].First.Incidents[0].Machines[0]
 		if at := w.Head().Incidents.At; !at.After(last) || m.OutFor < 0 || m.OutFor > time.Second {
-			t.Errorf("%v behind: observed at %v after %v, out for %v; want later, and a moment", behind, at, last, m.OutFor)
+			t.Errorf("%v behind: observed at %v after %v, out for %v; want later, and a moment", behind, at, last,
+				m.OutFor)
 		}
 	}
 }

@@ -45,7 +45,8 @@ func reading(digest string, bs ...lb.Backend) lb.Reading {
 	return lb.Reading{Backends: bs, Digest: lb.Digest(digest)}
 }
 
-// A reading that lacks something is wrong about that until another one lacks it too; all else in it counts at once.
+// A reading that lacks something is wrong about that until another one lacks it too; all else in it counts at
+// once.
 func TestRemovalIsBelievedWhenTwoReadingsShowIt(t *testing.T) {
 	t.Parallel()
 	stopped := backend("ins-b", 4)
@@ -63,10 +64,12 @@ func TestRemovalIsBelievedWhenTwoReadingsShowIt(t *testing.T) {
 		want   string
 	}{
 		{"one lapse", all,
-			map[int]lb.Reading{1: reading("1", stopped, up("ins-c")[0], up("ins-d")[0]), 2: reading("2", append(up("ins-a", "ins-c", "ins-d"), stopped)...)},
+			map[int]lb.Reading{1: reading("1", stopped, up("ins-c")[0], up("ins-d")[0]),
+				2: reading("2", append(up("ins-a", "ins-c", "ins-d"), stopped)...)},
 			false, 1, "ins-b stopped"},
 		{"two lapses, of other backends", all,
-			map[int]lb.Reading{1: reading("1", up("ins-b", "ins-c", "ins-d")...), 2: reading("2", up("ins-a", "ins-c", "ins-d")...)},
+			map[int]lb.Reading{1: reading("1", up("ins-b", "ins-c", "ins-d")...),
+				2: reading("2", up("ins-a", "ins-c", "ins-d")...)},
 			false, 2, ""},
 		{"two lapses, one backend in both", all,
 			map[int]lb.Reading{1: reading("1", up("ins-c", "ins-d")...), 2: reading("2", up("ins-b", "ins-d")...)},
@@ -75,17 +78,21 @@ func TestRemovalIsBelievedWhenTwoReadingsShowIt(t *testing.T) {
 			map[int]lb.Reading{1: reading("1", up("ins-a", "ins-b")...), 2: reading("1", up("ins-a", "ins-b")...)},
 			false, 1, "ins-c removed, ins-d removed"},
 		{"no time: the next tick, of the same bytes", all,
-			map[int]lb.Reading{1: reading("1", up("ins-b", "ins-c", "ins-d")...), 2: reading("1", up("ins-b", "ins-c", "ins-d")...)},
+			map[int]lb.Reading{1: reading("1", up("ins-b", "ins-c", "ins-d")...),
+				2: reading("1", up("ins-b", "ins-c", "ins-d")...)},
 			true, 2, "ins-a removed"},
 		{"no time: the next tick, of other bytes", all,
-			map[int]lb.Reading{1: reading("1", up("ins-b", "ins-c", "ins-d")...), 2: reading("2", stopped, up("ins-c")[0], up("ins-d")[0])},
+			map[int]lb.Reading{1: reading("1", up("ins-b", "ins-c", "ins-d")...),
+				2: reading("2", stopped, up("ins-c")[0], up("ins-d")[0])},
 			true, 2, "ins-b stopped, ins-a removed"},
-		{"no time: the next tick has it", all, map[int]lb.Reading{1: reading("1", up("ins-b", "ins-c", "ins-d")...)}, true, 3, ""},
+		{"no time: the next tick has it", all, map[int]lb.Reading{1: reading("1",
+			up("ins-b", "ins-c", "ins-d")...)}, true, 3, ""},
 		{"a row that names nobody", all, map[int]lb.Reading{1: odd, 2: odd, 3: odd, 4: odd}, false, 2, ""},
 		{"a binding that is missing once", []lb.Backend{bound("ins-a", "TCP:80 80", "TCP:81 81")},
 			map[int]lb.Reading{1: reading("1", bound("ins-a", "TCP:80 80"))}, false, 2, ""},
 		{"a binding that is missing twice", []lb.Backend{bound("ins-a", "TCP:80 80", "TCP:81 81")},
-			map[int]lb.Reading{1: reading("1", bound("ins-a", "TCP:80 80")), 2: reading("1", bound("ins-a", "TCP:80 80"))},
+			map[int]lb.Reading{1: reading("1", bound("ins-a", "TCP:80 80")),
+				2: reading("1", bound("ins-a", "TCP:80 80"))},
 			false, 1, "ins-a unbound"},
 		{"a row that names no binding", []lb.Backend{bound("ins-a", "TCP:80 80", "TCP:81 81")},
 			map[int]lb.Reading{1: reading("1", vague), 2: reading("1", vague), 3: reading("1", vague)}, false, 2, ""},
@@ -177,7 +184,8 @@ func TestLapsesOfAnotherAPIRemoveNothing(t *testing.T) {
 		return r
 	}
 	w := watchtest.New()
-	v := lapsing(w, map[int]lb.Reading{1: read("2.0", "TCP:80 80", "TCP:81 81"), 2: read("3.0", "TCP:80 80"), 3: read("3.0", "TCP:81 81"),
+	v := lapsing(w, map[int]lb.Reading{1: read("2.0", "TCP:80 80", "TCP:81 81"), 2: read("3.0", "TCP:80 80"),
+		3: read("3.0", "TCP:81 81"),
 		4: read("3.0", "TCP:80 80", "TCP:81 81")})
 	for range 3 {
 		run(t, w, v)
@@ -187,7 +195,8 @@ func TestLapsesOfAnotherAPIRemoveNothing(t *testing.T) {
 	}
 }
 
-// What seems empty is read again from the start: it may have been upgraded. All else is compared with what was just read.
+// What seems empty is read again from the start: it may have been upgraded. All else is compared with what
+// was just read.
 func TestSecondReadingOfAnEmptyOneAssumesNothing(t *testing.T) {
 	t.Parallel()
 	for _, left := range []int{0, 1} {
@@ -268,7 +277,8 @@ func TestRemovalIsConfirmedByTheNextTickWhereThereIsNoTime(t *testing.T) {
 		t.Errorf("%+v, want both read, and one change", sum)
 	}
 	ticks(t, 2, w, web, api)
-	if got, want := strings.Join(history(t, w), ", "), "ins-d stopped, ins-c removed, ins-a removed"; got != want {
+	if got, want := strings.Join(history(t, w), ", "),
+		"ins-d stopped, ins-c removed, ins-a removed"; got != want {
 		t.Errorf("reported %q, want %q", got, want)
 	}
 	calls := ops(w)
@@ -299,7 +309,8 @@ func TestEmptyReadingMeetsABaseline(t *testing.T) {
 	}
 }
 
-// The cloud answers with nothing for a moment, a tick after a snapshot was written because of another load balancer.
+// The cloud answers with nothing for a moment, a tick after a snapshot was written because of another load
+// balancer.
 func TestEmptyReadingIsDoubtedAfterNewsOfAnother(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
@@ -343,10 +354,12 @@ func TestWhatRowsDoNotTellIsAsItWas(t *testing.T) {
 	for range 5 {
 		run(t, w, v)
 	}
-	if got, want := strings.Join(history(t, w), ", "), "ins-b stopped, ins-z added, ins-a recovered, ins-z stopped"; got != want {
+	if got, want := strings.Join(history(t, w), ", "),
+		"ins-b stopped, ins-z added, ins-a recovered, ins-z stopped"; got != want {
 		t.Errorf("reported %q, want %q", got, want)
 	}
-	if c := w.Slack()[1].First.Incidents[0].Now; c.Unknown != 1 || c.Running != 0 || c.Weight != 30 || c.Serving != 10 {
+	if c := w.Slack()[1].First.Incidents[0].Now; c.Unknown != 1 || c.Running != 0 || c.Weight != 30 ||
+		c.Serving != 10 {
 		t.Errorf("after the first odd rows: %+v, want one unknown, which serves as far as anybody knows", c)
 	}
 }

@@ -53,8 +53,8 @@ func (d *delta) close() {
 	}
 }
 
-// diff compares a sweep with the snapshot and writes the snapshot that follows, in one pass over both: lines that did
-// not change are copied, only changed load balancers are decoded.
+// diff compares a sweep with the snapshot and writes the snapshot that follows, in one pass over both: lines
+// that did not change are copied, only changed load balancers are decoded.
 func (w *Watcher) diff(ctx context.Context, b base, seen *sweep) (*delta, error) {
 	if b.head.Holds() != seen.from { // a slower run must not undo what a faster one saw later
 		return &delta{stale: true}, nil
@@ -132,13 +132,14 @@ func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) er
 	return nil
 }
 
-// renews reports whether digests alone are worth a snapshot: with a heartbeat or, while something is open and each tick
-// writes a head, with the first one of every heartbeat by the clock.
+// renews reports whether digests alone are worth a snapshot: with a heartbeat or, while something is open and
+// each tick writes a head, with the first one of every heartbeat by the clock.
 func renews(h *state.Head, now time.Time) bool {
 	return due(h, now) || now.Truncate(heartbeat).After(h.CommittedAt)
 }
 
-// follow returns the record that follows line, nil at first sight, by a reading, and notes what is news about it.
+// follow returns the record that follows line, nil at first sight, by a reading, and notes what is news about
+// it.
 func (w *Watcher) follow(b base, seen *sweep, i int, line []byte, d *delta) ([]byte, error) {
 	clb, o, known := seen.clbs[i], seen.seen[i], b.known[seen.clbs[i].Key()]
 	var now []lb.Backend
@@ -178,11 +179,18 @@ func (w *Watcher) follow(b base, seen *sweep, i int, line []byte, d *delta) ([]b
 	now, changes := lb.Diff(before, now, d.seen.At, w.lastGood(b, clb, d.seen.At))
 	upgraded := o.kind != known.Kind
 	if upgraded {
-		// What is bound may differ in form now: that is the upgrade, and no removal. What stopped did so all the same.
-		changes = slices.DeleteFunc(changes, func(c lb.Change) bool { return c.Kind == lb.Added || c.Kind == lb.Removed })
+		// What is bound may differ in form now: that is the upgrade, and no removal. What stopped did so all the
+		// same.
+		changes = slices.DeleteFunc(changes, func(c lb.Change) bool {
+			return c.Kind == lb.Added ||
+				c.Kind == lb.Removed
+		})
 		d.notice(incident.Upgraded, clb, was, lb.CapacityOf(now))
 	}
-	if o.healthErr == nil && slices.ContainsFunc(now, func(b lb.Backend) bool { return b.Running() && len(b.Failing) > 0 && b.Ill == nil }) {
+	if o.healthErr == nil && slices.ContainsFunc(now, func(b lb.Backend) bool {
+		return b.Running() &&
+			len(b.Failing) > 0 && b.Ill == nil
+	}) {
 		d.unposted = append(d.unposted, clb.Key())
 	}
 	switch {
@@ -253,7 +261,8 @@ func (w *Watcher) notices(b base, seen *sweep, d *delta) {
 }
 
 // hold returns what may be believed of a reading: nothing that it is the first to lack is gone yet.
-func (w *Watcher) hold(seen *sweep, o observation, known state.Entry, before, now []lb.Backend) ([]lb.Backend, error) {
+func (w *Watcher) hold(seen *sweep, o observation, known state.Entry, before, now []lb.Backend) ([]lb.Backend,
+	error) {
 	if !o.changed {
 		if known.Doubt { // the same bytes once more
 			now = lb.Believe(now)
@@ -276,7 +285,8 @@ func (w *Watcher) hold(seen *sweep, o observation, known state.Entry, before, no
 	return now, nil
 }
 
-// entries are what the snapshot that follows knows of each load balancer: what was read now, and what was known of the rest.
+// entries are what the snapshot that follows knows of each load balancer: what was read now, and what was
+// known of the rest.
 func (w *Watcher) entries(b base, seen *sweep) map[string]state.Entry {
 	clbs := make(map[string]state.Entry, len(seen.clbs))
 	for i, clb := range seen.clbs {

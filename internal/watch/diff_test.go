@@ -18,7 +18,8 @@ import (
 	"clbwatch/internal/watchtest"
 )
 
-// bound is a running backend of an application load balancer with these bindings, each "LISTENER[ RULE] PORT".
+// bound is a running backend of an application load balancer with these bindings, each "LISTENER[ RULE]
+// PORT".
 func bound(id string, bindings ...string) lb.Backend {
 	b := backend(id, lb.Running)
 	b.Weight = 0
@@ -77,13 +78,16 @@ func TestBindingsAreReportedPerInstance(t *testing.T) {
 	}{
 		{"bound everywhere", nil, []lb.Backend{bound("ins-7", three...)}, "ins-7 added"},
 		{"unbound everywhere", []lb.Backend{bound("ins-7", three...)}, nil, "ins-7 removed"},
-		{"unbound from one listener", []lb.Backend{bound("ins-7", three...)}, []lb.Backend{bound("ins-7", three[1:]...)},
+		{"unbound from one listener", []lb.Backend{bound("ins-7", three...)},
+			[]lb.Backend{bound("ins-7", three[1:]...)},
 			"ins-7 rebound, unbound 1/3 TCP:22"},
 		{"bound to two more", []lb.Backend{bound("ins-7", three[:1]...)}, []lb.Backend{bound("ins-7", three...)},
 			"ins-7 rebound, bound 2/3 HTTP:80+HTTPS:443"},
-		{"unbound from one rule of a listener", []lb.Backend{bound("ins-7", rules...)}, []lb.Backend{bound("ins-7", rules[1:]...)},
+		{"unbound from one rule of a listener", []lb.Backend{bound("ins-7", rules...)},
+			[]lb.Backend{bound("ins-7", rules[1:]...)},
 			"ins-7 rebound, unbound 1/3 rules HTTPS:443 a.com/ → 8080"},
-		{"unbound from all rules of a listener", []lb.Backend{bound("ins-7", rules...)}, []lb.Backend{bound("ins-7", rules[2:]...)},
+		{"unbound from all rules of a listener", []lb.Backend{bound("ins-7", rules...)},
+			[]lb.Backend{bound("ins-7", rules[2:]...)},
 			"ins-7 rebound, unbound 1/2 HTTPS:443"},
 		{"another port", []lb.Backend{bound("ins-7", "TCP:22 22")}, []lb.Backend{bound("ins-7", "TCP:22 2222")},
 			"ins-7 rebound, unbound 1/1 rules TCP:22 → 22, bound 1/1 rules TCP:22 → 2222"},
@@ -114,7 +118,8 @@ func TestListenerThatLosesItsLastBackendIsDown(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
 	w.SetKind(web, lb.Application)
-	full := []lb.Backend{bound("ins-1", "TCP:22 22", "TCP:80 80"), bound("ins-2", "TCP:80 80"), bound("ins-3", "TCP:80 80")}
+	full := []lb.Backend{bound("ins-1", "TCP:22 22", "TCP:80 80"), bound("ins-2", "TCP:80 80"),
+		bound("ins-3", "TCP:80 80")}
 	w.Set(web, full...)
 	tick(t, w, web)
 	w.Set(web, bound("ins-1", "TCP:80 80"), full[1], full[2])
@@ -162,9 +167,11 @@ func TestHealth(t *testing.T) {
 			"ins-1 stopped, ins-1 recovered"},
 		{"runs again and needs a moment", []lb.Backend{stopped, ill("ins-1", 2, one), ill("ins-1", 2)},
 			"ins-1 stopped, ins-1 recovered"},
-		{"runs again and goes on failing", []lb.Backend{stopped, ill("ins-1", 2, one), ill("ins-1", 2, one), ill("ins-1", 2)},
+		{"runs again and goes on failing", []lb.Backend{stopped, ill("ins-1", 2, one), ill("ins-1", 2, one),
+			ill("ins-1", 2)},
 			"ins-1 stopped, ins-1 recovered, ins-1 unhealthy, ins-1 healthy"},
-		{"not decided is as before", []lb.Backend{unclear, ill("ins-1", 2, one), unclear, ill("ins-1", 2, one), ill("ins-1", 2)},
+		{"not decided is as before", []lb.Backend{unclear, ill("ins-1", 2, one), unclear, ill("ins-1", 2, one),
+			ill("ins-1", 2)},
 			"ins-1 unhealthy, ins-1 healthy"},
 	}
 	for _, tt := range tests {
@@ -191,7 +198,8 @@ func TestFailingChecksAreAnIncident(t *testing.T) {
 	w.Set(web, ill("ins-1", 1, "TCP:80 → 80"), ill("ins-2", 1))
 	tick(t, w, web)
 	i := newest(t, w)
-	if c := i.Now; c.Running != 2 || c.Ill != 1 || c.Serving != 10 || c.Weight != 20 || i.Level != incident.Degraded {
+	if c := i.Now; c.Running != 2 || c.Ill != 1 || c.Serving != 10 || c.Weight != 20 ||
+		i.Level != incident.Degraded {
 		t.Errorf("%+v, %v, want 2 running, 1 of them ill, half of the weight serving, degraded", c, i.Level)
 	}
 	if p := i.Machines[0].Fails; p == nil || p.N != 1 || p.Of != 1 || p.Names[0] != "TCP:80 → 80" {
@@ -238,13 +246,15 @@ func TestHealthThatCannotBeReadIsAsItWas(t *testing.T) {
 		if i == 3 {
 			w.Set(web, ill("ins-1", 1, "TCP:80 → 80"), ill("ins-2", 1))
 		}
-		if sum := tick(t, w, web); sum.Unread == nil || sum.Unreadable != 0 || !strings.Contains(sum.Unread.Error(), "the health of "+web) {
+		if sum := tick(t, w, web); sum.Unread == nil || sum.Unreadable != 0 ||
+			!strings.Contains(sum.Unread.Error(), "the health of "+web) {
 			t.Errorf("without health: %+v, want it read, and said what could not be", sum)
 		}
 	}
 	w.Fail(nil)
 	tick(t, w, web)
-	want := "watching 1: 2 of 2 | ins-2 failing | ins-3 added | lb-web unreadable: health | ins-3 came and went | " +
+	want := "watching 1: 2 of 2 | ins-2 failing | ins-3 added | lb-web unreadable: health | ins-3 came and " +
+		"went | " +
 		"ins-2 back | lb-web readable"
 	if got := news(w); got != want {
 		t.Errorf("posted %q\nwant %q", got, want)
@@ -268,7 +278,8 @@ func TestHealthReadOnceIsKnownThroughAChangeWithoutIt(t *testing.T) {
 	}
 }
 
-// A backend that came and fails its checks is news if it still does at the next good reading, however long that takes.
+// A backend that came and fails its checks is news if it still does at the next good reading, however long
+// that takes.
 func TestNewBackendThatGoesOnFailingIsNotForgotten(t *testing.T) {
 	t.Parallel()
 	for _, op := range []string{"health", "read"} {
@@ -297,7 +308,8 @@ func TestNewBackendThatGoesOnFailingIsNotForgotten(t *testing.T) {
 	}
 }
 
-// A load balancer that is upgraded from classic to application has other bindings: that is the upgrade, and no removal.
+// A load balancer that is upgraded from classic to application has other bindings: that is the upgrade, and
+// no removal.
 func TestUpgradeIsReportedOnceAsWhatItIs(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
@@ -323,7 +335,8 @@ func TestUpgradeIsReportedOnceAsWhatItIs(t *testing.T) {
 			}
 		}
 	}
-	if len(notices) != 1 || notices[0].Before.Total != 3 || notices[0].Now.Total != 2 || notices[0].Now.Running != 1 {
+	if len(notices) != 1 || notices[0].Before.Total != 3 || notices[0].Now.Total != 2 ||
+		notices[0].Now.Running != 1 {
 		t.Errorf("posted %+v, want one notice: 3 backends before and 2 now, 1 of them running", notices)
 	}
 	if i := newest(t, w); i.Removed != 0 || i.Added != 0 || len(i.Emptied) > 0 {
@@ -356,9 +369,13 @@ func TestUnreadableLoadBalancer(t *testing.T) {
 	if got, want := news(w), "watching 2: 2 of 2 | ins-c stopped | lb-web unreadable: reading"; got != want {
 		t.Fatalf("posted %q, want %q", got, want)
 	}
-	at := slices.IndexFunc(w.Slack(), func(m watchtest.Message) bool { return slices.Contains(m.News, web+" unreadable: reading") })
+	at := slices.IndexFunc(w.Slack(), func(m watchtest.Message) bool {
+		return slices.Contains(m.News,
+			web+" unreadable: reading")
+	})
 	for _, i := range w.Slack()[at].First.Incidents {
-		if i.About == incident.Reading && (!i.Began.Equal(since) || !i.LastGood.Equal(good) || !w.Slack()[at].At.Equal(since.Add(2*time.Minute))) {
+		if i.About == incident.Reading && (!i.Began.Equal(since) || !i.LastGood.Equal(good) ||
+			!w.Slack()[at].At.Equal(since.Add(2*time.Minute))) {
 			t.Errorf("reported at %v as unreadable since %v, last good %v, want after 3 ticks, %v and %v",
 				w.Slack()[at].At, i.Began, i.LastGood, since, good)
 		}
@@ -385,7 +402,8 @@ func TestLoadBalancerThatWasNeverReadHasNoLastGoodReading(t *testing.T) {
 	tick(t, w, api)
 	ticks(t, 3, w, web, api)
 	all := w.Slack()
-	if i := all[len(all)-1].First.Incidents[0]; i.About != incident.Reading || i.Key != web || !i.LastGood.IsZero() {
+	if i := all[len(all)-1].First.Incidents[0]; i.About != incident.Reading || i.Key != web ||
+		!i.LastGood.IsZero() {
 		t.Errorf("posted %+v, want that %s cannot be read, with no last good reading", i, web)
 	}
 }
@@ -424,7 +442,8 @@ func TestUnreadableForAMomentIsNoNews(t *testing.T) {
 	}
 }
 
-// Health that could not be read stays unreadable while nothing can be read, and is then not reported a second time.
+// Health that could not be read stays unreadable while nothing can be read, and is then not reported a second
+// time.
 func TestHealthThatIsAwayStaysSoWhileNothingCanBeRead(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
@@ -473,7 +492,8 @@ func TestIncidentOfWhatIsNotWatchedAnyMoreIsClosed(t *testing.T) {
 	}
 }
 
-// TestAbandonedOutage leaves a backend out for a day: then the incident ends, and what is out is taken for granted.
+// TestAbandonedOutage leaves a backend out for a day: then the incident ends, and what is out is taken for
+// granted.
 func TestAbandonedOutage(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
@@ -505,7 +525,8 @@ func TestAbandonedOutage(t *testing.T) {
 	}
 	w.Set(web, backend("ins-a", 2), ill("ins-b", 1), backend("ins-c", 2))
 	tick(t, w, web)
-	if got, want := strings.Join(history(t, w)[2:], ", "), "ins-c stopped, ins-a recovered, ins-c recovered, ins-b healthy"; got != want {
+	if got, want := strings.Join(history(t, w)[2:], ", "),
+		"ins-c stopped, ins-a recovered, ins-c recovered, ins-b healthy"; got != want {
 		t.Errorf("reported %q, want %q", got, want)
 	}
 }
@@ -520,7 +541,10 @@ func TestOutageIsNotAbandonedUnseen(t *testing.T) {
 			w.Set(web, backend("ins-a", 9), backend("ins-b", 2), backend("ins-c", 2))
 			w.Fail(failOf("health", web, errors.New("code 6000")))
 		},
-		"it changes":          func(w *watchtest.World) { w.Set(web, backend("ins-a", 4), backend("ins-b", 4), backend("ins-c", 2)) },
+		"it changes": func(w *watchtest.World) {
+			w.Set(web, backend("ins-a", 4), backend("ins-b", 4),
+				backend("ins-c", 2))
+		},
 		"the cloud denies it": func(w *watchtest.World) { w.Delete(web) },
 	} {
 		w := watchtest.New()
@@ -553,8 +577,10 @@ func TestBaselineOfManyNamesAFew(t *testing.T) {
 	w.Set(keys[39], backend("ins-a", 4), backend("ins-b", 4))
 	tick(t, w, keys...)
 	b := w.Slack()[0].First.Incidents[0].Baseline
-	if b.CLBs != 40 || b.Backends != 80 || b.Running != 78 || len(b.Worst) > 20 || b.Worst[0].CLB.Key() != keys[39] {
-		t.Errorf("baseline %d: %d of %d names %d load balancers, the first %s; want 40: 78 of 80, a few of them, the worst first",
+	if b.CLBs != 40 || b.Backends != 80 || b.Running != 78 || len(b.Worst) > 20 ||
+		b.Worst[0].CLB.Key() != keys[39] {
+		t.Errorf("baseline %d: %d of %d names %d load balancers, the first %s; want 40: 78 of 80, a few of them, "+
+			"the worst first",
 			b.CLBs, b.Running, b.Backends, len(b.Worst), b.Worst[0].CLB.Key())
 	}
 }
@@ -573,7 +599,8 @@ func TestBaselineOfAWeightThatIsNotTold(t *testing.T) {
 	}
 }
 
-// Bytes that nobody needs change for good: the new digest is stored with the next heartbeat, and then ticks are quiet.
+// Bytes that nobody needs change for good: the new digest is stored with the next heartbeat, and then ticks
+// are quiet.
 func TestDigestThatChangesAloneIsStoredInTime(t *testing.T) {
 	t.Parallel()
 	for _, busy := range []bool{false, true} { // an incident of another load balancer writes a head each minute
@@ -607,7 +634,8 @@ func TestDigestThatChangesAloneIsStoredInTime(t *testing.T) {
 		calls := ops(w)
 		do()
 		if slices.Contains(*calls, "create") || !strings.Contains(w.Snapshot(), `"two"`) {
-			t.Errorf("busy %v: minutes later a tick did %q, and the snapshot is %s; want the new digest stored", busy, *calls, w.Snapshot())
+			t.Errorf("busy %v: minutes later a tick did %q, and the snapshot is %s; want the new digest stored", busy,
+				*calls, w.Snapshot())
 		}
 	}
 }
@@ -632,7 +660,8 @@ func TestAnswerThatDiffersInNothingIsNotStoredEachTick(t *testing.T) {
 		run(t, w, v)
 	}
 	if snapshots > 6 || w.Head().N > 10 {
-		t.Errorf("%d snapshots and %d heads in 20 minutes without news, want one in 5 minutes or so", snapshots, w.Head().N)
+		t.Errorf("%d snapshots and %d heads in 20 minutes without news, want one in 5 minutes or so", snapshots,
+			w.Head().N)
 	}
 }
 
@@ -674,7 +703,8 @@ func (s rewriting) OpenSnapshot(ctx context.Context, b state.Blob) (io.ReadClose
 	}{strings.NewReader(s.change(string(text))), r}, err
 }
 
-// TestSnapshotThatIsNotWholeStopsTheTick: what is missing would be taken for a new load balancer, and its changes lost.
+// TestSnapshotThatIsNotWholeStopsTheTick: what is missing would be taken for a new load balancer, and its
+// changes lost.
 func TestSnapshotThatIsNotWholeStopsTheTick(t *testing.T) {
 	t.Parallel()
 	lines := func(order ...int) func(string) string {
@@ -750,7 +780,8 @@ func TestSnapshotThatIsDamagedAtItsEndIsNotCarriedOn(t *testing.T) {
 	w := watchtest.New()
 	keys := many(w, 3)
 	tick(t, w, keys...)
-	// The last load balancer is dropped from the settings, so that only reading on to the end meets the damage in it.
+	// The last load balancer is dropped from the settings, so that only reading on to the end meets the damage
+	// in it.
 	v := w.Watcher(keys[:2]...)
 	v.Store = truncating{v.Store}
 	w.Set(keys[0], up("ins-b")...)

@@ -98,7 +98,8 @@ func (r roster) unlistedErr(s Scope) error {
 // of regions where there are some and else by the snapshot. said is what reading said of those that were read
 // already, by key.
 func (w *Watcher) enlist(ctx context.Context, b base, ls *lists, said map[string]error) roster {
-	r := roster{scope: make(map[string]string), listed: make(map[string]time.Time), unlisted: make(map[string]state.Unlisted)}
+	r := roster{scope: make(map[string]string), listed: make(map[string]time.Time),
+		unlisted: make(map[string]state.Unlisted)}
 	taken := make(map[string]bool)
 	for _, c := range w.CLBs {
 		if w.Shard.Owns(c.Key()) {

@@ -26,7 +26,8 @@ func discover(t *testing.T, w *watchtest.World, scopes []watch.Scope, keys ...st
 }
 
 // discovers does so many ticks, which must succeed.
-func discovers(t *testing.T, w *watchtest.World, ticks int, scopes []watch.Scope, keys ...string) (sum watch.Summary) {
+func discovers(t *testing.T, w *watchtest.World, ticks int, scopes []watch.Scope,
+	keys ...string) (sum watch.Summary) {
 	t.Helper()
 	for range ticks {
 		var err error
@@ -69,10 +70,12 @@ func TestScope(t *testing.T) {
 	}{
 		{watch.Scope{Region: "ap-guangzhou"}, "ap-guangzhou", "lb-1 lb-2 lb-3"},
 		{watch.Scope{Region: "ap-guangzhou", Glob: "prod-*"}, "ap-guangzhou/prod-*", "lb-1"},
-		{watch.Scope{Region: "ap-guangzhou", Glob: "prod?*"}, "ap-guangzhou/prod?*", "lb-1 lb-2"}, // a slash is a letter like others
+		// a slash is a letter like others
+		{watch.Scope{Region: "ap-guangzhou", Glob: "prod?*"}, "ap-guangzhou/prod?*", "lb-1 lb-2"},
 		{watch.Scope{Region: "ap-guangzhou", Glob: "prod/*"}, "ap-guangzhou/prod/*", "lb-2"},
 		{watch.Scope{Region: "ap-guangzhou", Key: "env", Tag: "prod"}, "ap-guangzhou/tag:env=prod", "lb-1"},
-		{watch.Scope{Region: "ap-guangzhou", Key: "env"}, "ap-guangzhou/tag:env=", "lb-3"}, // an empty value, which is not the same as no tag
+		// an empty value, which is not the same as no tag
+		{watch.Scope{Region: "ap-guangzhou", Key: "env"}, "ap-guangzhou/tag:env=", "lb-3"},
 		{watch.Scope{Region: "ap-shanghai"}, "ap-shanghai", "lb-4"},
 		{watch.Scope{Region: "ap-beijing"}, "ap-beijing", ""},
 	} {
@@ -90,7 +93,8 @@ func TestScope(t *testing.T) {
 		for _, c := range search[0].CLBs {
 			found = append(found, c.ID)
 		}
-		if slices.Sort(found); len(search) != 1 || !slices.Equal(found, got) || search[0].Err != nil || search[0].Scope != tt.scope {
+		if slices.Sort(found); len(search) != 1 || !slices.Equal(found, got) || search[0].Err != nil ||
+			search[0].Scope != tt.scope {
 			t.Errorf("Search = %+v, want %v", search, got)
 		}
 	}
@@ -411,7 +415,8 @@ func TestManyDeletionsAreOneMessageAndBounded(t *testing.T) {
 	}
 	sum := discovers(t, w, 1, guangzhou)
 	if n := notices(w, incident.Deleted); len(n) != 50 || len(w.Slack()) != 2 || sum.CLBs != 10 {
-		t.Errorf("%d named in %d messages, %+v; want the first 50, in one, and 10 left", len(n), len(w.Slack())-1, sum)
+		t.Errorf("%d named in %d messages, %+v; want the first 50, in one, and 10 left", len(n), len(w.Slack())-1,
+			sum)
 	}
 }
 
@@ -420,7 +425,8 @@ func TestSearchThatFindsNothingIsReportedOnce(t *testing.T) {
 	w := watchtest.New()
 	w.Set(web, up("ins-1")...)
 	w.Name(web, "prod-web", nil)
-	scopes := []watch.Scope{{Region: "ap-guangzhou", Glob: "pord-*"}, {Region: "ap-shanghai"}, {Region: "ap-guangzhou", Glob: "prod-*"}}
+	scopes := []watch.Scope{{Region: "ap-guangzhou", Glob: "pord-*"}, {Region: "ap-shanghai"},
+		{Region: "ap-guangzhou", Glob: "prod-*"}}
 	discovers(t, w, 12, scopes)
 	var keys []string
 	for _, n := range notices(w, incident.Nothing) {
@@ -431,7 +437,8 @@ func TestSearchThatFindsNothingIsReportedOnce(t *testing.T) {
 	}
 }
 
-// What was found is remembered before it could be read: it is not lost where its region cannot be listed the next time.
+// What was found is remembered before it could be read: it is not lost where its region cannot be listed the
+// next time.
 func TestFoundAndNotReadYetIsRemembered(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
@@ -470,7 +477,8 @@ func TestOneShardReportsAboutSearches(t *testing.T) {
 		}
 	}
 	if got := strings.Count(news(w), "ap-guangzhou unreadable: list"); got != 1 || read != 90 {
-		t.Errorf("reported %d times in %q, and read %d; want once, and each load balancer each time", got, news(w), read)
+		t.Errorf("reported %d times in %q, and read %d; want once, and each load balancer each time", got, news(w),
+			read)
 	}
 	if n := notices(w, incident.Nothing); len(n) != 1 || n[0].Key != "ap-tokyo" {
 		t.Errorf("posted %+v, want once that a search finds nothing", n)

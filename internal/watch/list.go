@@ -87,7 +87,8 @@ func (w *Watcher) due(b base, at time.Time, maxAge time.Duration) map[string]boo
 	for _, c := range w.CLBs {
 		named[c.Key()] = true
 	}
-	left := make(map[string]bool) // regions with one that the settings named and do not any more: a search may find it
+	// regions with one that the settings named and do not any more: a search may find it
+	left := make(map[string]bool)
 	for key, e := range b.known {
 		if region, _, _ := strings.Cut(key, "/"); e.In == "" && !named[key] {
 			left[region] = true

@@ -29,9 +29,10 @@ func (h hanging) List(ctx context.Context, region string) ([]watch.Listed, error
 	return h.Finder.List(ctx, region)
 }
 
-// inBubble does one tick with a minute of time, by the clock of the bubble, and returns how long it took. The store's clock
-// is off by so much.
-func inBubble(t *testing.T, w *watchtest.World, v *watch.Watcher, off time.Duration) (watch.Summary, time.Duration, error) {
+// inBubble does one tick with a minute of time, by the clock of the bubble, and returns how long it took. The
+// store's clock is off by so much.
+func inBubble(t *testing.T, w *watchtest.World, v *watch.Watcher, off time.Duration) (watch.Summary,
+	time.Duration, error) {
 	t.Helper()
 	w.Advance(time.Since(w.Now()) + off) // the store's clock
 	v.Now = time.Now
@@ -69,7 +70,8 @@ func TestListIsAskedForEveryFiveMinutes(t *testing.T) {
 	})
 	discovers(t, w, 21, guangzhou, web) // one named, one found
 	if lists != 5 || commits != 1 || drafts != 1 || w.Reads() != 42 {
-		t.Errorf("in 20 minutes: %d lists, %d snapshots of %d begun, %d readings; want 5, the first, and 42", lists, commits, drafts, w.Reads())
+		t.Errorf("in 20 minutes: %d lists, %d snapshots of %d begun, %d readings; want 5, the first, and 42", lists,
+			commits, drafts, w.Reads())
 	}
 }
 
@@ -109,7 +111,8 @@ func TestRegionThatCannotBeListed(t *testing.T) {
 	w.Set(web, up("ins-1")...)
 	sum := discovers(t, w, 9, guangzhou)
 	if sum.Read != 1 || sum.Unread == nil || !strings.Contains(sum.Unread.Error(), "4101") {
-		t.Errorf("without a list: %+v, %v, want what is known to be watched, and why there is no list", sum, sum.Unread)
+		t.Errorf("without a list: %+v, %v, want what is known to be watched, and why there is no list", sum,
+			sum.Unread)
 	}
 	listed := w.Head().Listed["ap-guangzhou"]
 	for _, m := range w.Slack() {
@@ -172,7 +175,8 @@ func TestRegionThatThereIsNotIsReported(t *testing.T) {
 	}
 }
 
-// Regions that hang delay what is known by 5 s at most, however many they are, and are left alone for longer and longer.
+// Regions that hang delay what is known by 5 s at most, however many they are, and are left alone for longer
+// and longer.
 func TestListsThatHangDelayNothing(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
@@ -180,7 +184,8 @@ func TestListsThatHangDelayNothing(t *testing.T) {
 		w.Set(web, up("ins-1")...)
 		w.Set(api, up("ins-2")...)
 		w.Set("ap-shanghai/lb-3", up("ins-3")...)
-		scopes := []watch.Scope{{Region: "ap-shanghai"}, {Region: "ap-beijing"}, {Region: "ap-tokyo"}, {Region: "ap-seoul"}}
+		scopes := []watch.Scope{{Region: "ap-shanghai"}, {Region: "ap-beijing"}, {Region: "ap-tokyo"},
+			{Region: "ap-seoul"}}
 		slow := 0
 		for minute := range 12 {
 			v := w.Watcher(web, api)
@@ -196,7 +201,8 @@ func TestListsThatHangDelayNothing(t *testing.T) {
 			time.Sleep(time.Minute - took)
 		}
 		if slow > 5 || slow < 3 {
-			t.Errorf("%d of 12 ticks waited for the regions, want them left alone for 1, 2, 4 and then 5 minutes", slow)
+			t.Errorf("%d of 12 ticks waited for the regions, want them left alone for 1, 2, 4 and then 5 minutes",
+				slow)
 		}
 		if got := news(w); strings.Count(got, "unreadable: list") != 3 {
 			t.Errorf("posted %q, want each of the three regions as one that cannot be listed", got)
@@ -219,9 +225,11 @@ func TestFirstListHasAThirdOfTheTime(t *testing.T) {
 			w = watchtest.New()
 			v = w.Watcher()
 			v.Discover, v.Finder = guangzhou, slowly{v.Finder, time.Hour}
-			if sum, took, err := inBubble(t, w, v, off); err == nil || !strings.Contains(err.Error(), "did not answer in time") ||
+			if sum, took, err := inBubble(t, w, v, off); err == nil ||
+				!strings.Contains(err.Error(), "did not answer in time") ||
 				took > 16*time.Second || took < 14*time.Second {
-				t.Errorf("a list that hangs, store off by %v: %+v, %v after %v, want an error after a third of the 45 s", off, sum, err, took)
+				t.Errorf("a list that hangs, store off by %v: %+v, %v after %v, want an error after a third of the 45 s",
+					off, sum, err, took)
 			}
 		})
 	}
@@ -285,7 +293,8 @@ func TestTooManyAreNotTaken(t *testing.T) {
 	t.Parallel()
 	v := watchtest.New().Watcher()
 	v.Discover, v.Finder = guangzhou, endless{}
-	if clbs, unlisted := v.Watched(t.Context()); len(clbs) > 0 || !strings.Contains(fmt.Sprint(unlisted["ap-guangzhou"]), "20001") {
+	if clbs, unlisted := v.Watched(t.Context()); len(clbs) > 0 ||
+		!strings.Contains(fmt.Sprint(unlisted["ap-guangzhou"]), "20001") {
 		t.Errorf("Watched = %d, %v, want an error that says how many", len(clbs), unlisted)
 	}
 }

@@ -14,16 +14,16 @@ import (
 const (
 	// callTime is the longest that one call to Slack may take.
 	callTime = 10 * time.Second
-	// leastTime is how long a call must be able to take, or it is left to the next tick: one that is cut short is in
-	// doubt. Where a run is short, it is a quarter of the time that there is for all calls.
+	// leastTime is how long a call must be able to take, or it is left to the next tick: one that is cut short
+	// is in doubt. Where a run is short, it is a quarter of the time that there is for all calls.
 	leastTime = 2 * time.Second
 )
 
 // Notifier makes calls to Slack.
 type Notifier interface {
-	// Do makes one call about a root, in the words and the layout of the document as it is now, and says what its answer
-	// means. It is called by one goroutine at a time and gives up when ctx ends; an outcome that is not Done has an error,
-	// with advice where there is some (package advice).
+	// Do makes one call about a root, in the words and the layout of the document as it is now, and says what
+	// its answer means. It is called by one goroutine at a time and gives up when ctx ends; an outcome that is
+	// not Done has an error, with advice where there is some (package advice).
 	Do(ctx context.Context, call incident.Call, doc incident.Document) incident.Outcome
 }
 
@@ -48,11 +48,12 @@ func (w *Watcher) round(h *state.Head, seen *sweep) *round {
 	if len(posts)+len(edits) == 0 {
 		return nil
 	}
-	return &round{w: w, state: h.Incidents.Clone(), by: h.Writer, at: h.Incidents.At, names: seen.name, down: make(map[incident.Route]bool)}
+	return &round{w: w, state: h.Incidents.Clone(), by: h.Writer, at: h.Incidents.At, names: seen.name,
+		down: make(map[incident.Route]bool)}
 }
 
-// notify posts what the run has claimed: first what no post has shown, then edits, until the round ends. What goes wrong
-// about one root delays no other.
+// notify posts what the run has claimed: first what no post has shown, then edits, until the round ends. What
+// goes wrong about one root delays no other.
 func (r *round) notify(ctx context.Context, end time.Time) {
 	r.end, r.least = end, min(leastTime, end.Sub(r.w.Now())/4)
 	posts, edits := r.state.Claimed(r.by)
@@ -102,8 +103,8 @@ func (r *round) do(ctx context.Context, root *incident.Root, call incident.Call)
 	return !stop
 }
 
-// until is when a call that begins now must have ended; ok is false if that is too soon. No call lasts longer than the
-// claim that it is made under: a run that was stopped past that end makes none.
+// until is when a call that begins now must have ended; ok is false if that is too soon. No call lasts longer
+// than the claim that it is made under: a run that was stopped past that end makes none.
 func (r *round) until(claim *incident.Claim) (until time.Time, ok bool) {
 	now := r.w.Now()
 	most := min(callTime, r.end.Sub(now))

@@ -16,8 +16,8 @@ import (
 	"clbwatch/internal/watchtest"
 )
 
-// TestEveryTimeoutLeavesTimeForEachStep checks, for short and long runs, what reading and sending may take, and that a
-// claim ends soon after its run.
+// TestEveryTimeoutLeavesTimeForEachStep checks, for short and long runs, what reading and sending may take,
+// and that a claim ends soon after its run.
 func TestEveryTimeoutLeavesTimeForEachStep(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -26,8 +26,10 @@ func TestEveryTimeoutLeavesTimeForEachStep(t *testing.T) {
 		readLeast, readMost   time.Duration // between the end of reading and that of the run
 		leastToMark, mostMark time.Duration // between the end of sending and that of the run
 	}{
-		{"1 s", time.Second, 300 * time.Millisecond, 500 * time.Millisecond, 100 * time.Millisecond, 700 * time.Millisecond},
-		{"the platform's default of 3 s", 3 * time.Second, time.Second, 1500 * time.Millisecond, 500 * time.Millisecond, 2500 * time.Millisecond},
+		{"1 s", time.Second, 300 * time.Millisecond, 500 * time.Millisecond, 100 * time.Millisecond,
+			700 * time.Millisecond},
+		{"the platform's default of 3 s", 3 * time.Second, time.Second, 1500 * time.Millisecond,
+			500 * time.Millisecond, 2500 * time.Millisecond},
 		{"20 s", 20 * time.Second, 7 * time.Second, 9 * time.Second, 3 * time.Second, 11 * time.Second},
 		{"50 s", 50 * time.Second, 14 * time.Second, 16 * time.Second, 4 * time.Second, 41 * time.Second},
 		{"15 min", 15 * time.Minute, 10 * time.Second, 20 * time.Second, 4 * time.Second, 15 * time.Minute},
@@ -52,7 +54,8 @@ func TestEveryTimeoutLeavesTimeForEachStep(t *testing.T) {
 				read = end.Sub(d)
 				return source.Read(ctx, c, known)
 			})
-			v.Notifier = notifyFunc(func(ctx context.Context, call incident.Call, doc incident.Document) incident.Outcome {
+			v.Notifier = notifyFunc(func(ctx context.Context, call incident.Call,
+				doc incident.Document) incident.Outcome {
 				d, _ := ctx.Deadline()
 				send, claim = end.Sub(d), doc.Delivery.Claim.Until.Sub(end)
 				return slack.Do(ctx, call, doc)
@@ -72,14 +75,16 @@ func TestEveryTimeoutLeavesTimeForEachStep(t *testing.T) {
 	}
 }
 
-// A call that would be cut short is not begun: it would be in doubt. What was claimed for it is due in the next tick.
+// A call that would be cut short is not begun: it would be in doubt. What was claimed for it is due in the
+// next tick.
 func TestCallsEndWithTheRound(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
 	keys := apart(t, w, 7)
 	v := w.Watcher(keys...)
 	slack, calls := v.Notifier, 0
-	v.Notifier = notifyFunc(func(ctx context.Context, call incident.Call, doc incident.Document) incident.Outcome {
+	v.Notifier = notifyFunc(func(ctx context.Context, call incident.Call,
+		doc incident.Document) incident.Outcome {
 		calls++
 		w.Advance(8800 * time.Millisecond)
 		return slack.Do(ctx, call, doc)
@@ -88,7 +93,8 @@ func TestCallsEndWithTheRound(t *testing.T) {
 	sum, err := v.Tick(deadline(t, w))
 	if err != nil || sum.Sent != 5 || calls != 5 || sum.Pending != 2 || sum.Unsent == nil ||
 		strings.Count(sum.Unsent.Error(), "no time left") != 1 {
-		t.Errorf("45 s at 8.8 s a call: %d calls, %+v, %v; want five, and two left to the next tick, said once", calls, sum, err)
+		t.Errorf("45 s at 8.8 s a call: %d calls, %+v, %v; want five, and two left to the next tick, said once",
+			calls, sum, err)
 	}
 	for _, r := range w.Head().Incidents.Roots {
 		if r.Delivery.Claim != nil || r.Delivery.Doubt != nil {
@@ -100,8 +106,8 @@ func TestCallsEndWithTheRound(t *testing.T) {
 	}
 }
 
-// apart gives each of n load balancers an incident that is due and has a root of its own: they began so far apart that
-// none joins another's.
+// apart gives each of n load balancers an incident that is due and has a root of its own: they began so far
+// apart that none joins another's.
 func apart(t *testing.T, w *watchtest.World, n int) (keys []string) {
 	t.Helper()
 	keys = many(w, n)
@@ -122,7 +128,8 @@ func apart(t *testing.T, w *watchtest.World, n int) (keys []string) {
 func TestOneRefusedRootDelaysNoOther(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]error{
-		"refused": watchtest.ErrRefused, "temporary": watchtest.ErrTemporary, "no answer": errors.New("connection reset"),
+		"refused": watchtest.ErrRefused, "temporary": watchtest.ErrTemporary,
+		"no answer": errors.New("connection reset"),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -247,7 +254,8 @@ func TestClaimHoldsUntilItsEnd(t *testing.T) {
 				return true, nil
 			})
 			sum, err := w.Watcher(web).Tick(deadline(t, w))
-			if err != nil || looks != tt.looks || sum.Sent != tt.looks || sum.Pending != 1-tt.looks || sum.Unsent != nil {
+			if err != nil || looks != tt.looks || sum.Sent != tt.looks || sum.Pending != 1-tt.looks ||
+				sum.Unsent != nil {
 				t.Errorf("%+v, %v, %d looks, want %d, and as many sent", sum, err, looks, tt.looks)
 			}
 		})
@@ -271,8 +279,8 @@ func TestClaimFromTheFutureHoldsNobodyUp(t *testing.T) {
 	}
 }
 
-// TestRunThatSleptPostsNothing stops a run, after it has claimed, for longer than its claim lasts; another run takes over
-// meanwhile.
+// TestRunThatSleptPostsNothing stops a run, after it has claimed, for longer than its claim lasts; another
+// run takes over meanwhile.
 func TestRunThatSleptPostsNothing(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
@@ -333,7 +341,8 @@ func TestMarkThatFailsFailsTheTick(t *testing.T) {
 			}
 			return true, nil
 		})
-		if sum, err := try(t, w, web); !errors.Is(err, down) || !strings.Contains(err.Error(), "1 messages were sent but could not be marked") {
+		if sum, err := try(t, w, web); !errors.Is(err, down) ||
+			!strings.Contains(err.Error(), "1 messages were sent but could not be marked") {
 			t.Errorf("%s fails: %+v, %v, want an error that says what was not marked", op, sum, err)
 		}
 		w.Fail(nil)
@@ -344,9 +353,9 @@ func TestMarkThatFailsFailsTheTick(t *testing.T) {
 	}
 }
 
-// TestMarkAfterATakeOverCastsDoubtOnly has a run be stopped in the middle of a call for so long that another takes its
-// claim over and posts too. Slack then has the message twice; the first run's mark must not hide that, and the copy is
-// marked as one.
+// TestMarkAfterATakeOverCastsDoubtOnly has a run be stopped in the middle of a call for so long that another
+// takes its claim over and posts too. Slack then has the message twice; the first run's mark must not hide
+// that, and the copy is marked as one.
 func TestMarkAfterATakeOverCastsDoubtOnly(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
@@ -355,7 +364,8 @@ func TestMarkAfterATakeOverCastsDoubtOnly(t *testing.T) {
 	w.Set(web, up("ins-a")...)
 	v := w.Watcher(web)
 	slack := v.Notifier
-	v.Notifier = notifyFunc(func(ctx context.Context, call incident.Call, doc incident.Document) incident.Outcome {
+	v.Notifier = notifyFunc(func(ctx context.Context, call incident.Call,
+		doc incident.Document) incident.Outcome {
 		w.Advance(2 * time.Minute)
 		tick(t, w, web) // looks for the post, finds nothing, and posts it
 		w.Set(web, up("ins-a", "ins-c")...)
@@ -368,7 +378,8 @@ func TestMarkAfterATakeOverCastsDoubtOnly(t *testing.T) {
 	}
 	r := w.Head().Incidents.Roots[0]
 	if first := w.Slack()[1]; r.Delivery.TS != first.TS || r.Delivery.Updates != 1 || r.Delivery.RootRev != 0 {
-		t.Errorf("after the late mark: %+v, want the receipt of the other run (%s), its update, and doubt about the root", r.Delivery, first.TS)
+		t.Errorf("after the late mark: %+v, want the receipt of the other run (%s), its update, and doubt about "+
+			"the root", r.Delivery, first.TS)
 	}
 	ticks(t, 25, w, web)
 	all := w.Slack()
@@ -379,7 +390,8 @@ func TestMarkAfterATakeOverCastsDoubtOnly(t *testing.T) {
 		}
 	}
 	if !slices.Equal(copies, []bool{false, true}) {
-		t.Errorf("the root is there %d times, marked as a repeat: %v; want the second one marked", len(copies), copies)
+		t.Errorf("the root is there %d times, marked as a repeat: %v; want the second one marked", len(copies),
+			copies)
 	}
 	if n := len(w.Head().Incidents.Roots); n != 0 {
 		t.Errorf("%d roots are left in the end", n)
@@ -487,8 +499,10 @@ func TestTickFailsWhenNothingIsDeliveredForAQuarterOfAnHour(t *testing.T) {
 		if !late {
 			continue
 		}
-		if !strings.Contains(err.Error(), "incident 2") || advice.Of(err) == "" || sum.Pending != 1 || sum.Read != 1 {
-			t.Errorf("%v, %q, %+v; want it to name the incident and say what to do, and the load balancer read", err, advice.Of(err), sum)
+		if !strings.Contains(err.Error(), "incident 2") || advice.Of(err) == "" || sum.Pending != 1 ||
+			sum.Read != 1 {
+			t.Errorf("%v, %q, %+v; want it to name the incident and say what to do, and the load balancer read", err,
+				advice.Of(err), sum)
 		}
 		break
 	}
@@ -503,7 +517,8 @@ func TestTickFailsWhenNothingIsDeliveredForAQuarterOfAnHour(t *testing.T) {
 	}
 }
 
-// What nobody could deliver for a while is one message, with all that happened, as things stand when it is posted.
+// What nobody could deliver for a while is one message, with all that happened, as things stand when it is
+// posted.
 func TestNewsThatWaitsIsOneMessage(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
@@ -542,9 +557,11 @@ func TestDocumentKnowsNamesAndReasons(t *testing.T) {
 	v.CLBs[1].Label = "prod-web"
 	slack := v.Notifier
 	var said []string
-	v.Notifier = notifyFunc(func(ctx context.Context, call incident.Call, doc incident.Document) incident.Outcome {
+	v.Notifier = notifyFunc(func(ctx context.Context, call incident.Call,
+		doc incident.Document) incident.Outcome {
 		for _, i := range doc.Incidents {
-			said = append(said, fmt.Sprintf("%s %s: %q, do %q", i.About, doc.Name(i.Key).Name(), doc.Reason(i.Why).Why, doc.Reason(i.Why).Do))
+			said = append(said, fmt.Sprintf("%s %s: %q, do %q", i.About, doc.Name(i.Key).Name(), doc.Reason(i.Why).Why,
+				doc.Reason(i.Why).Do))
 		}
 		return slack.Do(ctx, call, doc)
 	})
@@ -554,7 +571,8 @@ func TestDocumentKnowsNamesAndReasons(t *testing.T) {
 	for range 3 {
 		run(t, w, v)
 	}
-	if want := []string{`watching lb-api: "", do ""`, `reading prod-web: "code 6000", do "wait"`}; !slices.Equal(said, want) {
+	if want := []string{`watching lb-api: "", do ""`,
+		`reading prod-web: "code 6000", do "wait"`}; !slices.Equal(said, want) {
 		t.Errorf("posted %q, want %q", said, want)
 	}
 	if got := v.CLBs[0]; got.Name() != "lb-api" {

@@ -20,11 +20,13 @@ func TestPreviewStoresAndPostsNothing(t *testing.T) {
 	w.Advance(time.Minute)
 	calls := ops(w)
 	posts, sum, err := w.Watcher(web).Preview(deadline(t, w))
-	if err != nil || len(posts) != 1 || sum.Changes != 1 || sum.Pending != 1 || sum.Sent != 0 || sum.Head != before {
+	if err != nil || len(posts) != 1 || sum.Changes != 1 || sum.Pending != 1 || sum.Sent != 0 ||
+		sum.Head != before {
 		t.Fatalf("Preview = %+v, %+v, %v, want one message", posts, sum, err)
 	}
 	p := posts[0]
-	if c := p.Document.Incidents[0].Counts; c.Removed != 1 || p.Call.Do != incident.Send || !p.Call.Post.Root || p.Call.Route != w.Route() {
+	if c := p.Document.Incidents[0].Counts; c.Removed != 1 || p.Call.Do != incident.Send || !p.Call.Post.Root ||
+		p.Call.Route != w.Route() {
 		t.Errorf("Preview = %+v of %+v, want the root that says that one was removed", p.Call, c)
 	}
 	if name := p.Document.Name(web); name.Key() != web {
@@ -48,7 +50,8 @@ func TestPreviewOfAFirstTick(t *testing.T) {
 	w := watchtest.New()
 	w.Set(web, up("ins-a")...)
 	posts, sum, err := w.Watcher(web).Preview(deadline(t, w))
-	if err != nil || len(posts) != 1 || posts[0].Document.Incidents[0].About != incident.Watching || sum.Head != 0 {
+	if err != nil || len(posts) != 1 || posts[0].Document.Incidents[0].About != incident.Watching ||
+		sum.Head != 0 {
 		t.Errorf("Preview = %+v, %+v, %v, want the baseline", posts, sum, err)
 	}
 	if w.Head() != nil {

@@ -96,7 +96,8 @@ func TestChangingTheNumberOfShardsLosesNothingAndFloodsNobody(t *testing.T) {
 	slices.Sort(want)
 	got, baselines := changed(t, w)
 	if !slices.Equal(got, want) || baselines != 1 {
-		t.Errorf("reported %d changes and %d baselines, want %d and 1\n%v\n%v", len(got), baselines, len(want), got, want)
+		t.Errorf("reported %d changes and %d baselines, want %d and 1\n%v\n%v", len(got), baselines, len(want), got,
+			want)
 	}
 }
 
@@ -108,7 +109,8 @@ func TestShardsFromTheBeginning(t *testing.T) {
 	w.Set(keys[7], up("ins-new")...)
 	shards(t, w, 1, keys...)
 	got, baselines := changed(t, w)
-	if want := []string{"ins-0007-a removed", "ins-0007-b removed", "ins-new added"}; !slices.Equal(got, want) || baselines != 3 {
+	if want := []string{"ins-0007-a removed", "ins-0007-b removed", "ins-new added"}; !slices.Equal(got, want) ||
+		baselines != 3 {
 		t.Errorf("reported %v and %d baselines, want %v and one for each shard", got, baselines, want)
 	}
 	ids := make(map[string]bool)
@@ -179,8 +181,8 @@ func TestIncidentsGoOverToOneEditor(t *testing.T) {
 	}
 }
 
-// TestIncidentsOfOneRootGoToSeveralShards has two load balancers share a root and then belong to two shards. Neither is
-// reported as what it is not: they are watched all the time.
+// TestIncidentsOfOneRootGoToSeveralShards has two load balancers share a root and then belong to two shards.
+// Neither is reported as what it is not: they are watched all the time.
 func TestIncidentsOfOneRootGoToSeveralShards(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
@@ -210,7 +212,8 @@ func TestIncidentsOfOneRootGoToSeveralShards(t *testing.T) {
 	}
 }
 
-// TestTakeOverDies kills the first run of each new shard at every call it makes, before and after the call took effect.
+// TestTakeOverDies kills the first run of each new shard at every call it makes, before and after the call
+// took effect.
 func TestTakeOverDies(t *testing.T) {
 	t.Parallel()
 	for _, apply := range []bool{false, true} {
@@ -248,7 +251,8 @@ func TestTakeOverDies(t *testing.T) {
 			got, baselines := changed(t, w)
 			want := []string{"ins-0003-b removed", "ins-0005-a removed"}
 			if !slices.Equal(got, want) || baselines != 2 || !slices.Equal(posted(w), want) {
-				t.Fatalf("died at call %d, apply %v: reported %v, posted %v and %d baselines, want %v", at, apply, got, posted(w), baselines, want)
+				t.Fatalf("died at call %d, apply %v: reported %v, posted %v and %d baselines, want %v", at, apply, got,
+					posted(w), baselines, want)
 			}
 		}
 	}
@@ -264,7 +268,8 @@ func TestFormerShardAtWorkIsWaitedFor(t *testing.T) {
 	w.Fail(fail("send", watchtest.ErrDied)) // it has a claim, and may have posted
 	_, _ = shard(t, w, 1, 1, keys...)
 	w.Fail(nil)
-	if _, err := shard(t, w, 1, 2, keys...); err == nil || !strings.Contains(err.Error(), "still at work") || advice.Of(err) == "" {
+	if _, err := shard(t, w, 1, 2, keys...); err == nil || !strings.Contains(err.Error(), "still at work") ||
+		advice.Of(err) == "" {
 		t.Errorf("a new shard during the former one's claim: %v, want an error that says what to do", err)
 	}
 	w.Advance(time.Minute)
@@ -297,10 +302,12 @@ func TestLateRunOfAFormerNumberChangesNothing(t *testing.T) {
 		return true, nil
 	})
 	w.Advance(time.Minute)
-	if _, err := shard(t, w, 1, 1, keys...); err == nil || !strings.Contains(err.Error(), "went over to 2 shards") {
+	if _, err := shard(t, w, 1, 1, keys...); err == nil ||
+		!strings.Contains(err.Error(), "went over to 2 shards") {
 		t.Errorf("the late run: %v, want an error", err)
 	}
-	if _, _, err := w.Watcher(keys...).Preview(deadline(t, w)); err == nil || !strings.Contains(err.Error(), "went over to 2 shards") {
+	if _, _, err := w.Watcher(keys...).Preview(deadline(t, w)); err == nil ||
+		!strings.Contains(err.Error(), "went over to 2 shards") {
 		t.Errorf("a preview of the former number: %v, want an error", err)
 	}
 	w.Fail(nil)
@@ -320,9 +327,11 @@ func TestShardThatNeverRanIsBroughtAlong(t *testing.T) {
 	}
 	w.Set(keys[3], up("ins-0003-a")...)
 	found, err := w.Watcher(keys...).Survey(deadline(t, w), time.Time{})
-	if err == nil || !strings.Contains(err.Error(), "the state of 4 shards is not whole: 3 of them have not run yet") || advice.Of(err) == "" ||
+	if err == nil || !strings.Contains(err.Error(),
+		"the state of 4 shards is not whole: 3 of them have not run yet") || advice.Of(err) == "" ||
 		len(found.Standings) != 8 {
-		t.Errorf("a report while three of four have not run = %d load balancers, %v, want all of them, and an error that says what is missing",
+		t.Errorf("a report while three of four have not run = %d load balancers, %v, want all of them, and an "+
+			"error that says what is missing",
 			len(found.Standings), err)
 	}
 	if h := w.HeadOf(state.Shard{N: 2, Of: 4}); h != nil {
@@ -338,7 +347,8 @@ func TestShardThatNeverRanIsBroughtAlong(t *testing.T) {
 func TestTakeOverMeetsOtherRuns(t *testing.T) {
 	t.Parallel()
 	for _, first := range []state.Shard{{N: 1, Of: 2}, {N: 2, Of: 2}, {N: 1, Of: 3}, {N: 2, Of: 3}} {
-		for _, others := range [][]state.Shard{{{N: 1, Of: 2}}, {{N: 2, Of: 2}}, {{N: 1, Of: 2}, {N: 2, Of: 2}}, {{N: 1, Of: 3}},
+		for _, others := range [][]state.Shard{{{N: 1, Of: 2}}, {{N: 2, Of: 2}}, {{N: 1, Of: 2}, {N: 2, Of: 2}},
+			{{N: 1, Of: 3}},
 			{{N: 3, Of: 3}, {N: 2, Of: 3}}} {
 			t.Run(fmt.Sprint(first, " meets ", others), func(t *testing.T) {
 				t.Parallel()
@@ -373,8 +383,10 @@ func TestTakeOverMeetsOtherRuns(t *testing.T) {
 					for range 3 {
 						shards(t, w, 2, keys...)
 					}
-					if got, baselines := changed(t, w); !slices.Equal(got, want) || baselines != 2 || !slices.Equal(posted(w), want) {
-						t.Fatalf("at call %d: reported %v, posted %v and %d baselines, want %v and 2", at, got, posted(w), baselines, want)
+					if got, baselines := changed(t, w); !slices.Equal(got, want) || baselines != 2 ||
+						!slices.Equal(posted(w), want) {
+						t.Fatalf("at call %d: reported %v, posted %v and %d baselines, want %v and 2", at, got, posted(w),
+							baselines, want)
 					}
 				}
 			})
@@ -406,8 +418,8 @@ func TestUnreadableFormerStateIsAnError(t *testing.T) {
 	}
 }
 
-// A number of shards that ran once only in part, because an event was wrong or a run died, and is not wanted any more.
-// Nothing that the other number left long ago counts.
+// A number of shards that ran once only in part, because an event was wrong or a run died, and is not wanted
+// any more. Nothing that the other number left long ago counts.
 func TestNumberOfShardsThatRanInPartIsLeftAgain(t *testing.T) {
 	t.Parallel()
 	for _, before := range [][]int{{1}, {1, 4, 1}, {4, 1}, {2, 4, 1, 2}} {
@@ -464,7 +476,8 @@ func leaveAgain(t *testing.T, before []int, wrong int, dies bool) {
 	change(7)
 	shards(t, w, of, keys...)
 	slices.Sort(want)
-	if got, baselines := changed(t, w); !slices.Equal(got, want) || baselines != before[0] || !slices.Equal(posted(w), want) {
+	if got, baselines := changed(t, w); !slices.Equal(got, want) || baselines != before[0] ||
+		!slices.Equal(posted(w), want) {
 		t.Errorf("reported %d changes, posted %d and %d baselines, want %d and %d\n%v\n%v\n%v",
 			len(got), len(posted(w)), baselines, len(want), before[0], got, posted(w), want)
 	}

@@ -18,23 +18,28 @@ type Survey struct {
 	Standings []Standing          // by key, then the regions that could not be searched
 	Open      []incident.Document // what is open, as the newest heads have it
 	Past      incident.Period     // what changed since the time that was asked for
-	Known     bool                // there is a state, and all of its history could be read, so that Past is complete
+	// there is a state, and all of its history could be read, so that Past is complete
+	Known bool
 }
 
-// Standing is how one load balancer stands now. Where a region could not be searched for load balancers, it is a Standing
-// too: CLB.ID is then what CLB_DISCOVER says of it, such as "ap-guangzhou/prod-*", and Err says why.
+// Standing is how one load balancer stands now. Where a region could not be searched for load balancers, it
+// is a Standing too: CLB.ID is then what CLB_DISCOVER says of it, such as "ap-guangzhou/prod-*", and Err says
+// why.
 type Standing struct {
 	CLB  lb.CLB
 	Kind lb.Type
 	lb.Capacity
 	NotRunning []lb.Backend // by ID, with Out where the state knows it
 	Unknown    []lb.Backend // whose status the cloud does not tell now; by ID
-	Odd        []string     // what is odd about rows of the answer, such as "ins-2 has no RunFlag"; the first few
-	Functions  int          // cloud functions that are bound: they are not watched
-	Ill        []lb.Backend // running, and failing health checks; by ID, with Ill where the state knows it
-	Backends   []lb.Backend // the first of all, by ID, without Out; at most maxListed of one, and none where there are many load balancers
-	HealthErr  error        // why the health of its backends could not be read, where it should have been
-	Err        error        // why it could not be read; all else is zero then
+	// what is odd about rows of the answer, such as "ins-2 has no RunFlag"; the first few
+	Odd       []string
+	Functions int          // cloud functions that are bound: they are not watched
+	Ill       []lb.Backend // running, and failing health checks; by ID, with Ill where the state knows it
+	// the first of all, by ID, without Out; at most maxListed of one, and none where there are many load
+	// balancers
+	Backends  []lb.Backend
+	HealthErr error // why the health of its backends could not be read, where it should have been
+	Err       error // why it could not be read; all else is zero then
 }
 
 // Bounds of a survey: it must not hold a million backends to show a few hundred.
@@ -43,15 +48,16 @@ const (
 	maxListedCLBs = 100  // beyond it no backends are listed but those not running
 )
 
-// Survey reads every load balancer and says how it stands. It changes no state. Of the state it needs only what was
-// before: if that cannot be had, the standings come without it, and the error says why.
+// Survey reads every load balancer and says how it stands. It changes no state. Of the state it needs only
+// what was before: if that cannot be had, the standings come without it, and the error says why.
 func (w *Watcher) Survey(ctx context.Context, since time.Time) (Survey, error) {
 	t := w.schedule(ctx)
 	readCtx, cancel := context.WithDeadline(ctx, t.readUntil) // or no time is left to tell
 	defer cancel()
 	var known base
 	if len(w.Discover) > 0 {
-		known, _ = w.load(readCtx) // for regions that cannot be listed now; recall says what is wrong with the state
+		// for regions that cannot be listed now; recall says what is wrong with the state
+		known, _ = w.load(readCtx)
 	}
 	ls := w.listAll(readCtx, known, w.Now(), 0)
 	ls.wait()
@@ -88,14 +94,15 @@ func (w *Watcher) Survey(ctx context.Context, since time.Time) (Survey, error) {
 	err := w.recall(recallCtx, &found)
 	for _, s := range w.Discover {
 		if err := r.unlistedErr(s); err != nil {
-			found.Standings = append(found.Standings, Standing{CLB: lb.CLB{Region: s.Region, ID: s.String()}, Err: err})
+			found.Standings = append(found.Standings, Standing{CLB: lb.CLB{Region: s.Region, ID: s.String()},
+				Err: err})
 		}
 	}
 	return found, err
 }
 
-// standing leaves out what was discovered once and is deleted now: no list has it, nor the reading, nor the cloud when it
-// is asked for it.
+// standing leaves out what was discovered once and is deleted now: no list has it, nor the reading, nor the
+// cloud when it is asked for it.
 func (w *Watcher) standing(ctx context.Context, all []Standing, r roster) []Standing {
 	var doubtful []lb.CLB
 	for _, s := range all {
@@ -120,7 +127,8 @@ func (w *Watcher) stand(ctx context.Context, which []int, out []Standing) {
 			return err
 		}
 		lb.Settle(nil, r.Backends, false)
-		out[i].Kind, out[i].HealthErr, out[i].Odd, out[i].Functions = r.Kind, r.HealthErr, r.Odd, max(r.Functions, 0)
+		out[i].Kind, out[i].HealthErr, out[i].Odd, out[i].Functions = r.Kind, r.HealthErr, r.Odd,
+			max(r.Functions, 0)
 		for j := range r.Backends {
 			switch b := &r.Backends[j]; {
 			case b.Stopped():
@@ -140,8 +148,8 @@ func (w *Watcher) stand(ctx context.Context, which []int, out []Standing) {
 	})
 }
 
-// recall adds what the state knows: since when backends are out, what is open, and what happened. Where it is divided into
-// shards, all of them are asked.
+// recall adds what the state knows: since when backends are out, what is open, and what happened. Where it is
+// divided into shards, all of them are asked.
 func (w *Watcher) recall(ctx context.Context, found *Survey) error {
 	all, err := state.Current(ctx, w.Store, w.States)
 	if err != nil {

@@ -30,7 +30,8 @@ func TestSurvey(t *testing.T) {
 	w.Set(web, backend("ins-a", 4), backend("ins-b", 4))
 	calls := ops(w)
 	got, err := w.Watcher(web, other).Survey(deadline(t, w), time.Time{})
-	if err != nil || len(got.Standings) != 2 || got.Standings[0].Err == nil || got.Standings[0].CLB.Key() != other {
+	if err != nil || len(got.Standings) != 2 || got.Standings[0].Err == nil ||
+		got.Standings[0].CLB.Key() != other {
 		t.Fatalf("Survey = %+v, %v, want two standings, the first with an error", got, err)
 	}
 	s := got.Standings[1]
@@ -63,7 +64,8 @@ func TestSurveyTellsWhatIsOpenAndWhatHappened(t *testing.T) {
 		want  string
 	}{{time.Time{}, "ins-a ins-b"}, {since, "ins-b"}} {
 		got, err := v.Survey(deadline(t, w), tt.since)
-		if ids := past(got); err != nil || strings.Join(ids, " ") != tt.want || !got.Known || !got.Past.Since.Equal(tt.since) {
+		if ids := past(got); err != nil || strings.Join(ids, " ") != tt.want || !got.Known ||
+			!got.Past.Since.Equal(tt.since) {
 			t.Errorf("Survey since %v = %q, known: %v, %v, want %s", tt.since, ids, got.Known, err, tt.want)
 		}
 		if len(got.Open) != 1 || got.Open[0].Incidents[0].Key != web || got.Open[0].Name(web).ID != "lb-web" {
@@ -135,11 +137,15 @@ func TestSurveySaysWhatItHadToDoWithout(t *testing.T) {
 		v := w.Watcher(web)
 		switch {
 		case strings.HasPrefix(name, "a line"):
-			v.Store = rewriting{v.Store, func(text string) string { return strings.Replace(text, `"backends":[{`, `"backends":[[`, 1) }}
+			v.Store = rewriting{v.Store, func(text string) string {
+				return strings.Replace(text, `"backends":[{`,
+					`"backends":[[`, 1)
+			}}
 		case fault == nil:
 			v.Store = foreign{v.Store}
 		}
-		if got, err := v.Survey(deadline(t, w), time.Time{}); err == nil || len(got.Standings) != 1 || len(got.Standings[0].NotRunning) != 1 {
+		if got, err := v.Survey(deadline(t, w), time.Time{}); err == nil || len(got.Standings) != 1 ||
+			len(got.Standings[0].NotRunning) != 1 {
 			t.Errorf("%s: Survey = %+v, %v, want the standing and an error", name, got, err)
 		} else if got.Known {
 			t.Errorf("%s: Survey says that it knows all that happened", name)
@@ -161,7 +167,8 @@ func TestSurveyOfADamagedHistory(t *testing.T) {
 	tick(t, w, web)
 	w.Fail(fail("open segment", errors.New("down")))
 	got, err := w.Watcher(web).Survey(deadline(t, w), w.Now().Add(-48*time.Hour))
-	if err == nil || !strings.Contains(err.Error(), "read the history") || !slices.Equal(past(got), []string{"ins-a"}) || got.Known {
+	if err == nil || !strings.Contains(err.Error(), "read the history") ||
+		!slices.Equal(past(got), []string{"ins-a"}) || got.Known {
 		t.Errorf("Survey = %q, known: %v, %v, want what is left, and an error", past(got), got.Known, err)
 	}
 }
@@ -184,7 +191,8 @@ func TestSurveySortsBackends(t *testing.T) {
 	w.Set(web, ill("ins-a", 2, "TCP:81 → 81"), ill("ins-i", 2, "TCP:80 → 80"))
 	tick(t, w, web)
 	since := w.Now()
-	w.Set(web, ill("ins-a", 2, "TCP:81 → 81"), stopped, lb.Backend{ID: "ins-u", Status: lb.Unknown, Weight: lb.UnknownWeight})
+	w.Set(web, ill("ins-a", 2, "TCP:81 → 81"), stopped, lb.Backend{ID: "ins-u", Status: lb.Unknown,
+		Weight: lb.UnknownWeight})
 	got, err := w.Watcher(web).Survey(deadline(t, w), time.Time{})
 	if err != nil {
 		t.Fatal(err)
@@ -208,7 +216,8 @@ func TestSurveyOfManyListsNoBackends(t *testing.T) {
 	for _, n := range []int{100, 101} {
 		got, err := w.Watcher(keys[:n]...).Survey(deadline(t, w), time.Time{})
 		if err != nil || (len(got.Standings[0].Backends) > 0) != (n == 100) || got.Standings[0].Total != 2 {
-			t.Errorf("Survey of %d lists %d of %d backends of the first, %v", n, len(got.Standings[0].Backends), got.Standings[0].Total, err)
+			t.Errorf("Survey of %d lists %d of %d backends of the first, %v", n, len(got.Standings[0].Backends),
+				got.Standings[0].Total, err)
 		}
 	}
 }
@@ -246,7 +255,8 @@ func TestSurveyConfirmsAnEmptyReading(t *testing.T) {
 			v.Sleep = func(context.Context, time.Duration) error { return context.DeadlineExceeded }
 		}
 		got, err := v.Survey(deadline(t, w), time.Time{})
-		if s := got.Standings[0]; err != nil || (s.Total == 1) == late || (s.Err != nil) != late || late && advice.Of(s.Err) == "" {
+		if s := got.Standings[0]; err != nil || (s.Total == 1) == late || (s.Err != nil) != late || late &&
+			advice.Of(s.Err) == "" {
 			t.Errorf("no time: %v: Survey = %+v, %v, want what the second reading says, or an error", late, s, err)
 		}
 	}
@@ -262,23 +272,28 @@ func TestSurveyFindsWhatThereIsNow(t *testing.T) {
 	v := w.Watcher()
 	v.Discover = guangzhou
 	found, err := v.Survey(deadline(t, w), time.Time{})
-	if err != nil || len(found.Standings) != 2 || found.Standings[0].CLB.Name() != "fresh" || found.Standings[0].Total != 1 {
+	if err != nil || len(found.Standings) != 2 || found.Standings[0].CLB.Name() != "fresh" ||
+		found.Standings[0].Total != 1 {
 		t.Errorf("Survey = %+v, %v, want the new one too", found.Standings, err)
 	}
 	w.Fail(fail("list", errors.New("code 4101")))
 	found, err = v.Survey(deadline(t, w), time.Time{})
-	if err != nil || len(found.Standings) != 2 || found.Standings[0].Total != 1 || found.Standings[1].Err == nil ||
+	if err != nil || len(found.Standings) != 2 || found.Standings[0].Total != 1 ||
+		found.Standings[1].Err == nil ||
 		found.Standings[1].CLB.ID != "ap-guangzhou" {
-		t.Errorf("Survey without a list = %+v, %v, want what is known, and the region that could not be searched", found.Standings, err)
+		t.Errorf("Survey without a list = %+v, %v, want what is known, and the region that could not be searched",
+			found.Standings, err)
 	}
 	w.Advance(5 * time.Minute)
 	discovers(t, w, 1, guangzhou) // which cannot be listed, and is left alone by ticks for now
 	w.Fail(nil)
-	if found, err := v.Survey(deadline(t, w), time.Time{}); err != nil || len(found.Standings) != 2 || found.Standings[1].Err != nil {
+	if found, err := v.Survey(deadline(t, w), time.Time{}); err != nil || len(found.Standings) != 2 ||
+		found.Standings[1].Err != nil {
 		t.Errorf("Survey = %+v, %v, want the region searched", found.Standings, err)
 	}
 	w.Delete(web)
-	if found, err := v.Survey(deadline(t, w), time.Time{}); err != nil || len(found.Standings) != 1 || found.Standings[0].CLB.Key() != api {
+	if found, err := v.Survey(deadline(t, w), time.Time{}); err != nil || len(found.Standings) != 1 ||
+		found.Standings[0].CLB.Key() != api {
 		t.Errorf("Survey = %+v, %v, want what was deleted left out", found.Standings, err)
 	}
 }
@@ -289,14 +304,17 @@ func TestSurveyTakesNoLongerThanAThirdForLists(t *testing.T) {
 		w := watchtest.New()
 		w.Set(web, up("ins-1")...)
 		v := w.Watcher(web)
-		v.Discover, v.Finder = []watch.Scope{{Region: "ap-beijing"}, {Region: "ap-tokyo"}}, hanging{v.Finder, "ap-beijing ap-tokyo"}
+		v.Discover, v.Finder = []watch.Scope{{Region: "ap-beijing"}, {Region: "ap-tokyo"}},
+			hanging{v.Finder, "ap-beijing ap-tokyo"}
 		v.Now = time.Now
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		start := time.Now()
 		found, err := v.Survey(ctx, time.Time{})
-		if took := time.Since(start); err != nil || len(found.Standings) != 3 || found.Standings[0].Total != 1 || took > 16*time.Second {
-			t.Errorf("Survey = %+v, %v after %v, want one read, and two regions that could not be listed", found.Standings, err, took)
+		if took := time.Since(start); err != nil || len(found.Standings) != 3 || found.Standings[0].Total != 1 ||
+			took > 16*time.Second {
+			t.Errorf("Survey = %+v, %v after %v, want one read, and two regions that could not be listed",
+				found.Standings, err, took)
 		}
 	})
 }
@@ -317,7 +335,8 @@ func TestSurveyOfAllShards(t *testing.T) {
 	shards(t, w, 2, keys...) // each takes its own part of the history along
 	found, err := w.Watcher(keys...).Survey(deadline(t, w), time.Time{})
 	if err != nil || len(found.Standings) != 10 || len(past(found)) != 20 {
-		t.Fatalf("Survey = %d standings, %d changes, %v; want 10 and 20", len(found.Standings), len(past(found)), err)
+		t.Fatalf("Survey = %d standings, %d changes, %v; want 10 and 20", len(found.Standings), len(past(found)),
+			err)
 	}
 	for _, s := range found.Standings {
 		if len(s.NotRunning) != 2 || s.NotRunning[0].Out == nil || s.NotRunning[1].Out == nil {

@@ -71,7 +71,8 @@ type span struct{ off, len int64 }
 // were found. It does not fail: what could not be read is in the observations. What was read must be
 // committed by a time, zero for any.
 func (w *Watcher) observe(ctx context.Context, b base, commitBy time.Time) *sweep {
-	s := &sweep{at: w.Store.Now().UTC().Truncate(time.Millisecond), base: b.head.Number(), from: b.head.Holds(), commitBy: commitBy}
+	s := &sweep{at: w.Store.Now().UTC().Truncate(time.Millisecond), base: b.head.Number(), from: b.head.Holds(),
+		commitBy: commitBy}
 	ls := w.listAll(ctx, b, s.at, relist)
 	s.roster = w.enlist(ctx, b, &lists{at: s.at}, nil)
 	s.seen = make([]observation, len(s.clbs))
@@ -176,7 +177,8 @@ func (w *Watcher) read(ctx context.Context, s *sweep, i int, known lb.Digest) ob
 // the spool.
 const commitTakes = 5
 
-var errNoTimeToCommit = advice.Add(errors.New("it was read, and there is no time left to take that over: the next run goes on with it"), DoTime)
+var errNoTimeToCommit = advice.Add(errors.New("it was read, and there is no time left to take that over: "+
+	"the next run goes on with it"), DoTime)
 
 var errNotReached = advice.Add(errors.New("not reached before the deadline of this run"), DoTime)
 
@@ -232,8 +234,8 @@ func (s *sweep) reading(at span) ([]lb.Backend, error) {
 	return bs, nil
 }
 
-// quiet reports whether the snapshot is as it was: every load balancer that was read is as the snapshot has it, and it
-// has no other.
+// quiet reports whether the snapshot is as it was: every load balancer that was read is as the snapshot has
+// it, and it has no other.
 func (s *sweep) quiet(known map[string]state.Entry) bool {
 	watched := 0
 	for i, o := range s.seen {
@@ -257,7 +259,8 @@ func (s *sweep) renamed(i int, known map[string]state.Entry) bool {
 
 // name is what is known of the names of a load balancer.
 func (s *sweep) name(key string) lb.CLB {
-	at, ok := slices.BinarySearchFunc(s.clbs, key, func(c lb.CLB, key string) int { return cmp.Compare(c.Key(), key) })
+	at, ok := slices.BinarySearchFunc(s.clbs, key,
+		func(c lb.CLB, key string) int { return cmp.Compare(c.Key(), key) })
 	if !ok {
 		return lb.ParseKey(key)
 	}

@@ -75,8 +75,10 @@ func TestWhereAllHangTheyHaveAllTheTimeThereIs(t *testing.T) {
 		for _, r := range w.Head().Incidents.Reasons {
 			reasons[r.Why+", "+r.Do] = true
 		}
-		if !reasons["context deadline exceeded, "] || !reasons["not reached before the deadline of this run, "+watch.DoTime] {
-			t.Errorf("they cannot be read because of %v, want also that some were not reached, and what to do", reasons)
+		if !reasons["context deadline exceeded, "] ||
+			!reasons["not reached before the deadline of this run, "+watch.DoTime] {
+			t.Errorf("they cannot be read because of %v, want also that some were not reached, and what to do",
+				reasons)
 		}
 	})
 }
@@ -117,7 +119,8 @@ func (s brokenSpool) ReadAt(p []byte, off int64) (int, error) {
 func TestNewsThatCannotBeSpooledIsNotLost(t *testing.T) {
 	t.Parallel()
 	full := errors.New("no space left on device")
-	for name, broken := range map[string]brokenSpool{"full": {write: full}, "unreadable": {read: full}, "none": {}} {
+	for name, broken := range map[string]brokenSpool{"full": {write: full}, "unreadable": {read: full},
+		"none": {}} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			w := watchtest.New()

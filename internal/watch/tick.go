@@ -44,8 +44,9 @@ type Watcher struct {
 	Notifier Notifier
 	Rules    incident.Rules // but for Tag, which each commit has its own of
 
-	Spool func() (Spool, error)                            // room for one tick's changed readings
-	Now   func() time.Time                                 // the clock that deadlines go by; all else goes by the store's
+	Spool func() (Spool, error) // room for one tick's changed readings
+	// the clock that deadlines go by; all else goes by the store's
+	Now   func() time.Time
 	Sleep func(ctx context.Context, d time.Duration) error // returns early, with an error, when ctx ends
 }
 
@@ -60,15 +61,18 @@ type Summary struct {
 
 	Head   int64 `json:"-"` // number of the head at the end
 	Unsent error `json:"-"` // what went wrong on the way to Slack, the first few; the tick itself did its job
-	Stale  bool  `json:"-"` // another run saw the load balancers after this one began, whose readings were dropped
-	Unread error `json:"-"` // why load balancers, their health or the lists of them could not be read, a line each, the first few
-	Odd    error `json:"-"` // rows that do not tell all, a line for each load balancer that has some, the first few
+	// another run saw the load balancers after this one began, whose readings were dropped
+	Stale bool `json:"-"`
+	// why load balancers, their health or the lists of them could not be read, a line each, the first few
+	Unread error `json:"-"`
+	// rows that do not tell all, a line for each load balancer that has some, the first few
+	Odd    error `json:"-"`
 	Untidy error `json:"-"` // why old state was not deleted; it is tried again later
 }
 
-// Tick does one round: load, observe, diff, judge, commit, notify, mark. Whatever stops it between two steps, the next
-// tick goes on from the head. It is an error if the job could not be done at all (no state, or nothing readable), or if
-// something has been due for too long.
+// Tick does one round: load, observe, diff, judge, commit, notify, mark. Whatever stops it between two steps,
+// the next tick goes on from the head. It is an error if the job could not be done at all (no state, or
+// nothing readable), or if something has been due for too long.
 func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	t := w.schedule(ctx)
 	base, err := w.begin(ctx)
@@ -87,13 +91,16 @@ func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	if err != nil {
 		return sum, NoState{err}
 	}
-	// If we stop from here on, what this run claimed is in doubt once its claims have ended: the next tick looks for it.
+	// If we stop from here on, what this run claimed is in doubt once its claims have ended: the next tick looks
+	// for it.
 	if run := w.round(head, seen); run != nil {
 		run.notify(ctx, t.sendUntil)
 		sum.Sent, sum.Unsent = run.sent, errors.Join(run.errs...)
-		// If we stop here, the same: a bot finds what it posted, and a webhook posts it once more, marked as a repeat.
+		// If we stop here, the same: a bot finds what it posted, and a webhook posts it once more, marked as a
+		// repeat.
 		if head, err = w.mark(ctx, head, run); err != nil {
-			return sum, fmt.Errorf("%d messages were sent but could not be marked, the next tick may repeat them: %w", sum.Sent, err)
+			return sum, fmt.Errorf("%d messages were sent but could not be marked, the next tick may repeat them: %w",
+				sum.Sent, err)
 		}
 	}
 	sum.Head, sum.Pending = head.N, head.Incidents.Pending()
@@ -119,8 +126,8 @@ func (s Summary) nothingRead() error {
 	return fmt.Errorf("no load balancer could be read: %w", s.Unread)
 }
 
-// overdue is an error if something has been due, or presumed delivered, for too long: the platform counts it, so that
-// somebody notices.
+// overdue is an error if something has been due, or presumed delivered, for too long: the platform counts it,
+// so that somebody notices.
 func (w *Watcher) overdue(h *state.Head) error {
 	late := h.Incidents.Overdue(w.Store.Now())
 	if len(late) == 0 {
@@ -130,12 +137,14 @@ func (w *Watcher) overdue(h *state.Head) error {
 	for _, r := range late[:min(len(late), maxUnread)] {
 		ids = append(ids, r.ID())
 	}
-	err := fmt.Errorf("the news of %d messages, such as incident %s, has not reached Slack, or may not have, for 15 minutes",
+	err := fmt.Errorf("the news of %d messages, such as incident %s, has not reached Slack, or may not have, "+
+		"for 15 minutes",
 		len(late), strings.Join(ids, ", "))
 	return advice.Add(err, "the log says what Slack answers; clbwatch check tries the settings")
 }
 
-// Preview does the first half of a tick and returns the documents that it would post. Nothing is stored or posted.
+// Preview does the first half of a tick and returns the documents that it would post. Nothing is stored or
+// posted.
 func (w *Watcher) Preview(ctx context.Context) (posts []Preview, sum Summary, err error) {
 	b, err := w.load(ctx)
 	if err != nil {
@@ -259,10 +268,11 @@ func (w *Watcher) rules() incident.Rules {
 	return r
 }
 
-// commit writes what was seen, what it means, and what this run is to post because of it. It returns the newest head: the
-// old one if there was nothing to write, which is how most ticks end. If another run was first, it starts over from that
-// run's head.
-func (w *Watcher) commit(ctx context.Context, b base, seen *sweep, t schedule, sum *Summary) (h *state.Head, err error) {
+// commit writes what was seen, what it means, and what this run is to post because of it. It returns the
+// newest head: the old one if there was nothing to write, which is how most ticks end. If another run was
+// first, it starts over from that run's head.
+func (w *Watcher) commit(ctx context.Context, b base, seen *sweep, t schedule, sum *Summary) (h *state.Head,
+	err error) {
 	for range maxConflicts {
 		d, err := w.diff(ctx, b, seen)
 		if err != nil {
@@ -282,7 +292,8 @@ func (w *Watcher) commit(ctx context.Context, b base, seen *sweep, t schedule, s
 }
 
 // write commits the head that follows, first what it points to, if there is anything to write.
-func (w *Watcher) write(ctx context.Context, old *state.Head, d *delta, t schedule) (h *state.Head, err error) {
+func (w *Watcher) write(ctx context.Context, old *state.Head, d *delta, t schedule) (h *state.Head,
+	err error) {
 	h = w.Next(old)
 	rules, now := w.rules(), w.Store.Now()
 	busy := old != nil && old.Incidents.Busy()
@@ -304,8 +315,8 @@ func (w *Watcher) write(ctx context.Context, old *state.Head, d *delta, t schedu
 	return h, nil
 }
 
-// due reports whether a head is so old that a quiet tick renews it, or from the future: then a clock was wrong, and
-// nobody could tell until that time whether anybody is at work.
+// due reports whether a head is so old that a quiet tick renews it, or from the future: then a clock was
+// wrong, and nobody could tell until that time whether anybody is at work.
 func due(h *state.Head, now time.Time) bool {
 	age := now.Sub(h.CommittedAt)
 	return age >= heartbeat || age < -clockSlack

@@ -22,7 +22,8 @@ const (
 )
 
 func backend(id string, status lb.Status) lb.Backend {
-	return lb.Backend{ID: id, Name: strings.TrimPrefix(id, "ins-"), Status: status, Weight: 10, LanIP: "10.0.3.17"}
+	return lb.Backend{ID: id, Name: strings.TrimPrefix(id, "ins-"), Status: status, Weight: 10,
+		LanIP: "10.0.3.17"}
 }
 
 // up are running backends.
@@ -87,9 +88,9 @@ func run(t *testing.T, w *watchtest.World, v *watch.Watcher) watch.Summary {
 	return sum
 }
 
-// news is what the messages in Slack say for the first time, messages separated by "|". Of a baseline it is how many
-// load balancers are watched, and how many of their backends run: "watching 1: 2 of 2". Messages that say nothing new
-// (reminders, ends of levels) are left out, as is what a copy only repeats.
+// news is what the messages in Slack say for the first time, messages separated by "|". Of a baseline it is
+// how many load balancers are watched, and how many of their backends run: "watching 1: 2 of 2". Messages
+// that say nothing new (reminders, ends of levels) are left out, as is what a copy only repeats.
 func news(w *watchtest.World) string {
 	var messages []string
 	seen := make(map[string]bool)
@@ -118,8 +119,9 @@ func news(w *watchtest.World) string {
 
 // kinds are the words for changes, as messages have them.
 var kinds = map[lb.Kind]string{
-	lb.Added: "added", lb.Removed: "removed", lb.LeftRunning: "stopped", lb.Recovered: "recovered", lb.Unbound: "unbound",
-	lb.Bound: "bound", lb.Unhealthy: "unhealthy", lb.Healthy: "healthy",
+	lb.Added: "added", lb.Removed: "removed", lb.LeftRunning: "stopped", lb.Recovered: "recovered",
+	lb.Unbound: "unbound",
+	lb.Bound:   "bound", lb.Unhealthy: "unhealthy", lb.Healthy: "healthy",
 }
 
 // history is everything that the state remembers to have happened to backends, in order.
@@ -149,7 +151,8 @@ func records(t *testing.T, w *watchtest.World) (all []incident.Record) {
 	return all
 }
 
-// settled checks that everything is in Slack: nothing is due, claimed or in doubt, and each root shows how things are.
+// settled checks that everything is in Slack: nothing is due, claimed or in doubt, and each root shows how
+// things are.
 func settled(t *testing.T, w *watchtest.World) {
 	t.Helper()
 	for _, r := range w.Head().Incidents.Roots {
@@ -380,7 +383,8 @@ func TestTickWithNothingReadable(t *testing.T) {
 	good := w.Head().ObservedAt
 	w.Fail(fail("read", errors.New("code 4500")))
 	sum, err := try(t, w, web)
-	if err == nil || !strings.Contains(err.Error(), "no load balancer could be read") || !strings.Contains(err.Error(), "4500") {
+	if err == nil || !strings.Contains(err.Error(), "no load balancer could be read") ||
+		!strings.Contains(err.Error(), "4500") {
 		t.Errorf("Tick with the API down: %v, want an error that says so, and why", err)
 	}
 	if got, want := news(w), "watching 1: 1 of 1 | ins-a stopped"; got != want || sum.Sent != 1 {
@@ -415,7 +419,8 @@ func TestSummaryNamesOddRows(t *testing.T) {
 	w := watchtest.New()
 	v := w.Watcher(web)
 	v.Source = readFunc(func(context.Context, lb.CLB, lb.Digest) (lb.Reading, error) {
-		return lb.Reading{Digest: "odd", Backends: up("ins-a"), Odd: []string{"ins-2 has no RunFlag", "ins-3 has no RunFlag"}}, nil
+		return lb.Reading{Digest: "odd", Backends: up("ins-a"),
+			Odd: []string{"ins-2 has no RunFlag", "ins-3 has no RunFlag"}}, nil
 	})
 	sum := run(t, w, v)
 	if want := web + ": ins-2 has no RunFlag; ins-3 has no RunFlag"; sum.Odd == nil || sum.Odd.Error() != want {

@@ -54,8 +54,8 @@ func (w *World) Slack() []Message {
 	return slices.Clone(w.slack)
 }
 
-// News returns what messages say that no message before them said, as "ins-a stopped", in the order of the messages.
-// Of a copy nothing is news.
+// News returns what messages say that no message before them said, as "ins-a stopped", in the order of the
+// messages. Of a copy nothing is news.
 func (w *World) News() (news []string) {
 	seen := make(map[string]bool)
 	for _, m := range w.Slack() {
@@ -79,7 +79,10 @@ func (w *World) DeleteMessage(ts string) {
 
 // find is where a message is; below 0 if it is not there.
 func (w *World) find(route incident.Route, ts string) int {
-	return slices.IndexFunc(w.slack, func(m Message) bool { return m.TS == ts && m.Call.Route == route && !m.Deleted })
+	return slices.IndexFunc(w.slack, func(m Message) bool {
+		return m.TS == ts && m.Call.Route == route &&
+			!m.Deleted
+	})
 }
 
 type slack run
@@ -88,8 +91,9 @@ var _ watch.Notifier = (*slack)(nil)
 
 // ops are what a Fault calls what a Call does.
 var ops = map[incident.Do]string{
-	incident.Send: "send", incident.Look: "look", incident.Ask: "ask", incident.Edit: "edit", incident.Copies: "copies",
-	incident.Void: "void", incident.Leave: "leave",
+	incident.Send: "send", incident.Look: "look", incident.Ask: "ask", incident.Edit: "edit",
+	incident.Copies: "copies",
+	incident.Void:   "void", incident.Leave: "leave",
 }
 
 // Do makes one call, and answers as Slack would.
@@ -122,7 +126,8 @@ func (r *run) takes(call incident.Call, doc incident.Document) incident.Outcome 
 		if call.TS != "" && at < 0 {
 			return gone
 		}
-		m := Message{TS: fmt.Sprintf("%d.%06d", r.now.Unix(), len(r.slack)+1), Key: call.Key, Thread: call.TS, Call: call, At: r.now,
+		m := Message{TS: fmt.Sprintf("%d.%06d", r.now.Unix(), len(r.slack)+1), Key: call.Key, Thread: call.TS,
+			Call: call, At: r.now,
 			First: copyOf(doc.Root), Shows: copyOf(doc.Root), News: news(doc.Root)}
 		r.slack = append(r.slack, m)
 		if !call.Route.Bot() {
@@ -170,8 +175,10 @@ func copyOf(r *incident.Root) (c incident.Root) {
 
 // kinds are what News calls a row.
 var kinds = map[incident.RowKind]string{
-	incident.Stopped: "stopped", incident.Failing: "failing", incident.Removed: "removed", incident.Partly: "rebound",
-	incident.Added: "added", incident.CameAndWent: "came and went", incident.Recovered: "recovered", incident.Back: "back",
+	incident.Stopped: "stopped", incident.Failing: "failing", incident.Removed: "removed",
+	incident.Partly: "rebound",
+	incident.Added:  "added", incident.CameAndWent: "came and went", incident.Recovered: "recovered",
+	incident.Back:     "back",
 	incident.Replaced: "replaced",
 }
 

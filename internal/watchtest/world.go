@@ -1,6 +1,7 @@
-// Package watchtest is the world around a watch.Watcher, in memory and under a test's control: load balancers, a store,
-// Slack and a clock. Every call to it can fail as the real ones can, before it did anything or after, and whoever makes
-// the call can die there. It takes no short cut that the real ones would not: snapshots and heads go through bytes.
+// Package watchtest is the world around a watch.Watcher, in memory and under a test's control: load
+// balancers, a store, Slack and a clock. Every call to it can fail as the real ones can, before it did
+// anything or after, and whoever makes the call can die there. It takes no short cut that the real ones would
+// not: snapshots and heads go through bytes.
 package watchtest
 
 import (
@@ -23,10 +24,11 @@ import (
 	"clbwatch/internal/watch"
 )
 
-// Fault decides what becomes of one call: whether it takes effect, and what the caller is told. It is called once at a
-// time. op is "read", "health", "list", "exist", "load", "open", "create", "commit snapshot", "commit", "open segment",
-// "create segment", "once", "collect", what a Call does ("send", "look", "ask", "edit", "copies", "void", "leave"), or what
-// a store in a Place says; what is the key of a load balancer or message, the region, the head or the day.
+// Fault decides what becomes of one call: whether it takes effect, and what the caller is told. It is called
+// once at a time. op is "read", "health", "list", "exist", "load", "open", "create", "commit snapshot",
+// "commit", "open segment", "create segment", "once", "collect", what a Call does ("send", "look", "ask",
+// "edit", "copies", "void", "leave"), or what a store in a Place says; what is the key of a load balancer or
+// message, the region, the head or the day.
 type Fault func(op, what string) (apply bool, err error)
 
 // ErrDied is what a run gets from a world in which it is dead: nothing it does takes effect any more.
@@ -40,16 +42,18 @@ var (
 	ErrStale  = errors.New("the newest is not listed yet")
 )
 
-// Errors by which a fault says what Slack answers. Any other leaves open whether Slack did what it was asked for.
+// Errors by which a fault says what Slack answers. Any other leaves open whether Slack did what it was asked
+// for.
 var (
 	ErrDown      = errors.New("nothing arrives in the channel")
 	ErrRefused   = errors.New("Slack refuses it")
 	ErrTemporary = errors.New("Slack did not do it this time")
 )
 
-// Place opens the state of a shard for one process. Each call that this makes outside goes through do, which decides
-// what becomes of it; now is the time in the world.
-type Place func(s state.Shard, do func(op, what string, effect func() error) error, now func() time.Time) (state.Store, error)
+// Place opens the state of a shard for one process. Each call that this makes outside goes through do, which
+// decides what becomes of it; now is the time in the world.
+type Place func(s state.Shard, do func(op, what string, effect func() error) error,
+	now func() time.Time) (state.Store, error)
 
 // World is what a watcher lives in. The zero value is not usable; see New.
 type World struct {
@@ -217,7 +221,8 @@ func (w *World) Head() *state.Head { return w.HeadOf(state.Shard{}) }
 // HeadOf returns the newest head of a shard, or nil.
 func (w *World) HeadOf(s state.Shard) *state.Head {
 	if w.place != nil {
-		return must(must(w.place(s, func(_, _ string, effect func() error) error { return effect() }, w.Now)).Load(context.Background()))
+		return must(must(w.place(s, func(_, _ string, effect func() error) error { return effect() },
+			w.Now)).Load(context.Background()))
 	}
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -397,14 +402,16 @@ func (s *store) OpenSegment(_ context.Context, seg state.Segment) (out io.ReadCl
 	return out, err
 }
 
-func (s *store) CreateSegment(_ context.Context, day string, n int, write func(io.Writer) error) (seg state.Segment, err error) {
+func (s *store) CreateSegment(_ context.Context, day string, n int,
+	write func(io.Writer) error) (seg state.Segment, err error) {
 	r := s.run
 	var b bytes.Buffer
 	if err := write(&b); err != nil {
 		return seg, err
 	}
 	sum := sha256.Sum256(b.Bytes())
-	seg = state.Segment{Day: day, N: n, Name: hex.EncodeToString(sum[:]), Bytes: int64(b.Len()), Text: int64(b.Len())}
+	seg = state.Segment{Day: day, N: n, Name: hex.EncodeToString(sum[:]), Bytes: int64(b.Len()),
+		Text: int64(b.Len())}
 	return seg, r.do("create segment", day, func() error {
 		r.blobs[seg.Name] = bytes.Clone(b.Bytes())
 		return nil

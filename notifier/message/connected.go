@@ -23,7 +23,8 @@ func Test(now time.Time, s Style) Message {
 
 // Trouble renders the message that says that nothing is watched, why, and what to do about it.
 func Trouble(why error, s Style) Message {
-	p := page{look: look{"warning", "#daa038"}, title: "clbwatch cannot work: nothing is watched until this is mended",
+	p := page{look: look{"warning", "#daa038"}, title: "clbwatch cannot work: nothing is watched until this is " +
+		"mended",
 		url: s.console() + "/scf", context: []line{{words("what changes meanwhile is reported once it works again")}}, style: s}
 	return p.message(func(room) []block {
 		details := block{lineOf(words(text.Clean(why.Error(), 3*maxText)))}

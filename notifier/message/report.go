@@ -288,7 +288,8 @@ func (s Style) openBlocks(r report.Report, room room) []block {
 	b := block{lineOf(bold(fmt.Sprintf("Open incidents (%d)", len(r.Open))))}
 	shown := min(len(r.Open), room.clbs)
 	for _, o := range r.Open[:shown] {
-		says := append(line{words("incident " + o.ID + "  ")}, s.named(o.CLB)[0], words("  "+o.Is()+" since "), date(o.Since))
+		says := append(line{words("incident " + o.ID + "  ")}, s.named(o.CLB)[0], words("  "+o.Is()+" since "),
+			date(o.Since))
 		b = append(b, lineOf(says...))
 	}
 	if more := len(r.Open) - shown; more > 0 {

@@ -9,8 +9,8 @@ import (
 
 var dateMarks = regexp.MustCompile(`<!date\^[^|>]*\|([^>]*)>`)
 
-// Text is a message for a terminal: its plain form, without Slack's escapes. Names are as clean as in the message: they
-// cannot drive the terminal.
+// Text is a message for a terminal: its plain form, without Slack's escapes. Names are as clean as in the
+// message: they cannot drive the terminal.
 func Text(doc incident.Document, call incident.Call, s Style) string {
 	m := Of(doc, call, s)
 	text := m.Plain

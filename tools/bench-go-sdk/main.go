@@ -1,6 +1,7 @@
-// Bench-go-sdk is what people would write with Tencent's official SDK for Go instead of clbwatch: it reads every load
-// balancer, several at once, and compares with what it read before, in memory. It is measured by cmd/bench, which says what
-// comes on standard input. It is a module of its own so that clbwatch does not depend on the SDK's package clb.
+// Bench-go-sdk is what people would write with Tencent's official SDK for Go instead of clbwatch: it reads
+// every load balancer, several at once, and compares with what it read before, in memory. It is measured by
+// cmd/bench, which says what comes on standard input. It is a module of its own so that clbwatch does not
+// depend on the SDK's package clb.
 package main
 
 import (
@@ -68,7 +69,8 @@ func main() {
 			}
 		}
 		before = now
-		if err := json.NewEncoder(os.Stdout).Encode(map[string]int{"calls": len(j.IDs), "changes": changes}); err != nil {
+		if err := json.NewEncoder(os.Stdout).Encode(map[string]int{"calls": len(j.IDs),
+			"changes": changes}); err != nil {
 			log.Fatal(err)
 		}
 	}

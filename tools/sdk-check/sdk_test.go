@@ -36,7 +36,8 @@ const (
 )
 
 // key is a credential of a role.
-var key = sandbox.Credential{SecretID: "AKIDsdkcheck0123456789", SecretKey: "Gu5t9xGARNpq86cd98joQYCN3EXAMPLE", Token: "a/token+with=signs"}
+var key = sandbox.Credential{SecretID: "AKIDsdkcheck0123456789",
+	SecretKey: "Gu5t9xGARNpq86cd98joQYCN3EXAMPLE", Token: "a/token+with=signs"}
 
 // newCloud has one load balancer with two backends.
 func newCloud() *cloud.Cloud {
@@ -58,7 +59,8 @@ type call struct {
 	Params    map[string]any `json:"params"`
 }
 
-// TestTheirs has the SDK call the sandbox: who checks signatures wrongly refuses it, or takes what it should refuse.
+// TestTheirs has the SDK call the sandbox: who checks signatures wrongly refuses it, or takes what it should
+// refuse.
 func TestTheirs(t *testing.T) {
 	needSDK(t)
 	permanent := sandbox.Credential{SecretID: "AKIDsdkcheckpermanent", SecretKey: "permanent"}
@@ -75,11 +77,16 @@ func TestTheirs(t *testing.T) {
 		{"list without parameters", key, "DescribeLoadBalancers", map[string]any{}, whole},
 		{"targets", key, "DescribeClassicalLBTargets", targets, backends},
 		{"a permanent key, which has no token", permanent, "DescribeClassicalLBTargets", targets, backends},
-		{"a body that is not ASCII", key, "DescribeClassicalLBTargets", map[string]any{"LoadBalancerId": "lb-负载 é"}, "InvalidParameter.LBIdNotFound"},
-		{"another's key", sandbox.Credential{SecretID: key.SecretID, SecretKey: permanent.SecretKey, Token: key.Token}, "DescribeClassicalLBTargets", targets, "AuthFailure.SignatureFailure"},
-		{"list, another's key", sandbox.Credential{SecretID: key.SecretID, SecretKey: permanent.SecretKey, Token: key.Token}, "DescribeLoadBalancers", list, "AuthFailure.SignatureFailure"},
-		{"no token", sandbox.Credential{SecretID: key.SecretID, SecretKey: key.SecretKey}, "DescribeClassicalLBTargets", targets, "AuthFailure.TokenFailure"},
-		{"an unknown id", sandbox.Credential{SecretID: "AKIDnobody", SecretKey: key.SecretKey, Token: key.Token}, "DescribeLoadBalancers", list, "AuthFailure.SecretIdNotFound"},
+		{"a body that is not ASCII", key, "DescribeClassicalLBTargets", map[string]any{"LoadBalancerId": "lb-负载 é"},
+			"InvalidParameter.LBIdNotFound"},
+		{"another's key", sandbox.Credential{SecretID: key.SecretID, SecretKey: permanent.SecretKey,
+			Token: key.Token}, "DescribeClassicalLBTargets", targets, "AuthFailure.SignatureFailure"},
+		{"list, another's key", sandbox.Credential{SecretID: key.SecretID, SecretKey: permanent.SecretKey,
+			Token: key.Token}, "DescribeLoadBalancers", list, "AuthFailure.SignatureFailure"},
+		{"no token", sandbox.Credential{SecretID: key.SecretID, SecretKey: key.SecretKey},
+			"DescribeClassicalLBTargets", targets, "AuthFailure.TokenFailure"},
+		{"an unknown id", sandbox.Credential{SecretID: "AKIDnobody", SecretKey: key.SecretKey, Token: key.Token},
+			"DescribeLoadBalancers", list, "AuthFailure.SecretIdNotFound"},
 	}
 	cloud := newCloud()
 	cloud.Accept(permanent)
@@ -94,7 +101,8 @@ func TestTheirs(t *testing.T) {
 		t.Fatal(err)
 	}
 	var answers []answer
-	ask(t, "call", map[string]any{"port": address.Port(), "region": region, "version": version, "calls": calls}, &answers)
+	ask(t, "call", map[string]any{"port": address.Port(), "region": region, "version": version, "calls": calls},
+		&answers)
 	if len(answers) != len(rows) {
 		t.Fatalf("%d answers to %d calls", len(answers), len(rows))
 	}
@@ -111,7 +119,8 @@ func TestTheirs(t *testing.T) {
 		t.Errorf("the sandbox had %d calls, want %d", cloud.CallsV3(), len(rows))
 	}
 	if !t.Failed() {
-		fmt.Printf("The sandbox answers %d calls signed by npm's SDK and refuses %d, each as it should.\n", len(rows)-refused, refused)
+		fmt.Printf("The sandbox answers %d calls signed by npm's SDK and refuses %d, each as it should.\n",
+			len(rows)-refused, refused)
 	}
 }
 
@@ -140,7 +149,8 @@ func (a answer) String() string {
 		found = append(found, b.LoadBalancerID+" "+b.LoadBalancerName)
 	}
 	for _, b := range a.Response.Targets {
-		found = append(found, fmt.Sprint(b.InstanceID, " ", strings.Join(b.PrivateIPAddresses, "+"), " ", b.RunFlag, " ", b.Weight))
+		found = append(found, fmt.Sprint(b.InstanceID, " ", strings.Join(b.PrivateIPAddresses, "+"), " ", b.RunFlag,
+			" ", b.Weight))
 	}
 	return strings.Join(found, ", ")
 }
@@ -186,21 +196,25 @@ func TestOurs(t *testing.T) {
 	}
 	for i, got := range sent {
 		if got != theirs[i] {
-			t.Errorf("%s: Authorization is\n%s\nthe SDK's for the same request is\n%s", requests[i].Body, got, theirs[i])
+			t.Errorf("%s: Authorization is\n%s\nthe SDK's for the same request is\n%s", requests[i].Body, got,
+				theirs[i])
 		}
 	}
 	for i, name := range names {
-		if _, signature, ok := strings.Cut(theirs[len(requests)+i], ", Signature="); !ok || strings.HasSuffix(sent[0], signature) {
-			t.Errorf("with another %s the SDK gives %q, want another signature than that of %q", name, theirs[len(requests)+i], sent[0])
+		if _, signature, ok := strings.Cut(theirs[len(requests)+i], ", Signature="); !ok ||
+			strings.HasSuffix(sent[0], signature) {
+			t.Errorf("with another %s the SDK gives %q, want another signature than that of %q", name,
+				theirs[len(requests)+i], sent[0])
 		}
 	}
 	if !t.Failed() {
-		fmt.Printf("Our Authorization of %s is npm's SDK's, byte for byte; with another %s it is not.\n", strings.Join(actions, " and "), strings.Join(names, ", "))
+		fmt.Printf("Our Authorization of %s is npm's SDK's, byte for byte; with another %s it is not.\n",
+			strings.Join(actions, " and "), strings.Join(names, ", "))
 	}
 }
 
-// record runs the function's report, and returns the requests that it sent, each with its header Authorization, and the
-// actions they were for.
+// record runs the function's report, and returns the requests that it sent, each with its header
+// Authorization, and the actions they were for.
 func record(t *testing.T) (requests []request, sent, actions []string) {
 	t.Helper()
 	cloud := newCloud()
@@ -213,7 +227,8 @@ func record(t *testing.T) (requests []request, sent, actions []string) {
 			t.Errorf("%s %s with the body %q: %v", r.Method, r.RequestURI, body, err)
 		}
 		mu.Lock()
-		requests = append(requests, request{r.Method, r.Host, r.Header.Get("Content-Type"), body, stamp, "clb", key.SecretID, key.SecretKey})
+		requests = append(requests, request{r.Method, r.Host, r.Header.Get("Content-Type"), body, stamp, "clb",
+			key.SecretID, key.SecretKey})
 		sent = append(sent, r.Header.Get("Authorization"))
 		actions = append(actions, r.Header.Get("X-TC-Action"))
 		mu.Unlock()
@@ -230,8 +245,10 @@ func record(t *testing.T) (requests []request, sent, actions []string) {
 	report := exec.CommandContext(t.Context(), *binary, "report", "--json")
 	report.Dir = state
 	report.Env = []string{
-		"CLB_API=v3", "CLB_V3_ENDPOINT=" + server.URL, "CLB_ENDPOINT=" + server.URL + "/none", "CLB_IDS=" + web, "CLB_REGION=" + region,
-		"TENCENTCLOUD_SECRET_ID=" + key.SecretID, "TENCENTCLOUD_SECRET_KEY=" + key.SecretKey, "TENCENTCLOUD_TOKEN=" + key.Token,
+		"CLB_API=v3", "CLB_V3_ENDPOINT=" + server.URL, "CLB_ENDPOINT=" + server.URL + "/none", "CLB_IDS=" + web,
+		"CLB_REGION=" + region,
+		"TENCENTCLOUD_SECRET_ID=" + key.SecretID, "TENCENTCLOUD_SECRET_KEY=" + key.SecretKey,
+		"TENCENTCLOUD_TOKEN=" + key.Token,
 		"STATE_URL=file://" + state,
 	}
 	out, err := output(report)

@@ -13,7 +13,8 @@ func newForwardTest(t *testing.T) *v3Test {
 	c := newV3Test(t)
 	c.SetApplication(testRegion, "lb-f")
 	c.Listen(testRegion, "lb-f",
-		Listener{Protocol: "HTTP", Port: 80, Rules: []Rule{{Domain: "www.example.com", URL: "/second"}}, BackendPort: 81},
+		Listener{Protocol: "HTTP", Port: 80, Rules: []Rule{{Domain: "www.example.com", URL: "/second"}},
+			BackendPort: 81},
 		Listener{Protocol: "TCP", Port: 888, BackendPort: 666})
 	c.BindTo(testRegion, "lb-f", "HTTP:80 www.example.com/second",
 		Instance{ID: "ins-42lrdi7x", Name: "web", LanIP: "10.212.199.17", WanIPs: []string{"45.113.71.7"},

@@ -248,7 +248,8 @@ func TestListenersHaveIDsThatStay(t *testing.T) {
 func TestTheCloudKeepsWhatItWasGiven(t *testing.T) {
 	t.Parallel()
 	c := newV3Test(t)
-	rules, wan, tags := []Rule{{Domain: "a.example", URL: "/"}}, []string{"203.0.113.1"}, map[string]string{"team": "web"}
+	rules, wan, tags := []Rule{{Domain: "a.example", URL: "/"}}, []string{"203.0.113.1"},
+		map[string]string{"team": "web"}
 	c.SetApplication(testRegion, "lb-k")
 	c.Listen(testRegion, "lb-k", Listener{Protocol: "HTTP", Port: 80, Rules: rules})
 	c.Bind(testRegion, "lb-k", Instance{ID: "ins-1", WanIPs: wan})

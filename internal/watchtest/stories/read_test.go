@@ -237,8 +237,8 @@ func (p page) machine(id string) (out, known bool) {
 	return false, false
 }
 
-// counted reports whether sections of that sort count machines without naming them, as a message may that names at
-// least ten.
+// counted reports whether sections of that sort count machines without naming them, as a message may that
+// names at least ten.
 func (p page) counted(out bool) bool {
 	more, n, named := false, 0, 0
 	for _, s := range p.sections {

@@ -342,3 +342,38 @@ func TestIncidentsThatAreOverMakeRoom(t *testing.T) {
 		t.Errorf("the root looks resolved, and one of its incidents was not")
 	}
 }
+
+// TestCrowdIsOfTheSameKinds holds that a machine without details counts as what it was with them, when it
+// moves to the crowd, when it is stored, and when it changes there.
+func TestCrowdIsOfTheSameKinds(t *testing.T) {
+	t.Parallel()
+	part := &lb.Part{Of: 2}
+	kinds := []lb.Change{
+		{Kind: lb.Added}, {Kind: lb.Removed}, {Kind: lb.LeftRunning}, {Kind: lb.Recovered},
+		{Kind: lb.Unhealthy, Part: part}, {Kind: lb.Healthy},
+		{Kind: lb.Unbound, Part: part}, {Kind: lb.Bound, Part: part},
+	}
+	for _, first := range kinds {
+		for _, second := range kinds {
+			first.Backend.ID, second.Backend.ID = "ins-1", "ins-1"
+			m := newMachine(first)
+			m.take(first, 1, Rules{})
+			crowd := Crowd{hash(m.ID): m.member()}
+			text, err := json.Marshal(crowd)
+			if err == nil {
+				err = json.Unmarshal(text, &crowd)
+			}
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got := crowd[hash(m.ID)].machine().Kind(); got != m.Kind() {
+				t.Errorf("%s: of kind %d, with details %d", first.Kind, got, m.Kind())
+			}
+			m.take(second, 2, Rules{})
+			crowd.take(second)
+			if got := crowd[hash(m.ID)].machine().Kind(); got != m.Kind() {
+				t.Errorf("%s, then %s: of kind %d, with details %d", first.Kind, second.Kind, got, m.Kind())
+			}
+		}
+	}
+}

@@ -150,27 +150,43 @@ func (m *Machine) passes(ch lb.Change, rules Rules) bool {
 // id.
 type Crowd map[uint64]Member
 
-// Member is one machine of a Crowd.
+// Member is one machine of a Crowd: what its Kind depends on.
 type Member struct {
 	Began, Now Condition
 	Outages    bool // it was out
+	Fails      bool // it runs and fails its health check
+	Partly     bool // it was unbound from some listeners or rules, or bound to more
 }
 
 // take adds one change of a machine without details.
 func (c Crowd) take(ch lb.Change) {
-	m := Machine{ID: ch.Backend.ID}
-	key := hash(m.ID)
+	key := hash(ch.Backend.ID)
+	m := Machine{Began: before(ch), Now: before(ch)}
 	if was, ok := c[key]; ok {
-		m.Began, m.Now = was.Began, was.Now
-		if was.Outages {
-			m.Outages = 1
-		}
+		m = was.machine()
 	}
 	m.take(ch, 0, Rules{})
 	c[key] = m.member()
 }
 
-func (m Machine) member() Member { return Member{m.Began, m.Now, m.Outages > 0} }
+func (m Machine) member() Member {
+	return Member{m.Began, m.Now, m.Outages > 0, m.Fails != nil, m.Unbound != nil || m.Bound != nil}
+}
+
+// machine is one of the same Kind.
+func (m Member) machine() Machine {
+	is := Machine{Began: m.Began, Now: m.Now}
+	if m.Outages {
+		is.Outages = 1
+	}
+	if m.Fails {
+		is.Fails = &lb.Part{}
+	}
+	if m.Partly {
+		is.Unbound = &lb.Part{}
+	}
+	return is
+}
 
 func hash(id string) uint64 {
 	h := fnv.New64a()
@@ -190,9 +206,11 @@ func (c Crowd) MarshalJSON() ([]byte, error) {
 	b := make([]byte, 0, memberBytes*len(c))
 	for _, k := range keys {
 		m := c[k]
-		flags := byte(m.Began)<<4 | byte(m.Now)<<1
-		if m.Outages {
-			flags |= 1
+		flags := byte(m.Began)<<2 | byte(m.Now)
+		for n, set := range []bool{m.Outages, m.Fails, m.Partly} {
+			if set {
+				flags |= 1 << (4 + n)
+			}
 		}
 		b = append(binary.BigEndian.AppendUint64(b, k), flags)
 	}
@@ -212,8 +230,8 @@ func (c *Crowd) UnmarshalJSON(text []byte) error {
 	*c = make(Crowd, len(b)/memberBytes)
 	for ; len(b) > 0; b = b[memberBytes:] {
 		flags := b[8]
-		m := Member{Condition(flags >> 4), Condition(flags >> 1 & 7), flags&1 != 0}
-		if m.Began > Out || m.Now > Out {
+		m := Member{Condition(flags >> 2 & 3), Condition(flags & 3), flags&16 != 0, flags&32 != 0, flags&64 != 0}
+		if m.Began > Out || m.Now > Out || flags > 127 {
 			return errors.New("a crowd of machines is damaged")
 		}
 		(*c)[binary.BigEndian.Uint64(b)] = m

@@ -162,11 +162,7 @@ func (r *Root) Tally(which func(*Incident) bool) (t Tally) {
 			count(region, hash(m.ID), m.Kind())
 		}
 		for id, m := range i.Crowd {
-			outages := 0
-			if m.Outages {
-				outages = 1
-			}
-			count(region, id, Machine{Began: m.Began, Now: m.Now, Outages: outages}.Kind())
+			count(region, id, m.machine().Kind())
 		}
 	}
 	for _, machines := range kinds {

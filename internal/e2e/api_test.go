@@ -15,7 +15,7 @@ import (
 // Guarantee 4: a removal is believed only when two readings show it, and nothing but a whole reading says
 // anything.
 
-func TestAPIFaults(t *testing.T) { byV2(t, testAPIFaults) }
+func TestAPIFaults(t *testing.T) { in(t, testAPIFaults, inFiles, app) }
 
 func testAPIFaults(t *testing.T, in place) {
 	faults := cloud.Faults()

@@ -33,7 +33,7 @@ func testSettingsAndCredentialsArePerInvocation(t *testing.T, in place) {
 		!strings.Contains(err.Error(), "STATE_URL") {
 		t.Errorf("with state in /tmp: %v, want an error that names it", err)
 	}
-	noRole, err := scf.Start(t.Context(), *binary, l.settings)
+	noRole, err := scf.Start(t.Context(), l.function, l.settings)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,11 +65,16 @@ func run(m *testing.M) int {
 	}
 	defer func() { _ = os.RemoveAll(dir) }()
 	if *binary == "" {
-		version = "e2e"
-		*binary = build(filepath.Join(dir, "main"))
+		version, *binary = "e2e", filepath.Join(dir, "main")
+		if err := sandbox.Build(context.Background(), *binary, "clbwatch", version); err != nil {
+			panic(err)
+		}
 	}
 	if raced = *binary; race && version != "" {
-		raced = build(filepath.Join(dir, "raced"), "-race")
+		raced = filepath.Join(dir, "raced")
+		if err := sandbox.BuildRaced(context.Background(), raced, "clbwatch", version); err != nil {
+			panic(err)
+		}
 	}
 	if err := seen.open(dir); err != nil {
 		panic(err)
@@ -86,21 +91,6 @@ func run(m *testing.M) int {
 		code = 1
 	}
 	return code
-}
-
-// build builds the function as it is shipped, but for what args say otherwise.
-func build(to string, args ...string) string {
-	args = append([]string{"build", "-trimpath", "-buildvcs=false", "-o", to, "-ldflags=-X main.version=" + version},
-		args...)
-	cmd := exec.Command("go", append(args, "clbwatch")...)
-	if !slices.Contains(args, "-race") {
-		cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
-	}
-	cmd.Stdout, cmd.Stderr = os.Stderr, os.Stderr
-	if err := cmd.Run(); err != nil {
-		panic(err)
-	}
-	return to
 }
 
 const (

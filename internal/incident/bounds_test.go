@@ -21,7 +21,7 @@ func TestHeadStaysSmall(t *testing.T) {
 	clb := func(n int) lb.CLB {
 		return lb.CLB{Region: "ap-shanghai-fsi", ID: fmt.Sprintf("lb-%08d", n), Label: name, Title: name}
 	}
-	for tick := range 30 {
+	for tick := range 15 {
 		at = at.Add(time.Minute)
 		rules.Tag = fmt.Sprintf("tag-%04d", tick)
 		o := Observation{At: at}
@@ -30,7 +30,7 @@ func TestHeadStaysSmall(t *testing.T) {
 			o.Unread = append(o.Unread, Unread{Key: clb(n).Key(), About: Reading,
 				LastGood: at.Add(-time.Minute), Reason: why})
 		}
-		for n := 20_000 + tick*34; n < 20_000+tick*34+34; n++ {
+		for n := 20_000 + tick*68; n < 20_000+tick*68+68; n++ {
 			b := lb.Backend{ID: fmt.Sprintf("ins-%08d", n), Name: name, LanIP: "192.168.100.200",
 				Status: lb.Running, Weight: 10}
 			old := []lb.Backend{b, {ID: fmt.Sprintf("ins-%08d", n+50_000), Name: name,

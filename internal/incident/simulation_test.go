@@ -614,7 +614,7 @@ func TestDeliveryHolds(t *testing.T) {
 func TestFence(t *testing.T) {
 	t.Parallel()
 	late := 0
-	for seed := range uint64(20) {
+	for seed := range uint64(8) {
 		for _, unfenced := range []bool{true, false} {
 			s := newSim(clocks, bot, seed+1)
 			s.f.gap, s.unfenced = false, unfenced

@@ -93,7 +93,7 @@ func TestEveryFieldIsStored(t *testing.T) {
 // TestCloneIsApart holds that whatever is done to a copy, the original stays as it was.
 func TestCloneIsApart(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(8) {
+	for seed := range uint64(4) {
 		s := newSim(general, []Route{bot, webhook}[seed%2], seed+1)
 		s.end = 70 * minute
 		s.play()
@@ -214,7 +214,7 @@ func decoded(t *testing.T, text string) *State {
 // the one that did not.
 func TestStoredStateBehavesTheSame(t *testing.T) {
 	t.Parallel()
-	for seed := range uint64(8) {
+	for seed := range uint64(4) {
 		rng := rand.New(rand.NewPCG(seed, 11))
 		one := &State{}
 		two := &State{}

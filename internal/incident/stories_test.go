@@ -256,7 +256,7 @@ func TestStoriesMeetTheirBounds(t *testing.T) {
 		}
 		for _, route := range []Route{bot, webhook} {
 			for _, jitter := range []bool{false, true} {
-				if jitter && s.Ticks > 300 {
+				if jitter && s.Ticks > 150 {
 					continue
 				}
 				t.Run(fmt.Sprintf("%s/%s/jitter=%v", s.Name, route, jitter), func(t *testing.T) {

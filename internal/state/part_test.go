@@ -316,7 +316,7 @@ func TestTakeOverDies(t *testing.T) {
 	died := errors.New("killed")
 	for _, apply := range []bool{false, true} {
 		for at := 1; ; at++ {
-			s := newShards(t, 40)
+			s := newShards(t, 12)
 			s.baseline()
 			s.round(2)
 			want, history := s.sum(2), s.history()

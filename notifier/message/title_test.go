@@ -1,8 +1,10 @@
 package message_test
 
 import (
+	"flag"
 	"fmt"
 	"maps"
+	"os"
 	"regexp"
 	"slices"
 	"strconv"
@@ -16,6 +18,17 @@ import (
 	"clbwatch/internal/lb"
 	"clbwatch/notifier/message"
 )
+
+// TestMain makes fewer histories than rapid would, unless it is asked for some number.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		if err := checks.Value.Set("40"); err != nil {
+			panic(err)
+		}
+	}
+	os.Exit(m.Run())
+}
 
 // condition is how a backend is, as the model sees it.
 type condition int

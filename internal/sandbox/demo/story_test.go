@@ -1,18 +1,18 @@
 package demo
 
 import (
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"clbwatch/internal/sandbox"
 )
 
 func TestTheStoryNoticesSilence(t *testing.T) {
 	t.Parallel()
 	echo := filepath.Join(t.TempDir(), "echo") // a function that has nothing to say to Slack
-	build := exec.CommandContext(t.Context(), "go", "build", "-o", echo, "../scf/testdata/echo")
-	if out, err := build.CombinedOutput(); err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	if err := sandbox.Build(t.Context(), echo, "../scf/testdata/echo", ""); err != nil {
+		t.Fatal(err)
 	}
 	var out strings.Builder
 	err := Story{Function: echo, Out: &out, Fast: true}.Tell(t.Context())

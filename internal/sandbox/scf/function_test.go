@@ -5,7 +5,6 @@ import (
 	"encoding/json"
 	"errors"
 	"net"
-	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -21,9 +20,8 @@ import (
 func buildEcho(t *testing.T) string {
 	t.Helper()
 	bin := filepath.Join(t.TempDir(), "echo")
-	out, err := exec.CommandContext(t.Context(), "go", "build", "-o", bin, "./testdata/echo").CombinedOutput()
-	if err != nil {
-		t.Fatalf("build: %v\n%s", err, out)
+	if err := sandbox.Build(t.Context(), bin, "./testdata/echo", ""); err != nil {
+		t.Fatal(err)
 	}
 	return bin
 }

@@ -4,6 +4,7 @@
 package scf
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -12,7 +13,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/rpc"
+	"os"
 	"os/exec"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -248,7 +251,29 @@ func (f *Function) Kill() {
 
 // Freeze stops the process where it is, as a platform does with an instance that it does not need; Thaw lets
 // it go on.
-func (f *Function) Freeze() { f.signal(syscall.SIGSTOP) }
+func (f *Function) Freeze() {
+	f.signal(syscall.SIGSTOP)
+	for !f.stopped() && !f.Gone() {
+		time.Sleep(time.Millisecond)
+	}
+}
+
+// stopped reports whether each thread of the process has stopped, which a signal brings about some time after
+// it was sent. Where the kernel does not say (it is not Linux), they are taken to have.
+func (f *Function) stopped() bool {
+	threads, _ := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", f.Pid())) // the pattern is a good one
+	for _, name := range threads {
+		stat, err := os.ReadFile(name)
+		if err != nil {
+			continue // the thread has ended
+		}
+		// proc(5): "pid (name) state ...", and a name may have any character in it
+		if rest := stat[bytes.LastIndexByte(stat, ')')+1:]; !bytes.HasPrefix(rest, []byte(" T")) {
+			return false
+		}
+	}
+	return true
+}
 
 // Thaw lets a frozen process go on.
 func (f *Function) Thaw() { f.signal(syscall.SIGCONT) }

@@ -21,6 +21,7 @@ type answers struct {
 
 	mu           sync.Mutex
 	kept         map[string]map[string]*exchange // by load balancer, and by what was asked
+	others       []*exchange                     // about none or several, since they were last counted
 	calls, bytes int                             // of requests, and of answers
 }
 
@@ -62,6 +63,8 @@ func (a *answers) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 				a.kept[lb] = make(map[string]*exchange)
 			}
 			a.kept[lb][asked] = x
+		} else {
+			a.others = append(a.others, x)
 		}
 		return
 	}
@@ -101,7 +104,8 @@ func (a *answers) forget(lbs ...string) {
 	}
 }
 
-// requests are what was asked about load balancers, in their order.
+// requests are what was asked about load balancers, in their order, and whatever else was since it was last
+// counted.
 func (a *answers) requests(lbs []string) (all []*exchange) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -110,7 +114,7 @@ func (a *answers) requests(lbs []string) (all []*exchange) {
 			all = append(all, x)
 		}
 	}
-	return all
+	return append(all, a.others...)
 }
 
 // count returns how many requests there were, and how many bytes of answers, since it was last called.
@@ -118,7 +122,7 @@ func (a *answers) count() (calls, bytes int) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	calls, bytes = a.calls, a.bytes
-	a.calls, a.bytes = 0, 0
+	a.calls, a.bytes, a.others = 0, 0, nil
 	return calls, bytes
 }
 

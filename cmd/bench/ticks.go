@@ -113,18 +113,16 @@ func measureTicks(ctx context.Context, b *bench, have balancers, rounds int) (m 
 		return m, err
 	}
 	subjects := []subject{function}
-	if !have.application || have.api == "v3" {
-		calls, bytes := w.answers.count()
+	if !have.application || have.api == "v3" { // else it asks two hosts
 		floor, err := w.floor(ctx, 0)
 		if err != nil {
 			return m, err
 		}
 		defer func() { err = errors.Join(err, floor.close()) }()
+		calls, bytes := w.answers.count()
 		fetches := subject{floor.cmd.Process.Pid, func() error {
 			d, err := floor.round()
-			// The states of instances are asked for in groups that are others each time, and not by the floor.
-			if err == nil && !have.application && (d.Calls != calls || d.Bytes < bytes-bytes/100 ||
-				d.Bytes > bytes+bytes/100) {
+			if err == nil && (d.Calls != calls || d.Bytes < bytes-bytes/100 || d.Bytes > bytes+bytes/100) {
 				err = fmt.Errorf("the floor made %d calls for %d bytes, the function %d for %d", d.Calls, d.Bytes, calls,
 					bytes)
 			}

@@ -16,7 +16,7 @@ var trace = flag.Bool("trace", false, "log what happens in each history that fai
 func TestMain(m *testing.M) {
 	flag.Parse()
 	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-		if err := checks.Value.Set("6"); err != nil {
+		if err := checks.Value.Set("4"); err != nil {
 			panic(err)
 		}
 	}

@@ -87,35 +87,3 @@ func without(a, b []Binding) (only []Binding) {
 	}
 	return only
 }
-
-// Bare says which rules, or listeners that have none, were served by a running backend before and are by none
-// now; nil if there are none.
-func Bare(before, now []Backend) *Part {
-	rules := false
-	served := func(bs []Backend) map[string]bool {
-		m := make(map[string]bool)
-		for _, b := range bs {
-			for _, on := range b.Bindings {
-				rules = rules || on.Rule != ""
-				if !b.Stopped() {
-					m[strings.TrimSpace(on.Listener+" "+on.Rule)] = true
-				}
-			}
-		}
-		return m
-	}
-	was, is := served(before), served(now)
-	var names []string
-	for name := range was {
-		if !is[name] {
-			names = append(names, name)
-		}
-	}
-	if len(names) == 0 {
-		return nil
-	}
-	slices.Sort(names)
-	p := &Part{N: len(names), Of: len(was), Rules: rules}
-	p.name(names)
-	return p
-}

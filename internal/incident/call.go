@@ -339,7 +339,7 @@ func (r *Root) swept(s Step) {
 			seen[c.Key] = true
 		}
 		if len(d.Claim.copies) == 0 {
-			d.SweepFails, d.Doubted = 0, time.Time{}
+			d.noCopies()
 		}
 	case Content, Gone:
 		d.NoLook = true
@@ -348,14 +348,17 @@ func (r *Root) swept(s Step) {
 	}
 }
 
+// noCopies ends the search for copies.
+func (d *Delivery) noCopies() { d.SweepFails, d.SweepNotBefore, d.Doubted = 0, time.Time{}, time.Time{} }
+
 // sweepFails notes that copies could not be looked for, or not be marked as such. Some time that is given up.
 func (r *Root) sweepFails(s Step) {
 	d := &r.Delivery
 	if d.SweepFails++; d.SweepFails >= sweepTries {
-		d.SweepFails, d.Doubted = 0, time.Time{}
+		d.noCopies()
 		return
 	}
-	d.EditNotBefore = s.Now.Add(backoff(d.SweepFails))
+	d.SweepNotBefore = s.Now.Add(backoff(d.SweepFails))
 }
 
 // voided takes in what came of marking a copy as one.
@@ -364,7 +367,7 @@ func (r *Root) voided(s Step) {
 	switch s.Outcome.Class {
 	case Done, Content, Gone:
 		if d.Claim.copies = d.Claim.copies[min(1, len(d.Claim.copies)):]; len(d.Claim.copies) == 0 {
-			d.SweepFails, d.Doubted = 0, time.Time{}
+			d.noCopies()
 		}
 	default:
 		d.Claim.copies = nil

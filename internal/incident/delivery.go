@@ -69,6 +69,8 @@ type Delivery struct {
 	EndFails      int       `json:"endFails,omitempty"`   // of those, the ones since the root is closed
 	SweepFails    int       `json:"sweepFails,omitempty"` // failed searches for copies
 	EditNotBefore time.Time `json:"editNotBefore,omitzero"`
+	// SweepNotBefore holds up searches for copies only: an edit that Slack does not take must not, nor they it
+	SweepNotBefore time.Time `json:"sweepNotBefore,omitzero"`
 	LastUnknown   time.Time `json:"lastUnknown,omitzero"` // the last call that may still take effect
 	// Doubted: the last post in doubt whose copies were not looked for yet
 	Doubted time.Time `json:"doubted,omitzero"`
@@ -409,7 +411,7 @@ func (r *Root) sweepDue(now time.Time) bool {
 	d := &r.Delivery
 	there := d.Posted && d.TS != "" && d.Doubt == nil
 	past := !d.Doubted.IsZero() && now.Sub(d.Doubted) >= late
-	return d.canLook() && there && past && !now.Before(d.EditNotBefore)
+	return d.canLook() && there && past && !now.Before(d.SweepNotBefore)
 }
 
 // leaveDue reports whether a root in a channel that is not used any more is to say where it continues.

@@ -520,6 +520,32 @@ func TestCopiesAreMarked(t *testing.T) {
 	}
 }
 
+// TestCopiesAreMarkedWhereEditsFail holds that an edit that Slack does not take holds up no search for copies.
+func TestCopiesAreMarkedWhereEditsFail(t *testing.T) {
+	t.Parallel()
+	for _, edits := range []Class{Temporary, Unknown} {
+		d := stopped(t, bot, oneOut)
+		first := true
+		d.answer = func(c Call, _ *Root) (Class, bool) {
+			switch {
+			case c.Do == Send && first:
+				first = false
+				return Unknown, true
+			case c.Do == Look:
+				return NotThere, false
+			case c.Do == Edit:
+				return edits, false
+			}
+			return Done, true
+		}
+		d.pass(2)
+		d.set("l", "a:4 b:4 c d").pass(12)
+		if m := d.slack.messages; !m[0].void || m[1].void {
+			t.Errorf("%v: after 12 minutes the copy is not marked, or the root is: %v, %v", edits, m[0].void, m[1].void)
+		}
+	}
+}
+
 // TestOrderOfPosting holds what comes first when there is not time for all.
 func TestOrderOfPosting(t *testing.T) {
 	t.Parallel()

@@ -25,6 +25,8 @@ import (
 	"clbwatch/internal/watchtest"
 )
 
+var trace = flag.Bool("trace", false, "log what happens in each history that fails")
+
 // TestMain makes fewer histories than rapid would, unless it is asked for some number: with real stores they
 // take a while, and internal/watch has more.
 func TestMain(m *testing.M) {
@@ -91,7 +93,7 @@ func campaigns(t *testing.T, own bool, place func(t *rapid.T, w *watchtest.World
 	var tally watchtest.Tally
 	rapid.Check(t, func(t *rapid.T) {
 		w := watchtest.New()
-		c := watchtest.Campaign{Place: place(t, w), World: w, Own: own}
+		c := watchtest.Campaign{Place: place(t, w), World: w, Own: own, Trace: *trace}
 		c.Lively = rapid.Bool().Draw(t, "lively")
 		switch rapid.IntRange(0, 4).Draw(t, "route") {
 		case 1, 2:

@@ -307,6 +307,30 @@ func TestRunThatSleptPostsNothing(t *testing.T) {
 	}
 }
 
+// TestRunThatSleptAtFirstDoesNothing freezes a run before it has loaded anything, for longer than it has time:
+// it may have settings that are not so any more.
+func TestRunThatSleptAtFirstDoesNothing(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	w.Set(web, up("ins-a", "ins-b")...)
+	ticks(t, 2, w, web)
+	w.Set(web, up("ins-a")...)
+	w.Advance(time.Minute)
+	ctx := deadline(t, w)
+	w.Fail(func(op, _ string) (bool, error) {
+		w.Fail(nil)
+		w.Advance(9 * time.Minute)
+		return true, nil
+	})
+	if sum, err := w.Watcher(web).Tick(ctx); err == nil || sum.Changes > 0 || sum.Sent > 0 {
+		t.Errorf("the run that slept: %+v, %v, want an error, and nothing done", sum, err)
+	}
+	ticks(t, 2, w, web)
+	if got := news(w); got != "watching 1: 2 of 2 | ins-b removed" {
+		t.Errorf("posted %q, want what happened once", got)
+	}
+}
+
 // atCommit does something right after the first commit.
 type atCommit struct {
 	state.Store

@@ -79,6 +79,11 @@ func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	if err != nil {
 		return Summary{CLBs: len(w.CLBs)}, NoState{err}
 	}
+	// By the wall clock: the other one stands still in a machine that sleeps.
+	if late := w.Now().Round(0).Sub(t.end.Round(0)); late > 0 {
+		return Summary{CLBs: len(w.CLBs)}, fmt.Errorf("this run was frozen for so long that its time was over %v ago: "+
+			"its settings may be old, and the next one goes on", late.Round(time.Second))
+	}
 
 	readCtx, cancel := context.WithDeadline(ctx, t.readUntil)
 	seen := w.observe(readCtx, base, t.sendUntil)

@@ -247,7 +247,7 @@ func (h *history) restless(r *incident.Root, at time.Time) string {
 		return "is not shown as it is"
 	case edits && !d.LastUnknown.IsZero() && d.Confirmed.Sub(d.LastUnknown) < 10*time.Minute:
 		return "has calls that may still take effect"
-	case c != edits500 && d.Route.Bot() && !d.NoLook && d.TS != "" && !d.Doubted.IsZero():
+	case d.Route.Bot() && !d.NoLook && d.TS != "" && !d.Doubted.IsZero():
 		return "may have copies"
 	case len(d.Left) > 0 && d.TS != "":
 		return "has not left a channel"

@@ -49,7 +49,7 @@ func (h *history) checkRoot(r *incident.Root, open bool) {
 	if h.tooLate[key] {
 		return
 	}
-	h.checkCopies(all, looks, !h.moved[key] && c != edits500, fail)
+	h.checkCopies(all, looks, !h.moved[key], fail)
 	if c.muted() || (h.handled[key] || h.moved[key]) && !r.Open() {
 		return
 	}

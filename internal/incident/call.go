@@ -349,7 +349,9 @@ func (r *Root) swept(s Step) {
 }
 
 // noCopies ends the search for copies.
-func (d *Delivery) noCopies() { d.SweepFails, d.SweepNotBefore, d.Doubted = 0, time.Time{}, time.Time{} }
+func (d *Delivery) noCopies() {
+	d.SweepFails, d.SweepNotBefore, d.Doubted = 0, time.Time{}, time.Time{}
+}
 
 // sweepFails notes that copies could not be looked for, or not be marked as such. Some time that is given up.
 func (r *Root) sweepFails(s Step) {

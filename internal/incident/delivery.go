@@ -71,7 +71,7 @@ type Delivery struct {
 	EditNotBefore time.Time `json:"editNotBefore,omitzero"`
 	// SweepNotBefore holds up searches for copies only: an edit that Slack does not take must not, nor they it
 	SweepNotBefore time.Time `json:"sweepNotBefore,omitzero"`
-	LastUnknown   time.Time `json:"lastUnknown,omitzero"` // the last call that may still take effect
+	LastUnknown    time.Time `json:"lastUnknown,omitzero"` // the last call that may still take effect
 	// Doubted: the last post in doubt whose copies were not looked for yet
 	Doubted time.Time `json:"doubted,omitzero"`
 

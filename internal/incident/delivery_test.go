@@ -601,6 +601,24 @@ func TestOrderOfPosting(t *testing.T) {
 	}
 }
 
+// TestClosedRootsStayWhereTheyWere holds that nothing is due about a closed root where the settings want
+// messages now, and that no number of an update is used again.
+func TestClosedRootsStayWhereTheyWere(t *testing.T) {
+	t.Parallel()
+	d := stopped(t, bot, allOut)
+	d.pass(2)
+	r := d.s.Roots[0]
+	r.Incidents[0].Closed, r.Incidents[0].End = d.now, EndAbandoned
+	r.Marks[downMark].Shown, r.Delivery.Updates = true, 2
+	for _, to := range []Route{"C0OTHER", webhook, bot} {
+		rules := Rules{Route: to, StableAfter: 10 * time.Minute}
+		d.s.settleRoutes(rules)
+		if p, ok := r.due(d.now.Add(time.Hour), rules); ok || p.Root || p.N != 2 || r.Delivery.Route != to {
+			t.Errorf("at %s this is due: %+v (%v), want nothing, and next update 2", to, p, ok)
+		}
+	}
+}
+
 // TestRouteChanges holds that an incident goes on where the settings want it now, under a new root.
 func TestRouteChanges(t *testing.T) {
 	t.Parallel()

@@ -40,8 +40,11 @@ func (s *State) settleRoutes(rules Rules) {
 		*d = Delivery{Route: rules.Route, Series: old.Series + 1, Updates: old.nextUpdate(),
 			Messages: old.Messages, Counted: old.Counted}
 		if old.Posted && !r.Open() { // it has been reported where people were
-			*d = Delivery{Route: rules.Route, Series: old.Series, Messages: old.Messages, Posted: true,
-				Shown: r.Rev, ShownEnd: true, RootRev: r.Rev, NoEdit: true}
+			d.Series, d.Posted, d.NoEdit = old.Series, true, true
+			d.Shown, d.ShownEnd, d.RootRev = r.Rev, true, r.Rev
+			for m := range r.Marks {
+				r.Marks[m].Rise, r.Marks[m].Shown, r.Marks[m].Again = 0, false, false
+			}
 		}
 		if old.TS != "" && old.Route.Bot() && rules.Route.Bot() && r.Open() {
 			d.Left = append(slices.Clone(old.Left), Receipt{old.Route, old.TS})

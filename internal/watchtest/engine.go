@@ -4,6 +4,8 @@ import (
 	"container/heap"
 	"iter"
 	"time"
+
+	"clbwatch/internal/incident"
 )
 
 // engine lets runs and whatever else happens take turns in the world's time. Only one of them works at a
@@ -66,6 +68,8 @@ func (w *World) set(now time.Time) {
 
 // Times of runs.
 const (
+	// Beyond MaxBehind, and what else clocks differ by, nobody can tell a clock that is behind from one that was ahead.
+	maxLag   = incident.MaxBehind - 5*time.Minute
 	runTime  = 50 * time.Second       // until the deadline that a run is given
 	killTime = 60 * time.Second       // until the platform kills it
 	latency  = 200 * time.Millisecond // of a call
@@ -160,7 +164,7 @@ func (p *proc) freeze(f fate) {
 	p.pause(f.took)
 	p.asleep = false
 	p.kill = p.kill.Add(f.took)
-	if f.lags {
+	if f.lags && p.lag+f.took <= maxLag {
 		p.lag += f.took
 	}
 }

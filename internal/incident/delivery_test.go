@@ -609,7 +609,8 @@ func TestClosedRootsStayWhereTheyWere(t *testing.T) {
 	d.pass(2)
 	r := d.s.Roots[0]
 	r.Incidents[0].Closed, r.Incidents[0].End = d.now, EndAbandoned
-	r.Marks[downMark].Shown, r.Delivery.Updates = true, 2
+	r.Marks[downMark] = Mark{Shown: true, Left: d.now}
+	r.Delivery.Updates = 2
 	for _, to := range []Route{"C0OTHER", webhook, bot} {
 		rules := Rules{Route: to, StableAfter: 10 * time.Minute}
 		d.s.settleRoutes(rules)

@@ -313,7 +313,7 @@ func (r *Root) edited(s Step) {
 		}
 	default:
 		if s.Outcome.Class == Unknown {
-			d.RootRev, d.LastUnknown = 0, s.Now
+			d.unknown(s.Now)
 		}
 		d.EditFails++
 		d.EditNotBefore = s.Now.Add(backoff(d.EditFails))
@@ -411,12 +411,25 @@ func (r *Root) late(s Step, now time.Time) {
 	if c := s.Outcome.Class; c != Done && c != Unknown {
 		return
 	}
-	switch s.Call.Do {
+	switch d := &r.Delivery; s.Call.Do {
 	case Send:
-		r.Delivery.LastUnknown, r.Delivery.Doubted, r.Delivery.RootRev = now, now, 0
+		d.unknown(now)
+		d.Doubted = later(d.Doubted, now)
 	case Edit:
-		r.Delivery.LastUnknown, r.Delivery.RootRev = now, 0
+		d.unknown(now)
 	}
+}
+
+// unknown notes that a call may have taken effect, or may still do so.
+func (d *Delivery) unknown(now time.Time) { d.LastUnknown, d.RootRev = later(d.LastUnknown, now), 0 }
+
+// later is now, or what another run with a clock of its own has noted, if that is later and its clock was not
+// wrong.
+func later(was, now time.Time) time.Time {
+	if was.After(now) && was.Sub(now) <= MaxBehind {
+		return was
+	}
+	return now
 }
 
 // accepted notes that a route takes posts, and that people know what the post named.

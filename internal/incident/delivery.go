@@ -263,7 +263,8 @@ func (s *State) Overdue(now time.Time) (roots []*Root) {
 func (r *Root) lost(now time.Time) {
 	d := &r.Delivery
 	c := d.Claim
-	d.Claim, d.LastUnknown, d.RootRev = nil, now, 0
+	d.Claim = nil
+	d.unknown(now)
 	if c.Post != nil {
 		r.doubt(*c.Post, now)
 	}
@@ -277,9 +278,9 @@ func (r *Root) doubt(p Post, now time.Time) {
 	}
 	x := d.Doubt
 	x.Post = x.or(p)
-	x.At = now
+	x.At = later(x.At, now)
 	x.Copies++
-	d.LastUnknown, d.Doubted = now, now
+	d.LastUnknown, d.Doubted = later(d.LastUnknown, now), later(d.Doubted, now)
 }
 
 // or is what is sure of a message of which p, q or both may be in Slack: what both show was shown, and what

@@ -546,6 +546,31 @@ func TestCopiesAreMarkedWhereEditsFail(t *testing.T) {
 	}
 }
 
+// TestClockThatIsBehindForgetsNoDoubt holds that what a run with a clock behind notes does not make earlier what
+// another has noted: the last word comes LATE after that.
+func TestClockThatIsBehindForgetsNoDoubt(t *testing.T) {
+	t.Parallel()
+	for _, behind := range []time.Duration{8 * time.Minute, MaxBehind, MaxBehind + 1} {
+		want := epoch
+		if behind > MaxBehind {
+			want = epoch.Add(-behind) // the other clock was wrong
+		}
+		now := epoch.Add(-behind)
+		edit := Step{Call: Call{Do: Edit}, Outcome: Outcome{Class: Unknown}, Now: now}
+		for name, note := range map[string]func(*Root){
+			"an edit":            func(r *Root) { r.Take(edit) },
+			"an edit, too late":  func(r *Root) { r.late(edit, now) },
+			"a post, too late":   func(r *Root) { r.late(Step{Call: Call{Do: Send}, Outcome: Outcome{Class: Unknown}}, now) },
+			"a claim that ended": func(r *Root) { r.lost(now) },
+		} {
+			r := &Root{Delivery: Delivery{LastUnknown: epoch, Claim: &Claim{Post: &Post{}}}}
+			if note(r); !r.Delivery.LastUnknown.Equal(want) {
+				t.Errorf("%s, %v behind: noted for %v, want %v", name, behind, r.Delivery.LastUnknown, want)
+			}
+		}
+	}
+}
+
 // TestOrderOfPosting holds what comes first when there is not time for all.
 func TestOrderOfPosting(t *testing.T) {
 	t.Parallel()

@@ -38,7 +38,7 @@ func (s *State) settleRoutes(rules Rules) {
 		}
 		old := *d
 		*d = Delivery{Route: rules.Route, Series: old.Series + 1, Updates: old.nextUpdate(),
-			Messages: old.Messages, Counted: old.Counted}
+			Messages: old.Messages, Counted: old.Counted, Due: old.Due}
 		if old.Posted && !r.Open() { // it has been reported where people were
 			d.Series, d.Posted, d.NoEdit = old.Series, true, true
 			d.Shown, d.ShownEnd, d.RootRev = r.Rev, true, r.Rev

@@ -329,7 +329,7 @@ func (s Shard) inheritIncidents(to, from *incident.State) {
 	to.Last = max(to.Last, from.Last) // no number is used twice
 	to.At = later(to.At, from.At)
 	for _, r := range from.Roots {
-		if r = s.share(r); r == nil {
+		if r = s.share(r, from.At); r == nil {
 			continue
 		}
 		for _, i := range r.Incidents {
@@ -358,9 +358,9 @@ func (s Shard) inheritIncidents(to, from *incident.State) {
 }
 
 // share is what a root has that is this shard's; nil if that is nothing. One shard has the root itself. What
-// goes on about load balancers of others is in roots of theirs, which are posted anew: each message has one
-// editor.
-func (s Shard) share(r *incident.Root) *incident.Root {
+// goes on about load balancers of others is in roots of theirs, which are posted anew, and due since at: each
+// message has one editor.
+func (s Shard) share(r *incident.Root, at time.Time) *incident.Root {
 	whole := s.has(r)
 	var mine []*incident.Incident
 	for _, i := range r.Incidents {
@@ -378,7 +378,11 @@ func (s Shard) share(r *incident.Root) *incident.Root {
 	own.Incidents = mine
 	own.Rev++
 	if !whole {
-		own.Beyond, own.PaceFrom, own.Delivery = 0, 0, incident.Delivery{Route: r.Delivery.Route}
+		own.Beyond, own.PaceFrom = 0, 0
+		own.Delivery = incident.Delivery{Route: r.Delivery.Route, Due: r.Delivery.Due}
+		if own.Delivery.Due.IsZero() {
+			own.Delivery.Due = at
+		}
 	}
 	return &own
 }

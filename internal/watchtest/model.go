@@ -71,6 +71,9 @@ func (h *history) note(s state.Shard, head *state.Head) {
 		if was := h.docs[key]; was == nil || was.Delivery.Series != r.Delivery.Series {
 			h.seen[key] = now
 		}
+		if was := h.docs[key]; was != nil && was.Delivery.Route != r.Delivery.Route {
+			h.moved[key] = true // maybe by a run that was frozen while the settings changed
+		}
 		h.docs[key] = r
 		if r.News > h.news[key] {
 			h.news[key] = r.News

@@ -704,6 +704,15 @@ func TestOverdue(t *testing.T) {
 	if n := len(d.s.Overdue(d.now.Add(time.Hour))); n != 0 {
 		t.Errorf("all is posted, and %d roots are overdue", n)
 	}
+	// Another channel does not make it younger.
+	moved := stopped(t, bot, oneOut)
+	moved.answer = answers{Send: ChannelDown}.answer
+	moved.pass(10)
+	moved.rules.Route = "C222"
+	moved.pass(6)
+	if n := len(moved.s.Overdue(moved.now)); n != 1 {
+		t.Errorf("after 15 min on two channels %d roots are overdue", n)
+	}
 	// What a pace holds back is not due.
 	flap := newDesk(t, map[string]string{"a": "w0 w1 w2"})
 	for n := range 90 {

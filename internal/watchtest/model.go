@@ -138,6 +138,9 @@ func (h *history) slept(d time.Duration) {
 	for n := range h.born { // of heads that nobody has seen yet
 		h.born[n] = h.born[n].Add(d)
 	}
+	for key := range h.seen {
+		h.seen[key] = h.seen[key].Add(d)
+	}
 	for _, all := range h.waits {
 		for n := range all {
 			all[n].from = all[n].from.Add(d)

@@ -128,6 +128,9 @@ func (h *history) checkBot(r *incident.Root, all []about, c curse, looks bool, f
 	}
 	root := all[at]
 	if c == noEdits || c == edits500 || d.NoEdit {
+		if !looks { // a copy that the network held back is found by nobody
+			all = slices.DeleteFunc(slices.Clone(all), func(m about) bool { return m.late })
+		}
 		if last := all[len(all)-1]; !r.Open() && last.Shows.Open() && !h.moved[key] {
 			fail("cannot be edited, and no message has the last word")
 		}

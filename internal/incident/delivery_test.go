@@ -686,6 +686,28 @@ func TestRouteChanges(t *testing.T) {
 	}
 }
 
+// TestRootApartIsPostedAnew holds that a root of some of the incidents shows how bad these are, and how that ends,
+// whatever was shown of all of them, and calls nobody again.
+func TestRootApartIsPostedAnew(t *testing.T) {
+	t.Parallel()
+	d := newDesk(t, map[string]string{"a": "a0 a1", "b": "b0 b1 b2"})
+	d.set("a", "a0:4 a1:4").set("b", "b0:4 b1 b2").pass(2)
+	r := d.s.Roots[0]
+	if len(d.s.Roots) != 1 || len(r.Incidents) != 2 {
+		t.Fatalf("%d roots", len(d.s.Roots))
+	}
+	for n, want := range []bool{true, false} {
+		r.Marks[downMark].Shown, r.Marks[downMark].Again = false, true // its end was shown, and it was so again
+		r.Delivery.Due = time.Time{}
+		own := r.Apart(r.Incidents[n:n+1], epoch)
+		down := own.Marks[downMark]
+		if p, ok := own.due(d.now, d.rules); !ok || !p.Root || p.N != 0 || p.Mention || p.Rises.Has(downMark) != want ||
+			down.Again || down.Shown || !own.Delivery.Due.Equal(epoch) {
+			t.Errorf("of incident %d alone this is due: %+v (%v); its mark: %+v", n, p, ok, down)
+		}
+	}
+}
+
 // TestOverdue holds that ticks fail once something is due for 15 minutes, and not before.
 func TestOverdue(t *testing.T) {
 	t.Parallel()

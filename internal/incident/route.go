@@ -57,6 +57,25 @@ func (s *State) settleRoutes(rules Rules) {
 	}
 }
 
+// Apart is a root of some of the incidents that another editor is to report. It is posted anew, due since at or
+// for longer: it shows again in the channel how bad it is, whose end is then shown too, but calls nobody.
+func (r *Root) Apart(incidents []*Incident, at time.Time) *Root {
+	own := *r
+	own.Incidents, own.Rev, own.Beyond, own.PaceFrom = incidents, r.Rev+1, 0, 0
+	own.Delivery = Delivery{Route: r.Delivery.Route, Due: r.Delivery.Due}
+	if own.Delivery.Due.IsZero() {
+		own.Delivery.Due = at
+	}
+	for m := range own.Marks {
+		mark := &own.Marks[m]
+		*mark = Mark{Left: mark.Left, Mentioned: mark.Mentioned}
+		if own.at(m) {
+			mark.Rise, mark.Alone = own.Rev, true
+		}
+	}
+	return &own
+}
+
 // Key is what the posts of a root are recognised by: of the root, or of an update.
 func (r *Root) Key(p Post) string {
 	if p.Root {

@@ -374,16 +374,12 @@ func (s Shard) share(r *incident.Root, at time.Time) *incident.Root {
 	case len(mine) == len(r.Incidents) && whole:
 		return r
 	}
+	if !whole {
+		return r.Apart(mine, at)
+	}
 	own := *r
 	own.Incidents = mine
 	own.Rev++
-	if !whole {
-		own.Beyond, own.PaceFrom = 0, 0
-		own.Delivery = incident.Delivery{Route: r.Delivery.Route, Due: r.Delivery.Due}
-		if own.Delivery.Due.IsZero() {
-			own.Delivery.Due = at
-		}
-	}
 	return &own
 }
 

@@ -461,7 +461,7 @@ func (s *storm) where(before traces) string {
 	now := s.traces()
 	heads := s.heads()
 	claimed, marked := false, false
-	for _, key := range heads[:now.heads-before.heads] {
+	for _, key := range heads[:max(0, now.heads-before.heads)] { // old ones may have been collected
 		h := s.headAt(key)
 		mine := slices.ContainsFunc(h.Incidents.Roots,
 			func(r storedRoot) bool { return r.Delivery.Claim != nil && r.Delivery.Claim.By == h.Writer })

@@ -128,10 +128,13 @@ func (h *history) checkBot(r *incident.Root, all []about, c curse, looks bool, f
 	}
 	root := all[at]
 	if c == noEdits || c == edits500 || d.NoEdit {
-		if !looks { // a copy that the network held back is found by nobody
-			all = slices.DeleteFunc(slices.Clone(all), func(m about) bool { return m.late })
+		last := all[len(all)-1]
+		ended := !last.Shows.Open()
+		if !looks && last.late { // a copy that the network held back is found by nobody
+			ended = slices.ContainsFunc(all, func(m about) bool { return !m.Shows.Open() })
 		}
-		if last := all[len(all)-1]; !r.Open() && last.Shows.Open() && !h.moved[key] {
+		unknown := !looks && h.vanished[key] > 0 // presumed delivered, and it was not
+		if !r.Open() && !ended && !unknown && !h.moved[key] {
 			fail("cannot be edited, and no message has the last word")
 		}
 		return

@@ -416,14 +416,27 @@ func (s *storm) run(f *scf.Function, event string, kill time.Duration) *invocati
 		r.err = json.Unmarshal(out, &r.sum)
 	case errors.As(err, &ferr) && ferr.Status == 0:
 		r.err = err
-		if overdue(err) { // it has done its work
-			r.err = nil
+		if overdue(err) { // it has done its work, of which only the log tells
+			r.err, r.sum.Unreadable = nil, unreadable(f.Logs())
 		}
 	default:
 		r.died = true
 	}
 	r.gone = r.died || killed.Load() // it may have been killed after its answer
 	return r
+}
+
+var unreadableField = regexp.MustCompile(`"unreadable":(\d+)`)
+
+// unreadable is how many load balancers the last tick of a log could not read.
+func unreadable(log []string) int {
+	for _, line := range slices.Backward(log) {
+		if m := unreadableField.FindStringSubmatch(line); m != nil {
+			n, _ := strconv.Atoi(m[1]) // it is a number
+			return n
+		}
+	}
+	return 1
 }
 
 func (s *storm) stop(i int) {

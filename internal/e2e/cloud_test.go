@@ -586,7 +586,8 @@ func (l *lab) command(args ...string) (stdout, stderr string, code int) {
 	l.t.Helper()
 	cr := l.cloud.Issue()
 	cmd := exec.CommandContext(l.t.Context(), l.function, args...)
-	cmd.Env = []string{"HOME=" + l.dir, "GORACE=atexit_sleep_ms=0", "CLB_REGION=" + region, "TENCENTCLOUD_SECRET_ID=" + cr.SecretID,
+	cmd.Env = []string{"HOME=" + l.dir, "GORACE=atexit_sleep_ms=0", "CLB_REGION=" + region,
+		"TENCENTCLOUD_SECRET_ID=" + cr.SecretID,
 		"TENCENTCLOUD_SECRET_KEY=" + cr.SecretKey, "TENCENTCLOUD_TOKEN=" + cr.Token}
 	for k, v := range l.settings {
 		cmd.Env = append(cmd.Env, k+"="+v)

@@ -520,7 +520,7 @@ func TestCopiesAreMarked(t *testing.T) {
 	}
 }
 
-// TestCopiesAreMarkedWhereEditsFail holds that an edit that Slack does not take holds up no search for copies.
+// TestCopiesAreMarkedWhereEditsFail holds that copies are looked for although the root cannot be edited.
 func TestCopiesAreMarkedWhereEditsFail(t *testing.T) {
 	t.Parallel()
 	for _, edits := range []Class{Temporary, Unknown} {
@@ -541,13 +541,14 @@ func TestCopiesAreMarkedWhereEditsFail(t *testing.T) {
 		d.pass(2)
 		d.set("l", "a:4 b:4 c d").pass(12)
 		if m := d.slack.messages; !m[0].void || m[1].void {
-			t.Errorf("%v: after 12 minutes the copy is not marked, or the root is: %v, %v", edits, m[0].void, m[1].void)
+			t.Errorf("%v: after 12 minutes the copy is not marked, or the root is: %v, %v", edits, m[0].void,
+				m[1].void)
 		}
 	}
 }
 
-// TestClockThatIsBehindForgetsNoDoubt holds that what a run with a clock behind notes does not make earlier what
-// another has noted: the last word comes LATE after that.
+// TestClockThatIsBehindForgetsNoDoubt holds that a run whose clock is behind does not make a doubt of another
+// run look older than it is: the last word comes LATE after the doubt.
 func TestClockThatIsBehindForgetsNoDoubt(t *testing.T) {
 	t.Parallel()
 	for _, behind := range []time.Duration{8 * time.Minute, MaxBehind, MaxBehind + 1} {
@@ -558,9 +559,12 @@ func TestClockThatIsBehindForgetsNoDoubt(t *testing.T) {
 		now := epoch.Add(-behind)
 		edit := Step{Call: Call{Do: Edit}, Outcome: Outcome{Class: Unknown}, Now: now}
 		for name, note := range map[string]func(*Root){
-			"an edit":            func(r *Root) { r.Take(edit) },
-			"an edit, too late":  func(r *Root) { r.late(edit, now) },
-			"a post, too late":   func(r *Root) { r.late(Step{Call: Call{Do: Send}, Outcome: Outcome{Class: Unknown}}, now) },
+			"an edit":           func(r *Root) { r.Take(edit) },
+			"an edit, too late": func(r *Root) { r.late(edit, now) },
+			"a post, too late": func(r *Root) {
+				r.late(Step{Call: Call{Do: Send}, Outcome: Outcome{Class: Unknown}},
+					now)
+			},
 			"a claim that ended": func(r *Root) { r.lost(now) },
 		} {
 			r := &Root{Delivery: Delivery{LastUnknown: epoch, Claim: &Claim{Post: &Post{}}}}
@@ -686,8 +690,8 @@ func TestRouteChanges(t *testing.T) {
 	}
 }
 
-// TestRootApartIsPostedAnew holds that a root of some of the incidents shows how bad these are, and how that ends,
-// whatever was shown of all of them, and calls nobody again.
+// TestRootApartIsPostedAnew holds that a root of some of the incidents shows how bad these are, and how that
+// ends, whatever was shown of all of them, and calls nobody again.
 func TestRootApartIsPostedAnew(t *testing.T) {
 	t.Parallel()
 	d := newDesk(t, map[string]string{"a": "a0 a1", "b": "b0 b1 b2"})
@@ -701,7 +705,8 @@ func TestRootApartIsPostedAnew(t *testing.T) {
 		r.Delivery.Due = time.Time{}
 		own := r.Apart(r.Incidents[n:n+1], epoch)
 		down := own.Marks[downMark]
-		if p, ok := own.due(d.now, d.rules); !ok || !p.Root || p.N != 0 || p.Mention || p.Rises.Has(downMark) != want ||
+		if p, ok := own.due(d.now, d.rules); !ok || !p.Root || p.N != 0 || p.Mention ||
+			p.Rises.Has(downMark) != want ||
 			down.Again || down.Shown || !own.Delivery.Due.Equal(epoch) {
 			t.Errorf("of incident %d alone this is due: %+v (%v); its mark: %+v", n, p, ok, down)
 		}

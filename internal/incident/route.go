@@ -57,8 +57,9 @@ func (s *State) settleRoutes(rules Rules) {
 	}
 }
 
-// Apart is a root of some of the incidents that another editor is to report. It is posted anew, due since at or
-// for longer: it shows again in the channel how bad it is, whose end is then shown too, but calls nobody.
+// Apart is a new root for some of the incidents, which another shard reports from now on. It is due since at,
+// or for longer. Its first message shows how bad things are, and an update will show when that ends; neither
+// mentions anybody.
 func (r *Root) Apart(incidents []*Incident, at time.Time) *Root {
 	own := *r
 	own.Incidents, own.Rev, own.Beyond, own.PaceFrom = incidents, r.Rev+1, 0, 0

@@ -7,11 +7,11 @@ import (
 	"os/exec"
 )
 
-// Build compiles the program in a folder of the module, or of the import path pkg, into the file to. It does so
-// as the Makefile builds what is shipped, which so need not be compiled twice; version is what the function says
-// of itself.
+// Build compiles the package pkg, a folder or an import path, into the file to. version is what the program
+// says of itself. The flags are the Makefile's, so that a make target after the tests need not compile again.
 func Build(ctx context.Context, to, pkg, version string) error {
-	return compile(ctx, []string{"CGO_ENABLED=0"}, "-trimpath", "-ldflags", "-s -w -X main.version="+version, "-o", to, pkg)
+	return compile(ctx, []string{"CGO_ENABLED=0"}, "-trimpath", "-ldflags", "-s -w -X main.version="+version,
+		"-o", to, pkg)
 }
 
 // BuildRaced is Build under the race detector, with which a program is five times as slow.

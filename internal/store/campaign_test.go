@@ -30,13 +30,7 @@ var trace = flag.Bool("trace", false, "log what happens in each history that fai
 // TestMain makes fewer histories than rapid would, unless it is asked for some number: with real stores they
 // take a while, and internal/watch has more.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-		if err := checks.Value.Set("4"); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(m.Run())
+	os.Exit(watchtest.Main(m, 4))
 }
 
 // TestCampaignInFiles and TestCampaignInCOS live through random histories with their state in real stores,

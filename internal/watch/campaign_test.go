@@ -14,13 +14,7 @@ var trace = flag.Bool("trace", false, "log what happens in each history that fai
 
 // TestMain makes fewer histories than rapid would, unless it is asked for some number.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-		if err := checks.Value.Set("4"); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(m.Run())
+	os.Exit(watchtest.Main(m, 4))
 }
 
 // TestCampaign lives through random histories with the state in memory; internal/store has them with real

@@ -307,8 +307,8 @@ func TestRunThatSleptPostsNothing(t *testing.T) {
 	}
 }
 
-// TestRunThatSleptAtFirstDoesNothing freezes a run before it has loaded anything, for longer than it has time:
-// it may have settings that are not so any more.
+// TestRunThatSleptAtFirstDoesNothing freezes a run before it has loaded anything, for longer than it has
+// time: it may have settings that are not so any more.
 func TestRunThatSleptAtFirstDoesNothing(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()

@@ -81,7 +81,8 @@ func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	}
 	// By the wall clock: the other one stands still in a machine that sleeps.
 	if late := w.Now().Round(0).Sub(t.end.Round(0)); late > 0 {
-		return Summary{CLBs: len(w.CLBs)}, fmt.Errorf("this run was frozen for so long that its time was over %v ago: "+
+		return Summary{CLBs: len(w.CLBs)}, fmt.Errorf("this run was frozen for so long that its time was over %v "+
+			"ago: "+
 			"its settings may be old, and the next one goes on", late.Round(time.Second))
 	}
 

@@ -3,11 +3,14 @@ package watchtest
 import (
 	"context"
 	"errors"
+	"flag"
 	"fmt"
 	"maps"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
+	"testing"
 	"time"
 
 	"pgregory.net/rapid"
@@ -17,6 +20,18 @@ import (
 	"clbwatch/internal/state"
 	"clbwatch/internal/watch"
 )
+
+// Main is m.Run for tests that draw with rapid: it makes so many histories of each, which are fewer than
+// rapid would, unless -rapid.checks asks for some number.
+func Main(m *testing.M, histories int) (code int) {
+	flag.Parse()
+	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
+		if err := checks.Value.Set(strconv.Itoa(histories)); err != nil {
+			panic(err)
+		}
+	}
+	return m.Run()
+}
 
 // Campaign is one random history of load balancers and of all that goes wrong around them, against a model
 // that knows what was there to be reported. Backends come, go, stop, start, are bound, unbound and fail
@@ -436,8 +451,8 @@ func (h *history) heal() {
 	}
 }
 
-// last holds that nothing stays in the state for good. Of each day it plays less than an hour: until it is known
-// that Slack takes something in no form takes two such days, and then it stays for another.
+// last holds that nothing stays in the state for good. Of each day it plays less than an hour: until it is
+// known that Slack takes something in no form takes two such days, and then it stays for another.
 func (h *history) last() {
 	for range 5 {
 		if h.empty() == "" {

@@ -68,7 +68,8 @@ func (w *World) set(now time.Time) {
 
 // Times of runs.
 const (
-	// Beyond MaxBehind, and what else clocks differ by, nobody can tell a clock that is behind from one that was ahead.
+	// Beyond MaxBehind, and what else clocks differ by, nobody can tell a clock that is behind from one that was
+	// ahead.
 	maxLag   = incident.MaxBehind - 5*time.Minute
 	runTime  = 50 * time.Second       // until the deadline that a run is given
 	killTime = 60 * time.Second       // until the platform kills it

@@ -1,7 +1,6 @@
 package message_test
 
 import (
-	"flag"
 	"fmt"
 	"maps"
 	"os"
@@ -16,18 +15,13 @@ import (
 
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
+	"clbwatch/internal/watchtest"
 	"clbwatch/notifier/message"
 )
 
 // TestMain makes fewer histories than rapid would, unless it is asked for some number.
 func TestMain(m *testing.M) {
-	flag.Parse()
-	if checks := flag.Lookup("rapid.checks"); checks.Value.String() == checks.DefValue {
-		if err := checks.Value.Set("25"); err != nil {
-			panic(err)
-		}
-	}
-	os.Exit(m.Run())
+	os.Exit(watchtest.Main(m, 25))
 }
 
 // condition is how a backend is, as the model sees it.

@@ -370,7 +370,7 @@ func TestOutages(t *testing.T) {
 						name == "prod-web"; poisoned {
 						if !slices.ContainsFunc(l.slack.Messages(), func(m slack.Message) bool {
 							return strings.Contains(strings.Join(lines(t, m.Raw), "\n"),
-								"Slack may not have shown, or did not take, the news of incident 2")
+								"Slack may not have shown, or did not take, earlier news of incident 2")
 						}) {
 							t.Errorf("no message names the one that did not arrive")
 						}

@@ -690,7 +690,7 @@ func (s *storm) compareChannel() {
 }
 
 var (
-	namesLine = regexp.MustCompile(`Slack may not have shown, or did not take, the news of ` +
+	namesLine = regexp.MustCompile(`Slack may not have shown, or did not take, earlier news of ` +
 		`incidents? ([^.;]*)`)
 	numbers = regexp.MustCompile(`(\d+)(?: to (\d+))?`)
 )

@@ -202,7 +202,10 @@ func (r *Root) delivered(p Post, ts string, s Step) {
 	r.shown(p, ts, s.At)
 	d.Messages++
 	d.Doubt, d.Form, d.Fails, d.SendFails, d.NotBefore = nil, Full, 0, 0, time.Time{}
-	d.Due, d.Presumed, d.Undelivered, d.Named = time.Time{}, time.Time{}, time.Time{}, false
+	d.Due, d.Undelivered, d.Named = time.Time{}, time.Time{}, false
+	if p.Root {
+		d.Presumed = time.Time{} // it shows everything; an update has to name what Slack may lack
+	}
 	if d.EndFails >= editTries {
 		d.EditNotBefore = time.Time{} // once more
 	}

@@ -189,7 +189,8 @@ func (s *State) cut(posts, edits []*Root, by string, until time.Time) {
 		r.Delivery.Claim = nil
 	}
 	for _, r := range posts[:min(len(posts), maxPosts)] {
-		r.Delivery.Claim.Post.Names = s.missing(r)
+		p := r.Delivery.Claim.Post
+		p.Names = s.missing(r, p.Root)
 	}
 	slices.SortStableFunc(edits, longestShown)
 	for _, r := range edits[:min(len(edits), maxEdits)] {
@@ -223,12 +224,16 @@ func urgent(a, b *Root) int {
 	return a.Delivery.Due.Compare(b.Delivery.Due)
 }
 
-// missing are the numbers of other roots of the channel whose news people may not have.
-func (s *State) missing(to *Root) (names []string) {
+// missing are the numbers of the roots of a channel whose news people may not have. The root that the post is
+// about comes first, unless the post is its root message, which shows everything.
+func (s *State) missing(about *Root, root bool) (names []string) {
+	if d := &about.Delivery; !root && !d.Presumed.IsZero() {
+		names = append(names, about.ID())
+	}
 	for _, r := range s.Roots {
 		d := &r.Delivery
 		lacks := !d.Presumed.IsZero() || !d.Undelivered.IsZero() && !d.Named
-		if lacks && r != to && d.Route == to.Delivery.Route && len(names) < maxNames {
+		if lacks && r != about && d.Route == about.Delivery.Route && len(names) < maxNames {
 			names = append(names, r.ID())
 		}
 	}

@@ -305,6 +305,17 @@ func TestPresumedNewsIsNamed(t *testing.T) {
 	if d.pass(1); d.s.Roots[0].Delivery.Presumed.IsZero() {
 		t.Errorf("a message in doubt ended the presumption")
 	}
+	// An update shows only what is new: it names its own root, too, and a second one does not.
+	d = presumed()
+	d.set("a", "v0:4 v1:4 v2").pass(15).set("a", "v0:4 v1:4 v2:4").pass(15)
+	for i, m := range d.slack.messages {
+		if named := slices.Equal(m.post.Names, []string{"1"}); m.post.Root || named != (i == 0) {
+			t.Errorf("update %d of a root that people may not have names %v", i, m.post.Names)
+		}
+	}
+	if len(d.slack.messages) < 2 {
+		t.Errorf("%d updates, want two", len(d.slack.messages))
+	}
 	d = presumed()
 	d.set("a", allIn).pass(1)
 	if d.pass(30); len(d.s.Roots) != 0 || len(d.s.Overdue(d.now)) != 0 {

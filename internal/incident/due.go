@@ -20,7 +20,7 @@ type Post struct {
 	Mention   bool  `json:"mention,omitempty"`   // it mentions whom the settings name
 	Reminder  bool  `json:"reminder,omitempty"`  // nothing in it is news
 	Repeat    bool  `json:"repeat,omitempty"`    // an earlier copy may have arrived, and nobody may look
-	// Names: numbers of other roots whose news Slack may not have, or does not take
+	// Names: numbers of roots whose earlier news Slack may not have, or does not take
 	Names []string `json:"names,omitempty"`
 }
 
@@ -38,7 +38,7 @@ var pace = [...]int{1, 5, 15, 60}
 
 const (
 	freely   = 10 // updates that are posted at once
-	maxNames = 10 // of other roots, in one message
+	maxNames = 10 // of roots whose news is missing, in one message
 	reminder = 6  // times STABLE_AFTER until the first reminder; each takes twice as long as the one before
 	reminds  = 4  // reminders, then silence
 )

@@ -22,6 +22,7 @@ type model struct {
 	waits     map[string][]wait           // news that no post has shown
 	claimed   map[string]map[string]int   // the revision that each run claimed to post of a root
 	vanished  map[string]int              // the revision of a root that is presumed delivered
+	unnamed   map[string]int              // how many messages there were when it was
 	tooLate   map[string]bool             // roots that a call reached after LATE, and nobody said so
 	removed   map[string]bool             // roots that a removal has made degraded or down
 	handled   map[string]bool             // roots of which somebody deleted a message
@@ -42,7 +43,8 @@ func newModel() model {
 	return model{heads: map[state.Shard]*state.Head{}, docs: map[string]*incident.Root{},
 		seen: map[string]time.Time{}, born: map[string]time.Time{},
 		news: map[string]int{}, waits: map[string][]wait{},
-		claimed: map[string]map[string]int{}, vanished: map[string]int{}, tooLate: map[string]bool{},
+		claimed: map[string]map[string]int{}, vanished: map[string]int{}, unnamed: map[string]int{},
+		tooLate: map[string]bool{},
 		removed: map[string]bool{}, handled: map[string]bool{}, moved: map[string]bool{}}
 }
 
@@ -73,6 +75,9 @@ func (h *history) note(s state.Shard, head *state.Head) {
 		}
 		if was := h.docs[key]; was != nil && was.Delivery.Route != r.Delivery.Route {
 			h.moved[key] = true // maybe by a run that was frozen while the settings changed
+		}
+		if was := h.docs[key]; was != nil {
+			h.named(was, r)
 		}
 		h.docs[key] = r
 		if r.News > h.news[key] {
@@ -112,6 +117,23 @@ func (h *history) claims(r *incident.Root) {
 		h.Fatalf("incident %s is presumed delivered after %d tries: %s", r.ID(), tries, show(r))
 	}
 	h.vanished[key] = d.Shown
+	h.unnamed[key] = len(h.messages)
+}
+
+// named holds that news which was presumed delivered is so until a message names it, or shows its root anew,
+// or for a day.
+func (h *history) named(was, is *incident.Root) {
+	key, since := is.Prefix(), was.Delivery.Presumed
+	ended := !since.IsZero() && is.Delivery.Presumed.IsZero()
+	if !ended || h.moved[key] || h.world.Now().Sub(since) >= 23*time.Hour {
+		return
+	}
+	for _, m := range h.world.Slack()[h.unnamed[key]:] {
+		if slices.Contains(m.Call.Post.Names, is.ID()) || m.First.Prefix() == key && m.Call.Post.Root {
+			return
+		}
+	}
+	h.Fatalf("incident %s is no longer presumed delivered, and no message has named it: %s", is.ID(), show(is))
 }
 
 // accepted notes that a post shows a root as it was.

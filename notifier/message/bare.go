@@ -52,7 +52,7 @@ func bare(doc incident.Document, call incident.Call) string {
 		says = append(says, "over")
 	}
 	if names := call.Post.Names; len(names) > 0 {
-		says = append(says, "Slack may not have shown, or did not take, the news of "+incidents(names))
+		says = append(says, "Slack may not have shown, or did not take, earlier news of "+incidents(names))
 	}
 	return strings.Join(says, "; ") + ". `clbwatch history` has the details."
 }

@@ -253,7 +253,7 @@ func TestBareHasNoTextFromTheCloud(t *testing.T) {
 	m := s.tick().
 		as(incident.Call{Post: incident.Post{Root: true, Names: []string{"7"}}, Form: incident.Bare})
 	want := "clbwatch: incidents 1, 2; 2 load balancers down; machines: 4 stopped; " +
-		"Slack may not have shown, or did not take, the news of incident 7. " +
+		"Slack may not have shown, or did not take, earlier news of incident 7. " +
 		"`clbwatch history` has the details."
 	if m.Text != want || m.Blocks != nil {
 		t.Errorf("the last fallback is\n%s, want\n%s", m.Text, want)

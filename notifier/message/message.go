@@ -117,7 +117,7 @@ func namesBlock(p incident.Post) []block {
 	if len(p.Names) == 0 {
 		return nil
 	}
-	return []block{{lineOf(bold("Slack may not have shown, or did not take, the news of "),
+	return []block{{lineOf(bold("Slack may not have shown, or did not take, earlier news of "),
 		words(incidents(p.Names)+"; it is in "), span{text: "clbwatch history", code: true})}}
 }
 

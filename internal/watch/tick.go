@@ -43,6 +43,7 @@ type Watcher struct {
 	Finder   Finder // nil if nothing is to be discovered
 	Notifier Notifier
 	Rules    incident.Rules // but for Tag, which each commit has its own of
+	Silences Silences       // nil: there are none
 
 	Spool func() (Spool, error) // room for one tick's changed readings
 	// the clock that deadlines go by; all else goes by the store's

@@ -6,6 +6,7 @@ package handler
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"log/slog"
 	"runtime/debug"
 	"strings"
@@ -89,7 +90,11 @@ func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 		if sum.Untidy != nil {
 			log = log.With("untidyWhy", sum.Untidy.Error())
 		}
-		if err == nil && (sum.Unread != nil || sum.Unsent != nil || sum.Untidy != nil || sum.Odd != nil) {
+		if sum.Unheard != nil {
+			log = log.With("silencesWhy", sum.Unheard.Error())
+		}
+		trouble := errors.Join(sum.Unread, sum.Unsent, sum.Untidy, sum.Odd, sum.Unheard)
+		if err == nil && trouble != nil {
 			log.Warn("done, with trouble")
 			return json.Marshal(answer)
 		}

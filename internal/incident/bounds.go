@@ -31,6 +31,7 @@ func (s *State) bound() {
 			fit := i.fit(min(room, total), &bytes)
 			room, total = room-fit, total-fit
 			for _, m := range i.Machines[fit:] {
+				i.Withheld = i.Withheld || m.differs()
 				if crowd >= maxCrowd {
 					r.Beyond++
 					continue
@@ -124,6 +125,7 @@ func (s *State) Clone() *State {
 		next.Roots[n] = &root
 	}
 	next.Unread, next.Reasons = maps.Clone(s.Unread), slices.Clone(s.Reasons)
+	next.Silences = slices.Clone(s.Silences)
 	next.Channels = make(map[Route]*Channel, len(s.Channels))
 	for route, c := range s.Channels {
 		channel := *c

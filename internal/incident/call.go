@@ -453,4 +453,6 @@ type Document struct {
 	*Root
 	Reason func(n int) Reason      // see State.Reason
 	Name   func(key string) lb.CLB // the names of a load balancer whose incident does not hold them
+	// Silence: what is known of a silence by its ID; nil if nothing is
+	Silence func(id string) (q Silence, ok bool)
 }

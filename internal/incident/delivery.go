@@ -428,7 +428,7 @@ func (r *Root) leaveDue() bool { return len(r.Delivery.Left) > 0 && r.Delivery.T
 func (r *Root) done(due bool, now time.Time) bool {
 	d := &r.Delivery
 	switch {
-	case r.Open():
+	case r.Open(), r.withheld():
 		return false
 	case !d.Undelivered.IsZero() && now.Sub(d.Undelivered) >= forgotten:
 		return true
@@ -447,6 +447,8 @@ func (r *Root) undelivered() string {
 	switch d := &r.Delivery; {
 	case !d.Undelivered.IsZero():
 		return "Slack took it in no form"
+	case !d.Posted && !r.reportable() && slices.ContainsFunc(r.Incidents, (*Incident).wasSilenced):
+		return "a silence held it back"
 	case d.Posted && d.Route.Bot() && d.TS == "", d.NoLook && !d.Doubted.IsZero():
 		return "Slack's answer was lost: it may have arrived, or twice"
 	}

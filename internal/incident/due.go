@@ -78,16 +78,13 @@ func (r *Root) due(at time.Time, rules Rules) (p Post, ok bool) {
 		return p, r.lasted(at, rules) || r.paced(at, rules)
 	}
 	p.Reminder = true
-	p.Broadcast = r.Level() >= Degraded
+	p.Broadcast = r.unsilenced() >= Degraded
 	return p, r.reminderDue(at, rules)
 }
 
-// reportable reports whether anything in it may be reported: not all may pass by itself, or be over already.
+// reportable reports whether anything in it is news: not all is pending, or held back by a silence.
 func (r *Root) reportable() bool {
-	return slices.ContainsFunc(r.Incidents, func(i *Incident) bool {
-		seen := func(m Machine) bool { return !m.Pending }
-		return i.About != Backends || len(i.Crowd) > 0 || slices.ContainsFunc(i.Machines, seen)
-	})
+	return slices.ContainsFunc(r.Incidents, func(i *Incident) bool { return i.Rev > 0 })
 }
 
 // endDue reports whether the end of what was shown in the channel is to be shown there.
@@ -112,7 +109,7 @@ func (r *Root) lasted(at time.Time, rules Rules) bool {
 			return true
 		}
 		return slices.ContainsFunc(i.Machines, func(m Machine) bool {
-			return m.Rev > shown && !m.Pending && elapsed(rules.StableAfter, m.Since, at)
+			return m.Rev > shown && !m.Pending && !m.Silent && elapsed(rules.StableAfter, m.Since, at)
 		})
 	})
 }
@@ -127,7 +124,7 @@ func (r *Root) paced(at time.Time, rules Rules) bool {
 // reminderDue reports whether something is out and nothing was posted about it for long.
 func (r *Root) reminderDue(at time.Time, rules Rules) bool {
 	d := &r.Delivery
-	if r.Level() == OK || d.Reminders >= reminds {
+	if r.unsilenced() == OK || d.Reminders >= reminds {
 		return false
 	}
 	since := r.NewsAt
@@ -135,6 +132,16 @@ func (r *Root) reminderDue(at time.Time, rules Rules) bool {
 		since = d.RemindedAt
 	}
 	return elapsed(rules.StableAfter*reminder<<d.Reminders, since, at)
+}
+
+// unsilenced is how bad it is where no silence holds reminders back.
+func (r *Root) unsilenced() (worst Level) {
+	for _, i := range r.Incidents {
+		if i.Open() && !i.silenced() {
+			worst = max(worst, i.Level)
+		}
+	}
+	return worst
 }
 
 // lastWordDue reports whether an update must say how things are, because no root can be edited to say so.

@@ -22,9 +22,12 @@ type State struct {
 	Unread   Unreads            `json:"unread,omitempty"`   // cannot be read, and not reported yet
 	Reasons  []Reason           `json:"reasons,omitempty"`  // why things cannot be read; at most maxReasons
 	Channels map[Route]*Channel `json:"channels,omitempty"` // what is known of each channel in use
+	Silences []Silence          `json:"silences,omitempty"` // active, or ended less than a day ago; by ID
 
 	byKey   map[string]place // while Judge works
 	crowded bool             // Reasons has no room for any more in this observation
+	stirred bool             // a silence began or ended in this observation
+	names   func(key string) lb.CLB
 }
 
 // Root is one message in the channel, with the incidents it covers and the record of its delivery.
@@ -104,6 +107,17 @@ type Incident struct {
 	// Loud: the revision that must be in the channel: its first, or a change after being stable; 0 if none
 	Loud   int  `json:"loud,omitempty"`
 	Hushed bool `json:"hushed,omitempty"` // it changed after being stable, and that is held back
+
+	// Of silences. See Silence.
+	Silence  string `json:"q,omitempty"`    // the ID of the one that covers its load balancer; "" if none does
+	Mute     bool   `json:"mute,omitempty"` // of that: not even a rise breaks through
+	Ack      string `json:"ack,omitempty"`  // the ID of its acknowledgement; "" if it has none
+	AckLevel Level  `json:"ackLevel,omitempty"`
+	// Withheld: a silence holds back news that no machine's record tells
+	Withheld bool `json:"held,omitempty"`
+	// LiftedBy: the ID of the last silence that ended; Lifted: the revision by its first news since, or 0
+	LiftedBy string `json:"liftedBy,omitempty"`
+	Lifted   int    `json:"lifted,omitempty"`
 }
 
 // About is what an incident is about.
@@ -239,10 +253,10 @@ func (r *Root) ID() string { return r.Incidents[0].ID }
 // Began is when its first incident began.
 func (r *Root) Began() time.Time { return r.Incidents[0].Began }
 
-// Level is how bad it is now where it is worst.
+// Level is how bad it is now where it is worst, of what people were told of.
 func (r *Root) Level() (worst Level) {
 	for _, i := range r.Incidents {
-		if i.Open() {
+		if i.Open() && !i.Untold() {
 			worst = max(worst, i.Level)
 		}
 	}

@@ -17,10 +17,11 @@ type Rules struct {
 	TransientFor time.Duration // how long what may pass by itself is held back; 0: not at all
 	// MentionAt: from how many percent of its weight lost a load balancer is degraded; 1 to 100
 	MentionAt  int
-	BlindAfter int    // observations without a reading before that is reported; at least 1
-	Route      Route  // where incidents are posted
-	Tag        string // a new random text for each commit, of at least 8 bytes: see Root.Tag
-	Suffix     string // what the numbers of this shard's incidents end in, such as "-2"
+	BlindAfter int     // observations without a reading before that is reported; at least 1
+	Route      Route   // where incidents are posted
+	Windows    Windows // recurring silences; nil: none
+	Tag        string  // a new random text for each commit, of at least 8 bytes: see Root.Tag
+	Suffix     string  // what the numbers of this shard's incidents end in, such as "-2"
 }
 
 // Observation is what one tick saw, as far as notification goes.
@@ -33,6 +34,9 @@ type Observation struct {
 	// Accepted: load balancers whose outages the snapshot takes for granted from now on: see Abandoning
 	Accepted map[string]bool
 	Notices  []Incident // notices: their About, Key, names and what they say
+	// Silences: those that people made and that are active or ended not long ago; nil if that is not known
+	Silences []Silence
+	Name     func(key string) lb.CLB // the names of load balancers that are watched; nil if none are known
 }
 
 // Changed is one load balancer whose backends changed.
@@ -61,8 +65,9 @@ func (s *State) Judge(o Observation, rules Rules) (past []Record) {
 	if o.At.Before(s.At) && s.At.Sub(o.At) <= MaxBehind {
 		o.At = s.At
 	}
-	s.byKey, s.crowded = s.indexed(), false
+	s.byKey, s.crowded, s.names = s.indexed(), false, o.Name
 	s.settleRoutes(rules)
+	over := s.hush(o, rules)
 	s.pause(o, rules)
 	for _, c := range o.Changed {
 		past = append(past, s.change(c, o.At, rules)...)
@@ -72,12 +77,13 @@ func (s *State) Judge(o Observation, rules Rules) (past []Record) {
 		s.gone(key, end, o.At)
 	}
 	s.notices(o, rules)
+	s.lift(over, o.At)
 	for _, r := range s.Roots {
 		s.settle(r, o, rules)
 	}
 	s.bound()
 	s.forgetReasons()
-	s.At, s.byKey = o.At, nil
+	s.At, s.byKey, s.names = o.At, nil, nil
 	return past
 }
 
@@ -123,6 +129,7 @@ func (s *State) begin(i Incident, at time.Time, rules Rules) (*Root, *Incident) 
 		s.Roots = append(s.Roots, r)
 	}
 	r.Incidents = append(r.Incidents, &i)
+	s.cover(&i, at)
 	return r, &i
 }
 
@@ -136,6 +143,9 @@ func (r *Root) news(i *Incident, at time.Time) {
 func (r *Root) isNews(i *Incident, at time.Time) {
 	if i.Rev == 0 || i.Hushed { // whom the first news concerns does not follow the thread
 		i.Loud, i.Hushed = r.Rev, false
+	}
+	if i.LiftedBy != "" && i.Lifted == 0 {
+		i.Lifted = r.Rev
 	}
 	r.News, i.Rev, r.NewsAt = r.Rev, r.Rev, at
 }
@@ -180,7 +190,7 @@ func (s *State) rootFor(notice bool, at time.Time, rules Rules) *Root {
 func (s *State) change(c Changed, at time.Time, rules Rules) (past []Record) {
 	in, ok := s.byKey[c.CLB.Key()]
 	if !ok {
-		i := Incident{Key: c.CLB.Key(), Before: c.Before, Worst: c.Before}
+		i := Incident{Key: c.CLB.Key(), Label: c.CLB.Label, Title: c.CLB.Title, Before: c.Before, Worst: c.Before}
 		in.root, in.incident = s.begin(i, at, rules)
 		s.byKey[c.CLB.Key()] = in
 	}
@@ -204,9 +214,10 @@ func (s *State) change(c Changed, at time.Time, rules Rules) (past []Record) {
 		never := back && ch.Out != nil && ch.Out.New // it was added stopped, and serves for the first time
 		i.WasOut = i.WasOut || ch.Kind == lb.LeftRunning || ch.Kind == lb.Unhealthy || back && !never
 	}
-	if i.level(rules) == Down { // nothing is held back any more
+	if i.level(rules) == Down { // nothing is pending any more
 		news = i.unhold(r.Rev, func(Machine) bool { return true }) || news
 	}
+	news = i.breaks(r.Rev, rules) || news
 	i.Hushed = i.Hushed || i.Stable && !better
 	if news {
 		r.isNews(i, at)
@@ -233,6 +244,10 @@ func (r *Root) machines(i *Incident, changes []lb.Change, at time.Time, rules Ru
 		if !ok {
 			if _, crowded := i.Crowd[hash(ch.Backend.ID)]; crowded {
 				i.Crowd.take(ch)
+				if i.silenced() {
+					i.Withheld = true
+					continue
+				}
 				if news = true; i.CrowdRev <= r.Delivery.Shown {
 					i.CrowdRev, i.CrowdAt = r.Rev, at
 				}
@@ -244,12 +259,14 @@ func (r *Root) machines(i *Incident, changes []lb.Change, at time.Time, rules Ru
 		}
 		m := &i.Machines[n]
 		// What is pending may have been shown by a post about something else.
-		shown := m.Now == Out && !m.OutAt.After(r.Delivery.UpdatedAt)
+		was, shown := m.Now, m.Now == Out && !m.Silent && !m.OutAt.After(r.Delivery.UpdatedAt)
 		m.take(ch, r.Rev, rules)
-		if shown && m.Now != Out {
-			m.Pending = false // people were shown that it was out: that it is not is news
+		ends := shown && m.Now != Out // people were shown that it was out: that it is not is news
+		if ends {
+			m.Pending = false
 		}
-		news = news || !m.Pending
+		m.silence(i.silenced() && !ends, was)
+		news = news || !m.Pending && !m.Silent
 	}
 	return news
 }
@@ -274,15 +291,17 @@ func brief(name string) string {
 	return strconv.FormatUint(hash(name), 36)
 }
 
-// unhold stops holding machines back, and reports whether there were any. rev is the revision that shows
-// them.
-func (i *Incident) unhold(rev int, which func(Machine) bool) (held bool) {
+// unhold makes machines that are pending so no longer, and reports whether any of that is news. rev is the
+// revision that shows them.
+func (i *Incident) unhold(rev int, which func(Machine) bool) (news bool) {
 	for n := range i.Machines {
 		if m := &i.Machines[n]; m.Pending && which(*m) {
-			m.Pending, m.Rev, held = false, rev, true
+			m.Pending, m.Rev = false, rev
+			m.silence(i.silenced(), m.Began)
+			news = news || !m.Silent
 		}
 	}
-	return held
+	return news
 }
 
 // calm is since when the incident counts as unchanged.
@@ -299,7 +318,9 @@ func (s *State) gone(key string, end End, at time.Time) {
 		for _, i := range r.Incidents {
 			if i.Key == key && i.Open() {
 				r.close(i, end, at)
-				r.news(i, at)
+				if !i.Untold() { // else nobody misses it: what was deleted has a notice
+					r.news(i, at)
+				}
 			}
 		}
 	}
@@ -315,6 +336,10 @@ func (s *State) notices(o Observation, rules Rules) {
 			continue // the summary of the tick has them all
 		}
 		r, i := s.begin(i, o.At, rules)
+		if i.Withheld = i.silenced(); i.Withheld {
+			r.Rev++
+			continue
+		}
 		r.news(i, o.At)
 	}
 }
@@ -340,7 +365,7 @@ func (s *State) settle(r *Root, o Observation, rules Rules) {
 
 func (r *Root) settleOne(i *Incident, o Observation, rules Rules) {
 	lasts := func(m Machine) bool { return m.Now == Out && elapsed(rules.TransientFor, m.OutAt, o.At) }
-	if i.unhold(r.Rev+1, lasts) {
+	if news := i.unhold(r.Rev+1, lasts); i.breaks(r.Rev+1, rules) || news {
 		r.news(i, o.At)
 	}
 	r.relevel(i, o.At, rules) // what was held back may count now
@@ -358,8 +383,9 @@ func (r *Root) settleOne(i *Incident, o Observation, rules Rules) {
 		i.rearm(o.At, rules, true)
 	}
 	switch {
-	case !i.Stable:
+	case !i.Stable, i.withheld():
 	case i.Now.Out == 0:
+		r.unack(i, o.At)
 		if r.close(i, i.outcome(), o.At); i.Level >= Degraded {
 			r.forgetMarks(i, o.At) // a listener is not bound any more, and that is accepted
 		}
@@ -392,7 +418,7 @@ func (s *State) Abandoning(at time.Time, rules Rules) map[string]bool {
 	for _, r := range s.Roots {
 		for _, i := range r.Incidents {
 			out := i.About == Backends && i.Open() && i.Stable && i.Paused.IsZero() && i.Now.Out > 0
-			if out && elapsed(144*rules.StableAfter, i.calm(), at) {
+			if out && i.Silence == "" && elapsed(144*rules.StableAfter, i.calm(), at) {
 				keys[i.Key] = true
 			}
 		}

@@ -32,6 +32,7 @@ type desk struct {
 	resolved map[string]bool
 	past     []Record
 	ticks    int
+	silences []Silence // that people made, as the store lists them
 }
 
 func newDesk(t *testing.T, pools map[string]string) *desk {
@@ -108,7 +109,7 @@ func (d *desk) pass(n int) *desk {
 }
 
 func (d *desk) observe() Observation {
-	o := Observation{At: d.now, Accepted: make(map[string]bool)}
+	o := Observation{At: d.now, Accepted: make(map[string]bool), Silences: d.silences}
 	abandoning := d.s.Abandoning(d.now, d.rules)
 	for _, name := range slices.Sorted(maps.Keys(d.world)) {
 		clb := lb.ParseKey(keyOf(name))

@@ -98,7 +98,7 @@ func (r *Root) at(mark int) bool {
 		case mark == blindMark:
 			return i.About.Blind() && !i.Readable
 		}
-		return i.Level >= levelOfMark[mark]
+		return i.Level >= levelOfMark[mark] && i.Risen[mark] // else a silence holds the rise back
 	})
 }
 
@@ -141,6 +141,7 @@ func (r *Root) relevel(i *Incident, at time.Time, rules Rules) {
 	i.Alone = i.Now.Lost == 0 && i.Bare == nil
 	for m, level := range levelOfMark {
 		switch {
+		case i.Level >= level && !i.Risen[m] && i.muted(level): // it is news once the silence has ended
 		case i.Level >= level:
 			i.Left[m] = time.Time{}
 			// To down includes to degraded. What began as removals alone and is an outage by now has called

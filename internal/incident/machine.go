@@ -37,8 +37,10 @@ type Machine struct {
 	Unbound *lb.Part `json:"went,omitempty"`  // what it was unbound from last
 	Bound   *lb.Part `json:"came,omitempty"`  // what it was bound to last
 
-	Pending bool `json:"p,omitempty"`   // all that happened may pass by itself: not reported yet
-	Rev     int  `json:"rev,omitempty"` // of its root, by its last change
+	Pending bool      `json:"p,omitempty"`   // all that happened may pass by itself: not reported yet
+	Silent  bool      `json:"q,omitempty"`   // a silence holds back, or held back, what happened last
+	Known   Condition `json:"k,omitempty"`   // how it was before that
+	Rev     int       `json:"rev,omitempty"` // of its root, by its last change
 }
 
 // Condition is how a backend is, as far as notification goes.

@@ -1,6 +1,13 @@
 package incident
 
-import "time"
+import (
+	"cmp"
+	"errors"
+	"math"
+	"slices"
+	"strconv"
+	"time"
+)
 
 // Bounds of silences.
 const (
@@ -10,6 +17,10 @@ const (
 	MaxAck         = 24 * time.Hour     // an acknowledgement ends with its incident, or then
 	MaxSilences    = 100                // that are active at once
 	MaxSilenceText = 200                // bytes of a glob, of a reason and of who made it
+
+	keepSilence = 24 * time.Hour // how long one is remembered after its end, so that a listing cannot revive it
+	maxKept     = 300            // how many are remembered
+	nameSilence = time.Hour      // how long after its end a new incident names it
 )
 
 // Silence holds notifications back: of the load balancers that a glob matches or, as an acknowledgement, of one
@@ -37,4 +48,279 @@ func (s Silence) Scope() string {
 		return "incident " + s.Incident
 	}
 	return s.What
+}
+
+// number is the silence's ID as a number. A window of the settings has none, and counts as the newest.
+func (s Silence) number() int {
+	n, err := strconv.Atoi(s.ID)
+	if err != nil {
+		return math.MaxInt
+	}
+	return n
+}
+
+// recurs reports whether it is a window of the settings.
+func (s Silence) recurs() bool { return s.number() == math.MaxInt }
+
+// end is when it ended, or will.
+func (s Silence) end() time.Time {
+	if !s.Ended.IsZero() && s.Ended.Before(s.Until) {
+		return s.Ended
+	}
+	return s.Until
+}
+
+// silenced reports whether a silence covers the incident now.
+func (i *Incident) silenced() bool { return i.Silence != "" || i.Ack != "" }
+
+func (i *Incident) wasSilenced() bool { return i.silenced() || i.LiftedBy != "" }
+
+// Untold reports whether a silence holds back all there is to tell of it.
+func (i *Incident) Untold() bool { return i.Rev == 0 && i.silenced() }
+
+// muted reports whether a rise to a level does not break through the silences that cover the incident.
+func (i *Incident) muted(l Level) bool {
+	return i.Silence != "" && i.Mute || i.Ack != "" && l <= i.AckLevel
+}
+
+// silence notes whether what just happened to a machine is held back by a silence. was is how it was before.
+func (m *Machine) silence(silent bool, was Condition) {
+	if silent && !m.Silent {
+		m.Known = was
+	}
+	m.Silent = silent
+}
+
+// differs reports whether a machine is not as it was when a silence began to hold back what happened to it.
+func (m *Machine) differs() bool {
+	return m.Silent && (m.Now != m.Known || m.Unbound != nil || m.Bound != nil)
+}
+
+// withheld reports whether a silence of its load balancer holds back what is not over yet: it must be told once
+// the silence ends.
+func (i *Incident) withheld() bool {
+	return i.Silence != "" && (i.Withheld || slices.ContainsFunc(i.Machines, func(m Machine) bool { return m.differs() }))
+}
+
+func (r *Root) withheld() bool { return slices.ContainsFunc(r.Incidents, (*Incident).withheld) }
+
+// tell ends what silences hold back of an incident, in a revision that shows it, and reports whether there was
+// anything that is not over.
+func (i *Incident) tell(rev int) (news bool) {
+	news = i.Withheld
+	for n := range i.Machines {
+		if m := &i.Machines[n]; m.differs() {
+			m.Silent, m.Rev, news = false, rev, true
+		}
+	}
+	if i.Withheld && len(i.Crowd) > 0 {
+		i.CrowdRev, i.CrowdAt = rev, i.LastChange()
+	}
+	i.Withheld = false
+	return news
+}
+
+// breaks reports whether how bad it has become is news in spite of the silences that cover the incident, and ends
+// an acknowledgement that it has outgrown. rev is the revision that shows it.
+func (i *Incident) breaks(rev int, rules Rules) (news bool) {
+	is := i.level(rules)
+	if i.Ack != "" && is > i.AckLevel {
+		i.LiftedBy, i.Lifted, i.Ack = i.Ack, 0, ""
+		if !i.silenced() {
+			return i.tell(rev)
+		}
+	}
+	for m, level := range levelOfMark {
+		if i.silenced() && is >= level && !i.Risen[m] && !i.muted(level) {
+			i.tell(rev)
+			return true
+		}
+	}
+	return false
+}
+
+// unack ends an acknowledgement because its incident is over.
+func (r *Root) unack(i *Incident, at time.Time) {
+	if i.Ack == "" {
+		return
+	}
+	if i.Ack = ""; i.tell(r.Rev + 1) {
+		r.news(i, at)
+	}
+}
+
+// hush takes in which silences there are, and which incidents they cover from now on. It returns the incidents
+// that none covers any more: what was held back of those is told once this observation's changes are taken in,
+// so that what is over is not told as if it went on.
+func (s *State) hush(o Observation, rules Rules) (over map[*Incident]string) {
+	known := make(map[string]bool, len(s.Silences))
+	was := make(map[string]bool)
+	for _, q := range s.Silences {
+		known[q.ID] = true
+		was[q.ID] = q.Active(s.At)
+	}
+	s.learn(o, rules)
+	s.stirred = false
+	for _, q := range s.Silences {
+		is := q.Active(o.At)
+		s.stirred = s.stirred || is != was[q.ID]
+		if q.Incident != "" && is && !known[q.ID] {
+			s.acknowledge(q)
+		}
+	}
+	over = make(map[*Incident]string)
+	for _, r := range s.Roots {
+		for _, i := range r.Incidents {
+			if !i.Open() && !i.Withheld {
+				continue
+			}
+			silence, ack := i.Silence, i.Ack
+			s.cover(i, o.At)
+			if i.Silence != silence || i.Ack != ack {
+				s.stirred = true
+				r.Rev++ // its root says so
+			}
+			if (silence != "" || ack != "") && !i.silenced() {
+				over[i] = cmp.Or(silence, ack)
+				i.Silence, i.Ack = silence, ack // until lift
+			}
+		}
+	}
+	return over
+}
+
+// Learn adds what is known of silences elsewhere. What is known to have ended has ended: a listing may be behind.
+func (s *State) Learn(more []Silence) {
+	all := slices.Clone(s.Silences)
+	for _, q := range more {
+		at := slices.IndexFunc(all, func(known Silence) bool { return known.ID == q.ID })
+		switch {
+		case at < 0:
+			all = append(all, q)
+		case all[at].Ended.IsZero():
+			all[at] = q
+		}
+	}
+	slices.SortFunc(all, func(a, b Silence) int {
+		return cmp.Or(cmp.Compare(a.number(), b.number()), cmp.Compare(a.ID, b.ID))
+	})
+	s.Silences = all
+}
+
+// learn takes in what is known of silences by now: those that people made, and the windows of the settings.
+func (s *State) learn(o Observation, rules Rules) {
+	s.Learn(o.Silences)
+	windows := rules.Windows.Active(o.At)
+	s.Silences = slices.DeleteFunc(s.Silences, func(q Silence) bool {
+		again := func(w Silence) bool { return w.ID == q.ID }
+		return o.At.Sub(q.end()) >= keepSilence || slices.ContainsFunc(windows, again)
+	})
+	for n := range s.Silences {
+		if q := &s.Silences[n]; q.recurs() && q.Active(o.At) { // the settings have changed
+			q.Ended = o.At
+		}
+	}
+	s.Learn(windows)
+	s.Silences = s.Silences[max(0, len(s.Silences)-maxKept):]
+	newest := make(map[string]*Silence) // of each scope
+	for n := range s.Silences {
+		q := &s.Silences[n]
+		if q.recurs() {
+			continue
+		}
+		if old := newest[q.Scope()]; old != nil && old.Ended.IsZero() && old.Until.After(q.Made) {
+			old.Ended, old.EndedBy = q.Made, "silence "+q.ID
+		}
+		newest[q.Scope()] = q
+	}
+}
+
+// acknowledge notes who has an incident, or all that are open of the root that goes by the number, and how bad
+// each is by now.
+func (s *State) acknowledge(q Silence) {
+	for _, r := range s.Roots {
+		for _, i := range r.Incidents {
+			if i.Open() && !i.About.Blind() && (i.ID == q.Incident || r.ID() == q.Incident) {
+				i.Ack, i.AckLevel = q.ID, i.Level
+				r.Rev++ // its root says so
+			}
+		}
+	}
+}
+
+// cover notes which silences cover an incident at a time.
+func (s *State) cover(i *Incident, at time.Time) {
+	if q, ok := s.SilenceByID(i.Ack); i.Ack != "" && (!ok || !q.Active(at)) {
+		i.Ack = ""
+	}
+	i.Silence, i.Mute = "", false
+	switch i.About {
+	case Backends, Deleted, Unmatched, Upgraded:
+	default:
+		return // what cannot be read is never silenced
+	}
+	c := i.CLB()
+	if c.Label == "" && c.Title == "" && s.names != nil {
+		if named := s.names(i.Key); named.ID != "" {
+			c = named
+		}
+	}
+	var best *Silence
+	for n := range s.Silences {
+		q := &s.Silences[n]
+		switch {
+		case q.What == "" || !c.Matches(q.What):
+		case !q.Active(at):
+			if i.Began.Equal(at) && at.Sub(q.end()) < nameSilence {
+				i.LiftedBy = q.ID
+			}
+		case best == nil || q.All && !best.All || q.All == best.All && q.Until.After(best.Until):
+			best = q
+		}
+	}
+	if best != nil {
+		i.Silence, i.Mute, i.LiftedBy = best.ID, best.All, ""
+	}
+}
+
+// lift tells what silences held back that have ended, where it is not over.
+func (s *State) lift(over map[*Incident]string, at time.Time) {
+	for _, r := range s.Roots {
+		for _, i := range r.Incidents {
+			by, ok := over[i]
+			if !ok {
+				continue
+			}
+			i.Silence, i.Mute, i.Ack, i.LiftedBy, i.Lifted = "", false, "", by, 0
+			if i.tell(r.Rev + 1) {
+				r.news(i, at)
+			}
+		}
+	}
+}
+
+// SilenceByID is what is known of a silence; ok is false if nothing is.
+func (s *State) SilenceByID(id string) (q Silence, ok bool) {
+	for _, q := range s.Silences {
+		if q.ID == id {
+			return q, true
+		}
+	}
+	return Silence{}, false
+}
+
+// Stirred reports whether a silence began or ended in the observation that was judged last.
+func (s *State) Stirred() bool { return s.stirred }
+
+// validate refuses what no run writes.
+func (s Silence) validate() error {
+	switch {
+	case s.ID == "" || len(s.ID) > 20 || (s.What == "") == (s.Incident == ""):
+		return errors.New("it is about nothing, or about two things")
+	case max(len(s.What), len(s.Why), len(s.By), len(s.EndedBy), len(s.Incident)) > MaxSilenceText:
+		return errors.New("its texts are too long")
+	case !sane(s.Made, s.Until, s.Ended):
+		return errors.New("its times are impossible")
+	}
+	return nil
 }

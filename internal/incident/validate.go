@@ -49,7 +49,14 @@ func (s *State) Validate() error {
 			return errors.New("a channel is empty")
 		}
 	}
+	for _, q := range s.Silences {
+		if err := q.validate(); err != nil {
+			return fmt.Errorf("silence %.20q: %w", q.ID, err)
+		}
+	}
 	switch {
+	case len(s.Silences) > maxKept:
+		return fmt.Errorf("%d silences, at most %d are kept", len(s.Silences), maxKept)
 	case s.Last < 0:
 		return errors.New("the number of the last incident is negative")
 	case len(s.Reasons) > maxReasons:
@@ -107,9 +114,9 @@ func (i *Incident) validate(rev, reasons int) error {
 		return fmt.Errorf("it ends as %.40q", i.End)
 	case i.About.Notice() != (i.End == EndNotice):
 		return errors.New("a notice is closed from the start, and nothing else is")
-	case i.Level < OK || i.Level > Down:
+	case min(i.Level, i.AckLevel) < OK || max(i.Level, i.AckLevel) > Down:
 		return errors.New("its level is impossible")
-	case !within(i.Rev, rev), !within(i.Loud, rev), !within(i.CrowdRev, rev):
+	case !within(i.Rev, rev), !within(i.Loud, rev), !within(i.CrowdRev, rev), !within(i.Lifted, rev):
 		return errors.New("its revisions are newer than its root's")
 	case !within(i.Why, reasons), i.Times < 0, i.Removed < 0, i.Added < 0, len(i.Emptied) > maxEmptied:
 		return errors.New("its counts are impossible")
@@ -118,7 +125,7 @@ func (i *Incident) validate(rev, reasons int) error {
 	}
 	ids := make(map[string]bool, len(i.Machines))
 	for _, m := range i.Machines {
-		conditions := m.Began >= Absent && m.Began <= Out && m.Now >= Absent && m.Now <= Out
+		conditions := min(m.Began, m.Now, m.Known) >= Absent && max(m.Began, m.Now, m.Known) <= Out
 		if m.ID == "" || ids[m.ID] || !conditions || m.Outages < 0 || m.OutFor < 0 || !within(m.Rev, rev) {
 			return fmt.Errorf("what is known of machine %.40q is impossible", m.ID)
 		}

@@ -328,6 +328,7 @@ func (s Shard) takesSegment(seg *Segment, from Shard) bool {
 func (s Shard) inheritIncidents(to, from *incident.State) {
 	to.Last = max(to.Last, from.Last) // no number is used twice
 	to.At = later(to.At, from.At)
+	to.Learn(from.Silences)
 	for _, r := range from.Roots {
 		if r = s.share(r, from.At); r == nil {
 			continue

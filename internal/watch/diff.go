@@ -60,7 +60,8 @@ func (w *Watcher) diff(ctx context.Context, b base, seen *sweep) (*delta, error)
 		return &delta{stale: true}, nil
 	}
 	d := &delta{listed: seen.listed, listedNow: seen.listedAt, unlisted: seen.unlisted}
-	d.seen = incident.Observation{At: b.after(seen.at), Accepted: b.abandoning(b.after(seen.at), w.Rules)}
+	d.seen = incident.Observation{At: b.after(seen.at), Accepted: b.abandoning(b.after(seen.at), w.Rules),
+		Silences: seen.silences.all, Name: seen.name}
 	for i, o := range seen.seen { // nobody knows how it is
 		if o.err != nil || o.healthErr != nil {
 			delete(d.seen.Accepted, seen.clbs[i].Key())

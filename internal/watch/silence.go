@@ -36,3 +36,33 @@ type SilenceAnswer struct {
 	Out      int              `json:"out"`    // of the backends, those that do not run or fail their health check
 	Covers   string           `json:"covers"` // the same in words: "3 load balancers, 41 backends, 2 of them out"
 }
+
+// hearTime is how long a tick waits for the silences: those that it knows already go on without that.
+const hearTime = 5 * time.Second
+
+// heard is what one run learned about silences.
+type heard struct {
+	all []incident.Silence // that could be read
+	err error              // why not all could be
+}
+
+// silences lists the silences while load balancers are read.
+func (w *Watcher) silences(ctx context.Context, b base) <-chan heard {
+	out := make(chan heard, 1)
+	if w.Silences == nil {
+		out <- heard{}
+		return out
+	}
+	var known []incident.Silence
+	if b.head != nil {
+		known = b.head.Incidents.Silences
+	}
+	go func() {
+		ctx, cancel := context.WithTimeout(ctx, hearTime)
+		defer cancel()
+		var h heard
+		h.all, h.err = w.Silences.List(ctx, known)
+		out <- h
+	}()
+	return out
+}

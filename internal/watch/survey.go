@@ -173,7 +173,8 @@ func (w *Watcher) recall(ctx context.Context, found *Survey) error {
 		known = true
 		for _, r := range head.Incidents.Roots {
 			if r.Open() {
-				found.Open = append(found.Open, incident.Document{Root: r, Reason: head.Incidents.Reason, Name: name})
+				found.Open = append(found.Open, incident.Document{Root: r, Reason: head.Incidents.Reason, Name: name,
+					Silence: head.Incidents.SilenceByID})
 			}
 		}
 		if err := recallShard(ctx, head, all.Stores[i], found); err != nil {

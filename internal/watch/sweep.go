@@ -35,6 +35,8 @@ type sweep struct {
 	roster
 	seen []observation // in the order of roster.clbs
 
+	silences heard
+
 	mu       sync.Mutex
 	spool    Spool // readings that changed; nil until there is one
 	size     int64

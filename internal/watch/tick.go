@@ -67,8 +67,9 @@ type Summary struct {
 	// why load balancers, their health or the lists of them could not be read, a line each, the first few
 	Unread error `json:"-"`
 	// rows that do not tell all, a line for each load balancer that has some, the first few
-	Odd    error `json:"-"`
-	Untidy error `json:"-"` // why old state was not deleted; it is tried again later
+	Odd     error `json:"-"`
+	Untidy  error `json:"-"` // why old state was not deleted; it is tried again later
+	Unheard error `json:"-"` // why not all silences could be read: those that are known go on
 }
 
 // Tick does one round: load, observe, diff, judge, commit, notify, mark. Whatever stops it between two steps,
@@ -88,7 +89,9 @@ func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	}
 
 	readCtx, cancel := context.WithDeadline(ctx, t.readUntil)
+	silences := w.silences(readCtx, base)
 	seen := w.observe(readCtx, base, t.sendUntil)
+	seen.silences = <-silences
 	cancel()
 	defer func() { _ = seen.close() }() // an unlinked temporary file: nothing is lost with it
 	sum := w.summary(seen)
@@ -157,7 +160,9 @@ func (w *Watcher) Preview(ctx context.Context) (posts []Preview, sum Summary, er
 	if err != nil {
 		return nil, Summary{CLBs: len(w.CLBs)}, err
 	}
+	silences := w.silences(ctx, b)
 	seen := w.observe(ctx, b, time.Time{})
+	seen.silences = <-silences
 	defer func() { _ = seen.close() }() // an unlinked temporary file
 	sum = w.summary(seen)
 	d, err := w.diff(ctx, b, seen)
@@ -173,7 +178,8 @@ func (w *Watcher) Preview(ctx context.Context) (posts []Preview, sum Summary, er
 	roots, _ := h.Incidents.Claimed("preview")
 	for _, r := range roots {
 		if call, ok := r.NextPost(); ok {
-			doc := incident.Document{Root: r, Reason: h.Incidents.Reason, Name: seen.name}
+			doc := incident.Document{Root: r, Reason: h.Incidents.Reason, Name: seen.name,
+				Silence: h.Incidents.SilenceByID}
 			posts = append(posts, Preview{Call: call, Document: doc})
 		}
 	}
@@ -307,7 +313,8 @@ func (w *Watcher) write(ctx context.Context, old *state.Head, d *delta, t schedu
 	d.apply(h, rules)
 	until := now.Add(t.end.Sub(w.Now()) + claimSlack)
 	h.Tail = append(h.Tail, h.Incidents.Plan(h.Incidents.At, now, h.Writer, until, rules)...)
-	if old != nil && !busy && !h.Incidents.Busy() && d.empty() && !due(old, now) {
+	busy = busy || h.Incidents.Busy() || h.Incidents.Stirred()
+	if old != nil && !busy && d.empty() && !due(old, now) {
 		return old, nil
 	}
 	if d.snapshot != nil {
@@ -380,6 +387,6 @@ func (w *Watcher) summary(s *sweep) Summary {
 			odd = append(odd, fmt.Errorf("%s: %s", s.clbs[i].Key(), strings.Join(o.odd, "; ")))
 		}
 	}
-	sum.Unread, sum.Odd = errors.Join(unread...), errors.Join(odd...)
+	sum.Unread, sum.Odd, sum.Unheard = errors.Join(unread...), errors.Join(odd...), s.silences.err
 	return sum
 }

@@ -442,8 +442,11 @@ func (s *State) accepted(step Step) {
 		c.LastYes = step.At
 	}
 	for _, r := range s.Roots {
-		if slices.Contains(step.Call.Post.Names, r.ID()) {
-			r.Delivery.Presumed, r.Delivery.Named = time.Time{}, true
+		if !slices.Contains(step.Call.Post.Names, r.ID()) {
+			continue
+		}
+		if r.Delivery.Named = true; !r.Delivery.Presumed.After(step.Now) { // else it is about newer news
+			r.Delivery.Presumed = time.Time{}
 		}
 	}
 }

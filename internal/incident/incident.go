@@ -89,7 +89,7 @@ type Incident struct {
 	Times    int       `json:"x,omitempty"` // how often it became unreadable again
 
 	// Of levels.
-	Level Level `json:"level,omitempty"`
+	Level Level `json:"level,omitempty"` // without a rise that a silence mutes
 	// Risen: a rise to degraded, to down was news: the next is not, until the level was left long enough
 	Risen [2]bool      `json:"risen,omitzero"`
 	Left  [2]time.Time `json:"left,omitzero"`   // since when it has not been at the level; zero while it is

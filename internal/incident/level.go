@@ -98,7 +98,7 @@ func (r *Root) at(mark int) bool {
 		case mark == blindMark:
 			return i.About.Blind() && !i.Readable
 		}
-		return i.Level >= levelOfMark[mark] && i.Risen[mark] // else a silence holds the rise back
+		return i.Level >= levelOfMark[mark]
 	})
 }
 
@@ -138,10 +138,14 @@ func (r *Root) forgetMarks(i *Incident, at time.Time) {
 func (r *Root) relevel(i *Incident, at time.Time, rules Rules) {
 	alone := i.Alone
 	i.Level = i.level(rules)
+	for m := range slices.Backward(levelOfMark[:]) { // a rise that a silence mutes is one once that has ended
+		if l := levelOfMark[m]; i.Level == l && !i.Risen[m] && i.muted(l) {
+			i.Level--
+		}
+	}
 	i.Alone = i.Now.Lost == 0 && i.Bare == nil
 	for m, level := range levelOfMark {
 		switch {
-		case i.Level >= level && !i.Risen[m] && i.muted(level): // it is news once the silence has ended
 		case i.Level >= level:
 			i.Left[m] = time.Time{}
 			// To down includes to degraded. What began as removals alone and is an outage by now has called

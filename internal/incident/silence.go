@@ -99,7 +99,8 @@ func (m *Machine) differs() bool {
 // withheld reports whether a silence of its load balancer holds back what is not over yet: it must be told once
 // the silence ends.
 func (i *Incident) withheld() bool {
-	return i.Silence != "" && (i.Withheld || slices.ContainsFunc(i.Machines, func(m Machine) bool { return m.differs() }))
+	differs := func(m Machine) bool { return m.differs() }
+	return i.Silence != "" && (i.Withheld || i.Open() && slices.ContainsFunc(i.Machines, differs))
 }
 
 func (r *Root) withheld() bool { return slices.ContainsFunc(r.Incidents, (*Incident).withheld) }

@@ -38,7 +38,8 @@ func Main(m *testing.M, histories int) (code int) {
 // checks, load balancers are deleted, and shards become more or fewer. Meanwhile readings, the store and
 // Slack fail before or after they did something, are slow, lie, or do it minutes later; runs die, are frozen
 // and continued, overlap and come late; clocks differ, machines sleep, and days pass; Slack refuses things
-// for good, channels are out, change, or become a webhook; and people delete messages.
+// for good, channels are out, change, or become a webhook; and people delete messages, silence load balancers and
+// acknowledge incidents.
 type Campaign struct {
 	Place  Place          // of the state; nil is the world's own
 	World  *World         // a new one, if the Place must know its time; nil makes one
@@ -145,6 +146,9 @@ func (c Campaign) Run(t *rapid.T, tally *Tally) {
 	defer h.end()
 	h.weather = drawWeather(t, c.Own)
 	h.minute(minute{}) // the baseline
+	if h.weather.Silenced {
+		h.occurs(happening{What: "silence", N: h.number("silence"), For: 20 * time.Minute})
+	}
 	h.faulty = true
 	for _, m := range rapid.SliceOfN(rapid.Custom(h.drawMinute), 12, 60).Draw(t, "minutes") {
 		h.minute(m)
@@ -376,6 +380,8 @@ func (h *history) occurs(e happening) {
 			h.route = to
 			h.moves()
 		}
+	case "silence", "acknowledge", "end silence":
+		h.silences(e)
 	case "calm":
 		h.calm()
 	case "shards":

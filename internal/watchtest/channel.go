@@ -242,6 +242,9 @@ func (h *history) applies(m *member, call incident.Call, doc incident.Document, 
 			h.Fatalf("Slack has %d messages, %d are known", n, len(h.messages))
 		}
 		h.accepted(root)
+		if !late {
+			h.keepsQuiet(m.shard, call, root)
+		}
 	case incident.Edit:
 		h.tally.Edits.Add(1)
 	case incident.Void:

@@ -182,7 +182,7 @@ func (p *proc) shared() time.Time {
 }
 
 // parallel are the calls that several goroutines make at once.
-var parallel = map[string]bool{"read": true, "health": true, "list": true, "exist": true}
+var parallel = map[string]bool{"read": true, "health": true, "list": true, "exist": true, "hear": true}
 
 // call makes one call that is not to Slack.
 func (p *proc) call(op, what string, effect func() error) error {

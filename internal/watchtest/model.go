@@ -23,6 +23,7 @@ type model struct {
 	claimed   map[string]map[string]int   // the revision that each run claimed to post of a root
 	vanished  map[string]int              // the revision of a root that is presumed delivered
 	unnamed   map[string]int              // how many messages there were when it was
+	heard     map[string]time.Time        // when a shard came to know a silence, "1/2 7"
 	tooLate   map[string]bool             // roots that a call reached after LATE, and nobody said so
 	removed   map[string]bool             // roots that a removal has made degraded or down
 	handled   map[string]bool             // roots of which somebody deleted a message
@@ -44,6 +45,7 @@ func newModel() model {
 		seen: map[string]time.Time{}, born: map[string]time.Time{},
 		news: map[string]int{}, waits: map[string][]wait{},
 		claimed: map[string]map[string]int{}, vanished: map[string]int{}, unnamed: map[string]int{},
+		heard:   map[string]time.Time{},
 		tooLate: map[string]bool{},
 		removed: map[string]bool{}, handled: map[string]bool{}, moved: map[string]bool{}}
 }
@@ -61,6 +63,7 @@ func (h *history) note(s state.Shard, head *state.Head) {
 		return
 	}
 	now := h.world.Now()
+	h.hears(s, head)
 	from, ok := h.born[head.Writer]
 	if !ok {
 		from = now
@@ -71,6 +74,8 @@ func (h *history) note(s state.Shard, head *state.Head) {
 			h.tally.Roots.Add(1)
 		}
 		if was := h.docs[key]; was == nil || was.Delivery.Series != r.Delivery.Series {
+			h.seen[key] = now
+		} else if nobodyKnows(was) && !nobodyKnows(r) { // a silence has ended
 			h.seen[key] = now
 		}
 		if was := h.docs[key]; was != nil && was.Delivery.Route != r.Delivery.Route {
@@ -223,7 +228,7 @@ func (h *history) mustFail(m *member) {
 		now = its // it knows no better
 	}
 	for _, r := range head.Incidents.Roots {
-		if d := r.Delivery; !d.Posted && now.Sub(h.seen[r.Prefix()]) > 21*time.Minute {
+		if d := r.Delivery; !d.Posted && !nobodyKnows(r) && now.Sub(h.seen[r.Prefix()]) > 21*time.Minute {
 			h.Fatalf("incident %s was due for 21 minutes, and the tick was content: %+v", r.ID(), d)
 		}
 	}
@@ -370,6 +375,7 @@ func (h *history) checkHistory(records []incident.Record, open map[string]*incid
 	for _, r := range records {
 		if r.Closed != nil {
 			add(r.Incident, r.CLB.Key(), r.Closed.About, r.Closed.Counts)
+			h.heldBack(r)
 		}
 	}
 	believed, told := make(map[string]belief), make(map[string]int)

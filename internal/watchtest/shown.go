@@ -49,6 +49,12 @@ func (h *history) checkRoot(r *incident.Root, open bool) {
 	if h.tooLate[key] {
 		return
 	}
+	if nobodyKnows(r) {
+		if len(all) > 0 {
+			fail("was posted, and nothing of it is news")
+		}
+		return
+	}
 	h.checkCopies(all, looks, !h.moved[key], fail)
 	if c.muted() || (h.handled[key] || h.moved[key]) && !r.Open() {
 		return

@@ -32,6 +32,7 @@ func (h *history) checkWorld(records []incident.Record, heads []*state.Head, ope
 			if h.gone[i.Key] {
 				h.Fatalf("incident %s of %s goes on, which was deleted", i.ID, i.Key)
 			}
+			h.told(i)
 			for _, m := range i.Machines {
 				machines[i.Key+"/"+m.ID] = m
 			}

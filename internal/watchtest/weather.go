@@ -28,6 +28,7 @@ type weather struct {
 	Clocks    [3]time.Duration // by how much those of machines are ahead
 	Transient time.Duration    // see incident.Rules
 	Stable    time.Duration    // STABLE_AFTER
+	Silenced  bool             // something is from the start
 }
 
 // clocks are by how much those of machines may differ.
@@ -54,6 +55,7 @@ func drawWeather(t *rapid.T, own bool) (w weather) {
 	}
 	w.Transient = rapid.SampledFrom([]time.Duration{0, 0, 0, 2 * time.Minute}).Draw(t, "transient")
 	w.Stable = rapid.SampledFrom([]time.Duration{StableAfter, StableAfter, 3 * time.Minute}).Draw(t, "stable")
+	w.Silenced = rapid.IntRange(0, 3).Draw(t, "silenced") == 3
 	return w
 }
 
@@ -132,7 +134,8 @@ func drawChange(t *rapid.T) change {
 }
 
 func (h *history) drawEvent(t *rapid.T) (e happening) {
-	kinds := []string{"outage", "api out", "sleep", "days", "delete message", "route", "calm"}
+	kinds := []string{"outage", "api out", "sleep", "days", "delete message", "route", "calm", "silence", "silence",
+		"silence", "acknowledge", "end silence"}
 	if h.Lively {
 		kinds = append(kinds, "shards", "stray", "delete")
 	}
@@ -202,7 +205,7 @@ func (m *member) happensTo(op, what string) (f fate) {
 	} else {
 		f = h.passing(m, class, of, n)
 	}
-	if h.apiOut && class == "read" {
+	if h.apiOut && class == "read" && op != "hear" {
 		f = fate{how: fails, err: errMishap}
 	}
 	switch f.how {
@@ -219,7 +222,7 @@ func (m *member) happensTo(op, what string) (f fate) {
 			f.took *= 2
 		}
 	}
-	if class == "read" && op == "read" && f.how != fails && f.how != lies {
+	if op == "read" && f.how != fails && f.how != lies {
 		m.read[what] = true
 	}
 	if h.tally.fault(class, f); f.how != well {
@@ -246,6 +249,8 @@ func (m *member) lie(op, what string, f fate) fate {
 	case op == "read" && !h.lied[what]:
 		h.lied[what], m.liar[what] = true, true
 		f.err = ErrEmpty
+	case op == "hear":
+		f.err = ErrStale
 	case op == "get":
 		f.err = ErrAbsent
 	case op == "list heads":
@@ -272,7 +277,9 @@ func (h *history) passing(m *member, class, of string, n int) fate {
 		if !under(10 * w.Reads) {
 			return fate{}
 		}
-		f.how, f.applied = fails, false
+		if f.how, f.applied = fails, false; of == "hear silences" && every(2) {
+			f.how, f.err = lies, ErrStale
+		}
 	case under(w.Dies):
 		f.how = dies
 	case under(w.Freezes):

@@ -25,7 +25,7 @@ import (
 )
 
 // Fault decides what becomes of one call: whether it takes effect, and what the caller is told. It is called
-// once at a time. op is "read", "health", "list", "exist", "load", "open", "create", "commit snapshot",
+// once at a time. op is "read", "health", "list", "exist", "hear", "load", "open", "create", "commit snapshot",
 // "commit", "open segment", "create segment", "once", "collect", what a Call does ("send", "look", "ask",
 // "edit", "copies", "void", "leave"), or what a store in a Place says; what is the key of a load balancer or
 // message, the region, the head or the day.
@@ -74,6 +74,8 @@ type World struct {
 	fault   Fault
 	collect int
 	place   Place
+
+	silences []incident.Silence
 }
 
 // New returns a world without load balancers, at a fixed time, so far ahead that no real deadline passes.
@@ -118,7 +120,7 @@ func (r *run) watcher(keys ...string) *watch.Watcher {
 			w.nonce++
 			return fmt.Sprintf("%08dnonce", w.nonce)
 		}},
-		CLBs: clbs, Source: (*source)(r), Finder: (*source)(r), Notifier: (*slack)(r),
+		CLBs: clbs, Source: (*source)(r), Finder: (*source)(r), Notifier: (*slack)(r), Silences: (*silences)(r),
 		Rules: incident.Rules{StableAfter: StableAfter, MentionAt: 50, BlindAfter: 3, Route: w.Route()},
 		Spool: func() (watch.Spool, error) { return &spool{}, nil },
 		Now:   r.local, Sleep: func(ctx context.Context, d time.Duration) error { w.Advance(d); return ctx.Err() },

@@ -18,8 +18,8 @@ type Rules struct {
 	// MentionAt: from how many percent of its weight lost a load balancer is degraded; 1 to 100
 	MentionAt  int
 	BlindAfter int     // observations without a reading before that is reported; at least 1
+	Windows    Windows // silences that recur; there may be none
 	Route      Route   // where incidents are posted
-	Windows    Windows // recurring silences; nil: none
 	Tag        string  // a new random text for each commit, of at least 8 bytes: see Root.Tag
 	Suffix     string  // what the numbers of this shard's incidents end in, such as "-2"
 }

@@ -137,7 +137,7 @@ func (p *Process) open(environ map[string]string, by string) (*App, error) {
 		Finder:   a.api,
 		Rules: incident.Rules{
 			StableAfter: cfg.StableAfter, TransientFor: cfg.TransientFor, MentionAt: cfg.Slack.MentionAt,
-			BlindAfter: cfg.BlindAfter,
+			BlindAfter: cfg.BlindAfter, Windows: cfg.Silences,
 		},
 		Spool: spool,
 		Now:   p.now,

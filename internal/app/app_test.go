@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	_ "time/tzdata" // the tests need the zones wherever they run
 
 	"clbwatch/internal/state"
 
@@ -43,6 +44,19 @@ func TestFunctionTakesItsShardFromTheEvent(t *testing.T) {
 		if got := a.cfg.Shard.String(); got != tt.want {
 			t.Errorf("SHARD %q, event %q: shard %q, want %q", tt.setting, tt.event, got, tt.want)
 		}
+	}
+}
+
+// TestSilencesReachTheRules checks that the windows of the setting are those that notification goes by.
+func TestSilencesReachTheRules(t *testing.T) {
+	t.Parallel()
+	const window = "prod-*@Mon-Fri 20:00-08:00 Asia/Shanghai all"
+	a, err := New(io.Discard, time.Now).Open(settings(t, map[string]string{"SILENCES": window}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := a.watcher.Rules.Windows; len(got) != 1 || got[0].String() != window {
+		t.Errorf("SILENCES %q: windows %v", window, got)
 	}
 }
 

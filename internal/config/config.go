@@ -15,6 +15,7 @@ import (
 
 	"github.com/caarlos0/env/v11"
 
+	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/state"
 	"clbwatch/internal/watch"
@@ -52,6 +53,8 @@ type Config struct {
 	TransientFor time.Duration  // how long news is held back that may pass by itself; 0: not at all
 	Heartbeat    Secret         // the URL that is called after each good tick; "" for none
 	Zone         *time.Location // of times in the terminal and in plain text
+
+	Silences incident.Windows // those that recur
 
 	Slack    Slack
 	State    State
@@ -110,6 +113,7 @@ type settings struct {
 	At       percent    `env:"SLACK_MENTION_AT"  envDefault:"50"   expect:"a percentage of a load balancer's weight, 1 to 100"`
 	Stable   patience   `env:"STABLE_AFTER"      envDefault:"10m"  expect:"a time of 1s to 1h, such as 10m"`
 	Passing  pending    `env:"TRANSIENT_FOR"     envDefault:"0s"   expect:"a time of up to 1h, such as 2m"`
+	Silences string     `env:"SILENCES"`
 	Console  string     `env:"CONSOLE_URL"       envDefault:"https://console.cloud.tencent.com"`
 	Runbook  string     `env:"RUNBOOK_URL"`
 	Beat     Secret     `env:"HEARTBEAT_URL"`
@@ -173,6 +177,10 @@ func Parse(environ map[string]string) (*Config, error) {
 	c.Discover, wrong = parseScopes(s.Discover, c.API)
 	for _, err := range wrong {
 		note("CLB_DISCOVER", err)
+	}
+	c.Silences, wrong = parseWindows(s.Silences)
+	for _, err := range wrong {
+		note("SILENCES", err)
 	}
 	c.Endpoint, err = parseEndpoint(s.Endpoint, "https://lb.api.qcloud.com/v2/index.php")
 	note("CLB_ENDPOINT", err)

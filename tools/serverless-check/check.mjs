@@ -20,6 +20,7 @@ SLACK_MENTION=S024BE7LH
 SLACK_MENTION_AT=80
 STABLE_AFTER=5m
 TRANSIENT_FOR=2m
+SILENCES=prod-*@Mon-Fri 20:00-08:00 Asia/Shanghai; test-*@Sat,Sun 00:00-24:00 UTC all
 HEARTBEAT_URL=https://hc-ping.com/secret
 RUNBOOK_URL=https://wiki.example.com/clb/{label}
 CONSOLE_URL=https://console.tencentcloud.com

@@ -15,6 +15,8 @@ import (
 	"testing"
 	"time"
 
+	"clbwatch/internal/config"
+	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/sandbox/slack"
 	"clbwatch/internal/watch"
@@ -49,6 +51,7 @@ type player struct {
 	gone    map[string]bool // load balancers that were deleted
 	finds   bool            // load balancers are discovered, not named by the settings
 	to      string          // the bot's channel; "" is that of slack
+	windows incident.Windows
 
 	channel []*seen // as it stands, in order
 	posted  []*seen // of this tick
@@ -81,7 +84,13 @@ func play(t testing.TB, s stories.Story, bot bool, change func(*player)) *player
 	t.Helper()
 	p := &player{t: t, story: s, bot: bot, first: bot, truth: stories.NewTruth(s), life: watchtest.New(),
 		slack: slack.New(), gone: make(map[string]bool)}
-	p.begin = p.life.Now().Add(time.Minute)
+	if s.Start.IsZero() {
+		s.Start = p.life.Now().Add(time.Minute)
+	}
+	for p.begin = s.Start; p.begin.Before(p.life.Now()); { // the same day of the week and time, so far ahead
+		p.begin = p.begin.AddDate(0, 0, 7)
+	}
+	p.windows = windows(t, s.Settings["SILENCES"])
 	p.slack.Now, p.slack.Mention = p.life.Now, s.Setting("SLACK_MENTION")
 	p.server = httptest.NewServer(p.slack)
 	defer func() { p.server.Close() }()
@@ -106,6 +115,23 @@ func play(t testing.TB, s stories.Story, bot bool, change func(*player)) *player
 		p.tick()
 	}
 	return p
+}
+
+// windows are those of the setting SILENCES, for load balancers as they are called here.
+func windows(t testing.TB, setting string) incident.Windows {
+	t.Helper()
+	if setting == "" {
+		return nil
+	}
+	cfg, err := config.Parse(map[string]string{"SILENCES": setting, "CLB_IDS": "lb-8a3k2m1q", "CLB_REGION": region,
+		"STATE_URL": "file:///x", "TENCENTCLOUD_SECRET_ID": "id", "TENCENTCLOUD_SECRET_KEY": "key"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for n := range cfg.Silences {
+		cfg.Silences[n].What = label(cfg.Silences[n].What)
+	}
+	return cfg.Silences
 }
 
 // connect makes the notifier anew, for the bot or the webhook.
@@ -168,7 +194,7 @@ func (p *player) tick() {
 	w.Notifier = p.notify
 	w.Rules.StableAfter = p.story.Duration("STABLE_AFTER")
 	w.Rules.TransientFor = p.story.Duration("TRANSIENT_FOR")
-	w.Rules.Route = p.notify.Route()
+	w.Rules.Route, w.Rules.Windows = p.notify.Route(), p.windows
 	ctx, cancel := context.WithDeadline(context.Background(), p.life.Now().Add(58*time.Second))
 	defer cancel()
 	if _, err := w.Tick(ctx); err != nil {
@@ -179,7 +205,7 @@ func (p *player) tick() {
 	world.CLBs = maps.Clone(p.world.CLBs)
 	maps.DeleteFunc(world.CLBs, func(clb string, _ map[string]stories.Backend) bool { return p.gone[clb] })
 	p.truth.Observe(p.minute, &world)
-	if !p.without {
+	if !p.without && len(p.windows) == 0 { // it knows nothing of silences
 		p.oracle.check()
 	}
 }

@@ -33,15 +33,30 @@ func Duration(d time.Duration) string {
 	}
 }
 
+// Length reads a length of time such as 30m, 1h30m, 7d or 1d12h. It reports false for anything else: there are no
+// weeks, and nothing is negative.
+func Length(s string) (d time.Duration, ok bool) {
+	days, rest, hasDays := strings.Cut(s, "d")
+	if !hasDays {
+		days, rest = "0", s
+	}
+	n, err := strconv.ParseUint(days, 10, 64)
+	if err != nil || strings.ContainsAny(rest, "+-") {
+		return 0, false
+	}
+	if rest != "" {
+		if d, err = time.ParseDuration(rest); err != nil {
+			return 0, false
+		}
+	}
+	d += time.Duration(min(n, 1000)) * 24 * time.Hour // more is beyond any bound, and must not overflow
+	return d, d >= 0 && s != ""
+}
+
 // Period reads how far back somebody wants to look, such as 30m, 24h or 7d: 1 minute to 90 days.
 func Period(s string) (time.Duration, error) {
-	d, err := time.ParseDuration(s)
-	if days, ok := strings.CutSuffix(s, "d"); ok {
-		var n int
-		n, err = strconv.Atoi(days)
-		d = time.Duration(min(n, 1000)) * 24 * time.Hour
-	}
-	if err != nil || d < time.Minute || d > 90*24*time.Hour {
+	d, ok := Length(s)
+	if !ok || d < time.Minute || d > 90*24*time.Hour {
 		return 0, fmt.Errorf("%.20q is not a time of 1m to 90d, such as 24h or 7d", s)
 	}
 	return d, nil

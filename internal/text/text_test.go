@@ -92,3 +92,40 @@ func TestPlural(t *testing.T) {
 		}
 	}
 }
+
+func TestLength(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]time.Duration{
+		"30m": 30 * time.Minute, "2h": 2 * time.Hour, "1h30m": 90 * time.Minute, "7d": 7 * 24 * time.Hour,
+		"1d12h": 36 * time.Hour, "0d5m": 5 * time.Minute, "1.5h": 90 * time.Minute, "0": 0,
+		"99999999999999999d": 1000 * 24 * time.Hour,
+	} {
+		if got, ok := text.Length(s); !ok || got != want {
+			t.Errorf("Length(%q) = %v, %v, want %v", s, got, ok, want)
+		}
+	}
+	for _, s := range []string{
+		"", "d", "2", "2x", "h", "-1h", "+1h", "-1d", "+1d", "1d-1h", "1d+1h", "1h1d", "1d1d", "1 d", "1d 2h", "2h ",
+		"1w", "1.5d", "99999999999999999999d", "1d2562047h47m", "999999h9999999h", "1d\n", "１d",
+	} {
+		if got, ok := text.Length(s); ok {
+			t.Errorf("Length(%q) = %v, want nothing", s, got)
+		}
+	}
+}
+
+func TestPeriod(t *testing.T) {
+	t.Parallel()
+	for s, want := range map[string]time.Duration{
+		"1m": time.Minute, "24h": 24 * time.Hour, "90d": 90 * 24 * time.Hour, "1d12h": 36 * time.Hour,
+	} {
+		if got, err := text.Period(s); err != nil || got != want {
+			t.Errorf("Period(%q) = %v, %v, want %v", s, got, err, want)
+		}
+	}
+	for _, s := range []string{"", "59s", "90d1s", "91d", "x", "-1h"} {
+		if got, err := text.Period(s); err == nil {
+			t.Errorf("Period(%q) = %v, want an error", s, got)
+		}
+	}
+}

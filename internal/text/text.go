@@ -33,8 +33,8 @@ func Duration(d time.Duration) string {
 	}
 }
 
-// Length reads a length of time such as 30m, 1h30m, 7d or 1d12h. It reports false for anything else: there are no
-// weeks, and nothing is negative.
+// Length reads a length of time such as 30m, 1h30m, 7d or 1d12h. It reports false for anything else: there
+// are no weeks, and nothing is negative.
 func Length(s string) (d time.Duration, ok bool) {
 	days, rest, hasDays := strings.Cut(s, "d")
 	if !hasDays {

@@ -105,8 +105,8 @@ func TestLength(t *testing.T) {
 		}
 	}
 	for _, s := range []string{
-		"", "d", "2", "2x", "h", "-1h", "+1h", "-1d", "+1d", "1d-1h", "1d+1h", "1h1d", "1d1d", "1 d", "1d 2h", "2h ",
-		"1w", "1.5d", "99999999999999999999d", "1d2562047h47m", "999999h9999999h", "1d\n", "１d",
+		"", "d", "2", "2x", "h", "-1h", "+1h", "-1d", "+1d", "1d-1h", "1d+1h", "1h1d", "1d1d", "1 d", "1d 2h",
+		"2h ", "1w", "1.5d", "99999999999999999999d", "1d2562047h47m", "999999h9999999h", "1d\n", "１d",
 	} {
 		if got, ok := text.Length(s); ok {
 			t.Errorf("Length(%q) = %v, want nothing", s, got)

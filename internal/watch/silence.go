@@ -1,16 +1,24 @@
 package watch
 
 import (
+	"cmp"
 	"context"
+	"errors"
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
 	"time"
+	"unicode"
+	"unicode/utf8"
 
 	"clbwatch/internal/incident"
 )
 
 // Silences keeps the silences that people make. It may be used by several runs at once.
 type Silences interface {
-	// List returns those that are active, and those that ended less than a day ago. Of those that known has and
-	// that have not ended since, nothing is read anew.
+	// List returns those that are active, and those that ended less than a day ago. Of those that known has
+	// and that have not ended since, nothing is read anew.
 	List(ctx context.Context, known []incident.Silence) ([]incident.Silence, error)
 	// Make stores a silence under the next free number, and returns it with that as its ID.
 	Make(ctx context.Context, s incident.Silence) (incident.Silence, error)
@@ -31,38 +39,221 @@ type SilenceRequest struct {
 // SilenceAnswer says which silence was made or ended, and what it covers now.
 type SilenceAnswer struct {
 	Silence  incident.Silence `json:"silence"`
+	Replaces string           `json:"replaces,omitempty"` // the number of the silence whose place it took
 	CLBs     int              `json:"loadBalancers"`
 	Backends int              `json:"backends"`
-	Out      int              `json:"out"`    // of the backends, those that do not run or fail their health check
-	Covers   string           `json:"covers"` // the same in words: "3 load balancers, 41 backends, 2 of them out"
+	Out      int              `json:"out"` // of the backends, those that do not run or fail a health check
+	// the same in words: "3 load balancers, 41 backends, 2 of them out"
+	Covers string `json:"covers"`
 }
 
-// hearTime is how long a tick waits for the silences: those that it knows already go on without that.
-const hearTime = 5 * time.Second
+// minSilence is the shortest silence: a tick is a minute.
+const minSilence = time.Minute
 
-// heard is what one run learned about silences.
-type heard struct {
-	all []incident.Silence // that could be read
-	err error              // why not all could be
+var (
+	incidentNumber = regexp.MustCompile(`^[0-9]{1,18}(-[0-9]{1,2})?$`)
+	silenceNumber  = regexp.MustCompile(`^[0-9]{1,18}$`)
+)
+
+// Check says what is wrong with a request by itself, before anything is read. Its errors name the fields as
+// events do.
+func (r SilenceRequest) Check() error {
+	var given []string
+	type field struct{ name, is string }
+	for _, f := range []field{{"what", r.What}, {"incident", r.Incident}, {"end", r.End}} {
+		if f.is != "" {
+			given = append(given, f.name)
+		}
+	}
+	const expected = "expected one of what (a glob of load balancers), incident (the number of one, to " +
+		"acknowledge it) and end (the number of a silence, to end it)"
+	switch len(given) {
+	case 0:
+		return errors.New("there is nothing to silence, " + expected)
+	case 1:
+	default:
+		return fmt.Errorf("%s are given together, %s", strings.Join(given, " and "), expected)
+	}
+	for _, f := range []field{{"what", r.What}, {"why", r.Why}, {"by", r.By}} {
+		if len(f.is) > incident.MaxSilenceText {
+			return fmt.Errorf("%s has %d bytes, expected at most %d", f.name, len(f.is),
+				incident.MaxSilenceText)
+		}
+		if !utf8.ValidString(f.is) || strings.ContainsFunc(f.is, unicode.IsControl) {
+			return fmt.Errorf("%s is %.40q, expected one line without control characters", f.name, f.is)
+		}
+	}
+	switch {
+	case r.End != "":
+		return r.checkEnd()
+	case r.Incident != "":
+		return r.checkAcknowledgement()
+	case r.For != 0 && (r.For < minSilence || r.For > incident.MaxSilence):
+		return errors.New("for is out of bounds: a silence lasts from 1m to 7d")
+	case r.For >= incident.SilenceNeedWhy && strings.TrimSpace(r.Why) == "":
+		return errors.New("why is missing: a silence of 4h or more needs a reason")
+	}
+	return nil
 }
 
-// silences lists the silences while load balancers are read.
-func (w *Watcher) silences(ctx context.Context, b base) <-chan heard {
-	out := make(chan heard, 1)
+// checkEnd checks a request to end a silence.
+func (r SilenceRequest) checkEnd() error {
+	switch {
+	case !silenceNumber.MatchString(r.End):
+		return fmt.Errorf("end is %.40q, expected the number of a silence, such as 7; a window of the "+
+			"setting SILENCES ends by itself", r.End)
+	case r.For != 0:
+		return errors.New("for and end are given together: for is how long a new silence lasts")
+	case r.All:
+		return errors.New("all and end are given together: all is for a new silence")
+	case r.Why != "":
+		return errors.New("why and end are given together: why is for a new silence")
+	}
+	return nil
+}
+
+// checkAcknowledgement checks a request to acknowledge an incident. It needs no reason: somebody works on it,
+// and it ends with the incident.
+func (r SilenceRequest) checkAcknowledgement() error {
+	switch {
+	case !incidentNumber.MatchString(r.Incident):
+		return fmt.Errorf("incident is %.40q, expected the number of an incident, such as 12", r.Incident)
+	case r.All:
+		return errors.New("all and incident are given together: an acknowledgement ends when it gets worse")
+	case r.For != 0 && (r.For < minSilence || r.For > incident.MaxAck):
+		return errors.New("for is out of bounds: an acknowledgement lasts from 1m to 24h")
+	}
+	return nil
+}
+
+// errNoSilences is the error of a request where no silences are kept.
+var errNoSilences = errors.New("no silences are kept with this state")
+
+// Silence makes or ends a silence, and says what it covers by what the last ticks stored: it does not ask the
+// cloud. It is an error if it would cover nothing. Nothing is written before the request is understood and
+// checked.
+func (w *Watcher) Silence(ctx context.Context, r SilenceRequest) (SilenceAnswer, error) {
+	if err := r.Check(); err != nil {
+		return SilenceAnswer{}, err
+	}
 	if w.Silences == nil {
-		out <- heard{}
-		return out
+		return SilenceAnswer{}, errNoSilences
 	}
-	var known []incident.Silence
-	if b.head != nil {
-		known = b.head.Incidents.Silences
+	if r.End != "" {
+		return w.endSilence(ctx, r)
 	}
-	go func() {
-		ctx, cancel := context.WithTimeout(ctx, hearTime)
-		defer cancel()
-		var h heard
-		h.all, h.err = w.Silences.List(ctx, known)
-		out <- h
-	}()
-	return out
+	v, err := w.view(ctx)
+	if err != nil {
+		return SilenceAnswer{}, err
+	}
+	defer v.close()
+	wanted := incident.Silence{What: r.What, Incident: r.Incident, All: r.All, Why: strings.TrimSpace(r.Why),
+		By: strings.TrimSpace(r.By), Made: v.at, Until: v.at.Add(r.lasts())}
+	answer, err := v.answer(wanted)
+	if err != nil {
+		return SilenceAnswer{}, err
+	}
+	all, err := w.Silences.List(ctx, nil)
+	if err != nil {
+		return SilenceAnswer{}, fmt.Errorf("list the silences: %w", err)
+	}
+	var replaced []incident.Silence
+	others := 0
+	for _, s := range slices.SortedFunc(slices.Values(all), bySilence) {
+		switch {
+		case !s.Active(v.at):
+		case s.Scope() == wanted.Scope():
+			replaced = append(replaced, s)
+		default:
+			others++
+		}
+	}
+	if others >= incident.MaxSilences {
+		return SilenceAnswer{}, fmt.Errorf("%d silences are active, which is the limit: end one", others)
+	}
+	if answer.Silence, err = w.Silences.Make(ctx, wanted); err != nil {
+		return SilenceAnswer{}, fmt.Errorf("make a silence: %w", err)
+	}
+	// If we stop here, the newest silence of the scope counts. The others must still end: they may outlast
+	// it.
+	for _, old := range replaced {
+		answer.Replaces = old.ID
+		if _, err := w.Silences.End(ctx, old.ID, wanted.By, v.at); err != nil {
+			return answer, fmt.Errorf("silence %s was made; end silence %s, which it replaces: %w",
+				answer.Silence.ID, old.ID, err)
+		}
+	}
+	return answer, nil
 }
+
+// lasts is how long the silence is to last.
+func (r SilenceRequest) lasts() time.Duration {
+	if r.Incident != "" {
+		return cmp.Or(r.For, incident.MaxAck)
+	}
+	return cmp.Or(r.For, incident.DefaultSilence)
+}
+
+// endSilence ends a silence. That needs no state: what it covered is then not known.
+func (w *Watcher) endSilence(ctx context.Context, r SilenceRequest) (SilenceAnswer, error) {
+	at := w.Store.Now()
+	v, unknown := w.view(ctx)
+	if unknown == nil {
+		defer v.close()
+		at = v.at
+	}
+	ended, err := w.Silences.End(ctx, r.End, strings.TrimSpace(r.By), at)
+	if err != nil {
+		return SilenceAnswer{}, fmt.Errorf("end silence %s: %w", r.End, err)
+	}
+	var answer SilenceAnswer
+	if unknown == nil {
+		answer, _ = v.answer(ended) // an error: nothing is left that it covered, or it cannot be read
+	}
+	answer.Silence = ended
+	return answer, nil
+}
+
+// ListSilences returns the silences that are active, by number, and then the windows of the settings that are
+// open. If those that people made cannot be listed, the error says why, and the windows come along with it.
+func (w *Watcher) ListSilences(ctx context.Context) ([]incident.Silence, error) {
+	made, err := w.madeSilences(ctx)
+	return w.activeSilences(made, w.Store.Now()), err
+}
+
+// madeSilences are the silences that people made and that are active, or ended less than a day ago.
+func (w *Watcher) madeSilences(ctx context.Context) ([]incident.Silence, error) {
+	if w.Silences == nil {
+		return nil, nil
+	}
+	made, err := w.Silences.List(ctx, nil)
+	if err != nil {
+		return nil, fmt.Errorf("list the silences: %w", err)
+	}
+	return made, nil
+}
+
+// activeSilences are those that count: of each scope only the newest, if it is not over, then the windows.
+func (w *Watcher) activeSilences(made []incident.Silence, at time.Time) []incident.Silence {
+	newest := make(map[string]string) // number by scope
+	made = slices.SortedFunc(slices.Values(made), bySilence)
+	for _, s := range made {
+		newest[s.Scope()] = s.ID
+	}
+	active := slices.DeleteFunc(made, func(s incident.Silence) bool {
+		return newest[s.Scope()] != s.ID || !s.Active(at)
+	})
+	return append(active, w.windows(at)...)
+}
+
+// windows are the windows of the setting SILENCES that are open, as silences.
+//
+// WINDOWS: this is the one place that reports and lists take them from. It becomes
+// w.Rules.Windows.Active(at) once there is incident.Windows.
+func (w *Watcher) windows(time.Time) []incident.Silence { return nil }
+
+// bySilence orders silences by their numbers, the oldest first.
+func bySilence(a, b incident.Silence) int { return byNumber(a.ID, b.ID) }
+
+// byNumber orders the numbers of silences or of incidents.
+func byNumber(a, b string) int { return cmp.Or(cmp.Compare(len(a), len(b)), cmp.Compare(a, b)) }

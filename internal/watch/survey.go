@@ -15,6 +15,10 @@ import (
 
 // Survey is how everything stands now, and what the state knows of how it came to that.
 type Survey struct {
+	Silences []incident.Silence // that are active; see ListSilences
+	// why the silences that people made could not be listed; nil if they could
+	SilencesErr error
+
 	Standings []Standing          // by key, then the regions that could not be searched
 	Open      []incident.Document // what is open, as the newest heads have it
 	Past      incident.Period     // what changed since the time that was asked for
@@ -91,7 +95,9 @@ func (w *Watcher) Survey(ctx context.Context, since time.Time) (Survey, error) {
 	found := Survey{Standings: w.standing(readCtx, out, r), Past: incident.Period{Since: since}}
 	recallCtx, cancel2 := context.WithDeadline(ctx, t.readUntil.Add(t.sendUntil.Sub(t.readUntil)/2))
 	defer cancel2()
+	made, silencesErr := w.madeSilences(recallCtx) // first: the history may take all the time
 	err := w.recall(recallCtx, &found)
+	found.Silences, found.SilencesErr = w.activeSilences(made, w.Store.Now()), silencesErr
 	for _, s := range w.Discover {
 		if err := r.unlistedErr(s); err != nil {
 			found.Standings = append(found.Standings, Standing{CLB: lb.CLB{Region: s.Region, ID: s.String()},

@@ -89,7 +89,7 @@ func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	}
 
 	readCtx, cancel := context.WithDeadline(ctx, t.readUntil)
-	silences := w.silences(readCtx, base)
+	silences := w.hear(readCtx, base)
 	seen := w.observe(readCtx, base, t.sendUntil)
 	seen.silences = <-silences
 	cancel()
@@ -160,7 +160,7 @@ func (w *Watcher) Preview(ctx context.Context) (posts []Preview, sum Summary, er
 	if err != nil {
 		return nil, Summary{CLBs: len(w.CLBs)}, err
 	}
-	silences := w.silences(ctx, b)
+	silences := w.hear(ctx, b)
 	seen := w.observe(ctx, b, time.Time{})
 	seen.silences = <-silences
 	defer func() { _ = seen.close() }() // an unlinked temporary file

@@ -1,0 +1,197 @@
+package watch
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"clbwatch/internal/incident"
+	"clbwatch/internal/lb"
+	"clbwatch/internal/state"
+)
+
+// maxChoices is how many names of load balancers or incidents an error lists.
+const maxChoices = 8
+
+// view is what all shards stored, as far as silences are about it: which load balancers are watched, how they
+// stood when they were read last, and what is open.
+type view struct {
+	at        time.Time         // by the store's clock
+	clbs      map[string]lb.CLB // by key
+	roots     []*incident.Root
+	snapshots []*state.Snapshot // open
+}
+
+// view opens what is stored. A load balancer of the settings is in it even if it was never read. The caller
+// closes it.
+func (w *Watcher) view(ctx context.Context) (*view, error) {
+	store := w.Store
+	if w.States != nil && w.Shard.Of > 1 { // a silence is of all shards
+		var err error
+		if store, err = w.States(state.Shard{}); err != nil {
+			return nil, err
+		}
+	}
+	all, err := state.Current(ctx, store, w.States)
+	if err != nil {
+		return nil, err
+	}
+	v := &view{at: store.Now().UTC().Truncate(time.Second), clbs: make(map[string]lb.CLB)}
+	for i, head := range all.Heads {
+		s, err := state.OpenSnapshot(ctx, all.Stores[i], head)
+		if err != nil {
+			v.close()
+			return nil, fmt.Errorf("load state: %w", err)
+		}
+		v.snapshots = append(v.snapshots, s)
+		for key, e := range s.Index.CLBs {
+			v.clbs[key] = named(key, e)
+		}
+		if head != nil {
+			v.roots = append(v.roots, head.Incidents.Roots...)
+		}
+	}
+	for _, c := range w.CLBs {
+		v.clbs[c.Key()] = c
+	}
+	return v, nil
+}
+
+func (v *view) close() {
+	for _, s := range v.snapshots {
+		s.Close()
+	}
+}
+
+// answer says what a silence covers. It is an error if that is nothing. A view gives one answer: snapshots
+// are read once, in order.
+func (v *view) answer(s incident.Silence) (SilenceAnswer, error) {
+	var keys []string
+	var err error
+	if s.Incident != "" {
+		keys, err = v.acknowledged(s.Incident)
+	} else {
+		keys, err = v.matching(s.What)
+	}
+	if err != nil {
+		return SilenceAnswer{}, err
+	}
+	a := SilenceAnswer{Silence: s, CLBs: len(keys)}
+	if a.Backends, a.Out, err = v.count(keys); err != nil {
+		return SilenceAnswer{}, fmt.Errorf("load state: %w", err)
+	}
+	a.Covers = a.words()
+	return a, nil
+}
+
+// matching are the keys of the load balancers that a glob is about.
+func (v *view) matching(glob string) (keys []string, err error) {
+	var names []string
+	for key, c := range v.clbs {
+		if c.Matches(glob) {
+			keys = append(keys, key)
+		}
+		names = append(names, fmt.Sprintf("%.60q", c.Name()))
+	}
+	if len(keys) > 0 {
+		return slices.Sorted(slices.Values(keys)), nil
+	}
+	if len(names) == 0 {
+		return nil, errors.New("no load balancer is known yet that could be silenced")
+	}
+	return nil, fmt.Errorf("no load balancer matches %q; there are %s", glob,
+		choices(slices.Compact(slices.Sorted(slices.Values(names)))))
+}
+
+// acknowledged are the keys of the load balancers that an acknowledgement is about: of an incident or, if it
+// is the first of a message, of all of that message that are open.
+func (v *view) acknowledged(id string) ([]string, error) {
+	keys, blind := make(map[string]bool), false
+	var open []string
+	for _, r := range v.roots {
+		for _, i := range r.Incidents {
+			if !i.Open() {
+				continue
+			}
+			asked := i.ID == id || r.ID() == id
+			switch {
+			case i.About.Blind():
+				blind = blind || asked
+			case asked:
+				keys[i.Key] = true
+			}
+			if !i.About.Blind() {
+				open = append(open, i.ID)
+			}
+		}
+	}
+	switch {
+	case len(keys) > 0:
+		return slices.Sorted(maps.Keys(keys)), nil
+	case blind:
+		return nil, fmt.Errorf("incident %s is about what cannot be read, which is never silenced", id)
+	case len(open) == 0:
+		return nil, fmt.Errorf("incident %s is not open; no incident is open that could be acknowledged", id)
+	}
+	slices.SortFunc(open, byNumber)
+	return nil, fmt.Errorf("incident %s is not open; open are %s", id, choices(open))
+}
+
+// choices are the first few of many.
+func choices(all []string) string {
+	if more := len(all) - maxChoices; more > 0 {
+		return strings.Join(all[:maxChoices], ", ") + fmt.Sprintf(" and %d more", more)
+	}
+	return strings.Join(all, ", ")
+}
+
+// count counts the backends of load balancers, whose keys are sorted, and those of them that are out.
+func (v *view) count(keys []string) (backends, out int, err error) {
+	for _, s := range v.snapshots {
+		for _, key := range keys {
+			line, err := s.Seek(key)
+			if err != nil {
+				return 0, 0, err
+			}
+			if line == nil {
+				continue // another shard's, or never read
+			}
+			pool, err := state.DecodePool(line)
+			if err != nil {
+				return 0, 0, err
+			}
+			backends += len(pool)
+			for _, b := range pool {
+				if b.Stopped() || len(b.Failing) > 0 {
+					out++
+				}
+			}
+		}
+		if err := s.Drain(); err != nil {
+			return 0, 0, err
+		}
+	}
+	return backends, out, nil
+}
+
+// words are what a silence covers, such as "3 load balancers, 41 backends, 2 of them out".
+func (a SilenceAnswer) words() string {
+	counted := func(n int, thing string) string {
+		if n != 1 {
+			thing += "s"
+		}
+		return fmt.Sprintf("%d %s", n, thing)
+	}
+	says := counted(a.CLBs, "load balancer") + ", " + counted(a.Backends, "backend")
+	switch {
+	case a.Out == 0:
+		return says + ", none out"
+	case a.Backends == 1:
+		return says + ", which is out"
+	}
+	return says + fmt.Sprintf(", %d of them out", a.Out)
+}

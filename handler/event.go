@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"clbwatch/internal/text"
+	"clbwatch/internal/watch"
 )
 
 // request is what an event asks for.
@@ -16,6 +17,8 @@ type request struct {
 	action string        // one of actions
 	shard  string        // such as "2/4"; "" if the event names none
 	since  time.Duration // of a report: the time that it looks back on
+
+	silence watch.SilenceRequest
 }
 
 // recently is what a report looks back on if the event does not say.
@@ -26,13 +29,16 @@ var actions = map[string]func(context.Context, App, request) (any, error){
 	"tick":   func(ctx context.Context, a App, _ request) (any, error) { return a.Tick(ctx) },
 	"report": func(ctx context.Context, a App, r request) (any, error) { return a.Report(ctx, r.since) },
 	"check":  func(ctx context.Context, a App, _ request) (any, error) { return a.Check(ctx) },
+	"silence": func(ctx context.Context, a App, r request) (any, error) {
+		return a.Silence(ctx, r.silence)
+	},
 	"test": func(ctx context.Context, a App, _ request) (any, error) {
 		return map[string]bool{"sent": true}, a.Test(ctx)
 	},
 }
 
 var (
-	errActions = errors.New(`expected {"action": …} with "check", "report", "test" or "tick"`)
+	errActions = errors.New(`expected {"action": …} with "check", "report", "silence", "test" or "tick"`)
 	errEvent   = fmt.Errorf("expected a timer's event, or nothing; else %w", errActions)
 )
 
@@ -48,7 +54,7 @@ func parse(event []byte) (request, error) {
 	case len(event) == 0 || string(event) == "null":
 		return r, nil
 	case json.Unmarshal(event, &r.action) == nil: // a plain string
-		return r, r.known()
+		return r, r.take(nil)
 	case json.Unmarshal(event, &object) != nil || object == nil:
 		return r, fmt.Errorf("the event is %.40q, %w", event, errEvent)
 	case string(object["Type"]) == `"Timer"`:
@@ -82,6 +88,9 @@ func (r *request) take(object map[string]json.RawMessage) error {
 	}
 	if err := r.known(); err != nil {
 		return err
+	}
+	if r.action == "silence" {
+		return r.takeSilence(object)
 	}
 	if raw, ok := object["shard"]; ok {
 		if err := json.Unmarshal(raw, &r.shard); err != nil || r.shard == "" {

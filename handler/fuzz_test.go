@@ -22,6 +22,10 @@ func FuzzInvoke(f *testing.F) {
 		// API gateway, whose body is no business of ours; a COS trigger; a message queue's.
 		`{"requestContext":{"serviceId":"service-f94sy04v","path":"/test/{path}","httpMethod":"POST","requestId":"c6af9ac6","identity":{"secretId":"abd"},"sourceIp":"10.0.2.14","stage":"release"},"headers":{"accept-Language":"en-US"},"body":"{\"action\":\"tick\"}","pathParameters":{"path":"value"},"queryStringParameters":{"foo":"bar"},"httpMethod":"POST","path":"/test/value"}`,
 		`{"Records":[{"event":{"eventName":"cos:ObjectCreated:Put","eventTime":1545205770},"cos":{"cosObject":{"key":"/1250000000/b/k","size":"1"}}}]}`,
+		`{"action":"silence","what":"prod-*","for":"2h","why":"deploy 4711","by":"U0123ABCD","all":true}`,
+		`{"action":"silence","incident":"12"}`, `{"action":"silence","end":"7"}`, `{"action":"silence","for":"1d"}`,
+		`{"action":"silence","what":"*","incident":"12","why":null}`, `"silence"`,
+		`{"Type":"Timer","Message":"{\"action\":\"silence\",\"what\":\"batch-*\",\"for\":\"2h\"}"}`,
 		`"tick"`, `"test"`, `null`, ``, ` {} `, `[1]`, "\xff",
 	} {
 		f.Add([]byte(event))
@@ -38,10 +42,13 @@ func FuzzInvoke(f *testing.F) {
 			t.Errorf("Invoke(%q) = %q, %v, and did %q", event, out, err, a.asked)
 		}
 		if err != nil {
-			if len(err.Error()) > 400 {
+			if len(err.Error()) > 600 {
 				t.Errorf("Invoke(%q) fails with %d bytes", event, len(err.Error()))
 			}
 			return
+		}
+		if s := a.quiet; a.asked == "silence" && (s.Check() != nil || s.For < 0 || s.For > 7*24*time.Hour) {
+			t.Errorf("Invoke(%q) asked for %+v", event, s)
 		}
 		var text string
 		var object map[string]any

@@ -1,5 +1,5 @@
-// Package handler is the way in: one event of the platform becomes one tick, report or test message. It
-// refuses an event that it does not understand before anything is touched, and decides nothing about load
+// Package handler is the way in: one event of the platform becomes one tick, report, silence or test message.
+// It refuses an event that it does not understand before anything is touched, and decides nothing about load
 // balancers.
 package handler
 
@@ -26,6 +26,8 @@ type App interface {
 	// Report reads how things stand and what happened in the time before, posts it and returns it. It changes no
 	// state.
 	Report(ctx context.Context, since time.Duration) (report.Report, error)
+	// Silence makes or ends a silence, and says what it covers.
+	Silence(ctx context.Context, r watch.SilenceRequest) (watch.SilenceAnswer, error)
 	// Check tries what a tick needs and returns what it found, as JSON.
 	Check(ctx context.Context) (json.RawMessage, error)
 	// Test posts one test message.
@@ -102,6 +104,13 @@ func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
 	if err != nil {
 		log.Error(err.Error())
 		return nil, err
+	}
+	if a, ok := answer.(watch.SilenceAnswer); ok {
+		s := a.Silence
+		log = log.With("silence", s.ID, "what", s.Scope(), "by", s.By, "until", s.Until, "covers", a.Covers)
+		if !s.Ended.IsZero() {
+			log = log.With("endedBy", s.EndedBy)
+		}
 	}
 	log.Info("done")
 	return json.Marshal(answer)

@@ -15,6 +15,7 @@ import (
 	"github.com/tencentyun/scf-go-lib/functioncontext"
 
 	"clbwatch/handler"
+	"clbwatch/internal/incident"
 	"clbwatch/internal/report"
 	"clbwatch/internal/watch"
 )
@@ -23,6 +24,7 @@ import (
 type app struct {
 	asked string
 	since time.Duration
+	quiet watch.SilenceRequest
 	sum   watch.Summary
 	err   error
 	log   bytes.Buffer
@@ -36,6 +38,10 @@ func (a *app) Report(_ context.Context, since time.Duration) (report.Report, err
 func (a *app) Check(context.Context) (json.RawMessage, error) {
 	a.asked = "check"
 	return []byte("[]"), a.err
+}
+func (a *app) Silence(_ context.Context, r watch.SilenceRequest) (watch.SilenceAnswer, error) {
+	a.asked, a.quiet = "silence", r
+	return watch.SilenceAnswer{Silence: incident.Silence{ID: "7", What: r.What}}, a.err
 }
 func (a *app) Test(context.Context) error { a.asked = "test"; return a.err }
 func (a *app) Log() *slog.Logger          { return slog.New(slog.NewJSONHandler(&a.log, nil)) }
@@ -52,7 +58,7 @@ func ExampleHandler_Invoke() {
 	fmt.Println(err)
 	// Output:
 	// {"clbs":2,"read":2,"unreadable":0,"changes":1,"sent":1,"pending":0}
-	// the event asks for "nonsense", expected {"action": …} with "check", "report", "test" or "tick"
+	// the event asks for "nonsense", expected {"action": …} with "check", "report", "silence", "test" or "tick"
 }
 
 func TestInvokeUnderstandsEvents(t *testing.T) {
@@ -117,7 +123,7 @@ func TestInvokeRefusesEventsBeforeAnythingIsTouched(t *testing.T) {
 			return nil, errors.New("no")
 		}}
 		if out, err := h.Invoke(t.Context(), []byte(event)); err == nil ||
-			!strings.Contains(err.Error(), `"check", "report", "test" or "tick"`) {
+			!strings.Contains(err.Error(), `"check", "report", "silence", "test" or "tick"`) {
 			t.Errorf("Invoke(%s) = %s, %v, want an error that lists the actions", event, out, err)
 		}
 	}

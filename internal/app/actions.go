@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"clbwatch/internal/check"
+	"clbwatch/internal/incident"
 	"clbwatch/internal/report"
 	"clbwatch/internal/watch"
 	"clbwatch/notifier/message"
@@ -44,6 +45,18 @@ func (a *App) Read(ctx context.Context, since time.Duration) report.Report {
 	found, err := a.watcher.Survey(ctx, start.Add(-since))
 	return report.New(start.UTC(), a.now().Sub(start), found, since, err)
 }
+
+// Silence makes or ends a silence, and says what it covers. It needs no Slack.
+func (a *App) Silence(ctx context.Context, r watch.SilenceRequest) (watch.SilenceAnswer, error) {
+	return a.watcher.Silence(ctx, r)
+}
+
+// Silences are those that are active, with the windows of the settings that are open. An error leaves the
+// windows.
+func (a *App) Silences(ctx context.Context) ([]incident.Silence, error) { return a.watcher.ListSilences(ctx) }
+
+// Zone is the zone of times in a terminal.
+func (a *App) Zone() *time.Location { return a.cfg.Zone }
 
 // Check tries what a tick needs and returns what it found, as JSON.
 func (a *App) Check(ctx context.Context) (json.RawMessage, error) {

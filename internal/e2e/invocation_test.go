@@ -109,7 +109,7 @@ func testEvents(t *testing.T, in place) {
 	} {
 		out, err := l.invoke(f, event)
 		if err == nil || strings.Contains(event, "since") == strings.Contains(err.Error(),
-			`"check", "report", "test" or "tick"`) {
+			`"check", "report", "silence", "test" or "tick"`) {
 			t.Errorf("event %s = %s, %v, want an error that lists the actions", event, out, err)
 		}
 	}

@@ -53,7 +53,9 @@ func (a *App) Silence(ctx context.Context, r watch.SilenceRequest) (watch.Silenc
 
 // Silences are those that are active, with the windows of the settings that are open. An error leaves the
 // windows.
-func (a *App) Silences(ctx context.Context) ([]incident.Silence, error) { return a.watcher.ListSilences(ctx) }
+func (a *App) Silences(ctx context.Context) ([]incident.Silence, error) {
+	return a.watcher.ListSilences(ctx)
+}
 
 // Zone is the zone of times in a terminal.
 func (a *App) Zone() *time.Location { return a.cfg.Zone }

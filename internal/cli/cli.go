@@ -15,6 +15,7 @@ import (
 
 	"clbwatch/internal/advice"
 	"clbwatch/internal/check"
+	"clbwatch/internal/incident"
 	"clbwatch/internal/report"
 	"clbwatch/internal/state"
 	"clbwatch/internal/text"
@@ -32,6 +33,13 @@ type App interface {
 	Preview(ctx context.Context) (message string, sum watch.Summary, err error)
 	// Probes look at what a tick needs, and post a test message if send is set.
 	Probes(ctx context.Context, send bool) []check.Probe
+	// Silence makes or ends a silence, and says what it covers.
+	Silence(ctx context.Context, r watch.SilenceRequest) (watch.SilenceAnswer, error)
+	// Silences are those that are active, with the windows of the setting SILENCES that are open. If those
+	// that people made cannot be listed, the windows come along with the error.
+	Silences(ctx context.Context) ([]incident.Silence, error)
+	// Zone is the zone of times in the terminal.
+	Zone() *time.Location
 	// State says what is there of the state, of each of its shards. It changes nothing. What it found comes
 	// along with an error.
 	State(ctx context.Context) ([]*state.Inventory, error)
@@ -46,7 +54,7 @@ type App interface {
 // Program is clbwatch as a command line.
 type Program struct {
 	Version        string
-	Environ        map[string]string // the settings, and NO_COLOR
+	Environ        map[string]string // the settings, NO_COLOR, and USER, who silences
 	Stdout, Stderr io.Writer
 	// Open makes the App from the environment. Its error names every setting that is wrong.
 	Open func(environ map[string]string) (App, error)

@@ -14,6 +14,7 @@ import (
 	"clbwatch/internal/app"
 	"clbwatch/internal/check"
 	"clbwatch/internal/cli"
+	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
 	"clbwatch/internal/state"
@@ -24,15 +25,30 @@ import (
 type fake struct {
 	standings []watch.Standing
 	sum       watch.Summary
-	err       error // of Tick, Preview, State, Take and Repair
+	err       error // of Tick, Preview, Silence, Silences, State, Take and Repair
 	message   string
 	probes    []check.Probe
 	found     []*state.Inventory
 	took      []state.Shard
 	was       state.Lineage
 	repaired  []state.Repaired
+	silences  []incident.Silence
+	answer    watch.SilenceAnswer
+	asked     watch.SilenceRequest
 	calls     []string
 }
+
+func (f *fake) Silence(_ context.Context, r watch.SilenceRequest) (watch.SilenceAnswer, error) {
+	f.calls, f.asked = append(f.calls, "silence"), r
+	return f.answer, f.err
+}
+
+func (f *fake) Silences(context.Context) ([]incident.Silence, error) {
+	f.calls = append(f.calls, "silences")
+	return f.silences, f.err
+}
+
+func (f *fake) Zone() *time.Location { return time.FixedZone("CST", 8*3600) }
 
 func (f *fake) State(context.Context) ([]*state.Inventory, error) {
 	f.calls = append(f.calls, "state")
@@ -226,11 +242,12 @@ func TestOutputThatCannotBeWrittenIsAFailure(t *testing.T) {
 	t.Parallel()
 	for _, args := range []string{
 		"report", "report --json", "tick", "tick --dry-run", "check", "check --json", "version",
-		"state", "state --take", "state --repair",
+		"silence", "silence prod-*", "state", "state --take", "state --repair",
 	} {
 		var errs bytes.Buffer
 		a := &fake{probes: []check.Probe{check.Settings("2 load balancers", nil)},
-			found: []*state.Inventory{{}}, took: []state.Shard{{}}, repaired: []state.Repaired{{}}}
+			answer: watch.SilenceAnswer{Silence: incident.Silence{ID: "7"}},
+			found:  []*state.Inventory{{}}, took: []state.Shard{{}}, repaired: []state.Repaired{{}}}
 		open := func(map[string]string) (cli.App, error) { return a, nil }
 		p := cli.Program{Stdout: closed{}, Stderr: &errs, Open: open}
 		code := p.Run(t.Context(), append([]string{"clbwatch"}, strings.Fields(args)...))

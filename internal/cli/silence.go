@@ -12,6 +12,7 @@ import (
 	"github.com/urfave/cli/v3"
 
 	"clbwatch/internal/incident"
+	"clbwatch/internal/report"
 	"clbwatch/internal/text"
 	"clbwatch/internal/watch"
 )
@@ -23,13 +24,13 @@ const maxCell = incident.MaxSilenceText
 func (p *Program) silenceCommand() *cli.Command {
 	return &cli.Command{
 		Name: "silence",
-		Usage: "hold notifications back, such as 'prod-*' 2h deploy 4711, acknowledge an incident, or list what " +
-			"is silenced",
+		Usage: "hold notifications back, such as 'prod-*' 2h deploy 4711, acknowledge an incident, or " +
+			"list silences",
 		ArgsUsage: "['GLOB'] [TIME] [REASON…]",
-		Description: "GLOB is matched against labels, names and ids of load balancers. Put it in quotes, or " +
-			"the shell may replace it. TIME is 1m to 7d, such as 30m, 2h or 1d12h, and 1h if there is none. " +
-			"From 4h on a REASON is needed. An acknowledgement lasts until its incident ends or gets worse, " +
-			"24h at most. Without arguments, the silences that are active are listed.",
+		Description: "GLOB is matched against labels, names and ids of load balancers. Put it in quotes, " +
+			"or the shell may replace it. TIME is 1m to 7d, such as 30m, 2h or 1d12h; without it, 1h. From " +
+			"4h on a REASON is needed. An acknowledgement lasts until its incident ends or gets worse, 24h " +
+			"at most. Without arguments, the silences that are active are listed.",
 		Flags: []cli.Flag{
 			&cli.StringFlag{Name: "incident", Usage: "acknowledge the incident of this number"},
 			&cli.StringFlag{Name: "end", Usage: "end the silence of this number"},
@@ -105,16 +106,14 @@ func silenceOf(c *cli.Command) (r watch.SilenceRequest, err error) {
 // silenced says what was done.
 func silenced(a watch.SilenceAnswer, zone *time.Location) string {
 	s := a.Silence
-	says := fmt.Sprintf("silence %s  %s", text.Clean(s.ID, maxCell), scope(s))
-	verb := "covers"
+	says, verb, by := report.SilenceName(s)+"  "+report.SilenceScope(s), "covers", s.By
 	if s.Ended.IsZero() {
 		says += "  until " + until(s, zone)
 	} else {
-		verb = "covered"
-		says += "  ended"
+		says, verb, by = says+"  ended", "covered", s.EndedBy
 	}
-	if s.Ended.IsZero() && s.By != "" {
-		says += "  by " + text.Clean(s.By, maxCell)
+	if by = text.Clean(by, maxCell); by != "" {
+		says += "  by " + by
 	}
 	if why := text.Clean(s.Why, maxCell); why != "" {
 		says += ": " + why
@@ -125,7 +124,7 @@ func silenced(a watch.SilenceAnswer, zone *time.Location) string {
 	if a.Replaces != "" {
 		says += "\nreplaces silence " + text.Clean(a.Replaces, maxCell)
 	}
-	return says + "\n" + "the next tick goes by it\n"
+	return says + "\nthe next tick goes by it\n"
 }
 
 // listSilences prints the silences that are active.
@@ -140,8 +139,8 @@ func (p *Program) listSilences(ctx context.Context) error {
 	case len(all) > 0:
 		rows := [][]string{{"NUMBER", "WHAT", "UNTIL", "BY", "WHY"}}
 		for _, s := range all {
-			rows = append(rows, []string{text.Clean(s.ID, maxCell), scope(s), until(s, a.Zone()),
-				text.Clean(s.By, maxCell), text.Clean(s.Why, maxCell)})
+			rows = append(rows, []string{text.Clean(s.ID, maxCell), report.SilenceScope(s),
+				until(s, a.Zone()), text.Clean(s.By, maxCell), text.Clean(s.Why, maxCell)})
 		}
 		lines = text.Columns(rows, len(rows[0]))
 	case err == nil:
@@ -153,15 +152,6 @@ func (p *Program) listSilences(ctx context.Context) error {
 		}
 	}
 	return err
-}
-
-// scope is what a silence is about.
-func scope(s incident.Silence) string {
-	says := text.Clean(s.Scope(), maxCell)
-	if s.All {
-		says += " (all)"
-	}
-	return says
 }
 
 // until is when a silence ends.

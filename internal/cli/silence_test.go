@@ -91,7 +91,7 @@ func TestSilenceSays(t *testing.T) {
 	made := incident.Silence{ID: "8", What: "prod-*", Until: until, By: "ada", Why: "deploy 4711"}
 	acknowledged := incident.Silence{ID: "8", Incident: "12", Until: until}
 	ended := made
-	ended.Ended = until
+	ended.Ended, ended.EndedBy = until, "bob"
 	const covers = "3 load balancers, 41 backends, 2 of them out"
 	trouble := advice.Add(errors.New("COS: 503"), "wait")
 	hostile := incident.Silence{ID: "9\x1b[2J", What: "x\n7  y", Until: until, By: "\u202ebob",
@@ -111,13 +111,13 @@ func TestSilenceSays(t *testing.T) {
 			"silence 8  incident 12  until 2026-11-23 22:00 CST\nthe next", ""},
 		{"end", "silence --end 8", "silence",
 			fake{answer: watch.SilenceAnswer{Silence: ended, Covers: covers}}, 0,
-			"silence 8  prod-*  ended: deploy 4711\ncovered " + covers + "\nthe next", ""},
+			"silence 8  prod-*  ended  by bob: deploy 4711\ncovered " + covers + "\nthe next", ""},
 		{"fails", "silence prd-*", "silence", fake{err: trouble}, 1, "",
 			"clbwatch: COS: 503\nclbwatch: → wait\n"},
 		{"made, and then fails", "silence prd-*", "silence",
 			fake{answer: watch.SilenceAnswer{Silence: made}, err: trouble}, 1, "silence 8", "COS: 503"},
 		{"make, hostile", "silence x", "silence", fake{answer: watch.SilenceAnswer{Silence: hostile}}, 0,
-			"silence 9[2J  x 7 y (all)  until 2026-11-23 22:00 CST  by bob: [2J z\n", ""},
+			"9[2J  x 7 y (all)  until 2026-11-23 22:00 CST  by bob: [2J z\n", ""},
 
 		{"list", "silence", "silences", fake{silences: []incident.Silence{made,
 			{ID: "9", Incident: "12", Until: until.Add(time.Hour), By: "U0123ABCD"},

@@ -20,17 +20,20 @@ import (
 
 // Report is how the watched load balancers stand at one moment.
 type Report struct {
-	At    time.Time `json:"at"`             // when the reading began
-	Took  float64   `json:"tookSeconds"`    // how long it took
-	Pools []Pool    `json:"loadBalancers"`  // by key
-	Note  string    `json:"note,omitempty"` // that the state cannot be read, and why; "" if it can
+	At   time.Time `json:"at"`          // when the reading began
+	Took float64   `json:"tookSeconds"` // how long it took
+	// that the state, or the silences, cannot be read, and why; "" if they can
+	Note string `json:"note,omitempty"`
+
+	Silences []incident.Silence `json:"silences,omitempty"` // that are active, by number
+	Open     []Open             `json:"open,omitempty"`     // incidents, the worst first
+	Pools    []Pool             `json:"loadBalancers"`      // by key
 
 	Unlisted []Unread `json:"unlisted,omitempty"` // regions that could not be searched for load balancers
 
 	Since time.Time `json:"since"` // the time that it looks back on begins here
 	// Changed is all that ticks found since then; zero if no tick has run
 	ChangesFrom time.Time     `json:"changesFrom,omitzero"`
-	Open        []Open        `json:"open,omitempty"`    // incidents, the worst first
 	Changed     []PoolChanges `json:"changes,omitempty"` // by load balancer, worst first as WorstFirst
 }
 
@@ -92,9 +95,7 @@ func New(at time.Time, took time.Duration, found watch.Survey, since time.Durati
 		}
 		r.Pools = append(r.Pools, p)
 	}
-	if incomplete != nil {
-		r.Note = "The state cannot be read, so ticks fail and no change is posted: " + incomplete.Error()
-	}
+	r.Silences, r.Note = found.Silences, note(incomplete, found.SilencesErr)
 	r.Since = r.At.Add(-since)
 	for _, doc := range found.Open {
 		r.Open = append(r.Open, openOf(doc)...)
@@ -104,6 +105,21 @@ func New(at time.Time, took time.Duration, found watch.Survey, since time.Durati
 		r.ChangesFrom, r.Changed = r.Since, r.changed(&found.Past)
 	}
 	return r
+}
+
+// note says what the report lacks, and why; "" if nothing.
+func note(stateErr, silencesErr error) string {
+	const lists = "The silences cannot be listed, so some may be missing here: "
+	const state = "The state cannot be read, so ticks fail and no change is posted: "
+	switch {
+	case stateErr != nil && silencesErr != nil: // the first is short, so that it leaves room for the other
+		return lists + text.Clean(silencesErr.Error(), 100) + ". " + state + stateErr.Error()
+	case stateErr != nil:
+		return state + stateErr.Error()
+	case silencesErr != nil:
+		return lists + silencesErr.Error()
+	}
+	return ""
 }
 
 // Open is an incident that is open.

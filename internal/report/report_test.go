@@ -222,3 +222,27 @@ func TestJSON(t *testing.T) {
 		t.Errorf("read back %+v, want %+v", got, want)
 	}
 }
+
+// A report starts with what is silenced, then what is open, then how things stand: in JSON too.
+func TestJSONStartsWithSilences(t *testing.T) {
+	t.Parallel()
+	found := watch.Survey{
+		Silences: []incident.Silence{{ID: "7", What: "prod-*", Until: at(14, 0), By: "ada"}},
+		Open: []incident.Document{{Root: &incident.Root{Incidents: []*incident.Incident{{ID: "12",
+			Key: web.Key()}}}}},
+		Standings: []watch.Standing{{CLB: web}},
+	}
+	var b bytes.Buffer
+	if err := New(at(4, 53), 0, found, 24*time.Hour, nil).WriteJSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	last := -1
+	for _, key := range []string{`"silences": [`, `"id": "7"`, `"what": "prod-*"`, `"open": [`, `"incident": "12"`,
+		`"loadBalancers": [`} {
+		i := strings.Index(b.String(), key)
+		if i <= last {
+			t.Errorf("%s is not where it should be in %s", key, &b)
+		}
+		last = i
+	}
+}

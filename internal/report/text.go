@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/text"
 )
@@ -16,7 +17,7 @@ import (
 // maxWhy is how many characters of an error, or of what to do about it, are shown.
 const maxWhy = 300
 
-// maxOpen is how many open incidents are listed.
+// maxOpen is how many silences, and how many open incidents, are listed.
 const maxOpen = 20
 
 // WriteJSON writes the report as indented JSON.
@@ -26,9 +27,9 @@ func (r Report) WriteJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
-// WriteText writes the report for a terminal: a table of the load balancers, then what is not running or
-// unhealthy, what could not be read, and what changed. Names cannot move the cursor, change a colour or start
-// a line of their own.
+// WriteText writes the report for a terminal: silences, open incidents, a table of the load balancers, then
+// what is not running or unhealthy, what could not be read, and what changed. Names cannot move the cursor,
+// change a colour or start a line of their own.
 func (r Report) WriteText(w io.Writer, color bool) error {
 	t := terminal{color: color}
 	t.line(paint{bold, r.Severity().ink()}, r.Summary())
@@ -37,6 +38,8 @@ func (r Report) WriteText(w io.Writer, color bool) error {
 	if r.Note != "" {
 		t.line(paint{yellow}, "Note: "+text.Clean(r.Note, maxWhy))
 	}
+	t.silences(r)
+	t.open(r)
 	pools := r.WorstFirst()
 	t.pools(pools)
 	for _, w := range Ways() {
@@ -44,7 +47,6 @@ func (r Report) WriteText(w io.Writer, color bool) error {
 	}
 	t.odd(pools)
 	t.unread(r)
-	t.open(r)
 	t.changes(r)
 	_, err := io.WriteString(w, t.String())
 	return err
@@ -219,6 +221,27 @@ func (t *terminal) unread(r Report) {
 		if u.Do != "" {
 			t.line(nil, "  → "+text.Clean(u.Do, maxWhy))
 		}
+	}
+}
+
+// silences lists what is silenced.
+func (t *terminal) silences(r Report) {
+	if len(r.Silences) == 0 {
+		return
+	}
+	t.head("Silences")
+	for _, s := range r.Silences[:min(len(r.Silences), maxOpen)] {
+		l := fmt.Sprintf("  %s  %s  until %s UTC", SilenceName(s), SilenceScope(s), r.stamp(s.Until))
+		if by := text.Clean(s.By, incident.MaxSilenceText); by != "" {
+			l += "  by " + by
+		}
+		if why := text.Clean(s.Why, incident.MaxSilenceText); why != "" {
+			l += ": " + why
+		}
+		t.line(nil, l)
+	}
+	if more := len(r.Silences) - maxOpen; more > 0 {
+		t.line(nil, fmt.Sprintf("  … and %d more", more))
 	}
 }
 

@@ -121,11 +121,25 @@ func TestWriteText(t *testing.T) {
 		NotRunning: []lb.Backend{{ID: "ins-1", Name: "web-01", Status: 4}}}}}
 	watched := well
 	watched.Known = true
+	silenced := watched
+	silenced.Silences = []incident.Silence{
+		{ID: "7", What: "prod-*", Until: at(14, 0), By: "ada", Why: "deploy 4711"},
+		{ID: "8", Incident: "12", Until: at(4, 0).AddDate(0, 0, 1), By: "U0123ABCD"},
+		{ID: "9", What: "x\x1b[2J\nsilence 1  *", Until: at(5, 0), By: "\u202ebob\n", Why: "a\nb\x07",
+			All: true},
+		{ID: "window 2", What: "batch-*", Until: at(6, 0)},
+	}
+	silenced.Open = []incident.Document{{Root: &incident.Root{Incidents: []*incident.Incident{{ID: "12",
+		Key: web.Key(), Label: web.Label, Level: incident.Degraded, Began: at(4, 41)}}}}}
+	unlisted := well
+	unlisted.SilencesErr = errors.New("list the silences: COS: 503")
 	for name, r := range map[string]Report{
 		"report":      sample(),
 		"application": applications(),
 		"no-state": New(at(4, 53), 300*time.Millisecond, fresh, 24*time.Hour,
 			errors.New("load state: permission denied")),
+		"silenced": New(at(4, 53), 300*time.Millisecond, silenced, 24*time.Hour, nil),
+		"unlisted": New(at(4, 53), 300*time.Millisecond, unlisted, 24*time.Hour, errors.New("load state: x")),
 		"no-tick":  New(at(4, 53), 300*time.Millisecond, well, 24*time.Hour, nil),
 		"all-well": New(at(4, 53), 300*time.Millisecond, watched, time.Hour, nil),
 		"unread": New(at(4, 53), 300*time.Millisecond,
@@ -267,12 +281,15 @@ func FuzzWriteText(f *testing.F) {
 			log = append(log, incident.Record{At: at(4, 0).Add(time.Duration(when + int64(i))), CLB: c, Change: past})
 		}
 		found.Past = period(log...)
+		found.Silences = []incident.Silence{{ID: name, What: label, Why: err, By: do, All: n > 0,
+			Until: at(4, 0).Add(time.Duration(when))}, {ID: "7", Incident: do, Why: label, By: name}}
+		found.SilencesErr = errors.New(err)
 		r := New(at(4, 53), 0, found, 24*time.Hour, errors.New(do))
 		var plain, color strings.Builder
 		if err := errors.Join(r.WriteText(&plain, false), r.WriteText(&color, true)); err != nil {
 			t.Fatal(err)
 		}
-		if n := strings.Count(plain.String(), "\n"); n > 29 {
+		if n := strings.Count(plain.String(), "\n"); n > 33 {
 			t.Errorf("%d lines: a name started one of its own:\n%s", n, plain.String())
 		}
 		for _, r := range plain.String() {

@@ -20,6 +20,25 @@ func Name(c lb.CLB) string {
 		"(no id)")
 }
 
+// SilenceName is what people call a silence, Clean: "silence 7"; of a window of the settings "window 2".
+func SilenceName(s incident.Silence) string {
+	name := text.Clean(s.ID, maxName)
+	if strings.Trim(name, "0123456789") != "" {
+		return name
+	}
+	return "silence " + cmp.Or(name, "?")
+}
+
+// SilenceScope is what a silence is about, Clean: a glob or "incident 12", with "(all)" if nothing breaks
+// through.
+func SilenceScope(s incident.Silence) string {
+	scope := cmp.Or(text.Clean(s.Scope(), incident.MaxSilenceText), "?")
+	if s.All {
+		scope += " (all)"
+	}
+	return scope
+}
+
 // AndUnhealthy adds to how many backends run how many of these are unhealthy: "" if none is.
 func AndUnhealthy(n int) string {
 	if n <= 0 {

@@ -20,7 +20,7 @@ var (
 	ours = regexp.MustCompile(
 		"<!date\\^-?[0-9]+\\^(?:\\{date_short_pretty\\} )?\\{time\\}\\|[0-9: UTC-]+>|`[A-Za-z0-9-]+`|" +
 			"`clbwatch history`|^:[a-z_]+: | <!subteam\\^S024BE7LH>\n?$|" +
-			"<https://runbook\\.example\\.com/[^<>| ]*\\|Runbook>|<#C[0-9A-Z]+>",
+			"<https://runbook\\.example\\.com/[^<>| ]*\\|Runbook>|<#C[0-9A-Z]+>|<@U0123ABCD>",
 	)
 	markup = regexp.MustCompile(
 		"[<>*~`@#]|&(?:[^alg]|$)|:[^ \n]+:|://|[^A-Za-z0-9]_|_[^A-Za-z0-9]|\\.[A-Za-z]",
@@ -103,6 +103,10 @@ func checkMessage(t failer, m message.Message) {
 				checkLiteral(t, v["text"])
 			case "text":
 				checkLiteral(t, v["text"])
+			case "user":
+				if v["user_id"] != "U0123ABCD" {
+					t.Fatalf("%v is mentioned", v)
+				}
 			case "usergroup":
 				if v["usergroup_id"] != "S024BE7LH" {
 					t.Fatalf("%v is mentioned", v)
@@ -153,7 +157,7 @@ func checkTaken(t failer, m message.Message) {
 
 func strict() *sandbox.Workspace {
 	ws := sandbox.New()
-	ws.Unlimited, ws.Mention = true, "S024BE7LH"
+	ws.Unlimited, ws.Mention, ws.Users = true, "S024BE7LH", []string{"U0123ABCD"}
 	return ws
 }
 

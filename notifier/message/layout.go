@@ -38,8 +38,8 @@ type part struct {
 // line is what is shown on one line, as far as there is room.
 type line []span
 
-// span is a piece of a line: text, a time that Slack shows in the reader's zone or, in the context only, a
-// channel.
+// span is a piece of a line: text, a time that Slack shows in the reader's zone, a user or, in the context
+// only, a channel.
 type span struct {
 	text       string
 	url        string
@@ -47,6 +47,7 @@ type span struct {
 	at         time.Time
 	format     string // of at
 	channel    string // its ID
+	user       string // the user's ID; text is the same
 }
 
 func lineOf(spans ...span) part { return part{line: spans} }
@@ -237,7 +238,7 @@ func (l line) rich() (elements []slack.RichTextSectionElement) {
 		}
 	}
 	for _, s := range l {
-		if !s.bold && !s.code && s.at.IsZero() && s.url == "" {
+		if !s.bold && !s.code && s.at.IsZero() && s.url == "" && s.user == "" {
 			run += s.text
 			continue
 		}
@@ -284,6 +285,8 @@ func (s span) rich() slack.RichTextSectionElement {
 		return slack.NewRichTextSectionDateElement(s.at.Unix(), s.format, nil, &s.text)
 	case s.url != "":
 		return slack.NewRichTextSectionLinkElement(s.url, s.text, style)
+	case s.user != "":
+		return slack.NewRichTextSectionUserElement(s.user, style)
 	default:
 		return slack.NewRichTextSectionTextElement(s.text, style)
 	}

@@ -18,6 +18,8 @@ func (l line) mrkdwn() string {
 			fmt.Fprintf(&b, "<!date^%d^%s|%s>", s.at.Unix(), s.format, s.text)
 		case s.channel != "":
 			b.WriteString("<#" + token(s.channel) + ">")
+		case s.user != "":
+			b.WriteString("<@" + token(s.user) + ">")
 		case s.url != "":
 			b.WriteString("<" + strings.ReplaceAll(s.url, "&", "&amp;") + "|" + inert(s.text) + ">")
 		case s.code:
@@ -29,17 +31,26 @@ func (l line) mrkdwn() string {
 	return b.String()
 }
 
-// in is a line as text without marks, with times in a zone. Slack parses it all the same.
+// in is a line as text without marks but those of users, with times in a zone. Slack parses it all the same.
 func (l line) in(zone *time.Location) string {
-	var b strings.Builder
-	for _, s := range l {
-		if !s.at.IsZero() {
-			b.WriteString(s.stamp(zone))
-			continue
-		}
-		b.WriteString(s.text)
+	var b, run strings.Builder
+	flush := func() {
+		b.WriteString(inert(run.String()))
+		run.Reset()
 	}
-	return inert(b.String())
+	for _, s := range l {
+		switch {
+		case !s.at.IsZero():
+			run.WriteString(s.stamp(zone))
+		case s.user != "":
+			flush()
+			b.WriteString("<@" + token(s.user) + ">")
+		default:
+			run.WriteString(s.text)
+		}
+	}
+	flush()
+	return b.String()
 }
 
 // plain is the message as text only, with whole lines; what does not fit is counted.

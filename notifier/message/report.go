@@ -22,8 +22,8 @@ const (
 	maxNameCells = 28 // cells of a load balancer's name in a row
 )
 
-// Report renders a report: what is not running or unhealthy and what could not be read, then the load
-// balancers, the worst first, then what changed, as far as there is room.
+// Report renders a report: silences and open incidents, then what is not running or unhealthy and what could
+// not be read, then the load balancers, the worst first, then what changed, as far as there is room.
 func Report(r report.Report, s Style) Message {
 	pools := r.WorstFirst()
 	p := s.reportPage(r, pools)
@@ -34,6 +34,8 @@ func Report(r report.Report, s Style) Message {
 		if note := text.Clean(r.Note, maxWhy+100); note != "" {
 			blocks = append(blocks, block{lineOf(bold("Note"), words("  "+note))})
 		}
+		blocks = append(blocks, silenceBlocks(r, room)...)
+		blocks = append(blocks, s.openBlocks(r, room)...)
 		single := len(pools) == 1 && pools[0].Err == ""
 		if single {
 			blocks = append(blocks, s.standBlock(pools[0]))
@@ -47,7 +49,6 @@ func Report(r report.Report, s Style) Message {
 		} else {
 			blocks = append(blocks, standBlocks(pools, room)...)
 		}
-		blocks = append(blocks, s.openBlocks(r, room)...)
 		return append(blocks, changedBlocks(r, changed, room)...)
 	})
 }

@@ -212,9 +212,31 @@ func tales() map[string]report.Report {
 		"report-restarts":      tell(surveyed(rolling, twelve...), nil),
 		"report-200":           tell(surveyed(history(twelve[0].CLB, twelve[1].CLB), twelve...), nil),
 		"report-thousands":     tell(surveyed(rolling, crew(50, 5000, some)...), nil),
+		"report-silences":      tell(silenced(surveyed(log, small(), standing(api, 1, 8, 0))), nil),
+		"report-unlisted":      tell(unlisted(surveyed(nil, small())), nil),
 		"report-hostile":       hostileReport(),
 		"report-hostile-parts": hostileApplication(),
 	}
+}
+
+// silenced is a survey with what is silenced, and with an incident that is open.
+func silenced(found watch.Survey) watch.Survey {
+	found.Silences = []incident.Silence{
+		{ID: "7", What: "prod-*", Until: at(14, 0), By: "ada", Why: "deploy 4711"},
+		{ID: "8", Incident: "12", Until: at(4, 42).AddDate(0, 0, 1), By: "U0123ABCD"},
+		{ID: "9", What: "*", Until: at(5, 30), By: "U0123ABCD", Why: "move to another zone", All: true},
+		{ID: "window 2", What: "batch-*", Until: at(6, 0)},
+	}
+	found.Open = []incident.Document{{Root: &incident.Root{Incidents: []*incident.Incident{{ID: "12",
+		Key: web.Key(), Label: web.Label, Level: incident.Degraded, Began: at(4, 41)}}}}}
+	return found
+}
+
+// unlisted is a survey whose silences could not be listed, but for a window of the settings.
+func unlisted(found watch.Survey) watch.Survey {
+	found.Silences = []incident.Silence{{ID: "window 1", What: "batch-*", Until: at(6, 0), Why: "nightly"}}
+	found.SilencesErr = errors.New("list the silences: COS answers 503")
+	return found
 }
 
 func hostileReport() report.Report {
@@ -232,8 +254,13 @@ func hostileReport() report.Report {
 	}
 	unread := watch.Standing{CLB: clb("<!here>", "`lb`"),
 		Err: advice.Add(errors.New("<!channel> \x1b[2J:fire: x"), "click <https://evil.example|here>")}
-	return report.New(at(4, 53), 0, surveyed(log, s, unread), 24*time.Hour,
-		errors.New("<!everyone>\n\x1b[2J *x*"))
+	found := surveyed(log, s, unread)
+	for _, text := range []string{"<!channel>", "<@U0123ABCD>", "U0123ABCD\n", "U0123ABCD>", "WALTERSMITH",
+		":fire: *b* `c` \u202ex https://evil.example"} {
+		found.Silences = append(found.Silences, incident.Silence{ID: "7", What: text, Why: text, By: text,
+			Until: at(6, 0), All: true})
+	}
+	return report.New(at(4, 53), 0, found, 24*time.Hour, errors.New("<!everyone>\n\x1b[2J *x*"))
 }
 
 func hostileApplication() report.Report {
@@ -458,7 +485,14 @@ func TestReportSays(t *testing.T) {
 			"batch  lb-77aa00bb  ·  cannot be read\nLBNotFound (4000)： load balancer not exist request 7f0c\n• What " +
 				"to do  check the id"},
 		"report-broken-state": {"Note  The state cannot be read"},
-		"report-no-tick":      {"What changed is not known: no tick has run yet"},
+		"report-silences": {"\n\n• Silences (4)\n• silence 7  prod-＊  until 2026-11-23 14:00 UTC  by ada: deploy 4711\n" +
+			"• silence 8  incident 12  until 2026-11-24 04:42 UTC  by <@U0123ABCD>\n" +
+			"• silence 9  ＊ (all)  until 2026-11-23 05:30 UTC  by <@U0123ABCD>: move to another zone\n" +
+			"• window 2  batch-＊  until 2026-11-23 06:00 UTC\n\n" +
+			"• Open incidents (1)\n• incident 12  prod-web  degraded since 2026-11-23 04:41 UTC\n\n• Not running"},
+		"report-unlisted": {"Note  The silences cannot be listed, so some may be missing here: list the silences",
+			"• Silences (1)\n• window 1  batch-＊  until 2026-11-23 06:00 UTC: nightly\n"},
+		"report-no-tick": {"What changed is not known: no tick has run yet"},
 		"report-changes": {"• Changed in the last 24 h\n• prod-web  web-07  out since 2026-11-23 04:41 UTC\n" +
 			"• prod-web  web-14  added 2026-11-23 02:30 UTC\n" +
 			"• prod-web  web-02  out 2026-11-22 22:50 UTC – 23:58 UTC, back\n" +
@@ -711,7 +745,14 @@ func FuzzReport(f *testing.F) {
 			}
 			found.Standings = append(found.Standings, s)
 		}
+		for i := range int(pools) {
+			found.Silences = append(found.Silences, incident.Silence{ID: fmt.Sprint(i, []string{"", do}[i%2]),
+				What: label, Why: why, By: []string{name, "U0123ABCD"}[i%2], All: i%3 == 0, Until: now})
+		}
+		quiet := surveyed(log[:min(len(log), 20)], found.Standings[0])
+		quiet.Silences, quiet.SilencesErr = found.Silences, errors.New(why)
 		for _, r := range []report.Report{
+			report.New(now, 0, quiet, 24*time.Hour, nil),
 			report.New(now, time.Duration(ago), surveyed(log, found.Standings...), time.Duration(ago), nil),
 			report.New(now, 0, surveyed(log[:min(len(log), 20)], found.Standings[0]), 24*time.Hour, errors.New(do)),
 			report.New(now, 0, watch.Survey{Standings: found.Standings}, 24*time.Hour, nil),

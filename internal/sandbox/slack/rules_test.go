@@ -199,6 +199,14 @@ func TestWhoIsMentionedMustBeAskedFor(t *testing.T) {
 	if got := s.call("chat.postMessage", "text", "<@U024BE7LH>", "blocks", rich); got["ok"] != true {
 		t.Errorf("the one who may be mentioned: %v", got)
 	}
+	s.Mention, s.Users = "", []string{"U0123ABCD", "U024BE7LH"}
+	if got := s.call("chat.postMessage", "text", "<@U0123ABCD>", "blocks", rich); got["ok"] != true {
+		t.Errorf("users who may be named: %v", got)
+	}
+	got := s.call("chat.postMessage", "text", "<!here>", "blocks", rich)
+	if got["error"] != "invalid_blocks" {
+		t.Errorf("the channel beside users who may be named: %v, want it refused", got)
+	}
 }
 
 // FuzzSlackRules holds that what the rules take is a message within Slack's limits, counted here in another

@@ -8,6 +8,7 @@ import (
 	"io"
 	"math"
 	"net/http"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -83,7 +84,7 @@ func (s *Workspace) check(raw []byte) error {
 		return err
 	}
 	for _, who := range mentions(raw) {
-		if who != s.Mention {
+		if who != s.Mention && !slices.Contains(s.Users, who) {
 			return refuse("invalid_blocks", "it mentions %q", who)
 		}
 	}

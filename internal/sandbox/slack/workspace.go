@@ -29,6 +29,7 @@ type Workspace struct {
 
 	// the one who may be mentioned: an ID, or here, channel or everyone; "" for nobody. Set it before serving
 	Mention string
+	Users   []string // IDs of users who may be named beside, such as those who silence. Set it before serving
 	// how long a message can be edited; 0: for ever. Set it before serving
 	EditWindow time.Duration
 	// the most messages on a page of the history; 0: as many as are asked for. Set it before serving

@@ -243,14 +243,8 @@ func (w *Watcher) activeSilences(made []incident.Silence, at time.Time) []incide
 	active := slices.DeleteFunc(made, func(s incident.Silence) bool {
 		return newest[s.Scope()] != s.ID || !s.Active(at)
 	})
-	return append(active, w.windows(at)...)
+	return append(active, w.Rules.Windows.Active(at)...)
 }
-
-// windows are the windows of the setting SILENCES that are open, as silences.
-//
-// WINDOWS: this is the one place that reports and lists take them from. It becomes
-// w.Rules.Windows.Active(at) once there is incident.Windows.
-func (w *Watcher) windows(time.Time) []incident.Silence { return nil }
 
 // bySilence orders silences by their numbers, the oldest first.
 func bySilence(a, b incident.Silence) int { return byNumber(a.ID, b.ID) }

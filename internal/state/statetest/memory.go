@@ -20,7 +20,8 @@ import (
 
 // Hook decides about one call: whether it takes effect, and what it returns; nil is what is so. The
 // operations are load, head, heads, commit, open, create, "commit snapshot", "open segment", "create
-// segment", segments, once and collect; what is what the call is about.
+// segment", segments, once, "write once", "read object", "list objects" and collect; what is what the call
+// is about.
 type Hook func(op, what string) (apply bool, err error)
 
 // Memory is a state.Store. Make one with New. It is safe for concurrent use.
@@ -33,16 +34,23 @@ type Memory struct {
 	snaps    map[string][]byte // by SHA256 and tag
 	segments map[segment][]byte
 	happened map[string]bool
+	objects  map[string]object // by key
+	wrote    []string          // keys of objects, in the order in which they were written
+	lag      int               // see Lag
 	made     int
 	calls    map[string]int
 }
 
-var _ state.Inspector = (*Memory)(nil)
+var (
+	_ state.Inspector = (*Memory)(nil)
+	_ state.Objects   = (*Memory)(nil)
+)
 
 // New returns an empty store whose clock is now.
 func New(now func() time.Time) *Memory {
 	return &Memory{Clock: now, heads: make(map[int64][]byte), snaps: make(map[string][]byte),
-		segments: make(map[segment][]byte), happened: make(map[string]bool), calls: make(map[string]int)}
+		segments: make(map[segment][]byte), happened: make(map[string]bool), calls: make(map[string]int),
+		objects: make(map[string]object)}
 }
 
 // Fail sets the hook that decides about every call from now on; nil lets all succeed.

@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"clbwatch/internal/advice"
+	"clbwatch/internal/incident"
 	"clbwatch/internal/state"
 )
 
@@ -23,6 +24,8 @@ const (
 	historyPrefix = "history/" // + day, "/", number, "-", a name, and ".jsonl.zst"
 	troublePrefix = "trouble/" // + what happened once
 	checkPrefix   = "check/"   // what Check writes
+	// + number, of what was made, and + number and ".end"; at the root of the state only, not with a shard
+	silencePrefix = state.SilencePrefix
 
 	// maxProbe bounds how many heads beyond a listing are looked for: a listing so stale is no listing.
 	maxProbe = 1000
@@ -35,6 +38,9 @@ const (
 	// commits (docs/design.md).
 	keepFor   = 24 * time.Hour
 	keepHeads = 100
+
+	// keepSilences is as long as a silence may last, and a day, for which it is listed after its end.
+	keepSilences = incident.MaxSilence + 24*time.Hour
 )
 
 // bucket is the little that a place for state must be able to do. Keys are slash-separated paths.

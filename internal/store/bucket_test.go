@@ -54,6 +54,7 @@ func rewrite(t *testing.T, path string, change func([]byte) []byte) {
 // fault makes the first calls of one operation fail, with or without effect.
 type fault struct {
 	op    string
+	key   string // "": any
 	times int
 	apply bool
 	err   error
@@ -66,8 +67,8 @@ type faulty struct {
 	f *fault
 }
 
-func (b *faulty) hit(op string, effect func() error) error {
-	if b.f.op != op || b.f.times == 0 {
+func (b *faulty) hit(op, key string, effect func() error) error {
+	if b.f.op != op || b.f.times == 0 || b.f.key != "" && b.f.key != key {
 		return effect()
 	}
 	b.f.times--
@@ -78,21 +79,21 @@ func (b *faulty) hit(op string, effect func() error) error {
 }
 
 func (b *faulty) get(ctx context.Context, key string, limit int64) (out []byte, err error) {
-	err = b.hit("get", func() error { out, err = b.bucket.get(ctx, key, limit); return err })
+	err = b.hit("get", key, func() error { out, err = b.bucket.get(ctx, key, limit); return err })
 	return out, err
 }
 
 func (b *faulty) open(ctx context.Context, key string, size int64) (out io.ReadCloser, err error) {
-	err = b.hit("open", func() error { out, err = b.bucket.open(ctx, key, size); return err })
+	err = b.hit("open", key, func() error { out, err = b.bucket.open(ctx, key, size); return err })
 	return out, err
 }
 
 func (b *faulty) create(ctx context.Context, key string, content []byte) error {
-	return b.hit("create", func() error { return b.bucket.create(ctx, key, content) })
+	return b.hit("create", key, func() error { return b.bucket.create(ctx, key, content) })
 }
 
 func (b *faulty) list(ctx context.Context, prefix string, limit int) (out []object, err error) {
-	err = b.hit("list", func() error { out, err = b.bucket.list(ctx, prefix, limit); return err })
+	err = b.hit("list", prefix, func() error { out, err = b.bucket.list(ctx, prefix, limit); return err })
 	return out, err
 }
 

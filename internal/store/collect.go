@@ -15,8 +15,13 @@ const maxSkipped = 5
 
 // Collect deletes, oldest first, heads that are old and not among the newest, then old snapshots that no
 // remaining head points to, segments of history that no head lists any more, and what killed runs left over.
-// What is in use it learns from heads, never from their absence.
+// What is in use it learns from heads, never from their absence. Silences it deletes where there are no
+// heads, too.
 func (p *Place) Collect(ctx context.Context) error {
+	return errors.Join(p.collectState(ctx), p.CollectSilences(ctx))
+}
+
+func (p *Place) collectState(ctx context.Context) error {
 	if err := p.b.sweep(ctx); err != nil {
 		return err
 	}

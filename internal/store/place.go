@@ -153,7 +153,7 @@ func (p *Place) once(ctx context.Context, key string, content []byte, limit int6
 		if !errors.Is(err, errAbsent) {
 			return nil, errors.Join(wrote, fmt.Errorf("read back: %w", err))
 		}
-		err = errors.Join(wrote, fmt.Errorf("%s is not found after writing it", key))
+		err = errors.Join(wrote, fmt.Errorf("%s is not found after writing it: %w", key, errAbsent))
 	}
 	return nil, err
 }

@@ -84,6 +84,7 @@ func testPlace(t *testing.T, fresh func(t *testing.T) placeOpener) {
 	t.Run("writes that fail", func(t *testing.T) { testLostWrites(t, fresh) })
 	t.Run("stale answers", func(t *testing.T) { testStaleAnswers(t, fresh) })
 	t.Run("history", func(t *testing.T) { testHistory(t, fresh) })
+	t.Run("silences", func(t *testing.T) { testSilences(t, fresh) })
 	t.Run("16 writers lose no commit", func(t *testing.T) { testManyWriters(t, fresh) })
 }
 

@@ -37,9 +37,11 @@ type App struct {
 	watcher *watch.Watcher
 	api     *clb.Client
 	store   *store.Place
-	http    *http.Client
-	memory  *memory
-	slack   *notifier.Slack // nil if neither a bot nor a webhook is set
+	// at the root of the state, whatever the shard
+	silences *state.Silences
+	http     *http.Client
+	memory   *memory
+	slack    *notifier.Slack // nil if neither a bot nor a webhook is set
 }
 
 // Process is what outlives an invocation.
@@ -50,6 +52,7 @@ type Process struct {
 	own  map[string]string // the environment of the process as it started; of a function only
 
 	memory memory
+	past   past
 }
 
 // New returns a Process that logs to logs and reads the clock by now.
@@ -126,15 +129,21 @@ func (p *Process) open(environ map[string]string, by string) (*App, error) {
 	if a.store, err = p.openStore(cfg, cfg.Shard); err != nil {
 		return nil, fmt.Errorf("STATE_URL: %w", err)
 	}
+	root, shard, err := p.openRoot(cfg, a.store)
+	if err != nil {
+		return nil, fmt.Errorf("STATE_URL: %w", err)
+	}
+	a.silences = &state.Silences{Store: root, Nonce: rand.Text, Past: p.past.of(cfg.State.String())}
 	a.watcher = &watch.Watcher{
 		Part: state.Part{
-			Shard: cfg.Shard, Store: a.store, By: by, Nonce: rand.Text,
+			Shard: cfg.Shard, Store: shard, By: by, Nonce: rand.Text,
 			States: func(s state.Shard) (state.Store, error) { return p.openStore(cfg, s) },
 		},
 		CLBs:     cfg.CLBs,
 		Discover: cfg.Discover,
 		Source:   a.api,
 		Finder:   a.api,
+		Silences: a.silences,
 		Rules: incident.Rules{
 			StableAfter: cfg.StableAfter, TransientFor: cfg.TransientFor, MentionAt: cfg.Slack.MentionAt,
 			BlindAfter: cfg.BlindAfter, Windows: cfg.Silences,

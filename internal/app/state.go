@@ -21,7 +21,23 @@ func (a *App) State(ctx context.Context) (all []*state.Inventory, err error) {
 		}
 		return err
 	})
+	if len(all) > 0 {
+		a.addSilences(ctx, all[0])
+	}
 	return all, err
+}
+
+// addSilences adds the silences to what is there of the state.
+func (a *App) addSilences(ctx context.Context, v *state.Inventory) {
+	all, err := a.silences.List(ctx, nil)
+	if err != nil {
+		v.Damage = append(v.Damage, state.Damage{What: "silences", Err: err})
+	}
+	for _, s := range all {
+		if s.Active(v.At) {
+			v.Silences = append(v.Silences, s)
+		}
+	}
 }
 
 // Take makes the state that of whichever function ticks next. It returns the shards that it took, and the

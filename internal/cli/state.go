@@ -160,6 +160,9 @@ func (w *stored) inventory(v *state.Inventory) {
 	case v.Newest > 0:
 		w.field("newest head", "%d, which cannot be read, and none before it", v.Newest)
 	}
+	if n := len(v.Silences); n > 0 {
+		w.field("silences", "%d active; `clbwatch silence` lists them", n)
+	}
 	var damage []string
 	for _, d := range v.Damage {
 		damage = append(damage, d.What+": "+strings.ReplaceAll(d.Err.Error(), "\n", "; "))
@@ -182,6 +185,8 @@ func remedies(all []state.Damage) (do []string) {
 			says = "`clbwatch state --repair` goes back to the newest head that can be read with its snapshot"
 		case strings.HasPrefix(d.What, "history"):
 			says = "nothing can be done about the history: ticks go on, and reports lack these lines"
+		case d.What == "silences" && own == "":
+			says = "ticks go on without the silences that cannot be read; see docs/operations.md, Damaged"
 		case lost && own == "":
 			says = "nothing can be repaired: restore a copy or start over; see docs/operations.md, Lost"
 		case own == "":

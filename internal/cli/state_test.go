@@ -84,6 +84,8 @@ func TestState(t *testing.T) {
 	for range 25 {
 		many.Head.Incidents.Roots = append(many.Head.Incidents.Roots, many.Head.Incidents.Roots[0])
 	}
+	quieted := kept()
+	quieted.Silences = make([]incident.Silence, 2)
 	moved := kept()
 	moved.Head.Moved = 4
 	second := &state.Inventory{Shard: state.Shard{N: 2, Of: 4}, Place: "/var/lib/shards/2-of-4"}
@@ -118,6 +120,13 @@ func TestState(t *testing.T) {
 		{"damaged history", "state", "state",
 			with(kept(), state.Damage{What: "history of 2026-11-20, segment 1", Err: state.ErrAbsent}), 1,
 			"→               nothing can be done about the history", ""},
+		{"damaged silence", "state", "state",
+			with(kept(), state.Damage{What: "silences", Err: errors.Join(state.ErrDamaged,
+				errors.New("and more"))}), 1,
+			"DAMAGED         silences: it is damaged; and more\n" +
+				"→               ticks go on without the silences", ""},
+		{"silences", "state", "state", with(quieted), 0, "\nsilences        2 active; `clbwatch silence`",
+			""},
 		{"nothing can be read", "state", "state", with(&state.Inventory{Newest: 2},
 			state.Damage{What: "head 2", Err: broken}, state.Damage{What: "head 1", Err: broken}), 1,
 			"→               nothing can be repaired: restore a copy or start over; " +

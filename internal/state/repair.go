@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"clbwatch/internal/advice"
+	"clbwatch/internal/incident"
 )
 
 // maxBack is how many heads Repair goes back at most. A tick commits two.
@@ -44,6 +45,10 @@ type Inventory struct {
 
 	CLBs     int // load balancers in its snapshot
 	Backends int // and their backends
+
+	// those that are active; they are at the root of the state, and not a shard's: whoever opened it adds
+	// them
+	Silences []incident.Silence
 
 	History []Day // of Head, oldest first
 	Orphans int   // segments that do not count: they will be collected

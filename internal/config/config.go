@@ -69,12 +69,19 @@ type Config struct {
 type Slack struct {
 	Webhook   Secret
 	Token     Secret
-	Channel   string // the ID of the bot's channel
-	APIURL    string // ends in "/"
-	Mention   string // the ID of a user or user group, or "here", "channel", "everyone"; "" for nobody
-	MentionAt int    // percent of its weight lost from which a load balancer is degraded
-	Console   string // where links to the console lead, without a slash at its end
-	Runbook   string // a link in every message, with {clb}, {label} and {region}; "" for none
+	Channel   string  // the ID of the bot's channel
+	Routes    []Route // in order; what none of them is about goes to Channel
+	APIURL    string  // ends in "/"
+	Mention   string  // the ID of a user or user group, or "here", "channel", "everyone"; "" for nobody
+	MentionAt int     // percent of its weight lost from which a load balancer is degraded
+	Console   string  // where links to the console lead, without a slash at its end
+	Runbook   string  // a link in every message, with {clb}, {label} and {region}; "" for none
+}
+
+// Route sends what happens on some load balancers to a channel of their own.
+type Route struct {
+	Glob    string // of their labels, names and ids: see lb.CLB.Matches
+	Channel string // an ID
 }
 
 // State is where the state lives: in the folder Dir or, if that is "", in a COS bucket.
@@ -109,6 +116,7 @@ type settings struct {
 	Webhook  Secret     `env:"SLACK_WEBHOOK_URL"`
 	Token    Secret     `env:"SLACK_BOT_TOKEN"`
 	Channel  string     `env:"SLACK_CHANNEL"`
+	Routes   string     `env:"SLACK_ROUTES"`
 	Mention  string     `env:"SLACK_MENTION"`
 	At       percent    `env:"SLACK_MENTION_AT"  envDefault:"50"   expect:"a percentage of a load balancer's weight, 1 to 100"`
 	Stable   patience   `env:"STABLE_AFTER"      envDefault:"10m"  expect:"a time of 1s to 1h, such as 10m"`

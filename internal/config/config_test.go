@@ -255,6 +255,23 @@ func TestParseRefuses(t *testing.T) {
 			"expected one such as C024BE91L"},
 		{"a token as the channel", with("SLACK_BOT_TOKEN", "xoxb-1", "SLACK_CHANNEL", "xoxb-hunter2"),
 			"expected one such as C024BE91L"},
+		{"routes by webhook", with("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/hunter2",
+			"SLACK_ROUTES", "a=C024BE91L"), "a webhook posts to the channel it was made for, so routes need a bot"},
+		{"routes without Slack", with("SLACK_WEBHOOK_URL", "", "SLACK_ROUTES", "a=C024BE91L"),
+			"SLACK_ROUTES is set and SLACK_BOT_TOKEN is not; only a bot"},
+		{"a token as a route's channel", routed("a=xoxb-hunter2"),
+			`SLACK_ROUTES has "a=xox…", which does not end in the ID of a channel`},
+		{"a webhook as a route's channel", routed("a=https://hooks.slack.com/hunter2"), `SLACK_ROUTES has "a=https://…"`},
+		{"a route without a channel", routed("a=C024BE91L,prod-*"),
+			`SLACK_ROUTES has "prod-*", expected glob=CHANNEL_ID, separated by commas`},
+		{"a route with a channel's name", routed("prod-*=#ops"),
+			`SLACK_ROUTES has "prod-*=#ops", which does not end in the ID of a channel, expected one such as C024BE91L`},
+		{"a comma inside a glob", routed("a,b=C024BE91L"), `SLACK_ROUTES has "a", expected glob=CHANNEL_ID`},
+		{"a route for nothing", routed(" =C024BE91L"), `SLACK_ROUTES has "=C024BE91L" without a glob`},
+		{"a long glob", routed(strings.Repeat("x", 201) + "=C024BE91L"),
+			"whose glob has 201 bytes, expected at most 200"},
+		{"a glob twice", routed("a=C024BE91L, a=C024BE91M"), `SLACK_ROUTES has the glob "a" twice`},
+		{"many routes", routed(manyRoutes(101)), "SLACK_ROUTES has 101 entries, expected at most 100"},
 		{"mention by name", with("SLACK_MENTION", "@boss"), "SLACK_MENTION is not a user or group ID"},
 		{"mention at nothing", with("SLACK_MENTION_AT", "0"), `SLACK_MENTION_AT is "0", expected a percentage`},
 		{"mention beyond all", with("SLACK_MENTION_AT", "101"), `SLACK_MENTION_AT is "101", expected a percentage`},
@@ -290,16 +307,49 @@ func TestParseSlack(t *testing.T) {
 	want := Slack{Token: "xoxb-1", Channel: "C024BE91L", APIURL: "https://slack.com/api/", MentionAt: 50,
 		Console: console}
 	if c, err := Parse(with("SLACK_BOT_TOKEN", "xoxb-1", "SLACK_CHANNEL", "C024BE91L")); err != nil ||
-		c.Slack != want {
+		!reflect.DeepEqual(c.Slack, want) {
 		t.Errorf("with a bot: %+v, %v, want %+v", c.Slack, err, want)
 	}
 	for _, who := range []string{"U024BE7LH", "W024BE7LH", "S024BE7LH", "here", "channel", "everyone"} {
 		c, err := Parse(with("SLACK_MENTION", who, "SLACK_MENTION_AT", "80", "SLACK_API_URL",
 			"http://127.0.0.1:1/api"))
 		if want := (Slack{Mention: who, MentionAt: 80, APIURL: "http://127.0.0.1:1/api/",
-			Console: console}); err != nil || c.Slack != want {
+			Console: console}); err != nil || !reflect.DeepEqual(c.Slack, want) {
 			t.Errorf("with a mention: %+v, %v, want %+v", c.Slack, err, want)
 		}
+	}
+}
+
+// routed is an environment with a bot and routes.
+func routed(routes string) map[string]string {
+	return with("SLACK_BOT_TOKEN", "xoxb-1", "SLACK_CHANNEL", "C024BE91L", "SLACK_ROUTES", routes)
+}
+
+func manyRoutes(n int) string {
+	var all []string
+	for i := range n {
+		all = append(all, fmt.Sprintf("prod-%d-*=C024BE91L", i))
+	}
+	return strings.Join(all, ",")
+}
+
+func TestParseRoutes(t *testing.T) {
+	t.Parallel()
+	for in, want := range map[string][]Route{
+		"prod-*=C0PAYMENTS":                     {{"prod-*", "C0PAYMENTS"}},
+		" b = C0000000B ,,\n*=C0000000A,":       {{"b", "C0000000B"}, {"*", "C0000000A"}}, // in order
+		"a=b=C0000000A":                         {{"a=b", "C0000000A"}},                   // the last = separates
+		"生产 集群?=C0000000A":                      {{"生产 集群?", "C0000000A"}},
+		strings.Repeat("x", 200) + "=G0000000A": {{strings.Repeat("x", 200), "G0000000A"}},
+		",":                                     nil,
+	} {
+		c, err := Parse(routed(in))
+		if err != nil || !reflect.DeepEqual(c.Slack.Routes, want) || c.Slack.Channel != "C024BE91L" {
+			t.Errorf("SLACK_ROUTES=%q is read as %q, %v, want %q", in, c.Slack.Routes, err, want)
+		}
+	}
+	if c, err := Parse(routed(manyRoutes(100))); err != nil || len(c.Slack.Routes) != 100 {
+		t.Errorf("100 routes: %d, %v", len(c.Slack.Routes), err)
 	}
 }
 

@@ -5,7 +5,17 @@ import (
 	"fmt"
 	"net/url"
 	"regexp"
+	"slices"
 	"strings"
+)
+
+// channelID is what the ID of a channel looks like, and where it is.
+const channelID = "such as C024BE91L, from the end of its details in Slack"
+
+// Bounds of SLACK_ROUTES.
+const (
+	maxRoutes    = 100
+	maxRouteGlob = 200 // bytes
 )
 
 var (
@@ -29,7 +39,6 @@ func parseSlack(s settings) (Slack, []error) {
 	case !strings.HasPrefix(token, "xoxb-"):
 		wrong("SLACK_BOT_TOKEN is not a bot token, expected one that begins with xoxb-; " + copyIt)
 	}
-	const channelID = "such as C024BE91L, from the end of its details in Slack"
 	switch {
 	case c.Token != "" && c.Channel == "":
 		wrong("SLACK_BOT_TOKEN is set and SLACK_CHANNEL is not; expected the channel's ID, " + channelID)
@@ -43,6 +52,9 @@ func parseSlack(s settings) (Slack, []error) {
 		wrong("SLACK_MENTION is not a user or group ID, expected one such as U024BE7LH or S024BE7LH, or " +
 			"here, channel or everyone")
 	}
+	var wrongRoutes []error
+	c.Routes, wrongRoutes = parseRoutes(s)
+	errs = append(errs, wrongRoutes...)
 	u, err := parseEndpoint(s.SlackAPI, "https://slack.com/api/")
 	if err != nil {
 		return c, append(errs, fmt.Errorf("SLACK_API_URL %w", err))
@@ -50,6 +62,64 @@ func parseSlack(s settings) (Slack, []error) {
 	c.APIURL = strings.TrimSuffix(u.String(), "/") + "/"
 	errs = append(errs, parseLinks(s, &c)...)
 	return c, errs
+}
+
+// parseRoutes reads which load balancers have a channel of their own: "glob=CHANNEL_ID", separated by commas. The
+// last = separates, because names are free text.
+func parseRoutes(s settings) (routes []Route, errs []error) {
+	wrong := func(format string, args ...any) {
+		errs = append(errs, fmt.Errorf("SLACK_ROUTES "+format, args...))
+	}
+	const form = "expected glob=CHANNEL_ID, separated by commas, such as prod-*=C024BE91L"
+	switch {
+	case s.Routes == "":
+		return nil, nil
+	case s.Token == "" && s.Webhook != "":
+		wrong("is set and SLACK_BOT_TOKEN is not; a webhook posts to the channel it was made for, so routes need " +
+			"a bot")
+	case s.Token == "":
+		wrong("is set and SLACK_BOT_TOKEN is not; only a bot can post to several channels")
+	}
+	for entry := range strings.SplitSeq(s.Routes, ",") {
+		entry = strings.TrimSpace(entry)
+		if entry == "" {
+			continue
+		}
+		at := strings.LastIndexByte(entry, '=')
+		shown := withoutSecret(entry)
+		if at < 0 {
+			wrong("has %.80q, %s", shown, form)
+			continue
+		}
+		r := Route{Glob: strings.TrimSpace(entry[:at]), Channel: strings.TrimSpace(entry[at+1:])}
+		same := func(other Route) bool { return other.Glob == r.Glob }
+		switch {
+		case r.Glob == "":
+			wrong("has %.80q without a glob, %s; everything else goes to SLACK_CHANNEL anyway", shown, form)
+		case len(r.Glob) > maxRouteGlob:
+			wrong("has %.80q, whose glob has %d bytes, expected at most %d", shown, len(r.Glob), maxRouteGlob)
+		case !channelForm.MatchString(r.Channel):
+			wrong("has %.80q, which does not end in the ID of a channel, expected one %s", shown, channelID)
+		case slices.ContainsFunc(routes, same):
+			wrong("has the glob %.80q twice; the first that matches counts", r.Glob)
+		default:
+			routes = append(routes, r)
+		}
+	}
+	if len(routes) > maxRoutes {
+		wrong("has %d entries, expected at most %d", len(routes), maxRoutes)
+	}
+	return routes, errs
+}
+
+// withoutSecret is an entry that may be shown: somebody may have put a token or a webhook there.
+func withoutSecret(entry string) string {
+	for _, secret := range []string{"xox", "://"} {
+		if before, _, ok := strings.Cut(entry, secret); ok {
+			entry = before + secret + "…"
+		}
+	}
+	return entry
 }
 
 // parseLinks reads where links in messages lead.

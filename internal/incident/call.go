@@ -70,6 +70,7 @@ type Step struct {
 }
 
 // Claimed are the roots that a run has claimed: those it posts about, in that order, and those it then edits.
+// Channels take turns.
 func (s *State) Claimed(by string) (posts, edits []*Root) {
 	for _, r := range s.Roots {
 		if c := r.Delivery.Claim; c != nil && c.By == by {
@@ -83,7 +84,7 @@ func (s *State) Claimed(by string) (posts, edits []*Root) {
 	}
 	slices.SortStableFunc(posts, urgent)
 	slices.SortStableFunc(edits, longestShown)
-	return posts, edits
+	return turns(posts), turns(edits)
 }
 
 // NextPost is the next call of the post that the root's claim names; ok is false once nothing is left to do

@@ -12,12 +12,12 @@ const (
 	overdue    = 15 * time.Minute // how long something may be due before ticks fail
 	forgotten  = 24 * time.Hour   // how long a presumption lasts that no message could name
 	maxBackoff = 4 * time.Minute
-	maxCopies  = 2  // posts that may have arrived, of one message
-	sweepTries = 15 // failed searches for copies, before they are left
-	editTries  = 4  // failed edits of a closed root before an update has the last word
-	stepAfter  = 4  // failures that move one fallback down
-	maxEdits   = 20
-	maxPosts   = 40               // of one tick; Slack takes one a second
+	maxCopies  = 2                // posts that may have arrived, of one message
+	sweepTries = 15               // failed searches for copies, before they are left
+	editTries  = 4                // failed edits of a closed root before an update has the last word
+	stepAfter  = 4                // failures that move one fallback down
+	maxEdits   = 20               // of one tick; Slack counts those of all channels together
+	maxPosts   = 40               // of one tick and channel; Slack takes one a second there
 	maxClaim   = 16 * time.Minute // no run lasts longer: a claim that ends later was made under a wrong clock
 )
 
@@ -182,23 +182,37 @@ func (s *State) Plan(at, now time.Time, by string, until time.Time, rules Rules)
 }
 
 // cut keeps what one tick has time for, in the order in which it is posted, and names in each post what Slack
-// may lack.
+// may lack. No channel takes another's share.
 func (s *State) cut(posts, edits []*Root, by string, until time.Time) {
 	slices.SortStableFunc(posts, urgent)
-	for _, r := range posts[min(len(posts), maxPosts):] {
-		r.Delivery.Claim = nil
-	}
-	for _, r := range posts[:min(len(posts), maxPosts)] {
-		p := r.Delivery.Claim.Post
-		p.Names = s.missing(r, p.Root)
+	n := make(map[Route]int)
+	for _, r := range posts {
+		d := &r.Delivery
+		if n[d.Route]++; n[d.Route] > maxPosts {
+			d.Claim = nil
+			continue
+		}
+		d.Claim.Post.Names = s.missing(r, d.Claim.Post.Root)
 	}
 	slices.SortStableFunc(edits, longestShown)
+	edits = turns(edits)
 	for _, r := range edits[:min(len(edits), maxEdits)] {
 		if r.Delivery.Claim == nil {
 			r.Delivery.Claim = &Claim{By: by, Until: until}
 		}
 		r.Delivery.Claim.Edit = true
 	}
+}
+
+// turns lets channels take turns, each in the order of its own: first comes the first of each, then the second.
+func turns(roots []*Root) []*Root {
+	turn, n := make(map[*Root]int, len(roots)), make(map[Route]int)
+	for _, r := range roots {
+		turn[r] = n[r.Delivery.Route]
+		n[r.Delivery.Route]++
+	}
+	slices.SortStableFunc(roots, func(a, b *Root) int { return turn[a] - turn[b] })
+	return roots
 }
 
 // longestShown orders edits: the least recently shown first.

@@ -23,11 +23,12 @@ type State struct {
 	Reasons  []Reason           `json:"reasons,omitempty"`  // why things cannot be read; at most maxReasons
 	Channels map[Route]*Channel `json:"channels,omitempty"` // what is known of each channel in use
 	Silences []Silence          `json:"silences,omitempty"` // active, or ended less than a day ago; by ID
+	Routing  string             `json:"routing,omitempty"`  // a digest of Rules.Route and Routes as they were last
 
-	byKey   map[string]place // while Judge works
-	crowded bool             // Reasons has no room for any more in this observation
-	stirred bool             // a silence began or ended in this observation
-	names   func(key string) lb.CLB
+	byKey   map[string]place        // while Judge works
+	name    func(key string) lb.CLB // Observation.Name, while Judge works; may be nil
+	crowded bool                    // Reasons has no room for any more in this observation
+	stirred bool                    // a silence began or ended in this observation
 }
 
 // Root is one message in the channel, with the incidents it covers and the record of its delivery.
@@ -206,6 +207,7 @@ func ReasonOf(err error) Reason { return Reason{cut(err.Error()), cut(advice.Of(
 const (
 	// open roots of a channel: beyond it new incidents join the newest that may take them
 	maxRoots    = 50
+	maxAllRoots = 200     // open roots of all channels: beyond it the same, on channels that have one
 	maxReasons  = 20      // the last one is then "other reasons"
 	maxWhy      = 300     // bytes
 	maxMachines = 600     // of one root; see maxInHead

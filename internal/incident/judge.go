@@ -17,11 +17,12 @@ type Rules struct {
 	TransientFor time.Duration // how long what may pass by itself is held back; 0: not at all
 	// MentionAt: from how many percent of its weight lost a load balancer is degraded; 1 to 100
 	MentionAt  int
-	BlindAfter int     // observations without a reading before that is reported; at least 1
-	Windows    Windows // silences that recur; there may be none
-	Route      Route   // where incidents are posted
-	Tag        string  // a new random text for each commit, of at least 8 bytes: see Root.Tag
-	Suffix     string  // what the numbers of this shard's incidents end in, such as "-2"
+	BlindAfter int         // observations without a reading before that is reported; at least 1
+	Windows    Windows     // silences that recur; there may be none
+	Route      Route       // where incidents are posted that are about nothing in Routes
+	Routes     []RouteRule // load balancers with a channel of their own, by a bot; the first that matches counts
+	Tag        string      // a new random text for each commit, of at least 8 bytes: see Root.Tag
+	Suffix     string      // what the numbers of this shard's incidents end in, such as "-2"
 }
 
 // Observation is what one tick saw, as far as notification goes.
@@ -36,7 +37,8 @@ type Observation struct {
 	Notices  []Incident // notices: their About, Key, names and what they say
 	// Silences: those that people made and that are active or ended not long ago; nil if that is not known
 	Silences []Silence
-	Name     func(key string) lb.CLB // the names of load balancers that are watched; nil if none are known
+	// Name returns what is known of the names of a load balancer, by Key; nil if nothing is
+	Name func(key string) lb.CLB
 }
 
 // Changed is one load balancer whose backends changed.
@@ -65,8 +67,9 @@ func (s *State) Judge(o Observation, rules Rules) (past []Record) {
 	if o.At.Before(s.At) && s.At.Sub(o.At) <= MaxBehind {
 		o.At = s.At
 	}
-	s.byKey, s.crowded, s.names = s.indexed(), false, o.Name
+	s.name, s.crowded = o.Name, false
 	s.settleRoutes(rules)
+	s.byKey = s.indexed()
 	over := s.hush(o, rules)
 	s.pause(o, rules)
 	for _, c := range o.Changed {
@@ -83,7 +86,7 @@ func (s *State) Judge(o Observation, rules Rules) (past []Record) {
 	}
 	s.bound()
 	s.forgetReasons()
-	s.At, s.byKey, s.names = o.At, nil, nil
+	s.At, s.byKey, s.name = o.At, nil, nil
 	return past
 }
 
@@ -116,13 +119,15 @@ func (s *State) indexed() map[string]place {
 	return open
 }
 
-// begin starts an incident, in a root that may take it or in a new one. It is no news yet.
+// begin starts an incident, in a root that may take it or in a new one, on the route that it keeps. It is no
+// news yet.
 func (s *State) begin(i Incident, at time.Time, rules Rules) (*Root, *Incident) {
 	s.Last++
 	i.ID, i.Began = strconv.FormatInt(s.Last, 10)+rules.Suffix, at
 	if i.About.Notice() {
 		i.Closed, i.End = at, EndNotice
 	}
+	rules.Route = s.routeOf(&i, rules) // of this incident, from here on
 	r := s.rootFor(i.About.Notice(), at, rules)
 	if r == nil {
 		r = &Root{Tag: rules.Tag, Made: at, Delivery: Delivery{Route: rules.Route}}
@@ -150,16 +155,18 @@ func (r *Root) isNews(i *Incident, at time.Time) {
 	r.News, i.Rev, r.NewsAt = r.Rev, r.Rev, at
 }
 
-// rootFor is the root that a new incident joins; nil if there is none.
+// rootFor is the root on rules.Route that a new incident joins; nil if there is none.
 func (s *State) rootFor(notice bool, at time.Time, rules Rules) *Root {
-	open := 0
+	here, everywhere := 0, 0 // open roots
 	var newest *Root
 	for _, r := range slices.Backward(s.Roots) {
 		d := &r.Delivery
-		if d.Route != rules.Route || r.Notice() != notice || d.failedAlone() {
-			if r.Open() {
-				open++
+		if r.Open() {
+			if everywhere++; d.Route == rules.Route {
+				here++
 			}
+		}
+		if d.Route != rules.Route || r.Notice() != notice || d.failedAlone() {
 			continue
 		}
 		untouched := !d.Posted && d.Claim == nil && d.Doubt == nil
@@ -172,7 +179,6 @@ func (s *State) rootFor(notice bool, at time.Time, rules Rules) *Root {
 		if !r.Open() {
 			continue
 		}
-		open++
 		if !elapsed(rules.tenths(3), r.Made, at) || untouched && !s.channel(d.Route).LastYes.After(r.Made) {
 			return r
 		}
@@ -180,7 +186,7 @@ func (s *State) rootFor(notice bool, at time.Time, rules Rules) *Root {
 			newest = r
 		}
 	}
-	if open >= maxRoots && !notice {
+	if (here >= maxRoots || everywhere >= maxAllRoots) && !notice {
 		return newest
 	}
 	return nil

@@ -260,12 +260,7 @@ func (s *State) cover(i *Incident, at time.Time) {
 	default:
 		return // what cannot be read is never silenced
 	}
-	c := i.CLB()
-	if c.Label == "" && c.Title == "" && s.names != nil {
-		if named := s.names(i.Key); named.ID != "" {
-			c = named
-		}
-	}
+	c := s.clb(i)
 	var best *Silence
 	for n := range s.Silences {
 		q := &s.Silences[n]

@@ -336,6 +336,11 @@ func (s Shard) inheritIncidents(to, from *incident.State) {
 		for _, i := range r.Incidents {
 			i.Why = addReason(to, from.Reason(i.Why))
 		}
+		if len(to.Roots) == 0 {
+			to.Routing = from.Routing
+		} else if to.Routing != from.Routing {
+			to.Routing = "" // some of them may have to move
+		}
 		to.Roots = append(to.Roots, r)
 	}
 	for key, u := range from.Unread {

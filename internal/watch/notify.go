@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"clbwatch/internal/incident"
@@ -37,6 +38,7 @@ type round struct {
 	least time.Duration           // that a call must be able to take
 	names func(key string) lb.CLB // of load balancers whose incidents do not hold them
 	down  map[incident.Route]bool // routes on which nothing would arrive now
+	slow  map[incident.Route]bool // routes on which something went wrong: the others come first
 	steps []incident.Step         // what was done
 	errs  []error
 	sent  int
@@ -49,25 +51,30 @@ func (w *Watcher) round(h *state.Head, seen *sweep) *round {
 		return nil
 	}
 	return &round{w: w, state: h.Incidents.Clone(), by: h.Writer, at: h.Incidents.At, names: seen.name,
-		down: make(map[incident.Route]bool)}
+		down: make(map[incident.Route]bool), slow: make(map[incident.Route]bool)}
 }
 
 // notify posts what the run has claimed: first what no post has shown, then edits, until the round ends. What
-// goes wrong about one root delays no other.
+// goes wrong about one root delays no other, and a channel in trouble none of the others.
 func (r *round) notify(ctx context.Context, end time.Time) {
 	r.end, r.least = end, min(leastTime, end.Sub(r.w.Now())/4)
 	posts, edits := r.state.Claimed(r.by)
-	for _, root := range posts {
+	r.each(ctx, posts, (*incident.Root).NextPost)
+	r.each(ctx, edits, func(root *incident.Root) (incident.Call, bool) {
+		return root.NextEdit(r.w.Store.Now())
+	})
+}
+
+// each makes the calls about some roots, in their order, but for those of channels on which a call went wrong:
+// these come last, so that the time which their calls take is nobody else's.
+func (r *round) each(ctx context.Context, roots []*incident.Root, next func(*incident.Root) (incident.Call, bool)) {
+	for len(roots) > 0 {
+		well := func(root *incident.Root) bool { return !r.slow[root.Delivery.Route] }
+		at := max(slices.IndexFunc(roots, well), 0)
+		root := roots[at]
+		roots = slices.Delete(roots, at, at+1)
 		for {
-			call, ok := root.NextPost()
-			if !ok || !r.do(ctx, root, call) {
-				break
-			}
-		}
-	}
-	for _, root := range edits {
-		for {
-			call, ok := root.NextEdit(r.w.Store.Now())
+			call, ok := next(root)
 			if !ok || !r.do(ctx, root, call) {
 				break
 			}
@@ -95,6 +102,7 @@ func (r *round) do(ctx context.Context, root *incident.Root, call incident.Call)
 	r.steps = append(r.steps, step)
 	if out.Class != incident.Done && out.Class != incident.NotThere {
 		r.fail(fmt.Errorf("incident %s: %w", root.ID(), out.Err))
+		r.slow[call.Route] = true
 	}
 	if out.Class == incident.Done && call.Do == incident.Send {
 		r.sent++

@@ -156,9 +156,9 @@ func (d *desk) notify(by string, at time.Time) (steps []Step) {
 	d.calls = nil
 	run := d.s.Clone()
 	posts, edits := run.Claimed(by)
-	stopped := false
+	stopped := make(map[Route]bool)
 	do := func(r *Root, c Call, ok bool) bool {
-		if !ok || stopped {
+		if !ok || stopped[c.Route] {
 			return false
 		}
 		if len(steps) > 200 {
@@ -192,7 +192,7 @@ func (d *desk) notify(by string, at time.Time) (steps []Step) {
 			}
 		}
 		d.calls = append(d.calls, word+":"+classWords[out.Class])
-		stopped = r.Take(steps[len(steps)-1])
+		stopped[c.Route] = r.Take(steps[len(steps)-1])
 		return true
 	}
 	for _, r := range posts {

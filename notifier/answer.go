@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 
 	"clbwatch/internal/advice"
@@ -93,7 +94,7 @@ func (s *Slack) request(ctx context.Context, call incident.Call, do sending) (r 
 func (s *Slack) once(ctx context.Context, call incident.Call, do sending) result {
 	err := ctx.Err()
 	if err == nil && (call.Do == incident.Send || !s.bot()) {
-		err = s.keepPace(ctx)
+		err = s.keepPace(ctx, call.Route)
 	}
 	if err == nil {
 		err = ctx.Err() // the wait may have taken longer than it should
@@ -160,6 +161,9 @@ func (s *Slack) judge(x *exchange, err error) verdict {
 	return v
 }
 
+// channelName is the setting that advice about a channel names.
+const channelName = "SLACK_CHANNEL"
+
 // refusal is what an answer means with which Slack refuses, or says that it may have failed.
 func (s *Slack) refusal(x *exchange, said said) verdict {
 	v := verdict{class: classOf(said.word), word: said.word}
@@ -174,8 +178,8 @@ func (s *Slack) refusal(x *exchange, said said) verdict {
 		v.name, v.do = "SLACK_BOT_TOKEN", addScope
 	default:
 		v.name, v.do = "SLACK_BOT_TOKEN", cmp.Or(botAdvice(said.word), doBot)
-		if strings.Contains(v.do, "SLACK_CHANNEL") {
-			v.name = "SLACK_CHANNEL"
+		if strings.Contains(v.do, channelName) {
+			v.name = channelName
 		}
 	}
 	return v
@@ -192,6 +196,7 @@ func (s *Slack) result(call incident.Call, v verdict) result {
 		errors.As(v.why, &limit) {
 		r.Class = incident.Temporary
 	}
+	v = s.about(call.Route, v)
 	if v.class == incident.ChannelDown && v.name != "" {
 		v.why = fmt.Errorf("%s: %w", v.name, v.why)
 	}
@@ -200,6 +205,24 @@ func (s *Slack) result(call incident.Call, v verdict) result {
 		r.Err = advice.Add(r.Err, v.do)
 	}
 	return r
+}
+
+// about names the channel of a verdict where that is not SLACK_CHANNEL. About one that the settings do not have
+// any more there is nothing to do.
+func (s *Slack) about(route incident.Route, v verdict) verdict {
+	if !s.bot() || string(route) == s.cfg.Channel || !strings.Contains(v.do, channelName) {
+		return v
+	}
+	if v.name == channelName {
+		v.name = ""
+	}
+	if !slices.Contains(s.cfg.Others, string(route)) {
+		v.why, v.do = fmt.Errorf("channel %s, which is not in use any more: %w", route, v.why), ""
+		return v
+	}
+	v.why = fmt.Errorf("channel %s of SLACK_ROUTES: %w", route, v.why)
+	v.do = strings.ReplaceAll(v.do, channelName, "SLACK_ROUTES")
+	return v
 }
 
 // tried is what a call was for.

@@ -12,12 +12,15 @@ import (
 	"strings"
 	"sync/atomic"
 	"time"
+
+	"clbwatch/internal/incident"
 )
 
 // Bounds of one call.
 const (
 	pace        = time.Second      // Slack takes about one message a second and channel
 	maxWait     = 10 * time.Second // the longest Retry-After waited for; a longer one is the next tick's
+	othersWait  = 2 * time.Second  // the same where other channels would wait, too
 	postTimeout = 15 * time.Second // for callers whose context has no deadline
 	maxAnswer   = 512              // bytes of a webhook's answer that are read; Slack's are one word
 	// maxAPIAnswer is how many bytes of an answer of the Web API are read: a page of the history, with the
@@ -29,7 +32,11 @@ const (
 func (s *Slack) patiently(ctx context.Context, call func() error) error {
 	err := call()
 	var limited *rateLimited
-	if !errors.As(err, &limited) || limited.wait > maxWait {
+	most := maxWait
+	if len(s.cfg.Others) > 0 {
+		most = othersWait
+	}
+	if !errors.As(err, &limited) || limited.wait > most {
 		return err
 	}
 	if end, ok := ctx.Deadline(); ok && s.cfg.Now().Add(limited.wait).After(end.Add(-time.Second)) {
@@ -59,15 +66,15 @@ func (s *Slack) exchange(limit int64) (*exchange, *http.Client) {
 	}
 }
 
-// keepPace waits until a second after the last post.
-func (s *Slack) keepPace(ctx context.Context) error {
+// keepPace waits until a second after the last post on the same route.
+func (s *Slack) keepPace(ctx context.Context, route incident.Route) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
 	s.mu.Lock()
 	now := s.cfg.Now()
-	wait := max(s.next.Sub(now), 0)
-	s.next = now.Add(wait + pace)
+	wait := max(s.next[route].Sub(now), 0)
+	s.next[route] = now.Add(wait + pace)
 	s.mu.Unlock()
 	if wait == 0 {
 		return nil

@@ -30,8 +30,9 @@ const keyField = "id"
 
 // say posts a message that belongs to no incident: in a thread, if that is not "", else in the channel. What
 // is refused as it is, is posted once more as plain text, so that people have it.
-func (s *Slack) say(ctx context.Context, thread string, m message.Message) (ts string, err error) {
-	call := incident.Call{Do: incident.Send, Route: s.Route(), TS: thread}
+func (s *Slack) say(ctx context.Context, route incident.Route, thread string, m message.Message) (ts string,
+	err error) {
+	call := incident.Call{Do: incident.Send, Route: route, TS: thread}
 	out := s.send(ctx, call, m)
 	if out.Class == incident.Content {
 		call.Form = incident.Plain
@@ -92,7 +93,12 @@ func (s *Slack) checkBot(ctx context.Context) error {
 	if r.header.Get("X-Oauth-Scopes") != "" && !slices.Contains(scopes, "chat:write") {
 		return errors.New("SLACK_BOT_TOKEN: the scope chat:write is missing; " + addScope)
 	}
-	look := incident.Call{Do: incident.Look, Route: s.Route(), Since: s.cfg.Now()}
+	return s.mayLook(ctx, s.Route())
+}
+
+// mayLook asks Slack whether the bot may look for messages in a channel, which it must be in for that.
+func (s *Slack) mayLook(ctx context.Context, route incident.Route) error {
+	look := incident.Call{Do: incident.Look, Route: route, Since: s.cfg.Now()}
 	return s.scan(ctx, look, "", func(slack.Message) bool { return true }).Err
 }
 

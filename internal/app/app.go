@@ -14,6 +14,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"slices"
 	"strings"
 	"time"
 
@@ -159,6 +160,10 @@ func (p *Process) open(environ map[string]string, by string) (*App, error) {
 		return nil, err
 	}
 	a.watcher.Notifier, a.watcher.Rules.Route = a.slack, a.slack.Route()
+	for _, r := range cfg.Slack.Routes {
+		a.watcher.Rules.Routes = append(a.watcher.Rules.Routes,
+			incident.RouteRule{Glob: r.Glob, Route: incident.Route(r.Channel)})
+	}
 	return a, nil
 }
 
@@ -206,10 +211,20 @@ func (p *Process) openSlack(cfg *config.Config) (*notifier.Slack, error) {
 	to := cfg.Slack
 	return notifier.New(notifier.Config{
 		WebhookURL: to.Webhook.Reveal(),
-		Token:      to.Token.Reveal(), Channel: to.Channel, APIURL: to.APIURL,
+		Token:      to.Token.Reveal(), Channel: to.Channel, Others: others(to), APIURL: to.APIURL,
 		Style: style(cfg),
 		Now:   p.now, Sleep: sleep,
 	})
+}
+
+// others are the channels that routes lead to beside the bot's own, in their order, each once.
+func others(to config.Slack) (ids []string) {
+	for _, r := range to.Routes {
+		if r.Channel != to.Channel && !slices.Contains(ids, r.Channel) {
+			ids = append(ids, r.Channel)
+		}
+	}
+	return ids
 }
 
 // style is what people set about messages.

@@ -9,6 +9,7 @@ import (
 
 	"clbwatch/internal/check"
 	"clbwatch/internal/clb"
+	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/text"
 )
@@ -34,9 +35,38 @@ func (a *App) Probes(ctx context.Context, send bool) []check.Probe {
 		Now:   a.store.Now,
 	}
 	if a.slack != nil {
-		p.Slack = a.slack
+		p.Slack, p.Channels = a.slack, a.channels()
 	}
 	return check.Probes(ctx, p, send)
+}
+
+// channels are those that routes lead to, beside the bot's own.
+func (a *App) channels() (all []check.Channel) {
+	rules := a.watcher.Rules
+	for _, id := range others(a.cfg.Slack) {
+		var globs []string
+		for _, r := range a.cfg.Slack.Routes {
+			if r.Channel == id {
+				globs = append(globs, r.Glob)
+			}
+		}
+		all = append(all, check.Channel{
+			ID: id, What: few(globs),
+			Check: func(ctx context.Context) error { return a.slack.CheckIn(ctx, id) },
+			Test:  func(ctx context.Context) error { return a.slack.TestIn(ctx, id) },
+			Takes: func(c lb.CLB) bool { return rules.RouteOf(c) == incident.Route(id) },
+		})
+	}
+	return all
+}
+
+// few names some texts, and says how many more there are.
+func few(all []string) string {
+	const most = 3
+	if n := len(all) - most; n > 0 {
+		all = append(all[:most:most], fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(all, ", ")
 }
 
 // settings says what is set, in a few words.

@@ -31,7 +31,8 @@ type Parts struct {
 	Place     string // where the state is
 	Store     Store
 	Slack     Slack
-	Bot       bool // Slack is reached by a bot, not by a webhook
+	Bot       bool      // Slack is reached by a bot, not by a webhook
+	Channels  []Channel // where else the bot posts
 	Now       func() time.Time
 }
 
@@ -69,6 +70,16 @@ type Slack interface {
 	Test(ctx context.Context) error
 }
 
+// Channel is a channel beside the bot's own, in which it posts about some load balancers.
+type Channel struct {
+	ID   string
+	What string // which load balancers, as the settings say it
+	// Check and Test are those of Slack, in this channel.
+	Check, Test func(ctx context.Context) error
+	// Takes reports whether what happens on a load balancer is posted there.
+	Takes func(c lb.CLB) bool
+}
+
 // Probes look at what a tick needs. They leave nothing behind, except for a test message if send is set.
 // Which load balancers there are is found out at once, the rest when they run, in this order.
 func Probes(ctx context.Context, p Parts, send bool) []Probe {
@@ -94,8 +105,14 @@ func Probes(ctx context.Context, p Parts, send bool) []Probe {
 	probes = append(probes, Probe{Name: "files", Optional: true, Run: func(context.Context) (string, error) {
 		return "there is room for temporary files", p.Files()
 	}})
-	return append(probes, Probe{Name: "state", Run: p.state},
+	probes = append(probes, Probe{Name: "state", Run: p.state},
 		Probe{Name: "Slack", Run: func(ctx context.Context) (string, error) { return p.slack(ctx, send) }})
+	for _, c := range p.Channels {
+		probes = append(probes, Probe{Name: "Slack", Run: func(ctx context.Context) (string, error) {
+			return c.probe(ctx, clbs, send)
+		}})
+	}
+	return probes
 }
 
 // maxThere is how many load balancers of a region are named where a search finds none of them.
@@ -249,4 +266,23 @@ func (p Parts) slack(ctx context.Context, send bool) (string, error) {
 		says = "the bot is in the channel and may look for its messages"
 	}
 	return says + "; --send posts a test message", p.Slack.Check(ctx)
+}
+
+// probe tries the channel, and says how many of the load balancers are posted there.
+func (c Channel) probe(ctx context.Context, clbs []lb.CLB, send bool) (string, error) {
+	try, says := c.Check, "the bot is in it"
+	if send {
+		try, says = c.Test, "a test message was posted"
+	}
+	if err := try(ctx); err != nil {
+		return "", fmt.Errorf("%s, for %s: %w", c.ID, c.What, err)
+	}
+	n := 0
+	for _, clb := range clbs {
+		if c.Takes(clb) {
+			n++
+		}
+	}
+	return fmt.Sprintf("%s, for %s: %s; it takes %d of %s", c.ID, c.What, says, n,
+		text.Plural(len(clbs), "load balancer")), nil
 }

@@ -3,10 +3,12 @@ package check_test
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"time"
 
+	"clbwatch/internal/advice"
 	"clbwatch/internal/check"
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
@@ -145,6 +147,40 @@ func TestProbes(t *testing.T) {
 				t.Errorf("the probes print\n%s\nwant %q in it", got, tt.want)
 			}
 		})
+	}
+}
+
+// Each channel is tried by itself, and one that fails says so.
+func TestProbesOfChannels(t *testing.T) {
+	t.Parallel()
+	for _, send := range []bool{false, true} {
+		var calls []string
+		channel := func(id, what string, err error) check.Channel {
+			try := func(name string) func(context.Context) error {
+				return func(context.Context) error {
+					calls = append(calls, name+" "+id)
+					return err
+				}
+			}
+			return check.Channel{ID: id, What: what, Check: try("check"), Test: try("test"),
+				Takes: func(c lb.CLB) bool { return c.ID == "lb-2" }}
+		}
+		p := (&world{}).parts(lb.CLB{Region: "ap-a", ID: "lb-1"}, lb.CLB{Region: "ap-a", ID: "lb-2"})
+		p.Channels = []check.Channel{
+			channel("C0A", "prod-*", advice.Add(errors.New("Slack says not_in_channel"), "invite the app")),
+			channel("C0B", "db-*, x", nil),
+		}
+		says, did := "the bot is in it", []string{"check C0A", "check C0B"}
+		if send {
+			says, did = "a test message was posted", []string{"test C0A", "test C0B"}
+		}
+		want := `WRONG  Slack          C0A, for prod-*: Slack says not_in_channel
+                      → invite the app
+ok     Slack          C0B, for db-*, x: ` + says + `; it takes 1 of 2 load balancers
+`
+		if got := run(t, p, send); !strings.HasSuffix(got, want) || !slices.Equal(calls, did) {
+			t.Errorf("the probes did %q and print\n%s\nwant %q, and at the end\n%s", calls, got, did, want)
+		}
 	}
 }
 

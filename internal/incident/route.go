@@ -47,13 +47,17 @@ func (s *State) routeOf(i *Incident, rules Rules) Route {
 	case Listing, Nothing, Watching:
 		return rules.Route
 	}
-	c := s.clb(i)
-	for _, rule := range rules.Routes {
+	return rules.RouteOf(s.clb(i))
+}
+
+// RouteOf is where incidents about a load balancer of these names begin.
+func (r Rules) RouteOf(c lb.CLB) Route {
+	for _, rule := range r.Routes {
 		if c.Matches(rule.Glob) {
 			return rule.Route
 		}
 	}
-	return rules.Route
+	return r.Route
 }
 
 // clb is the load balancer of an incident, with what is known of its names by now.

@@ -101,14 +101,14 @@ func (s *Workspace) serveAPI(w http.ResponseWriter, r *http.Request) {
 // anew, if it takes effect later. The caller holds s.mu.
 func (s *Workspace) answer(w http.ResponseWriter, r *http.Request, c apiCall, effect func() map[string]any,
 	do func(apiCall) (func() map[string]any, error)) {
-	if wait := s.tooSoon(c.method); wait > 0 {
+	if wait := s.tooSoon(c); wait > 0 {
 		w.Header().Set("Retry-After", strconv.Itoa(int(math.Ceil(wait.Seconds()))))
 		w.Header().Set("Content-Type", "application/json")
 		w.WriteHeader(http.StatusTooManyRequests)
 		_, _ = io.WriteString(w, `{"ok":false,"error":"ratelimited"}`) // the client is gone if this fails
 		return
 	}
-	f := s.due(c.method, c.message(), c.text("thread_ts") != "")
+	f := s.due(c.method, c.text("channel"), c.message(), c.text("thread_ts") != "")
 	switch {
 	case f.serve == nil:
 		writeAPI(w, effect())
@@ -129,12 +129,13 @@ func (s *Workspace) answer(w http.ResponseWriter, r *http.Request, c apiCall, ef
 
 // tooSoon is how long the caller has to wait: chat.postMessage has the rate of the channel, the others Tier
 // 3. Source: docs.slack.dev/apis/web-api/rate-limits. The caller holds s.mu.
-func (s *Workspace) tooSoon(method string) time.Duration {
+func (s *Workspace) tooSoon(c apiCall) time.Duration {
+	method := c.method
 	if s.Unlimited || method == "auth.test" {
 		return 0
 	}
 	if method == "chat.postMessage" {
-		return s.spend()
+		return s.spend(c.text("channel"))
 	}
 	const tier3 = 50
 	now := s.Now()

@@ -16,6 +16,7 @@ const (
 
 // Calls picks the calls that a fault hits: those that fit everything that is set. The zero value picks all.
 type Calls struct {
+	Channel string   // only calls about this channel, by ID; "": all
 	Methods []string // of the Web API, such as "chat.update", or Webhook or WebhookAsk; nil: all
 	// only messages that contain this text, as a person would read it
 	Naming   string
@@ -67,11 +68,12 @@ type pending struct {
 
 // due takes the fault for a call, if there is one. raw is the message, if the call has one; reply says that
 // it goes into a thread. The caller holds s.mu.
-func (s *Workspace) due(method string, raw json.RawMessage, reply bool) Fault {
+func (s *Workspace) due(method, channel string, raw json.RawMessage, reply bool) Fault {
 	for _, p := range s.faults {
 		c := p.calls
 		switch {
 		case p.left == 0,
+			c.Channel != "" && c.Channel != channel,
 			c.Methods != nil && !slices.Contains(c.Methods, method),
 			!c.Until.IsZero() && !s.Now().Before(c.Until),
 			c.Replies && !reply,

@@ -30,9 +30,9 @@ func (s *Workspace) postMessage(c apiCall) (func() map[string]any, error) {
 	if err := errors.Join(known, s.inChannel(c), s.checkMessage(c)); err != nil {
 		return nil, err
 	}
-	thread := c.text("thread_ts")
+	channel, thread := c.text("channel"), c.text("thread_ts")
 	broadcast := c.text("reply_broadcast") == "true"
-	switch i := s.index(thread); {
+	switch i := s.index(channel, thread); {
 	case c.text("unfurl_links") != "false" || c.text("unfurl_media") != "false":
 		return nil, refuseAPI("invalid_arguments",
 			"unfurling is on: a link from the cloud would be fetched and shown")
@@ -47,9 +47,9 @@ func (s *Workspace) postMessage(c apiCall) (func() map[string]any, error) {
 	}
 	raw := c.message()
 	return func() map[string]any {
-		p := s.post(raw, Post{Bot: true, Thread: thread, Broadcast: broadcast})
+		p := s.post(raw, Post{Bot: true, Thread: thread, Broadcast: broadcast, channel: channel})
 		s.messages = append(s.messages, Message{At: p.At, Raw: raw})
-		return map[string]any{"ok": true, "channel": s.ChannelID(), "ts": p.TS, "message": shown(p, false)}
+		return map[string]any{"ok": true, "channel": channel, "ts": p.TS, "message": shown(p, false)}
 	}, nil
 }
 
@@ -59,7 +59,8 @@ func (s *Workspace) update(c apiCall) (func() map[string]any, error) {
 	if err := errors.Join(known, s.inChannel(c), s.checkMessage(c)); err != nil {
 		return nil, err
 	}
-	i := s.index(c.text("ts"))
+	channel, ts := c.text("channel"), c.text("ts")
+	i := s.index(channel, ts)
 	switch {
 	case i < 0:
 		return nil, refuseAPI("message_not_found", "ts %q", c.text("ts"))
@@ -73,12 +74,11 @@ func (s *Workspace) update(c apiCall) (func() map[string]any, error) {
 		// Slack keeps what is not named: a message edited so would be half old.
 		return nil, refuseAPI("invalid_arguments", "blocks and attachments must both be named")
 	}
-	ts := c.text("ts")
 	return func() map[string]any {
-		p := &s.posts[s.index(ts)]
+		p := &s.posts[s.index(channel, ts)]
 		p.Raw, p.Edited = c.edited(p.Raw), s.now()
 		s.announce()
-		return map[string]any{"ok": true, "channel": s.ChannelID(), "ts": ts, "text": c.text("text")}
+		return map[string]any{"ok": true, "channel": channel, "ts": ts, "text": c.text("text")}
 	}, nil
 }
 
@@ -107,7 +107,7 @@ func (s *Workspace) history(c apiCall) (func() map[string]any, error) {
 	if err := errors.Join(known, s.inChannel(c)); err != nil {
 		return nil, err
 	}
-	posts := slices.DeleteFunc(slices.Clone(s.posts), func(p Post) bool {
+	posts := slices.DeleteFunc(s.in(c.text("channel")), func(p Post) bool {
 		return p.Thread != "" && !p.Broadcast
 	})
 	slices.Reverse(posts)
@@ -121,7 +121,7 @@ func (s *Workspace) replies(c apiCall) (func() map[string]any, error) {
 		return nil, err
 	}
 	ts := c.text("ts")
-	if i := s.index(ts); i < 0 || s.posts[i].Thread != "" {
+	if i := s.index(c.text("channel"), ts); i < 0 || s.posts[i].Thread != "" {
 		return nil, refuseAPI("thread_not_found", "ts %q", ts)
 	}
 	return s.page(c, slices.DeleteFunc(slices.Clone(s.posts), func(p Post) bool {
@@ -205,9 +205,9 @@ func shown(p Post, metadata bool) map[string]any {
 
 func (s *Workspace) inChannel(c apiCall) error {
 	switch id := c.text("channel"); {
-	case id != s.ChannelID():
+	case s.rooms[id] == nil:
 		return refuseAPI("channel_not_found", "channel %q", id)
-	case s.away:
+	case s.rooms[id].away:
 		return refuseAPI("not_in_channel", "the bot left")
 	}
 	return nil

@@ -74,7 +74,7 @@ func (s *Workspace) asked(raw json.RawMessage) Fault {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.due(WebhookAsk, raw, false)
+	return s.due(WebhookAsk, mainChannel, raw, false)
 }
 
 // check holds a message against Slack's rules, and refuses one that mentions somebody whom nobody asked to
@@ -97,18 +97,18 @@ func (s *Workspace) take(raw json.RawMessage) (f Fault, wait time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settle()
-	if wait := s.spend(); wait > 0 {
+	if wait := s.spend(mainChannel); wait > 0 {
 		return f, wait
 	}
 	take := func() {
-		p := s.post(raw, Post{})
+		p := s.post(raw, Post{channel: mainChannel})
 		s.messages = append(s.messages, Message{At: p.At, Raw: raw})
 	}
-	switch f = s.due(Webhook, raw, false); {
+	switch f = s.due(Webhook, mainChannel, raw, false); {
 	case f.held:
 		s.hold(f.after, take)
 	case f.serve != nil && !f.taken:
-		s.tokens++
+		s.rooms[mainChannel].tokens++
 	default:
 		take()
 	}

@@ -20,9 +20,9 @@ const (
 	burst      = 5   // messages at once before the rate counts
 )
 
-// Workspace is one channel, with an incoming webhook and a bot that may post in it. It refuses what Slack
-// refuses, as far as that is known, and some things that Slack would take but a person would regret (see
-// check). It is safe for concurrent use. Make one with New.
+// Workspace is a channel with an incoming webhook and a bot that may post in it, and further channels that the
+// bot may be invited to. It refuses what Slack refuses, as far as that is known, and some things that Slack
+// would take but a person would regret (see check). It is safe for concurrent use. Make one with New.
 type Workspace struct {
 	Now       func() time.Time // the clock, safe for concurrent use; set it before serving
 	Unlimited bool             // no limit of one message a second; set it before serving
@@ -47,22 +47,27 @@ type Workspace struct {
 	faults   []*pending
 	held     []held        // what takes effect later
 	at       time.Time     // when what is being handed on takes effect; zero: now
-	tokens   float64       // messages that may come now
-	refilled time.Time     // when tokens was right
 	changed  chan struct{} // closed at the next message, edit or deletion
 
-	posts  []Post // the channel as it stands
-	lastTS int64  // of the last post, in microseconds
-	away   bool   // the bot is not in the channel
+	rooms  map[string]*room // the channels by ID
+	posts  []Post           // of all channels as they stand
+	lastTS int64            // of the last post, in microseconds
 	calls  map[string]int
 	recent map[string][]time.Time // calls of the last minute
+}
+
+// room is one channel.
+type room struct {
+	away     bool      // the bot is not in it
+	tokens   float64   // messages that may come now
+	refilled time.Time // when tokens was right
 }
 
 // New returns a channel whose webhook and bot have secrets of their own.
 func New() *Workspace {
 	return &Workspace{
 		Now: time.Now, path: "/services/T0SANDBOX/B0SANDBOX/" + sandbox.RandomHex(12),
-		token: "xoxb-0-0-" + sandbox.RandomHex(12), tokens: burst,
+		token: "xoxb-0-0-" + sandbox.RandomHex(12), rooms: map[string]*room{mainChannel: {tokens: burst}},
 		changed: make(chan struct{}), calls: make(map[string]int), recent: make(map[string][]time.Time),
 	}
 }
@@ -86,7 +91,8 @@ type Post struct {
 	Bot       bool            `json:"bot"` // by the bot; else by the webhook, or by somebody else
 	Raw       json.RawMessage `json:"raw"` // text, blocks, attachments and metadata as they stand now
 
-	others bool
+	channel string // its ID
+	others  bool
 }
 
 // URL is the webhook's address on a server such as "http://127.0.0.1:8080".
@@ -98,8 +104,24 @@ func (s *Workspace) APIURL(base string) string { return strings.TrimSuffix(base,
 // Token is the bot's token.
 func (s *Workspace) Token() string { return s.token }
 
-// ChannelID is the ID of the one channel there is.
-func (s *Workspace) ChannelID() string { return "C0SANDBOX1" }
+// mainChannel is the ID of the channel that the webhook posts to, too.
+const mainChannel = "C0SANDBOX1"
+
+// ChannelID is the ID of the first channel.
+func (s *Workspace) ChannelID() string { return mainChannel }
+
+// Add makes another channel. The bot is not in it until Invite.
+func (s *Workspace) Add(id string) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.rooms[id] = &room{away: true, tokens: burst}
+}
+
+// Invite brings the bot into a channel; Remove takes it out.
+func (s *Workspace) Invite(id string) { s.setMember(id, true) }
+
+// Remove takes the bot out of a channel.
+func (s *Workspace) Remove(id string) { s.setMember(id, false) }
 
 // Messages returns what was taken, in order.
 func (s *Workspace) Messages() []Message {
@@ -109,12 +131,20 @@ func (s *Workspace) Messages() []Message {
 	return slices.Clone(s.messages)
 }
 
-// Channel returns the messages of the channel in order; deleted ones are gone.
-func (s *Workspace) Channel() []Post {
+// Channel returns the messages of the first channel in order; deleted ones are gone.
+func (s *Workspace) Channel() []Post { return s.ChannelOf(mainChannel) }
+
+// ChannelOf returns the messages of a channel in order; deleted ones are gone.
+func (s *Workspace) ChannelOf(id string) []Post {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settle()
-	return slices.Clone(s.posts)
+	return s.in(id)
+}
+
+// in are the messages of a channel. The caller holds s.mu.
+func (s *Workspace) in(id string) []Post {
+	return slices.DeleteFunc(slices.Clone(s.posts), func(p Post) bool { return p.channel != id })
 }
 
 // Wait returns when at least n messages were taken since the start, or the error of ctx.
@@ -163,13 +193,13 @@ func (s *Workspace) Refused() []string {
 	return slices.Clone(s.refused)
 }
 
-// Say is somebody else writing in the channel. It returns the message's ts.
+// Say is somebody else writing in the first channel. It returns the message's ts.
 func (s *Workspace) Say(text string) string {
 	raw, _ := json.Marshal(map[string]string{"text": text}) // a string is always JSON
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settle()
-	return s.post(raw, Post{others: true}).TS
+	return s.post(raw, Post{others: true, channel: mainChannel}).TS
 }
 
 // Delete deletes a message, as a person does by hand. It reports whether it was there.
@@ -177,7 +207,7 @@ func (s *Workspace) Delete(ts string) bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settle()
-	i := s.index(ts)
+	i := slices.IndexFunc(s.posts, func(p Post) bool { return p.TS == ts })
 	if i < 0 {
 		return false
 	}
@@ -186,19 +216,19 @@ func (s *Workspace) Delete(ts string) bool {
 	return true
 }
 
-// Leave takes the bot out of the channel; Join brings it back.
-func (s *Workspace) Leave() { s.setMember(false) }
+// Leave takes the bot out of the first channel; Join brings it back.
+func (s *Workspace) Leave() { s.setMember(mainChannel, false) }
 
-// Join brings the bot back into the channel.
-func (s *Workspace) Join() { s.setMember(true) }
+// Join brings the bot back into the first channel.
+func (s *Workspace) Join() { s.setMember(mainChannel, true) }
 
-func (s *Workspace) setMember(in bool) {
+func (s *Workspace) setMember(id string, in bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.away = !in
+	s.rooms[id].away = !in
 }
 
-// post adds a message to the channel. The caller holds s.mu.
+// post adds a message to its channel. The caller holds s.mu.
 func (s *Workspace) post(raw json.RawMessage, p Post) Post {
 	p.At, p.Raw = s.now(), raw
 	// Rising even if the clock stands still, or goes back.
@@ -209,9 +239,9 @@ func (s *Workspace) post(raw json.RawMessage, p Post) Post {
 	return p
 }
 
-// index is where a message is in the channel; -1 if it is not. The caller holds s.mu.
-func (s *Workspace) index(ts string) int {
-	return slices.IndexFunc(s.posts, func(p Post) bool { return p.TS == ts })
+// index is where a message of a channel is in posts; -1 if it is not. The caller holds s.mu.
+func (s *Workspace) index(channel, ts string) int {
+	return slices.IndexFunc(s.posts, func(p Post) bool { return p.TS == ts && p.channel == channel })
 }
 
 // announce wakes whoever waits for a change. The caller holds s.mu.
@@ -228,20 +258,19 @@ func (s *Workspace) note(why string) {
 	s.refused = append(s.refused, why)
 }
 
-// spend takes one message off what the channel's rate allows, or says how long to wait. The caller holds
-// s.mu.
-func (s *Workspace) spend() time.Duration {
-	now := s.Now()
-	if !s.refilled.IsZero() {
-		s.tokens = min(burst, s.tokens+now.Sub(s.refilled).Seconds())
+// spend takes one message off what a channel's rate allows, or says how long to wait. The caller holds s.mu.
+func (s *Workspace) spend(channel string) time.Duration {
+	now, r := s.Now(), s.rooms[channel]
+	if !r.refilled.IsZero() {
+		r.tokens = min(burst, r.tokens+now.Sub(r.refilled).Seconds())
 	}
-	s.refilled = now
+	r.refilled = now
 	if s.Unlimited {
 		return 0
 	}
-	if s.tokens < 1 {
-		return time.Duration((1 - s.tokens) * float64(time.Second))
+	if r.tokens < 1 {
+		return time.Duration((1 - r.tokens) * float64(time.Second))
 	}
-	s.tokens--
+	r.tokens--
 	return 0
 }

@@ -273,6 +273,24 @@ func TestWindowEdges(t *testing.T) {
 	}
 }
 
+// TestAllOverrulesTheSameGlob holds that of two silences of a glob only the one with All is returned, and
+// that those of other globs stay.
+func TestAllOverrulesTheSameGlob(t *testing.T) {
+	t.Parallel()
+	ws := windowsOf(t, "x@Mon 10:00-16:00 UTC; y@Mon 10:00-16:00 UTC; x@Mon 12:00-13:00 UTC all")
+	for hour, want := range map[int][]string{
+		11: {"window 1", "window 2"}, 12: {"window 2", "window 3"}, 13: {"window 1", "window 2"},
+	} {
+		var got []string
+		for _, s := range ws.Active(time.Date(2027, time.March, 1, hour, 0, 0, 0, time.UTC)) {
+			got = append(got, s.ID)
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("at %d: %q, want %q", hour, got, want)
+		}
+	}
+}
+
 // TestEndless holds which windows leave a gap.
 func TestEndless(t *testing.T) {
 	t.Parallel()

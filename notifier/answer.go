@@ -207,8 +207,8 @@ func (s *Slack) result(call incident.Call, v verdict) result {
 	return r
 }
 
-// about names the channel of a verdict where that is not SLACK_CHANNEL. About one that the settings do not have
-// any more there is nothing to do.
+// about names the channel of a verdict where that is not SLACK_CHANNEL. About one that the settings do not
+// have any more there is nothing to do.
 func (s *Slack) about(route incident.Route, v verdict) verdict {
 	if !s.bot() || string(route) == s.cfg.Channel || !strings.Contains(v.do, channelName) {
 		return v

@@ -67,11 +67,12 @@ func TestReportsGoToTheBotsChannel(t *testing.T) {
 		t.Fatal(err)
 	}
 	n := len(w.Channel())
-	if err := s.Test(t.Context()); err != nil || len(w.Channel()) != n+1 || len(w.ChannelOf(otherChannel)) != 0 {
-		t.Errorf("%d messages in the other channel, %v", len(w.ChannelOf(otherChannel)), err)
+	there := func() int { return len(w.ChannelOf(otherChannel)) }
+	if err := s.Test(t.Context()); err != nil || len(w.Channel()) != n+1 || there() != 0 {
+		t.Errorf("%d messages in the other channel, %v", there(), err)
 	}
-	if err := s.TestIn(t.Context(), otherChannel); err != nil || len(w.ChannelOf(otherChannel)) != 1 {
-		t.Errorf("a test message in the other channel: %d, %v", len(w.ChannelOf(otherChannel)), err)
+	if err := s.TestIn(t.Context(), otherChannel); err != nil || there() != 1 {
+		t.Errorf("a test message in the other channel: %d, %v", there(), err)
 	}
 }
 
@@ -107,8 +108,9 @@ func TestLongWaitOfOneChannelIsNotWaitedFor(t *testing.T) {
 	}
 	s, w, _ := newDoer(t)
 	w.FailCalls(slack.Calls{Times: 1}, slack.RateLimited("5"))
-	if r := rootOf(s, time.Now(), ""); do(t, s, r, sendOf(r, incident.Post{Root: true})).Class != incident.Done {
-		t.Errorf("one channel alone is not waited for")
+	r := rootOf(s, time.Now(), "")
+	if o := do(t, s, r, sendOf(r, incident.Post{Root: true})); o.Class != incident.Done {
+		t.Errorf("one channel alone: %+v, want it waited for", o)
 	}
 }
 
@@ -120,14 +122,14 @@ func TestErrorsNameTheChannel(t *testing.T) {
 	w.Leave()
 	w.Add("C0FORMER1")
 	for channel, want := range map[string][2]string{
-		w.ChannelID(): {"post to Slack: SLACK_CHANNEL: Slack says not_in_channel", "(SLACK_CHANNEL); write /invite"},
-		otherChannel: {"post to Slack: channel C0SANDBOX2 of SLACK_ROUTES: Slack says not_in_channel",
+		w.ChannelID(): {"SLACK_CHANNEL: Slack says not_in_channel", "(SLACK_CHANNEL); write /invite"},
+		otherChannel: {"channel C0SANDBOX2 of SLACK_ROUTES: Slack says not_in_channel",
 			"(SLACK_ROUTES); write /invite"},
-		"C0FORMER1": {"post to Slack: channel C0FORMER1, which is not in use any more: Slack says not_in_channel", ""},
+		"C0FORMER1": {"channel C0FORMER1, which is not in use any more: Slack says not_in_channel", ""},
 	} {
 		r := rootIn(s, channel)
 		o := do(t, s, r, sendOf(r, incident.Post{Root: true}))
-		if o.Class != incident.ChannelDown || !strings.HasPrefix(o.Err.Error(), want[0]) ||
+		if o.Class != incident.ChannelDown || !strings.HasPrefix(o.Err.Error(), "post to Slack: "+want[0]) ||
 			!strings.Contains(advice.Of(o.Err), want[1]) || want[1] == "" && advice.Of(o.Err) != "" {
 			t.Errorf("%s: %+v, do %q, want %q", channel, o, advice.Of(o.Err), want)
 		}
@@ -137,13 +139,14 @@ func TestErrorsNameTheChannel(t *testing.T) {
 		t.Errorf("the bot's own channel: %v", err)
 	}
 	err := s.CheckIn(t.Context(), otherChannel)
-	if err == nil || !strings.Contains(err.Error(), "channel C0SANDBOX2 of SLACK_ROUTES: Slack says not_in_channel") ||
+	if err == nil || !strings.Contains(err.Error(), "channel C0SANDBOX2 of SLACK_ROUTES: ") ||
 		!strings.Contains(advice.Of(err), "(SLACK_ROUTES); write /invite") {
 		t.Errorf("the other channel: %v, do %q", err, advice.Of(err))
 	}
 	w.Invite(otherChannel)
 	w.FailMethod("conversations.history", slack.Error("invalid_auth"), -1)
-	if err := s.CheckIn(t.Context(), otherChannel); err == nil || !strings.Contains(err.Error(), "SLACK_BOT_TOKEN: ") {
+	err = s.CheckIn(t.Context(), otherChannel)
+	if err == nil || !strings.Contains(err.Error(), "SLACK_BOT_TOKEN: ") {
 		t.Errorf("a token that is not valid: %v", err)
 	}
 }

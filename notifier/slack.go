@@ -131,8 +131,8 @@ func (s *Slack) Check(ctx context.Context) error {
 	return s.checkWebhook(ctx)
 }
 
-// CheckIn asks whether a bot may look for its messages in one of Config.Others, without posting any. What Check
-// asks beyond that is the same for all channels.
+// CheckIn asks whether a bot may look for its messages in one of Config.Others, without posting any. What
+// Check asks beyond that is the same for all channels.
 func (s *Slack) CheckIn(ctx context.Context, channel string) error {
 	return s.mayLook(ctx, incident.Route(channel))
 }

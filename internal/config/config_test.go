@@ -256,16 +256,18 @@ func TestParseRefuses(t *testing.T) {
 		{"a token as the channel", with("SLACK_BOT_TOKEN", "xoxb-1", "SLACK_CHANNEL", "xoxb-hunter2"),
 			"expected one such as C024BE91L"},
 		{"routes by webhook", with("SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/T0/B0/hunter2",
-			"SLACK_ROUTES", "a=C024BE91L"), "a webhook posts to the channel it was made for, so routes need a bot"},
+			"SLACK_ROUTES", "a=C024BE91L"),
+			"a webhook posts to the channel it was made for, so routes need a bot"},
 		{"routes without Slack", with("SLACK_WEBHOOK_URL", "", "SLACK_ROUTES", "a=C024BE91L"),
 			"SLACK_ROUTES is set and SLACK_BOT_TOKEN is not; only a bot"},
 		{"a token as a route's channel", routed("a=xoxb-hunter2"),
 			`SLACK_ROUTES has "a=xox…", which does not end in the ID of a channel`},
-		{"a webhook as a route's channel", routed("a=https://hooks.slack.com/hunter2"), `SLACK_ROUTES has "a=https://…"`},
+		{"a webhook as a route's channel", routed("a=https://hooks.slack.com/hunter2"),
+			`SLACK_ROUTES has "a=https://…"`},
 		{"a route without a channel", routed("a=C024BE91L,prod-*"),
 			`SLACK_ROUTES has "prod-*", expected glob=CHANNEL_ID, separated by commas`},
 		{"a route with a channel's name", routed("prod-*=#ops"),
-			`SLACK_ROUTES has "prod-*=#ops", which does not end in the ID of a channel, expected one such as C024BE91L`},
+			`"prod-*=#ops", which does not end in the ID of a channel, expected one such as C024BE91L`},
 		{"a comma inside a glob", routed("a,b=C024BE91L"), `SLACK_ROUTES has "a", expected glob=CHANNEL_ID`},
 		{"a route for nothing", routed(" =C024BE91L"), `SLACK_ROUTES has "=C024BE91L" without a glob`},
 		{"a long glob", routed(strings.Repeat("x", 201) + "=C024BE91L"),
@@ -336,9 +338,10 @@ func manyRoutes(n int) string {
 func TestParseRoutes(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string][]Route{
-		"prod-*=C0PAYMENTS":                     {{"prod-*", "C0PAYMENTS"}},
-		" b = C0000000B ,,\n*=C0000000A,":       {{"b", "C0000000B"}, {"*", "C0000000A"}}, // in order
-		"a=b=C0000000A":                         {{"a=b", "C0000000A"}},                   // the last = separates
+		"prod-*=C0PAYMENTS":               {{"prod-*", "C0PAYMENTS"}},
+		" b = C0000000B ,,\n*=C0000000A,": {{"b", "C0000000B"}, {"*", "C0000000A"}}, // in order
+		// The last = separates.
+		"a=b=C0000000A":                         {{"a=b", "C0000000A"}},
 		"生产 集群?=C0000000A":                      {{"生产 集群?", "C0000000A"}},
 		strings.Repeat("x", 200) + "=G0000000A": {{strings.Repeat("x", 200), "G0000000A"}},
 		",":                                     nil,

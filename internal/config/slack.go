@@ -64,8 +64,8 @@ func parseSlack(s settings) (Slack, []error) {
 	return c, errs
 }
 
-// parseRoutes reads which load balancers have a channel of their own: "glob=CHANNEL_ID", separated by commas. The
-// last = separates, because names are free text.
+// parseRoutes reads which load balancers have a channel of their own: "glob=CHANNEL_ID", separated by
+// commas. The last = separates, because names are free text.
 func parseRoutes(s settings) (routes []Route, errs []error) {
 	wrong := func(format string, args ...any) {
 		errs = append(errs, fmt.Errorf("SLACK_ROUTES "+format, args...))
@@ -75,8 +75,8 @@ func parseRoutes(s settings) (routes []Route, errs []error) {
 	case s.Routes == "":
 		return nil, nil
 	case s.Token == "" && s.Webhook != "":
-		wrong("is set and SLACK_BOT_TOKEN is not; a webhook posts to the channel it was made for, so routes need " +
-			"a bot")
+		wrong("is set and SLACK_BOT_TOKEN is not; a webhook posts to the channel it was made for, so " +
+			"routes need a bot")
 	case s.Token == "":
 		wrong("is set and SLACK_BOT_TOKEN is not; only a bot can post to several channels")
 	}

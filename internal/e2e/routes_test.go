@@ -39,8 +39,8 @@ func naming(all []string, word string) []string {
 	return slices.DeleteFunc(slices.Clone(all), func(s string) bool { return !strings.Contains(s, word) })
 }
 
-// TestChannelRefusesForAnHour: what belongs to one channel waits, in the other everything is posted in the minute
-// in which it happens, and nothing is lost.
+// TestChannelRefusesForAnHour: what belongs to one channel waits, in the other everything is posted in the
+// minute in which it happens, and nothing is lost.
 func TestChannelRefusesForAnHour(t *testing.T) {
 	t.Parallel()
 	for name, fault := range map[string]slack.Fault{
@@ -66,8 +66,8 @@ func TestChannelRefusesForAnHour(t *testing.T) {
 			}
 			do[6] = func() {
 				if got := l.standing(api); got != "2 of 3" {
-					t.Errorf("in the minute when it happened the first channel says %q of its load balancer, "+
-						"want 2 of 3", got)
+					t.Errorf("in the minute when it happened the first channel says %q of its load "+
+						"balancer, want 2 of 3", got)
 				}
 			}
 			do[60] = func() {
@@ -77,7 +77,7 @@ func TestChannelRefusesForAnHour(t *testing.T) {
 			}
 			failed := l.live(f, 95, do)
 			if n := len(failed); n < 30 || failed[0] < 14 || failed[0] > 16 {
-				t.Errorf("ticks failed in minutes %v, want from 15 on, until the channel takes messages", failed)
+				t.Errorf("ticks failed in minutes %v, want from 15 on, until it takes messages", failed)
 			}
 			if got := naming(l.titlesIn(l.slack.ChannelID()), "prod-web"); len(got) != 0 {
 				t.Errorf("the first channel has %q", got)
@@ -93,8 +93,8 @@ func TestChannelRefusesForAnHour(t *testing.T) {
 	}
 }
 
-// TestRoutesChangeInTheMiddle: what is open goes to the channel that the settings name now, once, and a new label
-// alone moves nothing.
+// TestRoutesChangeInTheMiddle: what is open goes to the channel that the settings name now, once, and a
+// new label alone moves nothing.
 func TestRoutesChangeInTheMiddle(t *testing.T) {
 	t.Parallel()
 	l := newTeam(t)
@@ -114,9 +114,9 @@ func TestRoutesChangeInTheMiddle(t *testing.T) {
 	f = l.start()
 	l.run("web-1", "web-2", "web-3", "api-1")()
 	l.live(f, 15, nil)
-	both := []string{l.standing(api), strings.Join(l.titlesIn(team), "\n")}
-	if n := len(l.titlesIn(team)); both[0] != "3 of 3" || n != 1 || !strings.Contains(both[1], "staging-web") {
-		t.Errorf("in the end the channels say %q, want each its own load balancer", both)
+	here, there := l.standing(api), l.titlesIn(team)
+	if here != "3 of 3" || len(there) != 1 || !strings.Contains(there[0], "staging-web") {
+		t.Errorf("in the end the channels say %q and %q, want each its own load balancer", here, there)
 	}
 	old := naming(l.titlesIn(l.slack.ChannelID())[1:], "web")
 	if len(old) != 1 || !strings.Contains(old[0], "continues in another channel") {
@@ -133,7 +133,8 @@ func TestRoutesChangeInTheMiddle(t *testing.T) {
 	}
 }
 
-// TestCheckTriesEveryChannel: each has a line, which says what to do, and --send posts a test message in each.
+// TestCheckTriesEveryChannel: each has a line, which says what to do, and --send posts a test message in
+// each.
 func TestCheckTriesEveryChannel(t *testing.T) {
 	t.Parallel()
 	l := newTeam(t)
@@ -155,7 +156,8 @@ func TestCheckTriesEveryChannel(t *testing.T) {
 		"ok     Slack          the bot is in the channel",
 		"ok     Slack          C0SANDBOX2, for prod-*: the bot is in it; it takes 1 of 2 load balancers",
 		"WRONG  Slack          C0SANDBOX3, for x*, y: look for a message in Slack: channel C0SANDBOX3 of "+
-			"SLACK_ROUTES: Slack says not_in_channel", "→ the app is not in the channel (SLACK_ROUTES); write /invite",
+			"SLACK_ROUTES: Slack says not_in_channel",
+		"→ the app is not in the channel (SLACK_ROUTES); write /invite",
 		"WRONG  Slack          C0SANDBOX4, for z: ", "→ SLACK_ROUTES is not the ID of a channel")
 	l.settings["SLACK_ROUTES"] = strings.TrimSuffix(l.settings["SLACK_ROUTES"], ",z=C0SANDBOX4")
 	l.slack.Invite("C0SANDBOX3")

@@ -204,7 +204,8 @@ func (s *State) cut(posts, edits []*Root, by string, until time.Time) {
 	}
 }
 
-// turns lets channels take turns, each in the order of its own: first comes the first of each, then the second.
+// turns lets channels take turns, each in the order of its own: first comes the first of each, then the
+// second.
 func turns(roots []*Root) []*Root {
 	turn, n := make(map[*Root]int, len(roots)), make(map[Route]int)
 	for _, r := range roots {

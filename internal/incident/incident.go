@@ -23,7 +23,8 @@ type State struct {
 	Reasons  []Reason           `json:"reasons,omitempty"`  // why things cannot be read; at most maxReasons
 	Channels map[Route]*Channel `json:"channels,omitempty"` // what is known of each channel in use
 	Silences []Silence          `json:"silences,omitempty"` // active, or ended less than a day ago; by ID
-	Routing  string             `json:"routing,omitempty"`  // a digest of Rules.Route and Routes as they were last
+	// Routing: a digest of Rules.Route and Routes as they were last
+	Routing string `json:"routing,omitempty"`
 
 	byKey   map[string]place        // while Judge works
 	name    func(key string) lb.CLB // Observation.Name, while Judge works; may be nil

@@ -17,12 +17,13 @@ type Rules struct {
 	TransientFor time.Duration // how long what may pass by itself is held back; 0: not at all
 	// MentionAt: from how many percent of its weight lost a load balancer is degraded; 1 to 100
 	MentionAt  int
-	BlindAfter int         // observations without a reading before that is reported; at least 1
-	Windows    Windows     // silences that recur; there may be none
-	Route      Route       // where incidents are posted that are about nothing in Routes
-	Routes     []RouteRule // load balancers with a channel of their own, by a bot; the first that matches counts
-	Tag        string      // a new random text for each commit, of at least 8 bytes: see Root.Tag
-	Suffix     string      // what the numbers of this shard's incidents end in, such as "-2"
+	BlindAfter int     // observations without a reading before that is reported; at least 1
+	Windows    Windows // silences that recur; there may be none
+	Route      Route   // where incidents are posted that are about nothing in Routes
+	// Routes: load balancers with a channel of their own, by a bot; the first that matches counts
+	Routes []RouteRule
+	Tag    string // a new random text for each commit, of at least 8 bytes: see Root.Tag
+	Suffix string // what the numbers of this shard's incidents end in, such as "-2"
 }
 
 // Observation is what one tick saw, as far as notification goes.
@@ -196,7 +197,8 @@ func (s *State) rootFor(notice bool, at time.Time, rules Rules) *Root {
 func (s *State) change(c Changed, at time.Time, rules Rules) (past []Record) {
 	in, ok := s.byKey[c.CLB.Key()]
 	if !ok {
-		i := Incident{Key: c.CLB.Key(), Label: c.CLB.Label, Title: c.CLB.Title, Before: c.Before, Worst: c.Before}
+		i := Incident{Key: c.CLB.Key(), Label: c.CLB.Label, Title: c.CLB.Title, Before: c.Before,
+			Worst: c.Before}
 		in.root, in.incident = s.begin(i, at, rules)
 		s.byKey[c.CLB.Key()] = in
 	}

@@ -106,9 +106,9 @@ type part struct {
 	to   Route
 }
 
-// divide makes roots of their own for incidents of the root that belong to different routes now; they are due
-// since at. The root itself goes on with its first incident, by whose number people know it, and with those of
-// the same route. What is over and was reported stays in it.
+// divide makes roots of their own for incidents of the root that belong to different routes now; they are
+// due since at. The root itself goes on with its first incident, by whose number people know it, and with
+// those of the same route. What is over and was reported stays in it.
 func (r *Root) divide(routeOf func(*Incident) Route, at time.Time) []part {
 	leads := func(i *Incident) bool { return i.Open() || !r.Delivery.Posted }
 	lead := r.Incidents[0]

@@ -90,7 +90,8 @@ func on(c Route, text string) string { return string(c) + ": " + text }
 // default for what is about no load balancer, or about many.
 func TestRouteOf(t *testing.T) {
 	t.Parallel()
-	rules := Rules{Route: bot, Routes: []RouteRule{{"prod-db-*", teamA}, {"prod-*", teamB}, {"lb-12345678", teamA}}}
+	rules := Rules{Route: bot, Routes: []RouteRule{{"prod-db-*", teamA}, {"prod-*", teamB},
+		{"lb-12345678", teamA}}}
 	known := map[string]lb.CLB{"r/lb-found": {Title: "prod-found"}}
 	s := State{name: func(key string) lb.CLB { return known[key] }}
 	for _, tt := range []struct {
@@ -115,14 +116,16 @@ func TestRouteOf(t *testing.T) {
 	}
 }
 
-// TestRoutesPartIncidents holds that what begins at the same time is one message in each channel, and that each
-// goes on where it began.
+// TestRoutesPartIncidents holds that what begins at the same time is one message in each channel, and that
+// each goes on where it began.
 func TestRoutesPartIncidents(t *testing.T) {
 	t.Parallel()
-	d := routed(t, RouteRule{"a", teamA}, RouteRule{"[b", teamB}, RouteRule{"b", teamB}).out("a", "b", "c").pass(1)
+	d := routed(t, RouteRule{"a", teamA}, RouteRule{"[b", teamB}, RouteRule{"b", teamB})
+	d.out("a", "b", "c").pass(1)
 	wantAll(t, "open", d.open(), on(teamA, "a"), on(teamB, "b"), on(bot, "c"))
 	d.pass(4).set("b", "b0:4 b1:4 b2:4").pass(1)
-	wantAll(t, "posted", d.messages(), on(teamA, "root"), on(teamB, "root"), on(bot, "root"), on(teamB, "update!"))
+	wantAll(t, "posted", d.messages(), on(teamA, "root"), on(teamB, "root"), on(bot, "root"),
+		on(teamB, "update!"))
 	d.blind["a"] = Reading
 	d.pass(4)
 	wantAll(t, "cannot read", d.messages()[4:], on(teamA, "root"))
@@ -133,7 +136,8 @@ func TestRoutesPartIncidents(t *testing.T) {
 	}
 }
 
-// TestRenamingMovesNothing holds that an incident stays where it began, and that the next goes by the new name.
+// TestRenamingMovesNothing holds that an incident stays where it began, and that the next goes by the new
+// name.
 func TestRenamingMovesNothing(t *testing.T) {
 	t.Parallel()
 	d := routed(t, RouteRule{"prod-*", teamA})
@@ -166,8 +170,9 @@ func TestRenamingMovesNothing(t *testing.T) {
 		on(teamA, "update"), on(bot, "root"))
 }
 
-// TestChangedRoutesMoveAndDivide holds that incidents which belong to different channels under new settings have
-// messages of their own there, that nobody is called again, and that the old message says where it continues.
+// TestChangedRoutesMoveAndDivide holds that incidents which belong to different channels under new
+// settings have messages of their own there, that nobody is called again, and that the old message says
+// where it continues.
 func TestChangedRoutesMoveAndDivide(t *testing.T) {
 	t.Parallel()
 	d := routed(t).allOut("a", "b", "c").pass(2)
@@ -178,7 +183,7 @@ func TestChangedRoutesMoveAndDivide(t *testing.T) {
 	wantAll(t, "open", d.open(), on(bot, "a"), on(teamB, "b"), on(teamA, "c"))
 	wantAll(t, "posted", d.messages(), on(bot, "root!"), on(teamB, "root"), on(teamA, "root"))
 	if m := d.slack.messages[0]; m.continues || len(m.shows) != 1 || m.shows[0].key != keyOf("a") {
-		t.Errorf("the first message shows %+v and continues elsewhere: %v, want it to show what stays", m.shows,
+		t.Errorf("the first message shows %+v and continues elsewhere: %v, want what stays", m.shows,
 			m.continues)
 	}
 	// A moves, too: its message says so.
@@ -263,7 +268,8 @@ func TestOrderOfRoutesIsASetting(t *testing.T) {
 	wantAll(t, "posted", d.messages(), on(teamA, "root"), on(teamB, "root"))
 }
 
-// TestChannelsInUseAreRemembered holds that what is known of a channel is kept while a rule or a root uses it.
+// TestChannelsInUseAreRemembered holds that what is known of a channel is kept while a rule or a root uses
+// it.
 func TestChannelsInUseAreRemembered(t *testing.T) {
 	t.Parallel()
 	d := routed(t, RouteRule{"a", teamA}, RouteRule{"b", teamB}).out("a", "b", "c").pass(2)
@@ -276,11 +282,12 @@ func TestChannelsInUseAreRemembered(t *testing.T) {
 	}
 }
 
-// TestChannelThatRefusesDelaysNoOther holds that a channel with more messages than a tick makes, none of which it
-// takes, keeps nobody waiting in another.
+// TestChannelThatRefusesDelaysNoOther holds that a channel with more messages than a tick makes, none of
+// which it takes, keeps nobody waiting in another.
 func TestChannelThatRefusesDelaysNoOther(t *testing.T) {
 	t.Parallel()
-	for name, class := range map[string]Class{"channel": ChannelDown, "temporary": Temporary, "no answer": Unknown} {
+	for _, class := range []Class{ChannelDown, Temporary, Unknown} {
+		name := classWords[class]
 		d := newDesk(t, nil)
 		d.rules.Routes = []RouteRule{{"x*", teamA}}
 		d.answer = func(c Call, _ *Root) (Class, bool) {
@@ -339,21 +346,23 @@ func TestEditsTakeTurns(t *testing.T) {
 	}
 }
 
-// TestRootsOfAllChannelsAreBounded holds that a channel never has more than maxRoots open roots, and that many
-// channels together have a bound, too.
+// TestRootsOfAllChannelsAreBounded holds that a channel never has more than maxRoots open roots, and that
+// many channels together have a bound, too.
 func TestRootsOfAllChannelsAreBounded(t *testing.T) {
 	t.Parallel()
 	s := &State{}
 	rules := Rules{StableAfter: time.Second, MentionAt: 50, BlindAfter: 1, Route: bot}
 	for n := range 10 {
-		rules.Routes = append(rules.Routes, RouteRule{fmt.Sprintf("t%d-*", n), Route(fmt.Sprintf("C0TEAM%03d", n))})
+		to := Route(fmt.Sprintf("C0TEAM%03d", n))
+		rules.Routes = append(rules.Routes, RouteRule{fmt.Sprintf("t%d-*", n), to})
 	}
 	at := epoch
 	for n := range 60 {
 		for team := range 10 {
 			at = at.Add(time.Minute)
 			rules.Tag = fmt.Sprint("tag", at.Unix())
-			s.begin(Incident{Key: fmt.Sprintf("r/lb-%d-%d", team, n), Label: fmt.Sprintf("t%d-%d", team, n)}, at, rules)
+			i := Incident{Key: fmt.Sprintf("r/lb-%d-%d", team, n), Label: fmt.Sprintf("t%d-%d", team, n)}
+			s.begin(i, at, rules)
 			s.channel(Route(fmt.Sprintf("C0TEAM%03d", team))).LastYes = at.Add(time.Second)
 		}
 	}
@@ -378,8 +387,8 @@ func TestRootsOfAllChannelsAreBounded(t *testing.T) {
 	}
 }
 
-// TestDividedRootSaysNothingAboutTheOthers holds that what goes to another channel leaves no news and no end of a
-// level behind, and that nobody is called because of it.
+// TestDividedRootSaysNothingAboutTheOthers holds that what goes to another channel leaves no news and no
+// end of a level behind, and that nobody is called because of it.
 func TestDividedRootSaysNothingAboutTheOthers(t *testing.T) {
 	t.Parallel()
 	toB := []RouteRule{{"b", teamB}}

@@ -65,9 +65,10 @@ func (r *round) notify(ctx context.Context, end time.Time) {
 	})
 }
 
-// each makes the calls about some roots, in their order, but for those of channels on which a call went wrong:
-// these come last, so that the time which their calls take is nobody else's.
-func (r *round) each(ctx context.Context, roots []*incident.Root, next func(*incident.Root) (incident.Call, bool)) {
+// each makes the calls about some roots, in their order, but for those of channels on which a call went
+// wrong: these come last, so that the time which their calls take is nobody else's.
+func (r *round) each(ctx context.Context, roots []*incident.Root,
+	next func(*incident.Root) (incident.Call, bool)) {
 	for len(roots) > 0 {
 		well := func(root *incident.Root) bool { return !r.slow[root.Delivery.Route] }
 		at := max(slices.IndexFunc(roots, well), 0)

@@ -35,8 +35,8 @@ func channelsOf(w *watchtest.World, key string) (at []incident.Route) {
 	return at
 }
 
-// TestRoutesGoByTheNamesThatAreKnown holds that a load balancer which cannot be read, or is gone, is posted in the
-// channel of its name, and that "now watching" is posted in the default one.
+// TestRoutesGoByTheNamesThatAreKnown holds that a load balancer which cannot be read, or is gone, is
+// posted in the channel of its name, and that "now watching" is posted in the default one.
 func TestRoutesGoByTheNamesThatAreKnown(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
@@ -72,8 +72,8 @@ func TestRoutesGoByTheNamesThatAreKnown(t *testing.T) {
 	}
 }
 
-// TestSlowChannelDelaysNoOther holds that a channel whose calls take long does not take the time of another's,
-// whether they fail or not.
+// TestSlowChannelDelaysNoOther holds that a channel whose calls take long does not take the time of
+// another's, whether they fail or not.
 func TestSlowChannelDelaysNoOther(t *testing.T) {
 	t.Parallel()
 	for _, tt := range []struct {
@@ -90,12 +90,14 @@ func TestSlowChannelDelaysNoOther(t *testing.T) {
 				ticks(t, 2, w, keys...)
 				v := w.Watcher(keys...)
 				others := keys[10-tt.others:]
-				for _, key := range others {
-					id := lb.ParseKey(key).ID
-					v.Rules.Routes = append(v.Rules.Routes, incident.RouteRule{Glob: id, Route: v.Rules.Route})
+				rule := func(glob string, to incident.Route) {
+					v.Rules.Routes = append(v.Rules.Routes, incident.RouteRule{Glob: glob, Route: to})
 				}
-				v.Rules.Routes = append(v.Rules.Routes, incident.RouteRule{Glob: "*", Route: team})
-				w.Fail(fail("send", watchtest.ErrTemporary)) // no incident joins a root that failed on its own
+				for _, key := range others {
+					rule(lb.ParseKey(key).ID, v.Rules.Route)
+				}
+				rule("*", team)
+				w.Fail(fail("send", watchtest.ErrTemporary)) // no incident joins a root that failed alone
 				for _, key := range keys {
 					w.Set(key, backend("ins-a", 4), backend("ins-b", 2))
 					run(t, w, v)
@@ -124,8 +126,9 @@ func TestSlowChannelDelaysNoOther(t *testing.T) {
 				_, _ = v.Tick(deadline(t, w)) // it fails for what is due in the slow channel
 				served := 0
 				for _, m := range w.Slack() {
-					if m.Call.Route != team && slices.Contains(others, m.First.Incidents[0].Key) && m.Thread == "" &&
-						m.First.Incidents[0].About != incident.Watching && (what == "posts" || m.Edits > 0) {
+					i := m.First.Incidents[0]
+					root := m.Thread == "" && i.About != incident.Watching && slices.Contains(others, i.Key)
+					if root && (what == "posts" || m.Edits > 0) {
 						served++
 					}
 				}

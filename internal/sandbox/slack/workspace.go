@@ -20,9 +20,10 @@ const (
 	burst      = 5   // messages at once before the rate counts
 )
 
-// Workspace is a channel with an incoming webhook and a bot that may post in it, and further channels that the
-// bot may be invited to. It refuses what Slack refuses, as far as that is known, and some things that Slack
-// would take but a person would regret (see check). It is safe for concurrent use. Make one with New.
+// Workspace is a channel with an incoming webhook and a bot that may post in it, and further channels that
+// the bot may be invited to. It refuses what Slack refuses, as far as that is known, and some things that
+// Slack would take but a person would regret (see check). It is safe for concurrent use. Make one with
+// New.
 type Workspace struct {
 	Now       func() time.Time // the clock, safe for concurrent use; set it before serving
 	Unlimited bool             // no limit of one message a second; set it before serving

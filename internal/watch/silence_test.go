@@ -390,7 +390,12 @@ func TestSilenceSaysWhatFailed(t *testing.T) {
 				tt.want)
 		}
 	}
-	w, v, _ := silenced(t)
+	w, v, kept := silenced(t)
+	v.Store = truncating{v.Store} // beyond what the silence is about
+	if a, err := v.Silence(deadline(t, w), ask{What: "prod-api"}); err == nil || len(kept.wrote) > 0 {
+		t.Errorf("Silence = %+v, %v, and wrote %q, want an error: the snapshot is damaged", a, err, kept.wrote)
+	}
+	w, v, _ = silenced(t)
 	v.Silences = nil
 	if _, err := v.Silence(deadline(t, w), ask{What: "*"}); err == nil ||
 		!strings.Contains(err.Error(), "no silences are kept") {

@@ -42,7 +42,7 @@ type Silence struct {
 // the clock of whoever made it said.
 func (s Silence) Active(at time.Time) bool { return s.Ended.IsZero() && at.Before(s.Until) }
 
-// Scope is what it is about, as people write it: a later silence of the same scope replaces it.
+// Scope is what it is about, in words: see Replace.
 func (s Silence) Scope() string {
 	if s.Incident != "" {
 		return "incident " + s.Incident
@@ -223,16 +223,23 @@ func (s *State) learn(o Observation, rules Rules) {
 	}
 	s.Learn(windows)
 	s.Silences = s.Silences[max(0, len(s.Silences)-maxKept):]
-	newest := make(map[string]*Silence) // of each scope
-	for n := range s.Silences {
-		q := &s.Silences[n]
+	Replace(s.Silences)
+}
+
+// Replace ends each silence in a list, which is in the order of their numbers, that a later one of the same scope
+// has replaced.
+func Replace(all []Silence) {
+	newest := make(map[[2]string]*Silence)
+	for n := range all {
+		q := &all[n]
 		if q.recurs() {
 			continue
 		}
-		if old := newest[q.Scope()]; old != nil && old.Ended.IsZero() && old.Until.After(q.Made) {
+		scope := [2]string{q.What, q.Incident}
+		if old := newest[scope]; old != nil && old.Ended.IsZero() {
 			old.Ended, old.EndedBy = q.Made, "silence "+q.ID
 		}
-		newest[q.Scope()] = q
+		newest[scope] = q
 	}
 }
 

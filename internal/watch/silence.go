@@ -162,7 +162,7 @@ func (w *Watcher) Silence(ctx context.Context, r SilenceRequest) (SilenceAnswer,
 	for _, s := range slices.SortedFunc(slices.Values(all), bySilence) {
 		switch {
 		case !s.Active(v.at):
-		case s.Scope() == wanted.Scope():
+		case s.What == wanted.What && s.Incident == wanted.Incident:
 			replaced = append(replaced, s)
 		default:
 			others++
@@ -235,14 +235,9 @@ func (w *Watcher) madeSilences(ctx context.Context) ([]incident.Silence, error) 
 
 // activeSilences are those that count: of each scope only the newest, if it is not over, then the windows.
 func (w *Watcher) activeSilences(made []incident.Silence, at time.Time) []incident.Silence {
-	newest := make(map[string]string) // number by scope
 	made = slices.SortedFunc(slices.Values(made), bySilence)
-	for _, s := range made {
-		newest[s.Scope()] = s.ID
-	}
-	active := slices.DeleteFunc(made, func(s incident.Silence) bool {
-		return newest[s.Scope()] != s.ID || !s.Active(at)
-	})
+	incident.Replace(made)
+	active := slices.DeleteFunc(made, func(s incident.Silence) bool { return !s.Active(at) })
 	return append(active, w.Rules.Windows.Active(at)...)
 }
 

@@ -247,6 +247,9 @@ func TestListSilencesByScope(t *testing.T) {
 		{ID: "9", What: "a*", Until: until, Ended: over}, {ID: "3", What: "b*", Until: until},
 		{ID: "4", What: "d*", Until: over}, {ID: "5", Incident: "2", Until: until},
 	}
+	for n := range kept.all {
+		kept.all[n].Made = w.Now().Add(-time.Hour)
+	}
 	got, err := v.ListSilences(deadline(t, w))
 	if err != nil || ids(got) != "3 5 10" {
 		t.Errorf("ListSilences = %s, %v, want 3 5 10", ids(got), err)

@@ -79,7 +79,7 @@ func (w *World) covering(key string, at time.Time) (some []incident.Silence) {
 	defer w.mu.Unlock()
 	newest := make(map[string]string)
 	for _, q := range w.silences {
-		newest[q.Scope()] = q.ID
+		newest[q.What] = q.ID
 	}
 	for _, q := range w.silences {
 		if q.Active(at) && q.What != "" && newest[q.What] == q.ID && lb.ParseKey(key).Matches(q.What) {

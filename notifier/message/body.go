@@ -16,7 +16,7 @@ const manyCLBs = 8
 // details are how each load balancer stands, then what became of machines, what is out now first, then what
 // cannot be read.
 func (v view) details(r room) []block {
-	return slices.Concat(v.balancers(r), v.machines(r), v.blind(r), v.notices(r))
+	return slices.Concat(v.balancers(r), v.machines(r), v.blind(r), v.notices(r), v.untold(r))
 }
 
 // named begins a line about what an incident is about.
@@ -56,7 +56,8 @@ func (v view) balancers(r room) []block {
 			shown = shown[:min(len(shown), 3)]
 		}
 		for _, i := range shown {
-			b = append(b, lineOf(append(append(v.named(i), words("  ·  ")), v.stands(i)...)...))
+			l := append(append(v.named(i), words("  ·  ")), v.stands(i)...)
+			b = append(b, lineOf(append(l, v.silenced(i)...)...))
 		}
 	}
 	if more := len(all) - len(shown); more > 0 {

@@ -71,6 +71,7 @@ func rootPage(doc incident.Document, p incident.Post, s Style) (page, func(room)
 	v := viewOf(doc, s)
 	pg := v.page(p)
 	pg.title, pg.struck, pg.after = inBetween(pg.title, p), doc.Resolved(), v.ending()
+	pg.context = slices.Concat(pg.context, v.acknowledged(), v.lifted(0))
 	if u := v.runbook(); u != "" && !v.Notice() {
 		pg.context = append(pg.context, line{{text: "Runbook", url: u}})
 	}

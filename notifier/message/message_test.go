@@ -46,6 +46,23 @@ func messages(t *testing.T) map[string]message.Message {
 	s = newStory(t).watch("prod-web", 6).set("prod-web", 4, "web-01", "web-02", "web-03").tick()
 	all["degraded"] = s.root()
 
+	s = newStory(t).watch("prod-web", 6).watch("test-web", 3)
+	s.silence(incident.Silence{What: "test-*", Why: "rebuilding <test> & all"}, time.Hour)
+	s.set("prod-web", 4, "web-01").set("test-web", 4, "web-02").tick()
+	all["silenced-other"] = s.root()
+	s.ticks(60)
+	all["silence-over-update"] = s.update()
+
+	s = newStory(t).watch("prod-web", 6).set("prod-web", 4, "web-01").tick()
+	s.silence(incident.Silence{Incident: "1"}, incident.MaxAck).tick()
+	all["acknowledged"] = s.root()
+	s.set("prod-web", 4, "web-02").tick().set("prod-web", 4, "web-03", "web-04").tick()
+	all["outgrown-update"] = s.update()
+
+	s = newStory(t).watch("test-web", 6).silence(incident.Silence{What: "test-*", Why: "deploy 4711"}, 30*time.Minute)
+	s.set("test-web", 4, "web-02").ticks(31)
+	all["silence-over"] = s.root()
+
 	s = newStory(t)
 	for i := range 12 {
 		s.watch(fmt.Sprintf("prod-%c", 'a'+i), 10)

@@ -50,3 +50,104 @@ func person(by string) (span, bool) {
 	}
 	return words(name), name != ""
 }
+
+// silenced says that a silence covers the load balancer of an incident, and until when; nil if none does.
+func (v view) silenced(i *incident.Incident) line {
+	if i.Silence == "" {
+		return nil
+	}
+	l := line{words("  ·  silenced")}
+	if q, ok := v.silence(i.Silence); ok {
+		l = append(l, words(" until "), date(q.Until))
+	}
+	return l
+}
+
+// silence is what is known of a silence.
+func (v view) silence(id string) (q incident.Silence, ok bool) {
+	if v.doc.Silence == nil {
+		return q, false
+	}
+	return v.doc.Silence(id)
+}
+
+// acknowledged says who has the incidents, and since when: a line for each acknowledgement.
+func (v view) acknowledged() (lines []line) {
+	of := make(map[string]int)
+	var ids []string // in the order of their incidents
+	open := 0
+	for _, i := range v.Incidents {
+		if !i.Open() {
+			continue
+		}
+		if open++; i.Ack == "" {
+			continue
+		}
+		if of[i.Ack]++; of[i.Ack] == 1 {
+			ids = append(ids, i.Ack)
+		}
+	}
+	for _, id := range ids[:min(len(ids), maxAcks)] {
+		says := "acknowledged"
+		if of[id] < open {
+			says = fmt.Sprintf("%d of %d acknowledged", of[id], open)
+		}
+		l := line{words(says)}
+		if q, ok := v.silence(id); ok {
+			if by, ok := person(q.By); ok {
+				l = append(l, words(" by "), by)
+			}
+			l = append(l, words(" since "), date(q.Made))
+		}
+		lines = append(lines, l)
+	}
+	return lines
+}
+
+const maxAcks = 3 // acknowledgements that a message names
+
+// lifted names the silences after which a message is the first: it may be why it comes only now.
+func (v view) lifted(shown int) (lines []line) {
+	seen := make(map[string]bool)
+	for _, i := range v.Incidents {
+		if i.LiftedBy == "" || i.Lifted <= shown || seen[i.LiftedBy] || len(lines) == maxAcks {
+			continue
+		}
+		seen[i.LiftedBy] = true
+		q, ok := v.silence(i.LiftedBy)
+		switch {
+		case !ok:
+		case q.Incident != "":
+			l := line{words("had been acknowledged")}
+			if by, ok := person(q.By); ok {
+				l = append(l, words(" by "), by)
+			}
+			lines = append(lines, l)
+		default:
+			l := append(line{words("after ")}, silenceLine(q)...)
+			if !q.Ended.IsZero() {
+				l = append(append(l, words(", ended ")), date(q.Ended))
+			}
+			lines = append(lines, l)
+		}
+	}
+	return lines
+}
+
+// untold are load balancers about which a silence holds everything back: a message that is posted for another
+// reason shows how they stand, and that they are silenced.
+func (v view) untold(r room) []block {
+	if len(v.quiet) == 0 {
+		return nil
+	}
+	b := block{lineOf(bold(fmt.Sprintf("Silenced (%d)", len(v.quiet))))}
+	shown := v.quiet[:min(len(v.quiet), r.clbs, 3)]
+	for _, i := range shown {
+		l := append(append(v.named(i), words("  ·  ")), stands(i)...)
+		b = append(b, lineOf(append(l, v.silenced(i)...)...))
+	}
+	if more := len(v.quiet) - len(shown); more > 0 {
+		b = append(b, lineOf(words(fmt.Sprintf("… and %d more", more))))
+	}
+	return []block{b}
+}

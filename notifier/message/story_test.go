@@ -27,8 +27,11 @@ type story struct {
 	known map[string][]lb.Backend // and what the last one found
 	clbs  map[string]lb.CLB
 
-	unread  []incident.Unread
-	gone    map[string]incident.End
+	unread []incident.Unread
+	gone   map[string]incident.End
+
+	silences []incident.Silence
+
 	notices []incident.Incident
 	answer  func(incident.Call) incident.Class // nil: all is taken
 
@@ -90,6 +93,13 @@ func machine(label string, n int) lb.Backend {
 	}
 }
 
+// silence makes ada silence something from the next reading on.
+func (s *story) silence(q incident.Silence, d time.Duration) *story {
+	q.ID, q.By, q.Made, q.Until = fmt.Sprint(len(s.silences)+7), "U0123ABCD", s.at, s.at.Add(d)
+	s.silences = append(s.silences, q)
+	return s
+}
+
 // share puts a machine behind more load balancers.
 func (s *story) share(b lb.Backend, labels ...string) *story {
 	for _, label := range labels {
@@ -143,6 +153,7 @@ func (s *story) tick() *story {
 		Gone:     s.gone,
 		Notices:  s.notices,
 		Accepted: s.state.Abandoning(s.at, s.rules),
+		Silences: s.silences,
 	}
 	for _, label := range slices.Sorted(maps.Keys(s.pools)) {
 		nextPool, changes := lb.Diff(s.known[label], s.pools[label], s.at, time.Time{})
@@ -184,7 +195,7 @@ func (s *story) skip(d time.Duration) *story {
 }
 
 func (s *story) document(r *incident.Root) incident.Document {
-	return incident.Document{Root: r, Reason: s.state.Reason, Name: func(key string) lb.CLB {
+	return incident.Document{Root: r, Reason: s.state.Reason, Silence: s.state.SilenceByID, Name: func(key string) lb.CLB {
 		for _, c := range s.clbs {
 			if c.Key() == key {
 				return c

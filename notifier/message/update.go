@@ -12,7 +12,7 @@ import (
 // it stands.
 func updatePage(doc incident.Document, p incident.Post, s Style) (page, func(room) []block) {
 	whole := viewOf(doc, s)
-	whole.update = true
+	whole.update, whole.quiet = true, nil
 	v := whole.news(p)
 	looks := v
 	title := v.headline()
@@ -29,6 +29,7 @@ func updatePage(doc incident.Document, p incident.Post, s Style) (page, func(roo
 	pg := v.page(p)
 	pg.look, pg.title = looks.look(), inBetween(title, p)
 	pg.context[1] = line{date(v.last())}
+	pg.context = append(pg.context, v.lifted(doc.Delivery.Shown)...)
 	if p.Reminder {
 		pg.context[1] = line{words("since "), date(v.Began())}
 	}
@@ -86,7 +87,7 @@ func (v view) news(p incident.Post) view {
 // trimmed is an incident with only the machines that have news, if any has.
 func trimmed(i *incident.Incident, shown int) *incident.Incident {
 	t := *i
-	old := func(m incident.Machine) bool { return m.Rev <= shown || m.Pending }
+	old := func(m incident.Machine) bool { return m.Rev <= shown || m.Pending || m.Silent }
 	t.Machines = slices.DeleteFunc(slices.Clone(i.Machines), old)
 	if len(t.Machines) == 0 {
 		return i

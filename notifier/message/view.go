@@ -18,9 +18,28 @@ type view struct {
 	doc            incident.Document
 	style          Style
 	update         bool
+	quiet          []*incident.Incident // of the root, about which a silence holds everything back
 }
 
-func viewOf(doc incident.Document, s Style) view { return view{Root: doc.Root, doc: doc, style: s} }
+// viewOf is a view of all that people are told of.
+func viewOf(doc incident.Document, s Style) view {
+	v := view{Root: doc.Root, doc: doc, style: s}
+	var told []*incident.Incident
+	for _, i := range doc.Incidents {
+		if i.Untold() {
+			v.quiet = append(v.quiet, i)
+		} else {
+			told = append(told, i)
+		}
+	}
+	if len(told) == 0 {
+		v.quiet = nil
+	} else if len(v.quiet) > 0 {
+		root := *doc.Root
+		root.Incidents, v.Root = told, &root
+	}
+	return v
+}
 
 // clb is the load balancer of an incident, with the names there are.
 func (v view) clb(i *incident.Incident) lb.CLB {

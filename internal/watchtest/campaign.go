@@ -54,6 +54,7 @@ type Campaign struct {
 const (
 	campaignBot     incident.Route = "C0WORLD"
 	campaignOther   incident.Route = "C0OTHER"
+	campaignApart   incident.Route = "C0APART"
 	campaignWebhook incident.Route = "webhook:1"
 )
 
@@ -84,8 +85,9 @@ type history struct {
 	model
 	weather weather
 	route   incident.Route
-	of      int // shards
-	numbers int // of runs
+	apart   string // a glob of load balancers that have a channel of their own; "" for none
+	of      int    // shards
+	numbers int    // of runs
 	alive   map[*member]bool
 	tally   *Tally
 
@@ -144,7 +146,9 @@ func (c Campaign) Run(t *rapid.T, tally *Tally) {
 		h.set(key, lb.Backend{ID: campaignIDs[2]}) // absent
 	}
 	defer h.end()
-	h.weather = drawWeather(t, c.Own)
+	if h.weather = drawWeather(t, c.Own); h.weather.Apart && h.route.Bot() {
+		h.apart = "lb-far"
+	}
 	h.minute(minute{}) // the baseline
 	if h.weather.Silenced {
 		h.occurs(happening{What: "silence", N: h.number("silence"), For: 20 * time.Minute})
@@ -297,6 +301,9 @@ func (m *member) watcher() *watch.Watcher {
 		w.Discover = []watch.Scope{{Region: "ap-guangzhou"}, {Region: "ap-shanghai"}}
 	}
 	w.Rules.Route, w.Rules.TransientFor, w.Rules.StableAfter = h.route, h.weather.Transient, h.weather.Stable
+	if h.apart != "" {
+		w.Rules.Routes = []incident.RouteRule{{Glob: h.apart, Route: campaignApart}}
+	}
 	w.States = func(s state.Shard) (state.Store, error) {
 		store, err := m.run.store(s)
 		if s.Of <= 1 {
@@ -375,9 +382,14 @@ func (h *history) occurs(e happening) {
 			h.deletes(h.world.Slack()[e.N%n])
 		}
 	case "route":
-		if to := []incident.Route{campaignBot, campaignOther, campaignWebhook}[e.N%3]; to != h.route {
+		to := []incident.Route{campaignBot, campaignOther, campaignWebhook}[e.N%3]
+		glob := []string{"", "lb-far", "lb-8a*", "lb-*"}[e.N/3%4]
+		if !to.Bot() { // only a bot posts to several channels
+			glob = ""
+		}
+		if to != h.route || glob != h.apart {
 			h.tally.Routes.Add(1)
-			h.route = to
+			h.route, h.apart = to, glob
 			h.moves()
 		}
 	case "silence", "acknowledge", "end silence":

@@ -29,6 +29,7 @@ type weather struct {
 	Transient time.Duration    // see incident.Rules
 	Stable    time.Duration    // STABLE_AFTER
 	Silenced  bool             // something is from the start
+	Apart     bool             // a load balancer has a channel of its own
 }
 
 // clocks are by how much those of machines may differ.
@@ -55,6 +56,7 @@ func drawWeather(t *rapid.T, own bool) (w weather) {
 	}
 	w.Transient = rapid.SampledFrom([]time.Duration{0, 0, 0, 2 * time.Minute}).Draw(t, "transient")
 	w.Stable = rapid.SampledFrom([]time.Duration{StableAfter, StableAfter, 3 * time.Minute}).Draw(t, "stable")
+	w.Apart = rapid.IntRange(0, 2).Draw(t, "apart") == 2
 	w.Silenced = rapid.IntRange(0, 3).Draw(t, "silenced") == 3
 	return w
 }

@@ -453,3 +453,20 @@ func TestOldMessageContinuesInTheLastChannel(t *testing.T) {
 		t.Errorf("the old message does not say where it continues")
 	}
 }
+
+// TestLeastRecentlyShownIsEditedFirst holds which edits are made if there are too many.
+func TestLeastRecentlyShownIsEditedFirst(t *testing.T) {
+	t.Parallel()
+	var edits []*Root
+	for n := range maxEdits + 5 {
+		shown := epoch.Add(-time.Duration(n) * time.Minute)
+		edits = append(edits, &Root{Delivery: Delivery{Route: bot, Confirmed: shown}})
+	}
+	newest := slices.Clone(edits[:5])
+	(&State{}).cut(nil, edits, "run", epoch)
+	for _, r := range newest {
+		if r.Delivery.Claim != nil {
+			t.Errorf("a message that was shown at %v is edited before older ones", r.Delivery.Confirmed)
+		}
+	}
+}

@@ -22,6 +22,7 @@ type model struct {
 	waits     map[string][]wait           // news that no post has shown
 	claimed   map[string]map[string]int   // the revision that each run claimed to post of a root
 	vanished  map[string]int              // the revision of a root that is presumed delivered
+	presumed  map[string]time.Time        // since when it is
 	unnamed   map[string]int              // how many messages there were when it was
 	heard     map[string]time.Time        // when a shard came to know a silence, "1/2 7"
 	tooLate   map[string]bool             // roots that a call reached after LATE, and nobody said so
@@ -45,7 +46,7 @@ func newModel() model {
 		seen: map[string]time.Time{}, born: map[string]time.Time{},
 		news: map[string]int{}, waits: map[string][]wait{},
 		claimed: map[string]map[string]int{}, vanished: map[string]int{}, unnamed: map[string]int{},
-		heard:   map[string]time.Time{},
+		presumed: map[string]time.Time{}, heard: map[string]time.Time{},
 		tooLate: map[string]bool{},
 		removed: map[string]bool{}, handled: map[string]bool{}, moved: map[string]bool{}}
 }
@@ -109,9 +110,10 @@ func (h *history) claims(r *incident.Root) {
 		}
 		h.claimed[key][c.By] = c.Post.Rev
 	}
-	if d.Presumed.IsZero() || h.vanished[key] >= d.Shown {
+	if d.Presumed.IsZero() || d.Presumed.Equal(h.presumed[key]) {
 		return
 	}
+	h.presumed[key] = d.Presumed
 	tries := 0
 	for _, rev := range h.claimed[key] {
 		if rev > h.vanished[key] {

@@ -113,7 +113,10 @@ func (h *history) claims(r *incident.Root) {
 	if d.Presumed.IsZero() || d.Presumed.Equal(h.presumed[key]) {
 		return
 	}
-	h.presumed[key] = d.Presumed
+	h.presumed[key], h.unnamed[key] = d.Presumed, len(h.messages)
+	if h.vanished[key] >= d.Shown {
+		return // a reminder
+	}
 	tries := 0
 	for _, rev := range h.claimed[key] {
 		if rev > h.vanished[key] {
@@ -124,7 +127,6 @@ func (h *history) claims(r *incident.Root) {
 		h.Fatalf("incident %s is presumed delivered after %d tries: %s", r.ID(), tries, show(r))
 	}
 	h.vanished[key] = d.Shown
-	h.unnamed[key] = len(h.messages)
 }
 
 // named holds that news which was presumed delivered is so until a message names it, or shows its root anew,

@@ -56,7 +56,7 @@ func (h *history) checkRoot(r *incident.Root, open bool) {
 		return
 	}
 	h.checkCopies(all, looks, !h.moved[key], fail)
-	if c.muted() || (h.handled[key] || h.moved[key]) && !r.Open() {
+	if c.muted() || (h.handled[key] || h.moved[key]) && !(r.Open() && open) {
 		return
 	}
 	if d.Route.Bot() {

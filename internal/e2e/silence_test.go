@@ -29,17 +29,18 @@ func (l *lab) silence(f *scf.Function, event string) (id string) {
 	return answer.Silence.ID
 }
 
-// TestSilence: what a silence covers is not posted, what gets bad enough is, and what is due is posted when it ends.
+// TestSilence: what a silence covers is not posted, what gets bad enough is, and what is due is posted when
+// it ends.
 func TestSilence(t *testing.T) {
 	in(t, func(t *testing.T, in place) {
 		t.Helper()
 		l := newLab(t, in)
-		l.settings["CLB_IDS"] = strings.Replace(l.settings["CLB_IDS"], web+"=prod-web", web+"=prod-web", 1)
 		l.cloud.Bind(region, web, vm("web-4"), vm("web-5"), vm("web-6"))
 		f := l.start()
 		l.live(f, 2, nil)
-		if out, err := l.invoke(f, `{"action":"silence","what":"prod-w?b","for":"2h","why":"deploy 4711","by":"ada"}`); err != nil ||
-			!strings.Contains(string(out), `"covers":"1 load balancer, 6 backends, none out"`) {
+		out, err := l.invoke(f,
+			`{"action":"silence","what":"prod-w?b","for":"2h","why":"deploy 4711","by":"ada"}`)
+		if err != nil || !strings.Contains(string(out), `"covers":"1 load balancer, 6 backends, none out"`) {
 			t.Fatalf("it answers %s, %v", out, err)
 		}
 		l.live(f, 3, map[int]func(){1: l.stop("web-1"), 2: l.run("web-1")})
@@ -66,7 +67,8 @@ func TestSilence(t *testing.T) {
 		}
 		// By timer, a report starts with what is silenced.
 		l.silence(f, `{"action":"silence","what":"*","for":"3h","why":"night"}`)
-		if _, err := l.invoke(f, `{"Type":"Timer","Message":"{\"action\":\"report\",\"since\":\"7d\"}"}`); err != nil {
+		weekly := `{"Type":"Timer","Message":"{\"action\":\"report\",\"since\":\"7d\"}"}`
+		if _, err := l.invoke(f, weekly); err != nil {
 			t.Fatal(err)
 		}
 		all = l.texts()
@@ -74,10 +76,11 @@ func TestSilence(t *testing.T) {
 		if i := l.slack.Messages(); in == byBot { // the list of backends comes in its thread
 			report = strings.Join(strs(t, i[len(i)-2].Raw), "\n")
 		}
-		silences, open, stand := strings.Index(report, "Silences (1)"), strings.Index(report, "Open"), strings.Index(report, "not running")
+		at := func(words string) int { return strings.Index(report, words) }
+		silences, open, stand := at("Silences (1)"), at("Open"), at("not running")
 		if silences < 0 || !strings.Contains(report, "night") || open < silences || stand >= 0 && stand < open {
-			t.Errorf("the report has silences at %d, what is open at %d, how things stand at %d:\n%s", silences, open, stand,
-				report)
+			t.Errorf("the report has silences at %d, what is open at %d, how things stand at %d:\n%s", silences,
+				open, stand, report)
 		}
 	}, inCOS, byBot)
 }
@@ -94,7 +97,8 @@ func TestAcknowledge(t *testing.T) {
 	l.silence(f, `{"action":"silence","incident":"2","by":"U0123ABCD","why":"on it"}`)
 	l.live(f, 1, nil)
 	root := l.slack.Channel()[1]
-	if shown := strings.Join(strs(t, root.Raw), "\n"); !strings.Contains(shown, "acknowledged by <@U0123ABCD> since") {
+	shown := strings.Join(strs(t, root.Raw), "\n")
+	if !strings.Contains(shown, "acknowledged by <@U0123ABCD> since") {
 		t.Fatalf("the root does not say who has it: %s", shown)
 	}
 	n := len(l.slack.Messages())
@@ -106,7 +110,8 @@ func TestAcknowledge(t *testing.T) {
 	if got := l.titles(); len(got) != n+1 || !strings.Contains(got[n], "prod-web degraded") {
 		t.Errorf("what gets worse: %q", got[n:])
 	}
-	if _, err := l.invoke(f, `{"action":"silence","incident":"99"}`); err == nil || !strings.Contains(err.Error(), "99") {
+	_, err := l.invoke(f, `{"action":"silence","incident":"99"}`)
+	if err == nil || !strings.Contains(err.Error(), "99") {
 		t.Errorf("an incident that is not open: %v", err)
 	}
 }
@@ -133,16 +138,16 @@ func TestSilencesSetting(t *testing.T) {
 // store is the time that ticks go by, in UTC.
 func (l *lab) store() time.Time { return time.Now().Add(time.Duration(l.passed.Load())).UTC() }
 
-// TestSilenceCommand: the command line makes, lists and ends silences, with the state of all shards, and refuses what
-// covers nothing before anything is stored.
+// TestSilenceCommand: the command line makes, lists and ends silences, with the state of all shards, and
+// refuses what covers nothing before anything is stored.
 func TestSilenceCommand(t *testing.T) {
 	everywhere(t, func(t *testing.T, in place) {
 		t.Helper()
 		l := newLab(t, in)
 		f := l.start()
 		l.tick(f)
-		for _, wrong := range [][]string{{"prdo-*"}, {"prod-*", "2x"}, {"prod-*", "8h"}, {"prod-*", "8d", "too", "long"},
-			{"--incident", "7"}, {"--end", "1"}, {"--end", "x"}} {
+		for _, wrong := range [][]string{{"prdo-*"}, {"prod-*", "2x"}, {"prod-*", "8h"},
+			{"prod-*", "8d", "too", "long"}, {"--incident", "7"}, {"--end", "1"}, {"--end", "x"}} {
 			if out, errs, code := l.command(append([]string{"silence"}, wrong...)...); code == 0 || errs == "" {
 				t.Errorf("silence %q: code %d, %s%s, want an error", wrong, code, out, errs)
 			}
@@ -176,8 +181,8 @@ func TestSilenceCommand(t *testing.T) {
 	})
 }
 
-// TestSilencesAtTheSameTime: many are made and ended at once while ticks run: each has a number of its own, all of
-// them count, and no tick fails.
+// TestSilencesAtTheSameTime: many are made and ended at once while ticks run: each has a number of its own,
+// all of them count, and no tick fails.
 func TestSilencesAtTheSameTime(t *testing.T) {
 	in(t, func(t *testing.T, in place) {
 		t.Helper()
@@ -230,7 +235,8 @@ func TestSilencesAtTheSameTime(t *testing.T) {
 		}
 		wg.Wait()
 		l.tick(f)
-		if got := strings.Join(l.news(), " "); !strings.Contains(got, "web-1 stopped") || !strings.Contains(got, "api-1 stopped") {
+		got := strings.Join(l.news(), " ")
+		if !strings.Contains(got, "web-1 stopped") || !strings.Contains(got, "api-1 stopped") {
 			t.Errorf("once all have ended: %q", got)
 		}
 	}, inFiles, inCOS)

@@ -316,6 +316,16 @@ func TestPresumedNewsIsNamed(t *testing.T) {
 	if len(d.slack.messages) < 2 {
 		t.Errorf("%d updates, want two", len(d.slack.messages))
 	}
+	// A message that was sent before names older news, and does not end the presumption.
+	d = presumed()
+	since := d.s.Roots[0].Delivery.Presumed
+	call := Call{Do: Send, Route: webhook, Post: Post{Names: []string{"1"}}}
+	for _, later := range []time.Duration{-time.Minute, time.Minute} {
+		d.s.accepted(Step{Call: call, Outcome: Outcome{Class: Done}, Now: since.Add(later)})
+		if ends := d.s.Roots[0].Delivery.Presumed.IsZero(); ends != (later > 0) {
+			t.Errorf("named %v after it was presumed: it ends %v", later, ends)
+		}
+	}
 	d = presumed()
 	d.set("a", allIn).pass(1)
 	if d.pass(30); len(d.s.Roots) != 0 || len(d.s.Overdue(d.now)) != 0 {

@@ -23,10 +23,10 @@ const (
 	nameSilence = time.Hour      // how long after its end a new incident names it
 )
 
-// Silence holds notifications back: of the load balancers that a glob matches or, as an acknowledgement, of one
-// incident. It never stops watching, and it always ends.
+// Silence holds notifications back: of the load balancers that a glob matches or, as an acknowledgement, of
+// one incident. It never stops watching, and it always ends.
 type Silence struct {
-	ID       string    `json:"id"`                 // a number such as "7"; of a window of the settings "window 2"
+	ID       string    `json:"id"`                 // a number such as "7"; of a window "window 2"
 	What     string    `json:"what,omitempty"`     // see lb.CLB.Matches; "" of an acknowledgement
 	Incident string    `json:"incident,omitempty"` // of an acknowledgement: the number of the incident
 	All      bool      `json:"all,omitempty"`      // not even a rise to degraded or down breaks through
@@ -38,8 +38,8 @@ type Silence struct {
 	EndedBy  string    `json:"endedBy,omitempty"`  // untrusted text
 }
 
-// Active reports whether nobody has ended it and its time is not over. It counts as soon as it is known, whatever
-// the clock of whoever made it said.
+// Active reports whether nobody has ended it and its time is not over. It counts as soon as it is known,
+// whatever the clock of whoever made it said.
 func (s Silence) Active(at time.Time) bool { return s.Ended.IsZero() && at.Before(s.Until) }
 
 // Scope is what it is about, in words: see Replace.
@@ -96,8 +96,8 @@ func (m *Machine) differs() bool {
 	return m.Silent && (m.Now != m.Known || m.Unbound != nil || m.Bound != nil)
 }
 
-// withheld reports whether a silence of its load balancer holds back what is not over yet: it must be told once
-// the silence ends.
+// withheld reports whether a silence of its load balancer holds back what is not over yet: it must be told
+// once the silence ends.
 func (i *Incident) withheld() bool {
 	differs := func(m Machine) bool { return m.differs() }
 	return i.Silence != "" && (i.Withheld || i.Open() && slices.ContainsFunc(i.Machines, differs))
@@ -105,8 +105,8 @@ func (i *Incident) withheld() bool {
 
 func (r *Root) withheld() bool { return slices.ContainsFunc(r.Incidents, (*Incident).withheld) }
 
-// tell ends what silences hold back of an incident, in a revision that shows it, and reports whether there was
-// anything that is not over.
+// tell ends what silences hold back of an incident, in a revision that shows it, and reports whether there
+// was anything that is not over.
 func (i *Incident) tell(rev int) (news bool) {
 	news = i.Withheld
 	for n := range i.Machines {
@@ -121,8 +121,8 @@ func (i *Incident) tell(rev int) (news bool) {
 	return news
 }
 
-// breaks reports whether how bad it has become is news in spite of the silences that cover the incident, and ends
-// an acknowledgement that it has outgrown. rev is the revision that shows it.
+// breaks reports whether how bad it has become is news in spite of the silences that cover the incident, and
+// ends an acknowledgement that it has outgrown. rev is the revision that shows it.
 func (i *Incident) breaks(rev int, rules Rules) (news bool) {
 	is := i.level(rules)
 	if i.Ack != "" && is > i.AckLevel {
@@ -150,9 +150,9 @@ func (r *Root) unack(i *Incident, at time.Time) {
 	}
 }
 
-// hush takes in which silences there are, and which incidents they cover from now on. It returns the incidents
-// that none covers any more: what was held back of those is told once this observation's changes are taken in,
-// so that what is over is not told as if it went on.
+// hush takes in which silences there are, and which incidents they cover from now on. It returns the
+// incidents that none covers any more: what was held back of those is told once this observation's changes
+// are taken in, so that what is over is not told as if it went on.
 func (s *State) hush(o Observation, rules Rules) (over map[*Incident]string) {
 	known := make(map[string]bool, len(s.Silences))
 	was := make(map[string]bool)
@@ -190,7 +190,8 @@ func (s *State) hush(o Observation, rules Rules) (over map[*Incident]string) {
 	return over
 }
 
-// Learn adds what is known of silences elsewhere. What is known to have ended has ended: a listing may be behind.
+// Learn adds what is known of silences elsewhere. What is known to have ended has ended: a listing may be
+// behind.
 func (s *State) Learn(more []Silence) {
 	all := slices.Clone(s.Silences)
 	for _, q := range more {
@@ -226,8 +227,8 @@ func (s *State) learn(o Observation, rules Rules) {
 	Replace(s.Silences)
 }
 
-// Replace ends each silence in a list, which is in the order of their numbers, that a later one of the same scope
-// has replaced.
+// Replace ends each silence in a list, which is in the order of their numbers, that a later one of the same
+// scope has replaced.
 func Replace(all []Silence) {
 	newest := make(map[[2]string]*Silence)
 	for n := range all {
@@ -243,8 +244,8 @@ func Replace(all []Silence) {
 	}
 }
 
-// acknowledge notes who has an incident, or all that are open of the root that goes by the number, and how bad
-// each is by now.
+// acknowledge notes who has an incident, or all that are open of the root that goes by the number, and how
+// bad each is by now.
 func (s *State) acknowledge(q Silence) {
 	for _, r := range s.Roots {
 		for _, i := range r.Incidents {

@@ -1,8 +1,8 @@
 package lb
 
-// Matches reports whether a glob is about the load balancer: it is matched against what people call it, its name
-// in the cloud and its id, each as a whole. * stands for any text, ? for any one character, and all else for
-// itself; capitals count.
+// Matches reports whether a glob is about the load balancer: it is matched against what people call it, its
+// name in the cloud and its id, each as a whole. * stands for any text, ? for any one character, and all else
+// for itself; capitals count.
 func (c CLB) Matches(glob string) bool {
 	for _, name := range []string{c.Label, c.Title, c.ID} {
 		if name != "" && matches([]rune(glob), []rune(name)) {

@@ -128,7 +128,8 @@ func (h *history) hears(s state.Shard, head *state.Head) {
 	}
 }
 
-// keepsQuiet holds that a message does not alarm about what a silence holds back that was known when it happened.
+// keepsQuiet holds that a message does not alarm about what a silence holds back that was known when it
+// happened.
 func (h *history) keepsQuiet(s state.Shard, call incident.Call, r *incident.Root) {
 	now := h.world.Now()
 	for _, i := range r.Incidents {

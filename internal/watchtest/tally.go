@@ -77,8 +77,8 @@ func (t *Tally) String() string {
 		t.Freezes.Load(), t.Late.Load(), t.TooLate.Load(), t.Held.Load())
 	f("posted twice where that is allowed: %d by bots that may look, %d by others; ", t.Doubles.Load(),
 		t.BlindDoubles.Load())
-	f("%d silences, %d acknowledgements, %d incidents that nobody was told of\n", t.Silences.Load(), t.Acks.Load(),
-		t.HeldBack.Load())
+	f("%d silences, %d acknowledgements, %d incidents that nobody was told of\n", t.Silences.Load(),
+		t.Acks.Load(), t.HeldBack.Load())
 	f("%d presumed delivered that were not\n", t.Presumed.Load())
 	f("%d calm times, %d machines slept, %d days passed, ", t.Calms.Load(), t.Sleeps.Load(), t.Days.Load())
 	f("%d messages deleted, %d routes changed, ", t.Deleted.Load(), t.Routes.Load())

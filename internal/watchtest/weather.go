@@ -136,8 +136,8 @@ func drawChange(t *rapid.T) change {
 }
 
 func (h *history) drawEvent(t *rapid.T) (e happening) {
-	kinds := []string{"outage", "api out", "sleep", "days", "delete message", "route", "calm", "silence", "silence",
-		"silence", "acknowledge", "end silence"}
+	kinds := []string{"outage", "api out", "sleep", "days", "delete message", "route", "calm", "silence",
+		"silence", "silence", "acknowledge", "end silence"}
 	if h.Lively {
 		kinds = append(kinds, "shards", "stray", "delete")
 	}

@@ -25,10 +25,10 @@ import (
 )
 
 // Fault decides what becomes of one call: whether it takes effect, and what the caller is told. It is called
-// once at a time. op is "read", "health", "list", "exist", "hear", "load", "open", "create", "commit snapshot",
-// "commit", "open segment", "create segment", "once", "collect", what a Call does ("send", "look", "ask",
-// "edit", "copies", "void", "leave"), or what a store in a Place says; what is the key of a load balancer or
-// message, the region, the head or the day.
+// once at a time. op is "read", "health", "list", "exist", "hear", "load", "open", "create", "commit
+// snapshot", "commit", "open segment", "create segment", "once", "collect", what a Call does ("send", "look",
+// "ask", "edit", "copies", "void", "leave"), or what a store in a Place says; what is the key of a load
+// balancer or message, the region, the head or the day.
 type Fault func(op, what string) (apply bool, err error)
 
 // ErrDied is what a run gets from a world in which it is dead: nothing it does takes effect any more.

@@ -59,7 +59,8 @@ func messages(t *testing.T) map[string]message.Message {
 	s.set("prod-web", 4, "web-02").tick().set("prod-web", 4, "web-03", "web-04").tick()
 	all["outgrown-update"] = s.update()
 
-	s = newStory(t).watch("test-web", 6).silence(incident.Silence{What: "test-*", Why: "deploy 4711"}, 30*time.Minute)
+	s = newStory(t).watch("test-web", 6)
+	s.silence(incident.Silence{What: "test-*", Why: "deploy 4711"}, 30*time.Minute)
 	s.set("test-web", 4, "web-02").ticks(31)
 	all["silence-over"] = s.root()
 

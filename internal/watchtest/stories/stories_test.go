@@ -24,8 +24,8 @@ var always = []string{"all-unhealthy-by-turns", "broken-then-removed", "drained-
 	"one-machine-behind-110", "one-poisoned-incident", "reboot-one-of-two", "slack-away",
 	"unhealthy-for-a-minute", "unrelated-two-minutes-later", "zone"}
 
-// TestStories plays every story, by bot and by webhook. Each keeps to its bounds, and the channel shows how things
-// are, unless the story has silences.
+// TestStories plays every story, by bot and by webhook. Each keeps to its bounds, and the channel shows how
+// things are, unless the story has silences.
 func TestStories(t *testing.T) {
 	t.Parallel()
 	all, err := stories.All()

@@ -127,17 +127,17 @@ func TestCOSRequests(t *testing.T) {
 		return strings.Join(s, ", ")
 	}
 	if got, want := requests(func() { l.tick(f) }),
-		"LIST 1, GET 2, PUT 0, HEAD 0, DELETE 0, VERSIONING 0"; got != want {
+		"LIST 2, GET 2, PUT 0, HEAD 0, DELETE 0, VERSIONING 0"; got != want {
 		t.Errorf("a quiet tick of a warm instance: %s, want %s", got, want)
 	}
 	cold := l.start()
 	if got, want := requests(func() { l.tick(cold) }),
-		"LIST 1, GET 3, PUT 0, HEAD 0, DELETE 0, VERSIONING 0"; got != want {
+		"LIST 2, GET 3, PUT 0, HEAD 0, DELETE 0, VERSIONING 0"; got != want {
 		t.Errorf("a quiet tick of a cold instance: %s, want %s", got, want)
 	}
 	l.cloud.SetStatus("ins-web-1", 4)
 	if got, want := requests(func() { l.tick(f) }),
-		"LIST 1, GET 4, PUT 3, HEAD 0, DELETE 0, VERSIONING 0"; got != want {
+		"LIST 2, GET 4, PUT 3, HEAD 0, DELETE 0, VERSIONING 0"; got != want {
 		t.Errorf("a tick with news: %s, want %s", got, want)
 	}
 	if r := l.bucket.Refused(); len(r) > 0 {

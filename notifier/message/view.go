@@ -26,15 +26,16 @@ func viewOf(doc incident.Document, s Style) view {
 	v := view{Root: doc.Root, doc: doc, style: s}
 	var told []*incident.Incident
 	for _, i := range doc.Incidents {
-		if i.Untold() {
-			v.quiet = append(v.quiet, i)
-		} else {
+		switch {
+		case !i.Untold():
 			told = append(told, i)
+		case i.Open(): // else it came and went, which is in the report
+			v.quiet = append(v.quiet, i)
 		}
 	}
 	if len(told) == 0 {
 		v.quiet = nil
-	} else if len(v.quiet) > 0 {
+	} else if len(told) < len(doc.Incidents) {
 		root := *doc.Root
 		root.Incidents, v.Root = told, &root
 	}

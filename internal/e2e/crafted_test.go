@@ -109,6 +109,7 @@ func TestForgedIncidentIsInert(t *testing.T) {
 					hostile+"/"+hostile, hostile, hostile, now
 				root["incidents"], root["made"], root["rev"], root["news"], root["newsAt"] = []any{incident},
 					now, 1, 1, now
+				incident["rev"], incident["v"] = 1, 1 // the latter where something cannot be read
 				tags++
 				root["tag"] = fmt.Sprint("FORGED", tags)
 				root["delivery"] = map[string]any{"route": old["delivery"].(map[string]any)["route"]}

@@ -31,7 +31,6 @@ func (s *State) bound() {
 			fit := i.fit(min(room, total), &bytes)
 			room, total = room-fit, total-fit
 			for _, m := range i.Machines[fit:] {
-				i.Withheld = i.Withheld || m.differs()
 				if crowd >= maxCrowd {
 					r.Beyond++
 					continue

@@ -361,6 +361,9 @@ func (r *Root) shown(p Post, ts string, at time.Time) {
 			}
 		}
 	}
+	if p.Root {
+		r.toldAll(p.Rev)
+	}
 	for m := range r.Marks {
 		mark := &r.Marks[m]
 		if p.Rises.Has(m) && mark.Rise <= p.Rev {

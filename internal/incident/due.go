@@ -55,7 +55,7 @@ func (r *Root) due(at time.Time, rules Rules) (p Post, ok bool) {
 			if r.at(m) {
 				p.Current.add(m)
 				fresh := mark.Mentioned.IsZero() || elapsed(rules.StableAfter, mark.Mentioned, at)
-				p.Mention = p.Mention || m != blindMark && !mark.Alone && fresh
+				p.Mention = p.Mention || m != blindMark && !mark.Alone && fresh && r.calls(m)
 			}
 		}
 		if r.endDue(mark, at, rules) {
@@ -134,6 +134,13 @@ func (r *Root) reminderDue(at time.Time, rules Rules) bool {
 	return elapsed(rules.StableAfter*reminder<<d.Reminders, since, at)
 }
 
+// calls reports whether anybody wants to be called because the root is at a level: a silence may have begun since.
+func (r *Root) calls(mark int) bool {
+	return slices.ContainsFunc(r.Incidents, func(i *Incident) bool {
+		return i.Open() && i.Level >= levelOfMark[mark] && !i.muted(levelOfMark[mark])
+	})
+}
+
 // unsilenced is how bad it is where no silence holds reminders back.
 func (r *Root) unsilenced() (worst Level) {
 	for _, i := range r.Incidents {
@@ -147,8 +154,9 @@ func (r *Root) unsilenced() (worst Level) {
 // lastWordDue reports whether an update must say how things are, because no root can be edited to say so.
 func (r *Root) lastWordDue() bool {
 	d := &r.Delivery
-	if !d.Route.Bot() { // a level whose end nobody announced is over, because a removal was accepted
-		return r.stable() && d.ShownLevel >= Degraded && r.Level() < d.ShownLevel
+	// a level whose end nobody announced is over: a removal was accepted, or a silence held the rest back
+	if !d.Route.Bot() {
+		return r.stable() && r.Level() < d.ShownLevel && (d.ShownLevel >= Degraded || r.Level() == OK)
 	}
 	return !r.Open() && !r.Notice() && !d.ShownEnd && (d.NoEdit || d.EndFails >= editTries || d.TS == "")
 }

@@ -113,6 +113,7 @@ type Incident struct {
 	// Of silences. See Silence.
 	Silence  string `json:"q,omitempty"`    // the ID of the one that covers its load balancer; "" if none does
 	Mute     bool   `json:"mute,omitempty"` // of that: not even a rise breaks through
+	Capped   bool   `json:"cap,omitempty"`  // its level is worse than Level: that is no rise yet
 	Ack      string `json:"ack,omitempty"`  // the ID of its acknowledgement; "" if it has none
 	AckLevel Level  `json:"ackLevel,omitempty"`
 	// Withheld: a silence holds back news that no machine's record tells

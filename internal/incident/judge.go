@@ -251,9 +251,9 @@ func (r *Root) machines(i *Incident, changes []lb.Change, at time.Time, rules Ru
 		n, ok := index[ch.Backend.ID]
 		if !ok {
 			if _, crowded := i.Crowd[hash(ch.Backend.ID)]; crowded {
+				was := i.Crowd[hash(ch.Backend.ID)].Now
 				i.Crowd.take(ch)
-				if i.silenced() {
-					i.Withheld = true
+				if i.silenced() && (i.Rev == 0 || was != Out) { // else people may know that it was out
 					continue
 				}
 				if news = true; i.CrowdRev <= r.Delivery.Shown {
@@ -267,13 +267,17 @@ func (r *Root) machines(i *Incident, changes []lb.Change, at time.Time, rules Ru
 		}
 		m := &i.Machines[n]
 		// What is pending may have been shown by a post about something else.
-		was, shown := m.Now, m.Now == Out && !m.Silent && !m.OutAt.After(r.Delivery.UpdatedAt)
+		was := *m
 		m.take(ch, r.Rev, rules)
-		ends := shown && m.Now != Out // people were shown that it was out: that it is not is news
+		// People were shown that it was out, or will be: that it is not is news.
+		shown := !was.Pending || !was.OutAt.After(r.Delivery.UpdatedAt)
+		ends := was.Now == Out && m.Now != Out && !was.Silent && shown
 		if ends {
 			m.Pending = false
 		}
-		m.silence(i.silenced() && !ends, was)
+		if m.silence(i.silenced() && !ends, was.Now); m.Silent && (ch.Kind == lb.Unbound || ch.Kind == lb.Bound) {
+			m.Rebound = !m.Rebound || !samePart(m.Unbound, m.Bound)
+		}
 		news = news || !m.Pending && !m.Silent
 	}
 	return news
@@ -304,9 +308,10 @@ func brief(name string) string {
 func (i *Incident) unhold(rev int, which func(Machine) bool) (news bool) {
 	for n := range i.Machines {
 		if m := &i.Machines[n]; m.Pending && which(*m) {
-			m.Pending, m.Rev = false, rev
-			m.silence(i.silenced(), m.Began)
-			news = news || !m.Silent
+			m.Pending = false
+			if m.silence(i.silenced(), m.Began); !m.Silent {
+				m.Rev, news = rev, true
+			}
 		}
 	}
 	return news

@@ -138,11 +138,16 @@ func (r *Root) forgetMarks(i *Incident, at time.Time) {
 func (r *Root) relevel(i *Incident, at time.Time, rules Rules) {
 	alone := i.Alone
 	i.Level = i.level(rules)
-	for m := range slices.Backward(levelOfMark[:]) { // a rise that a silence mutes is one once that has ended
-		if l := levelOfMark[m]; i.Level == l && !i.Risen[m] && i.muted(l) {
+	for m := range slices.Backward(levelOfMark[:]) {
+		switch l := levelOfMark[m]; {
+		case i.Level < l || i.Risen[m]:
+		case i.known(l):
+			i.Risen[m] = true // it is no news, and not better than it is
+		case i.Level == l && i.muted(l): // it is news once the silence has ended
 			i.Level--
 		}
 	}
+	i.Capped = i.Level < i.level(rules)
 	i.Alone = i.Now.Lost == 0 && i.Bare == nil
 	for m, level := range levelOfMark {
 		switch {

@@ -40,6 +40,7 @@ type Machine struct {
 	Pending bool      `json:"p,omitempty"`   // all that happened may pass by itself: not reported yet
 	Silent  bool      `json:"q,omitempty"`   // a silence holds back, or held back, what happened last
 	Known   Condition `json:"k,omitempty"`   // how it was before that
+	Rebound bool      `json:"rb,omitempty"`  // what is held back changed its bindings
 	Rev     int       `json:"rev,omitempty"` // of its root, by its last change
 }
 

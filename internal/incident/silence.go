@@ -7,6 +7,8 @@ import (
 	"slices"
 	"strconv"
 	"time"
+
+	"clbwatch/internal/lb"
 )
 
 // Bounds of silences.
@@ -80,27 +82,46 @@ func (i *Incident) Untold() bool { return i.Rev == 0 && i.silenced() }
 
 // muted reports whether a rise to a level does not break through the silences that cover the incident.
 func (i *Incident) muted(l Level) bool {
-	return i.Silence != "" && i.Mute || i.Ack != "" && l <= i.AckLevel
+	return i.Silence != "" && i.Mute || i.known(l)
 }
+
+// known reports whether whoever has acknowledged the incident knows that it is so bad.
+func (i *Incident) known(l Level) bool { return i.Ack != "" && l <= i.AckLevel }
 
 // silence notes whether what just happened to a machine is held back by a silence. was is how it was before.
 func (m *Machine) silence(silent bool, was Condition) {
 	if silent && !m.Silent {
 		m.Known = was
 	}
-	m.Silent = silent
+	m.Silent, m.Rebound = silent, m.Rebound && silent
+}
+
+// samePart reports whether two changes of bindings are about the same.
+func samePart(a, b *lb.Part) bool {
+	return a != nil && b != nil && a.N == b.N && slices.Equal(a.Names, b.Names)
 }
 
 // differs reports whether a machine is not as it was when a silence began to hold back what happened to it.
 func (m *Machine) differs() bool {
-	return m.Silent && (m.Now != m.Known || m.Unbound != nil || m.Bound != nil)
+	return m.Silent && (m.Now != m.Known || m.Rebound)
 }
 
 // withheld reports whether a silence of its load balancer holds back what is not over yet: it must be told
 // once the silence ends.
 func (i *Incident) withheld() bool {
 	differs := func(m Machine) bool { return m.differs() }
-	return i.Silence != "" && (i.Withheld || i.Open() && slices.ContainsFunc(i.Machines, differs))
+	lasts := i.Capped || i.crowdHeld() || slices.ContainsFunc(i.Machines, differs)
+	return i.Silence != "" && (i.Withheld || i.Open() && lasts)
+}
+
+// crowdHeld reports whether machines without details are not as they were, of which people may not know.
+func (i *Incident) crowdHeld() bool {
+	for _, m := range i.Crowd {
+		if m.Now != m.Began {
+			return i.silenced()
+		}
+	}
+	return false
 }
 
 func (r *Root) withheld() bool { return slices.ContainsFunc(r.Incidents, (*Incident).withheld) }
@@ -108,14 +129,14 @@ func (r *Root) withheld() bool { return slices.ContainsFunc(r.Incidents, (*Incid
 // tell ends what silences hold back of an incident, in a revision that shows it, and reports whether there
 // was anything that is not over.
 func (i *Incident) tell(rev int) (news bool) {
-	news = i.Withheld
+	news = i.Withheld || i.Capped
 	for n := range i.Machines {
-		if m := &i.Machines[n]; m.differs() {
-			m.Silent, m.Rev, news = false, rev, true
+		if m := &i.Machines[n]; m.differs() && !m.Pending {
+			m.Silent, m.Rebound, m.Rev, news = false, false, rev, true
 		}
 	}
-	if i.Withheld && len(i.Crowd) > 0 {
-		i.CrowdRev, i.CrowdAt = rev, i.LastChange()
+	if i.crowdHeld() {
+		i.CrowdRev, i.CrowdAt, news = rev, i.LastChange(), true
 	}
 	i.Withheld = false
 	return news
@@ -132,12 +153,24 @@ func (i *Incident) breaks(rev int, rules Rules) (news bool) {
 		}
 	}
 	for m, level := range levelOfMark {
-		if i.silenced() && is >= level && !i.Risen[m] && !i.muted(level) {
+		rises := !i.Risen[m] || i.Level < level // to a level that it has not left for long, it is news too
+		if i.silenced() && is >= level && rises && !i.muted(level) {
 			i.tell(rev)
 			return true
 		}
 	}
 	return false
+}
+
+// toldAll notes that a root message shows machines of which a silence held something back.
+func (r *Root) toldAll(rev int) {
+	for _, i := range r.Incidents {
+		for n := range i.Machines {
+			if m := &i.Machines[n]; m.Rev <= rev && !i.Untold() {
+				m.silence(false, m.Now)
+			}
+		}
+	}
 }
 
 // unack ends an acknowledgement because its incident is over.
@@ -154,19 +187,23 @@ func (r *Root) unack(i *Incident, at time.Time) {
 // incidents that none covers any more: what was held back of those is told once this observation's changes
 // are taken in, so that what is over is not told as if it went on.
 func (s *State) hush(o Observation, rules Rules) (over map[*Incident]string) {
-	known := make(map[string]bool, len(s.Silences))
+	known := make(map[string]Silence, len(s.Silences))
 	was := make(map[string]bool)
 	for _, q := range s.Silences {
-		known[q.ID] = true
-		was[q.ID] = q.Active(s.At)
+		known[q.ID], was[q.ID] = q, q.Active(s.At)
 	}
 	s.learn(o, rules)
 	s.stirred = false
 	for _, q := range s.Silences {
 		is := q.Active(o.At)
 		s.stirred = s.stirred || is != was[q.ID]
-		if q.Incident != "" && is && !known[q.ID] {
+		old, ok := known[q.ID]
+		if q.Incident != "" && is && !ok {
 			s.acknowledge(q)
+		}
+		if known[q.ID] = q; ok && old.What != q.What { // another window of the settings has its number now
+			s.forgetName(q.ID)
+			delete(known, q.ID)
 		}
 	}
 	over = make(map[*Incident]string)
@@ -182,7 +219,9 @@ func (s *State) hush(o Observation, rules Rules) (over map[*Incident]string) {
 				r.Rev++ // its root says so
 			}
 			if (silence != "" || ack != "") && !i.silenced() {
-				over[i] = cmp.Or(silence, ack)
+				if over[i] = cmp.Or(silence, ack); known[over[i]].ID == "" {
+					over[i] = ""
+				}
 				i.Silence, i.Ack = silence, ack // until lift
 			}
 		}
@@ -209,13 +248,25 @@ func (s *State) Learn(more []Silence) {
 	s.Silences = all
 }
 
+// forgetName makes no incident name a silence any more.
+func (s *State) forgetName(id string) {
+	for _, r := range s.Roots {
+		for _, i := range r.Incidents {
+			if i.LiftedBy == id {
+				i.LiftedBy, i.Lifted = "", 0
+			}
+		}
+	}
+}
+
 // learn takes in what is known of silences by now: those that people made, and the windows of the settings.
 func (s *State) learn(o Observation, rules Rules) {
 	s.Learn(o.Silences)
 	windows := rules.Windows.Active(o.At)
 	s.Silences = slices.DeleteFunc(s.Silences, func(q Silence) bool {
 		again := func(w Silence) bool { return w.ID == q.ID }
-		return o.At.Sub(q.end()) >= keepSilence || slices.ContainsFunc(windows, again)
+		// by its own time: what was replaced may have no end in the store
+		return o.At.Sub(q.Until) >= keepSilence || slices.ContainsFunc(windows, again)
 	})
 	for n := range s.Silences {
 		if q := &s.Silences[n]; q.recurs() && q.Active(o.At) { // the settings have changed
@@ -223,8 +274,12 @@ func (s *State) learn(o Observation, rules Rules) {
 		}
 	}
 	s.Learn(windows)
-	s.Silences = s.Silences[max(0, len(s.Silences)-maxKept):]
 	Replace(s.Silences)
+	for over := len(s.Silences) - maxKept; over > 0; over-- { // the oldest that has ended, or the oldest
+		ended := func(q Silence) bool { return !q.Active(o.At) }
+		n := max(0, slices.IndexFunc(s.Silences, ended))
+		s.Silences = slices.Delete(s.Silences, n, n+1)
+	}
 }
 
 // Replace ends each silence in a list, which is in the order of their numbers, that a later one of the same
@@ -249,12 +304,26 @@ func Replace(all []Silence) {
 func (s *State) acknowledge(q Silence) {
 	for _, r := range s.Roots {
 		for _, i := range r.Incidents {
-			if i.Open() && !i.About.Blind() && (i.ID == q.Incident || r.ID() == q.Incident) {
+			if i.Open() && !i.About.Blind() && (i.ID == q.Incident || r.Leads(q.Incident)) {
 				i.Ack, i.AckLevel = q.ID, i.Level
 				r.Rev++ // its root says so
 			}
 		}
 	}
+}
+
+// Leads reports whether people know the root by a number: that of its first incident, or of the first in it
+// that they were told of.
+func (r *Root) Leads(id string) bool {
+	for _, i := range r.Incidents {
+		if i.ID == id {
+			return true
+		}
+		if !i.Untold() {
+			break
+		}
+	}
+	return false
 }
 
 // cover notes which silences cover an incident at a time.
@@ -273,7 +342,7 @@ func (s *State) cover(i *Incident, at time.Time) {
 	for n := range s.Silences {
 		q := &s.Silences[n]
 		switch {
-		case q.What == "" || !c.Matches(q.What):
+		case q.What == "" || !q.Active(at) && !i.Began.Equal(at) || !c.Matches(q.What):
 		case !q.Active(at):
 			if i.Began.Equal(at) && at.Sub(q.end()) < nameSilence {
 				i.LiftedBy = q.ID

@@ -88,7 +88,11 @@ func TestSilence(t *testing.T) {
 			d.set("prod-a", six("w1")).pass(1)
 			d.hears("the recovery of what people know of", "1:root 9:update")
 			d.set("prod-a", six()).pass(40)
-			if n := len(d.slack.messages); n != 2 {
+			want := 2
+			if !route.Bot() {
+				want = 3 // nothing is edited: the last word says that all run
+			}
+			if n := len(d.slack.messages); n != want {
 				t.Errorf("the recovery of what nobody knows of: %s", words(d.slack.messages))
 			}
 

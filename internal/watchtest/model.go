@@ -56,8 +56,12 @@ const freely = 10
 
 // note takes in a head that was committed.
 func (h *history) note(s state.Shard, head *state.Head) {
-	if last := h.heads[s]; last != nil && last.N >= head.N {
+	last := h.heads[s]
+	if last != nil && last.N >= head.N {
 		return
+	}
+	if last != nil && last.Incidents.Routing != head.Incidents.Routing {
+		h.moves() // maybe back, by a run that was frozen while the settings changed
 	}
 	h.heads[s] = head
 	if head.Moved != 0 {

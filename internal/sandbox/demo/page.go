@@ -352,7 +352,7 @@ func (s *stage) goLive(ctx context.Context, p *webPage, patience time.Duration) 
 		s.mu.Unlock()
 		for _, event := range events {
 			// A run that fails is shown, and the next one goes on.
-			if err := s.invoke(ctx, event, true); ctx.Err() != nil {
+			if _, err := s.invoke(ctx, event, true); ctx.Err() != nil {
 				return nil
 			} else if err != nil && strings.Contains(err.Error(), "start the function") {
 				return err

@@ -2,7 +2,9 @@ package demo
 
 import (
 	"bytes"
+	"cmp"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"strings"
@@ -30,6 +32,7 @@ type stage struct {
 	role     sandbox.Credential
 	logs     []string // of instances that are gone
 	ticks    int
+	byHand   int       // events by hand
 	told     int       // messages shown
 	edited   time.Time // the last edit shown
 
@@ -42,22 +45,41 @@ type stage struct {
 	added   int      // backends that the page made up
 }
 
+func newStage(story Story) *stage {
+	s := &stage{Story: story, cloud: cloud.New(), slack: slack.New(), change: make(chan struct{})}
+	s.Render.Width = cmp.Or(max(min(s.Render.Width, 120), 0), 100)
+	s.bucket = cos.New(s.cloud.Credential)
+	s.slack.Now = s.now
+	s.slack.Unlimited = true // the story squeezes an hour into a minute
+	s.slack.Mention = "here"
+	return s
+}
+
 func (s *stage) play(ctx context.Context, sc scene) error {
 	s.say("%s", sc.title)
 	s.wait(ctx, readLine)
 	if sc.do != nil {
 		sc.do(s)
 	}
-	for i := range max(sc.ticks, 1) {
-		if sc.event == "" {
-			s.later(time.Minute)
-		}
-		last := i == max(sc.ticks, 1)-1
-		if err := s.invoke(ctx, sc.event, sc.ticks <= 3 || last); err != nil {
+	ticks := sc.ticks
+	if sc.event != "" {
+		answer, err := s.invoke(ctx, sc.event, true)
+		if err != nil {
 			return err
 		}
-		if n := len(s.slack.Messages()) - s.told; n > 0 && !last {
-			return fmt.Errorf("a message came %d ticks early", max(sc.ticks, 1)-1-i)
+		if word, ok := says(answer, sc.answer); !ok {
+			return fmt.Errorf("the answer does not say %q where it should", word)
+		}
+	} else {
+		ticks = max(ticks, 1)
+	}
+	for i := range ticks {
+		if n := len(s.slack.Channel()) - s.told; n > 0 {
+			return fmt.Errorf("a message came early, %d ticks before the end", ticks-i)
+		}
+		s.later(time.Minute)
+		if _, err := s.invoke(ctx, "", sc.ticks <= 3 || i == ticks-1); err != nil {
+			return err
 		}
 	}
 	text, edited, err := s.show()
@@ -70,15 +92,11 @@ func (s *stage) play(ctx context.Context, sc scene) error {
 	case len(sc.want) > 0 && text == "":
 		return fmt.Errorf("no message came")
 	}
-	for _, word := range sc.want {
-		if !strings.Contains(strings.ToLower(text), word) {
-			return fmt.Errorf("the message does not say %q", word)
-		}
+	if word, ok := says(text, sc.want); !ok {
+		return fmt.Errorf("the message does not say %q where it should", word)
 	}
-	for _, word := range sc.edited {
-		if !strings.Contains(strings.ToLower(edited), word) {
-			return fmt.Errorf("no message was edited to say %q", word)
-		}
+	if word, ok := says(edited, sc.edited); !ok {
+		return fmt.Errorf("no message was edited to say %q where it should", word)
 	}
 	if text == "" && edited == "" {
 		s.wait(ctx, readLine)
@@ -88,19 +106,37 @@ func (s *stage) play(ctx context.Context, sc scene) error {
 	return nil
 }
 
+// says reports whether a text has all the words, in their order; if not, which it lacks.
+func says(text string, words []string) (lacks string, ok bool) {
+	text = strings.ToLower(text)
+	for _, word := range words {
+		_, rest, found := strings.Cut(text, word)
+		if !found {
+			return word, false
+		}
+		text = rest
+	}
+	return "", true
+}
+
 // later lets time pass, by the clocks of COS and Slack, which the function goes by.
 func (s *stage) later(d time.Duration) {
 	s.passed.Add(int64(d))
 	s.bucket.Advance(d)
 }
 
-// invoke runs the function once, starting an instance if there is none, and prints what it answers if that is
-// wanted.
-func (s *stage) invoke(ctx context.Context, event string, print bool) error {
-	payload, word := []byte(event), "report"
+// now is the time by those clocks.
+func (s *stage) now() time.Time { return time.Now().Add(time.Duration(s.passed.Load())) }
+
+// invoke runs the function once, with an event by hand or, if that is "", with the timer's. It starts an
+// instance if there is none, prints the answer if that is wanted, and returns it.
+func (s *stage) invoke(ctx context.Context, event string, print bool) (string, error) {
+	payload, what := []byte(event), actionOf(event)
 	if event == "" {
-		payload, word = scf.TimerEvent(time.Now().Truncate(time.Second)), "tick"
+		payload, what = scf.TimerEvent(time.Now().Truncate(time.Second)), "tick"
 		s.ticks++
+	} else {
+		s.byHand++
 	}
 	if s.function != nil && s.function.Gone() {
 		s.logs = append(s.logs, s.function.Logs()...)
@@ -109,33 +145,45 @@ func (s *stage) invoke(ctx context.Context, event string, print bool) error {
 	if s.function == nil {
 		f, err := scf.Start(ctx, s.Function, s.settings, scf.WithCredential(s.rotate))
 		if err != nil {
-			return fmt.Errorf("start the function: %w", err)
+			return "", fmt.Errorf("start the function: %w", err)
 		}
 		s.function = f
 	}
-	began := time.Now()
-	answer, ferr, err := s.function.Invoke(ctx, payload)
+	at, began := s.now(), time.Now()
+	payload, ferr, err := s.function.Invoke(ctx, payload)
 	if err != nil {
-		return err
+		return "", err
 	}
-	line := string(answer)
+	took, answer := time.Since(began).Milliseconds(), string(payload)
 	if ferr != nil {
-		line = ferr.Error()
+		answer = ferr.Error()
 	}
-	if len(line) > 160 {
-		line = line[:160] + "…"
+	line := answer
+	if len(line) > maxLine {
+		line = line[:maxLine] + "…"
 	}
-	s.ran(runState{At: began, What: word, MS: time.Since(began).Milliseconds(), Answer: terminal.Clean(line),
-		Wrong: ferr != nil})
-	if s.isLive() || !print && ferr == nil {
-		return nil // the page shows it
+	line = terminal.Clean(line)
+	s.ran(runState{At: at, What: what, MS: took, Answer: line, Wrong: ferr != nil})
+	if !s.isLive() && (print || ferr != nil) { // live, the page shows it
+		line = fmt.Sprintf("  %s  %s  %d ms", what, line, took)
+		_, err = fmt.Fprintln(s.Out, s.paint(line, terminal.Dim))
 	}
-	line = fmt.Sprintf("  %s  %s  %d ms", word, terminal.Clean(line), time.Since(began).Milliseconds())
-	_, err = fmt.Fprintln(s.Out, s.paint(line, terminal.Dim))
-	if ferr != nil && err == nil {
-		err = ferr
+	if ferr != nil {
+		return answer, ferr
 	}
-	return err
+	return answer, err
+}
+
+// maxLine is how much of an answer is shown, in bytes.
+const maxLine = 320
+
+// actionOf is what an event by hand asks for; "" if it does not say.
+func actionOf(event string) string {
+	var e struct {
+		Action string `json:"action"`
+	}
+	_ = json.Unmarshal([]byte(event), &e) // what it is then is for the function to say
+	return e.Action
 }
 
 // rotate gives the function a new credential with each invocation and ends the last: who keeps one is

@@ -4,7 +4,6 @@
 package demo
 
 import (
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -15,7 +14,6 @@ import (
 	"time"
 
 	"clbwatch/internal/sandbox/cloud"
-	"clbwatch/internal/sandbox/cos"
 	"clbwatch/internal/sandbox/scf"
 	"clbwatch/internal/sandbox/slack"
 	"clbwatch/internal/sandbox/terminal"
@@ -50,18 +48,30 @@ func instance(name, ip string) cloud.Instance {
 		Status: 2, Weight: 10}
 }
 
-// scene is one thing that happens, and what people must hear of it.
+// scene is one thing that happens, and what people must hear of it. Words are in lower case, and must come in
+// their order.
 type scene struct {
 	title  string
 	do     func(*stage)
-	event  string   // by hand; "" is the timer
-	ticks  int      // invocations, a minute apart; 0 is one. Only the last may post a message
-	want   []string // words of the message, in lower case; none means that there must be no message
+	event  string   // by hand, before the ticks; "" for none
+	answer []string // words of the answer to that
+	ticks  int      // a minute apart; 0: one, or after an event none. Only the last may post a message
+	want   []string // words of the message; none means that there must be no message
 	edited []string // words of a message that is edited meanwhile
 }
 
+// The events that somebody makes by hand.
+const (
+	silence     = `{"action":"silence","what":"prod-web","for":"1h","why":"deploy 4711","by":"ada"}`
+	endSilence  = `{"action":"silence","end":"1"}`
+	acknowledge = `{"action":"silence","incident":"6","by":"ada"}`
+	overnight   = `{"action":"silence","what":"prod-api","for":"10h","why":"move to new hosts","by":"ada"}`
+	report      = `{"action":"report"}`
+)
+
 func scenes() []scene {
-	web07, web08 := instance("web-07", "10.0.3.17"), instance("web-08", "10.0.3.18")
+	web02, web07 := instance("web-02", "10.0.3.12"), instance("web-07", "10.0.3.17")
+	web08 := instance("web-08", "10.0.3.18")
 	api05 := instance("api-05", "10.0.5.15")
 	all := func(s *stage, status int) {
 		for i := range 5 {
@@ -88,7 +98,7 @@ func scenes() []scene {
 		title: "Ten minutes later nothing else has happened: the incident is closed, struck through and " +
 			"green.",
 		ticks:  10,
-		edited: []string{"resolved after", "web-07"},
+		edited: []string{"web-07", "resolved after"},
 	}, {
 		title: "Somebody unbinds api-05 from prod-api. It is read twice before it is believed.",
 		do:    func(s *stage) { s.cloud.Unbind(scf.Region, api, api05.ID) },
@@ -103,7 +113,7 @@ func scenes() []scene {
 		title: "Ten minutes later. Capacity that was removed is not \"resolved\": it is over, and not " +
 			"green.",
 		ticks:  10,
-		edited: []string{"over", "removed", "added"},
+		edited: []string{"removed", "added", "over"},
 	}, {
 		title: "All of prod-api crashes, and Slack answers nothing but 503. Nobody knows what arrived.",
 		do: func(s *stage) {
@@ -132,7 +142,46 @@ func scenes() []scene {
 	}, {
 		title:  "Ten minutes later.",
 		ticks:  10,
-		edited: []string{"resolved after", "prod-api was down"},
+		edited: []string{"prod-api was down", "resolved after"},
+	}, {
+		title:  "Before a deployment somebody silences prod-web for an hour: " + silence,
+		event:  silence,
+		answer: []string{"1 load balancer, 8 backends"},
+	}, {
+		title: "web-07 stops and is back while the silence lasts. Nothing is posted.",
+		do:    func(s *stage) { s.cloud.SetStatus(web07.ID, 4) },
+	}, {
+		title: "web-02 does not come back.",
+		do: func(s *stage) {
+			s.cloud.SetStatus(web07.ID, 2)
+			s.cloud.SetStatus(web02.ID, 4)
+		},
+	}, {
+		title: "The deployment is done, and the silence is ended: " + endSilence + " What is not over is " +
+			"posted, and says why only now.",
+		event: endSilence,
+		ticks: 1,
+		want:  []string{"web-02 stopped", "prod-web, 7 of 8 running", "after silence 1", "ada: deploy 4711"},
+	}, {
+		title: "Somebody takes care of it and acknowledges the incident: " + acknowledge + " Its message " +
+			"says so.",
+		event:  acknowledge,
+		ticks:  1,
+		edited: []string{"acknowledged by ada since"},
+	}, {
+		title: "web-02 is back. The recovery of what people were notified of is always posted.",
+		do:    func(s *stage) { s.cloud.SetStatus(web02.ID, 2) },
+		want:  []string{"web-02 back on prod-web", "8 of 8 running"},
+	}, {
+		title: "It flaps while somebody works on it. Nothing is posted; the first message shows how " +
+			"things are.",
+		do:     func(s *stage) { s.cloud.SetStatus(web02.ID, 4) },
+		edited: []string{"web-02 stopped", "7 of 8 running", "acknowledged by ada"},
+	}, {
+		title:  "It is back for good. Ten minutes later the incident is closed: the acknowledgement is over.",
+		do:     func(s *stage) { s.cloud.SetStatus(web02.ID, 2) },
+		ticks:  11,
+		edited: []string{"2 machines out and back on prod-web", "resolved after"},
 	}, {
 		title: "The cloud's API answers 502 for prod-api. One bad tick is no news, and no removal; three " +
 			"are a blind spot.",
@@ -163,21 +212,21 @@ func scenes() []scene {
 		do:    func(s *stage) { s.cloud.Fail("", cloud.FaultCode(4300, "RequestForbidden", "closed"), -1) },
 		ticks: 2,
 	}, {
-		title: `Somebody asks how things stand: {"action":"report"}`,
-		event: `{"action":"report"}`,
-		want:  []string{"prod-web", "prod-api", "web-07"},
+		title:  "prod-api is silenced overnight. From four hours on, a silence needs a reason: " + overnight,
+		event:  overnight,
+		answer: []string{"1 load balancer, 5 backends"},
+	}, {
+		title: "Somebody asks how things stand: " + report + " What is silenced comes first.",
+		event: report,
+		want: []string{"silences (", "prod-api", "ada: move to new hosts", "open incidents", "prod-web",
+			"web-07"},
 	}}
 }
 
 // Tell plays the story and checks it: a message that should have come and did not, or one too many, is an
 // error.
 func (s Story) Tell(ctx context.Context) error {
-	st := &stage{Story: s, cloud: cloud.New(), slack: slack.New(), change: make(chan struct{})}
-	st.Render.Width = cmp.Or(max(min(st.Render.Width, 120), 0), 100)
-	st.bucket = cos.New(st.cloud.Credential)
-	st.slack.Now = func() time.Time { return time.Now().Add(time.Duration(st.passed.Load())) }
-	st.slack.Unlimited = true // the story squeezes an hour into a minute
-	st.slack.Mention = "here"
+	st := newStage(s)
 	cache, err := os.MkdirTemp("", "clbwatch-sandbox-")
 	if err != nil {
 		return fmt.Errorf("make a folder for the function: %w", err)
@@ -255,8 +304,8 @@ func (s *stage) tell(ctx context.Context) error {
 			return fmt.Errorf("%q: %w\nthe function's log:\n%s", sc.title, err, strings.Join(s.log(), "\n"))
 		}
 	}
-	s.say("%d ticks and a report, %d API calls, %d messages. To watch your own load balancers: README.md",
-		s.ticks, s.cloud.Calls()+s.cloud.CallsV3(), s.told)
+	s.say("%d ticks, %d events by hand, %d API calls, %d messages. To watch your own load balancers: "+
+		"README.md", s.ticks, s.byHand, s.cloud.Calls()+s.cloud.CallsV3(), s.told)
 	return nil
 }
 

@@ -1,6 +1,7 @@
 package demo
 
 import (
+	"io"
 	"path/filepath"
 	"strings"
 	"testing"
@@ -22,5 +23,44 @@ func TestTheStoryNoticesSilence(t *testing.T) {
 	}
 	if !strings.Contains(out.String(), `tick  {"Type":"Timer"`) {
 		t.Errorf("the answer of the function is not shown: %s", out.String())
+	}
+}
+
+// TestScenesAreStrict plays scenes with a function that posts nothing by itself.
+func TestScenesAreStrict(t *testing.T) {
+	t.Parallel()
+	echo := filepath.Join(t.TempDir(), "echo")
+	if err := sandbox.Build(t.Context(), echo, "../scf/testdata/echo", ""); err != nil {
+		t.Fatal(err)
+	}
+	post := func(s *stage) { s.slack.Say("web-07 stopped on prod-web") }
+	const event = `{"action":"silence","what":"prod-web"}`
+	for _, tt := range []struct {
+		name string
+		sc   scene
+		want string // in the error; "" for none
+	}{
+		{"a tick that posts nothing", scene{}, ""},
+		{"an event that posts nothing", scene{event: event, answer: []string{"silence", "prod-web"}}, ""},
+		{"an event and a tick", scene{event: event, ticks: 1}, ""},
+		{"a message before the last tick", scene{do: post, want: []string{"web-07 stopped"}}, "a message came early"},
+		{"a message that should not come", scene{do: post, event: event}, "should not have come"},
+		{"no message", scene{event: event, want: []string{"web-07"}}, "no message came"},
+		{"a message", scene{do: post, event: event, want: []string{"web-07", "prod-web"}}, ""},
+		{"other words", scene{do: post, event: event, want: []string{"web-08"}}, `does not say "web-08"`},
+		{"another order", scene{do: post, event: event, want: []string{"prod-web", "web-07"}},
+			`does not say "web-07"`},
+		{"another answer", scene{event: event, answer: []string{"prod-api"}}, `does not say "prod-api"`},
+		{"no edit", scene{edited: []string{"web-07"}}, "no message was edited"},
+	} {
+		st := newStage(Story{Function: echo, Out: io.Discard, Fast: true})
+		err := st.play(t.Context(), tt.sc)
+		if st.function != nil {
+			_ = st.function.Close() // never fails
+		}
+		if tt.want == "" && err != nil || tt.want != "" && (err == nil ||
+			!strings.Contains(err.Error(), tt.want)) {
+			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)
+		}
 	}
 }

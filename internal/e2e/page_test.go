@@ -15,6 +15,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
 
@@ -26,7 +27,7 @@ var shots = flag.String("shots", "", "a folder for pictures of the page, to be l
 // TestPage uses the sandbox's page in a real browser, as a person would: every button, and what the channel
 // then shows. tools/page-test runs it.
 func TestPage(t *testing.T) {
-	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
 	defer cancel()
 	address := live(ctx, t)
 
@@ -60,6 +61,29 @@ func TestPage(t *testing.T) {
 			chromedp.BySearch)
 	}
 
+	// notes waits until a load balancer's card has a line with these words.
+	notes := func(words string) chromedp.Action {
+		return chromedp.WaitVisible(fmt.Sprintf(`//*[@id="cloud"]//*[@data-spot and contains(., %q)]`, words),
+			chromedp.BySearch)
+	}
+	tenMinutes := chromedp.Tasks{
+		chromedp.Evaluate(`began = Date.parse(document.getElementById('clock').dateTime)`, nil),
+		chromedp.Click("#later:enabled"),
+		chromedp.Poll(`Date.parse(document.getElementById('clock').dateTime) >= began + 10 * 60 * 1000 &&
+			!document.getElementById('later').disabled`, nil),
+	}
+
+	look := func(name string, actions ...chromedp.Action) {
+		t.Helper()
+		if *shots == "" {
+			return
+		}
+		var png []byte
+		run(name, append(actions, chromedp.CaptureScreenshot(&png))...)
+		if err := os.WriteFile(filepath.Join(*shots, name+".png"), png, 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
 	// The first context starts the browser: a step's would end it.
 	if err := chromedp.Run(browser, chromedp.Navigate(address)); err != nil {
 		t.Fatal(err)
@@ -78,18 +102,32 @@ func TestPage(t *testing.T) {
 	run("the API is back", press("Fail the API for prod-api"), shows("Readable again: prod-api"))
 	run("report", chromedp.Click("#report"), shows("backends running on 2 load balancers"))
 
-	look := func(name string, actions ...chromedp.Action) {
-		t.Helper()
-		if *shots == "" {
-			return
-		}
-		var png []byte
-		run(name, append(actions, chromedp.CaptureScreenshot(&png))...)
-		if err := os.WriteFile(filepath.Join(*shots, name+".png"), png, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
+	run("ten minutes later", press("Start web-02"), shows("web-02 back on prod-web"), tenMinutes,
+		never(`//*[@data-spot and contains(., "is open")]`))
+
+	run("silence", press("Silence prod-api for 1 h"), notes("silenced until"), press("Stop api-01"),
+		notes("is open"), never(`//*[@id="channel"]/li[contains(., "api-01 stopped")]`))
+	look("silenced")
+	run("end the silence", chromedp.Click(`//button[starts-with(@aria-label, "End silence 1")]`,
+		chromedp.BySearch),
+		shows("api-01 stopped on prod-api, 4 of 5 running", "after silence 1"))
+	run("acknowledge", chromedp.Click(`//button[starts-with(@aria-label, "Acknowledge incident")]`,
+		chromedp.BySearch), notes("acknowledged by ada since"),
+		shows("api-01 stopped on prod-api", "acknowledged by ada"))
+	look("acknowledged")
+	run("recover", press("Start api-01"), shows("api-01 back on prod-api"), tenMinutes,
+		shows("api-01", "resolved after"), never(`//*[@data-spot and contains(., "acknowledged")]`))
+	run("rolling restart", press("Rolling restart of prod-api"), shows("api-01 stopped on prod-api"))
+	look("restarting")
+	run("to its end", tenMinutes, shows("5 machines out and back on prod-api"))
+	run("another rolling restart", press("Rolling restart of prod-api"), tenMinutes)
+	run("stop half", press("Stop half of prod-web"), shows("prod-web degraded", "@here"))
+	run("an order that the function refuses", chromedp.Evaluate(`act('end', {id: '99'})`, nil, awaited),
+		chromedp.WaitVisible(`//*[@id="refused" and contains(., "there is no silence")]`, chromedp.BySearch))
 	look("desktop")
+	look("dark", emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{
+		Name: "prefers-color-scheme", Value: "dark"}}))
+	run("the next order", press("Add a backend to prod-web"), chromedp.WaitNotVisible("#refused"))
 
 	var hostile = `<img src=x onerror="document.title='owned'"> <!channel>`
 	var status int
@@ -112,6 +150,20 @@ func TestPage(t *testing.T) {
 	if wide > 390 || many > 0 {
 		t.Errorf("on a phone the page is %d px wide, and %d buttons do not say what they act on", wide, many)
 	}
+}
+
+// never is an error of the page if it shows what an XPath selects.
+func never(xpath string) chromedp.Action {
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		var n int
+		script := fmt.Sprintf(`document.evaluate(%q, document, null, XPathResult.ORDERED_NODE_SNAPSHOT_TYPE)`+
+			`.snapshotLength`, xpath)
+		err := chromedp.Evaluate(script, &n).Do(ctx)
+		if err == nil && n > 0 {
+			err = fmt.Errorf("the page shows %s", xpath)
+		}
+		return err
+	})
 }
 
 // live starts the sandbox without a story and returns its page's address.

@@ -2,8 +2,12 @@ package demo
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
+
+	"clbwatch/internal/sandbox/scf"
+	"clbwatch/internal/sandbox/terminal"
 )
 
 // liveEvery is how often a live stage ticks by itself. On the platform it is a minute.
@@ -26,17 +30,19 @@ func (s *stage) goLive(ctx context.Context, p *webPage, patience time.Duration) 
 			s.say("Nobody looks at the page: that was all.")
 			return nil
 		}
-		s.mu.Lock()
-		events := append([]string{""}, s.orders...)
-		s.orders = nil
-		s.mu.Unlock()
-		for _, event := range events {
+		events, hurry := s.next()
+		for _, event := range append(events, "") {
 			// A run that fails is shown, and the next one goes on.
 			if _, err := s.invoke(ctx, event, true); ctx.Err() != nil {
 				return nil
 			} else if err != nil && strings.Contains(err.Error(), "start the function") {
 				return err
+			} else if err != nil && event != "" {
+				s.refuse(err)
 			}
+		}
+		if hurry {
+			continue // it ends: at most ten ticks do
 		}
 		select {
 		case <-every.C:
@@ -47,9 +53,60 @@ func (s *stage) goLive(ctx context.Context, p *webPage, patience time.Duration) 
 	}
 }
 
+// next is what happens before a tick: the events that are asked for, a minute that passes, and a step of each
+// rolling restart. hurry reports whether more minutes are to pass at once.
+func (s *stage) next() (events []string, hurry bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	events, s.orders = s.orders, nil
+	if s.minutes > 0 {
+		s.minutes--
+		s.later(time.Minute)
+	}
+	for lb := range s.restarts {
+		s.roll(lb)
+	}
+	return events, s.minutes > 0
+}
+
+// rolling is a rolling restart of a load balancer.
+type rolling struct {
+	left []string // ids of the backends to come
+	down string   // the one that is stopped now; "" before the first
+}
+
+// roll starts the backend that a rolling restart has stopped, and stops the next. What was removed meanwhile
+// is left out. The caller holds s.mu.
+func (s *stage) roll(lb string) {
+	r := s.restarts[lb]
+	if s.bound(order{LB: lb, ID: r.down}) == nil {
+		s.cloud.SetStatus(r.down, 2)
+	}
+	for len(r.left) > 0 {
+		r.down, r.left = r.left[0], r.left[1:]
+		if s.bound(order{LB: lb, ID: r.down}) == nil {
+			s.cloud.SetStatus(r.down, 4)
+			return
+		}
+	}
+	delete(s.restarts, lb)
+}
+
+// refuse notes what is wrong with an order, for the page; nil if nothing is.
+func (s *stage) refuse(err error) {
+	s.mu.Lock()
+	s.refused = ""
+	if ferr, ok := errors.AsType[*scf.Error](err); ok {
+		s.refused = terminal.Clean(ferr.Message) // without the name that Go gives its type
+	} else if err != nil {
+		s.refused = terminal.Clean(err.Error())
+	}
+	s.mu.Unlock()
+	s.announce()
+}
+
 func (s *stage) isLive() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.live
 }
-

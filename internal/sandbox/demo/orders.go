@@ -1,6 +1,8 @@
 package demo
 
 import (
+	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -18,8 +20,8 @@ var actions = map[string]func(*stage, order) error{
 	"add":    func(st *stage, o order) error { return st.add(o) },
 	"failAPI": func(st *stage, o order) error {
 		return st.fail(func(f *failing) error {
-			if !st.has(o.LB) {
-				return fmt.Errorf("there is no load balancer %q", o.LB)
+			if _, err := balancerOf(o); err != nil {
+				return err
 			}
 			f.api[o.LB] = !f.api[o.LB]
 			return nil
@@ -28,15 +30,39 @@ var actions = map[string]func(*stage, order) error{
 	"failSlack": func(st *stage, _ order) error {
 		return st.fail(func(f *failing) error { f.slack = !f.slack; return nil })
 	},
-	"report": func(st *stage, _ order) error { st.order(`{"action":"report"}`); return nil },
+	"report":      func(st *stage, _ order) error { st.order(event{Action: "report"}); return nil },
+	"silence":     func(st *stage, o order) error { return st.silence(o) },
+	"acknowledge": func(st *stage, o order) error { return st.acknowledge(o) },
+	"end":         func(st *stage, o order) error { return st.endSilence(o) },
+	"stopHalf":    func(st *stage, o order) error { return st.stopHalf(o) },
+	"restart":     func(st *stage, o order) error { return st.restart(o) },
+	"later":       func(st *stage, _ order) error { return st.tenMinutes() },
 }
 
 // order is one press of a button.
 type order struct {
 	Action string `json:"action"`
 	LB     string `json:"lb"`   // id of a load balancer
-	ID     string `json:"id"`   // of a backend
+	ID     string `json:"id"`   // of a backend, or the number of an incident or of a silence
 	Name   string `json:"name"` // of a backend to add; "" for one that the page makes up
+}
+
+// balancer is a load balancer of the cast.
+type balancer struct{ id, name string }
+
+var cast = []balancer{{web, "prod-web"}, {api, "prod-api"}}
+
+// somebody is who presses the buttons.
+const somebody = "ada"
+
+// event is one by hand.
+type event struct {
+	Action   string `json:"action"`
+	What     string `json:"what,omitempty"`
+	Incident string `json:"incident,omitempty"`
+	End      string `json:"end,omitempty"`
+	For      string `json:"for,omitempty"`
+	By       string `json:"by,omitempty"`
 }
 
 const maxAdded = 50 // backends of one load balancer: the page is for people
@@ -47,7 +73,14 @@ type failing struct {
 	slack bool
 }
 
-func (s *stage) has(lb string) bool { return lb == web || lb == api }
+// balancerOf is the load balancer that an order is about.
+func balancerOf(o order) (balancer, error) {
+	at := slices.IndexFunc(cast, func(b balancer) bool { return b.id == o.LB })
+	if at < 0 {
+		return balancer{}, fmt.Errorf("there is no load balancer %.60q", o.LB)
+	}
+	return cast[at], nil
+}
 
 // bound is an error if there is no such backend on the load balancer.
 func (s *stage) bound(o order) error {
@@ -76,11 +109,10 @@ func (s *stage) remove(o order) error {
 }
 
 func (s *stage) add(o order) error {
-	pool := s.cloud.Pool(scf.Region, o.LB)
-	switch {
-	case !s.has(o.LB):
-		return fmt.Errorf("there is no load balancer %.60q", o.LB)
-	case len(pool) >= maxAdded:
+	if _, err := balancerOf(o); err != nil {
+		return err
+	}
+	if len(s.cloud.Pool(scf.Region, o.LB)) >= maxAdded {
 		return fmt.Errorf("%d backends are enough here", maxAdded)
 	}
 	s.mu.Lock()
@@ -120,10 +152,94 @@ func (s *stage) fail(change func(*failing) error) error {
 	return nil
 }
 
-// order asks for an event by hand.
-func (s *stage) order(event string) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.orders = append(s.orders, event)
+// running are the backends of an order's load balancer that run. It is an error if none does.
+func (s *stage) running(o order) (balancer, []string, error) {
+	lb, err := balancerOf(o)
+	if err != nil {
+		return lb, nil, err
+	}
+	var ids []string
+	for _, ins := range s.cloud.Pool(scf.Region, o.LB) {
+		if ins.Status == 2 {
+			ids = append(ids, ins.ID)
+		}
+	}
+	if len(ids) == 0 {
+		return lb, nil, fmt.Errorf("no backend of %s runs", lb.name)
+	}
+	return lb, ids, nil
 }
 
+// stopHalf stops half of the backends that run, rounded up.
+func (s *stage) stopHalf(o order) error {
+	_, ids, err := s.running(o)
+	for _, id := range ids[:(len(ids)+1)/2] {
+		s.cloud.SetStatus(id, 4)
+	}
+	return err
+}
+
+// restart begins a rolling restart: see roll.
+func (s *stage) restart(o order) error {
+	lb, ids, err := s.running(o)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.restarts[o.LB] != nil {
+		return fmt.Errorf("a rolling restart of %s is under way", lb.name)
+	}
+	if s.restarts == nil {
+		s.restarts = make(map[string]*rolling)
+	}
+	s.restarts[o.LB] = &rolling{left: ids}
+	return nil
+}
+
+// tenMinutes lets ten minutes pass, a tick each.
+func (s *stage) tenMinutes() error {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.minutes > 0 {
+		return fmt.Errorf("ten minutes are passing: %d to go", s.minutes)
+	}
+	s.minutes = 10
+	return nil
+}
+
+func (s *stage) silence(o order) error {
+	lb, err := balancerOf(o)
+	if err != nil {
+		return err
+	}
+	s.order(event{Action: "silence", What: lb.name, For: "1h", By: somebody})
+	return nil
+}
+
+func (s *stage) acknowledge(o order) error {
+	if o.ID == "" {
+		return errors.New("the order names no incident")
+	}
+	s.order(event{Action: "silence", Incident: o.ID, By: somebody})
+	return nil
+}
+
+func (s *stage) endSilence(o order) error {
+	if o.ID == "" {
+		return errors.New("the order names no silence")
+	}
+	s.order(event{Action: "silence", End: o.ID, By: somebody})
+	return nil
+}
+
+// order asks for an event by hand.
+func (s *stage) order(e event) {
+	raw, err := json.Marshal(e)
+	if err != nil {
+		panic(err) // it is made of texts
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.orders = append(s.orders, string(raw))
+}

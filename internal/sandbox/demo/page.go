@@ -6,9 +6,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"net"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 )
 
@@ -73,12 +75,15 @@ func (p *webPage) do(w http.ResponseWriter, r *http.Request) {
 		// A form of another page cannot send that type.
 		http.Error(w, "an order is JSON", http.StatusBadRequest)
 	case !known:
-		const there = "there are add, failAPI, failSlack, remove, report, start and stop"
-		http.Error(w, fmt.Sprintf("there is no action %.40q; "+there, o.Action), http.StatusBadRequest)
+		there := strings.Join(slices.Sorted(maps.Keys(actions)), ", ")
+		http.Error(w, fmt.Sprintf("there is no action %.40q, only %s", o.Action, there),
+			http.StatusBadRequest)
 	case !p.st.isLive():
 		http.Error(w, "the story is still told", http.StatusConflict)
 	default:
-		if err := act(p.st, o); err != nil {
+		err := act(p.st, o)
+		p.st.refuse(err)
+		if err != nil {
 			http.Error(w, err.Error(), http.StatusBadRequest)
 			return
 		}
@@ -86,7 +91,6 @@ func (p *webPage) do(w http.ResponseWriter, r *http.Request) {
 		case p.kick <- struct{}{}:
 		default: // a tick is due already
 		}
-		p.st.announce()
 		w.WriteHeader(http.StatusNoContent)
 	}
 }

@@ -3,21 +3,23 @@ package demo
 import (
 	"bufio"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
+	"time"
 
-	"clbwatch/internal/sandbox/cloud"
 	"clbwatch/internal/sandbox/scf"
-	"clbwatch/internal/sandbox/slack"
 )
 
 // newPageTest is a page of a stage on which nothing runs.
 func newPageTest(t *testing.T, live bool) (*stage, string) {
 	t.Helper()
-	st := &stage{cloud: cloud.New(), slack: slack.New(), change: make(chan struct{}), live: live}
+	st := newStage(Story{Out: io.Discard})
+	st.live = live
 	st.cloud.Bind(scf.Region, web, instance("web-01", "10.0.3.11"), instance("web-02", "10.0.3.12"))
 	st.cloud.Create(scf.Region, api)
 	srv := httptest.NewServer(newPage(st))
@@ -97,12 +99,19 @@ func TestPageRefusesBadOrders(t *testing.T) {
 	t.Parallel()
 	_, url := newPageTest(t, true)
 	for body, want := range map[string]string{
-		`{"action":"x"}`: "there are add, failAPI, failSlack, remove, report, start and stop",
-		`x`:              "JSON",
+		`{"action":"x"}`: "only acknowledge, add, end, failAPI, failSlack, later, remove, report, " +
+			"restart, silence, start, stop, stopHalf",
+		`x`: "JSON",
 		`{"action":"stop","lb":"lb-x","id":"ins-x"}`:          "no backend",
 		`{"action":"remove","lb":"` + web + `","id":"ins-x"}`: "no backend",
 		`{"action":"add","lb":"lb-x"}`:                        "no load balancer",
 		`{"action":"failAPI","lb":"lb-x"}`:                    "no load balancer",
+		`{"action":"silence","lb":"lb-x"}`:                    "no load balancer",
+		`{"action":"restart","lb":"lb-x"}`:                    "no load balancer",
+		`{"action":"stopHalf","lb":"` + api + `"}`:            "no backend of prod-api runs",
+		`{"action":"restart","lb":"` + api + `"}`:             "no backend of prod-api runs",
+		`{"action":"acknowledge"}`:                            "names no incident",
+		`{"action":"end"}`:                                    "names no silence",
 		`{"action":"stop","lb":"` + strings.Repeat("x", 5000): "JSON",
 	} {
 		if status, got, _ := request(t, http.MethodPost, url+"/do", body); status != http.StatusBadRequest ||
@@ -167,5 +176,138 @@ func TestPageSendsTheStateWhenItChanges(t *testing.T) {
 	st.ran(runState{What: "tick", Answer: "{}"})
 	if s := next(); len(s.Runs) != 1 {
 		t.Errorf("after a run the state has %d", len(s.Runs))
+	}
+}
+
+func TestPageAsksForEvents(t *testing.T) {
+	t.Parallel()
+	st, url := newPageTest(t, true)
+	var want []string
+	for _, tt := range [][2]string{
+		{`{"action":"report"}`, `{"action":"report"}`},
+		{`{"action":"silence","lb":"` + web + `"}`,
+			`{"action":"silence","what":"prod-web","for":"1h","by":"ada"}`},
+		{`{"action":"acknowledge","id":"12"}`, `{"action":"silence","incident":"12","by":"ada"}`},
+		{`{"action":"end","id":"7"}`, `{"action":"silence","end":"7","by":"ada"}`},
+	} {
+		if status, body, _ := request(t, http.MethodPost, url+"/do", tt[0]); status != http.StatusNoContent {
+			t.Errorf("%s: %d %s", tt[0], status, body)
+		}
+		want = append(want, tt[1])
+	}
+	if events, hurry := st.next(); !slices.Equal(events, want) || hurry {
+		t.Errorf("next = %q, %v, want %q", events, hurry, want)
+	}
+	if events, _ := st.next(); len(events) > 0 {
+		t.Errorf("the events %q are asked for twice", events)
+	}
+}
+
+// statuses are those of the backends of prod-web.
+func (s *stage) statuses() (all []int) {
+	for _, ins := range s.cloud.Pool(scf.Region, web) {
+		all = append(all, ins.Status)
+	}
+	return all
+}
+
+func TestPageStopsHalf(t *testing.T) {
+	t.Parallel()
+	st, url := newPageTest(t, true)
+	st.cloud.Bind(scf.Region, web, instance("web-03", "10.0.3.13"))
+	order := `{"action":"stopHalf","lb":"` + web + `"}`
+	for _, want := range [][]int{{4, 4, 2}, {4, 4, 4}} {
+		request(t, http.MethodPost, url+"/do", order)
+		if got := st.statuses(); !slices.Equal(got, want) {
+			t.Errorf("the statuses are %v, want %v", got, want)
+		}
+	}
+}
+
+func TestPageRestartsOneAfterTheOther(t *testing.T) {
+	t.Parallel()
+	st, url := newPageTest(t, true)
+	st.cloud.Bind(scf.Region, web, instance("web-03", "10.0.3.13"), instance("web-04", "10.0.3.14"))
+	st.cloud.SetStatus("ins-web03k2x", 4) // stays as it is
+	order := `{"action":"restart","lb":"` + web + `"}`
+	request(t, http.MethodPost, url+"/do", order)
+	if status, body, _ := request(t, http.MethodPost, url+"/do", order); status != http.StatusBadRequest ||
+		!strings.Contains(body, "under way") || st.state().Balancers[0].Restarting != 3 {
+		t.Errorf("a second restart: %d %s, and the state is %+v", status, body, st.state().Balancers[0])
+	}
+	for i, want := range [][]int{{4, 2, 4, 2}, {2, 4, 4, 2}, {2, 4, 4}, {2, 4, 2}} {
+		if i == 2 {
+			st.cloud.Unbind(scf.Region, web, "ins-web02k2x") // while it is stopped
+		}
+		st.next()
+		if got := st.statuses(); !slices.Equal(got, want) {
+			t.Errorf("after step %d the statuses are %v, want %v", i+1, got, want)
+		}
+	}
+	if n := st.state().Balancers[0].Restarting; n != 0 {
+		t.Errorf("%d backends are still to be restarted", n)
+	}
+}
+
+func TestPageLetsTenMinutesPass(t *testing.T) {
+	t.Parallel()
+	st, url := newPageTest(t, true)
+	began := st.state().Now
+	request(t, http.MethodPost, url+"/do", `{"action":"later"}`)
+	status, body, _ := request(t, http.MethodPost, url+"/do", `{"action":"later"}`)
+	if why := st.state().Refused; status != http.StatusBadRequest || why != strings.TrimSpace(body) {
+		t.Errorf("ten minutes more: %d %s, and the page shows %q", status, body, why)
+	}
+	for left := 9; left >= 0; left-- {
+		if _, hurry := st.next(); hurry != (left > 0) || st.state().Minutes != left {
+			t.Errorf("next hurries: %v, with %d minutes to go, want %d", hurry, st.state().Minutes, left)
+		}
+	}
+	if took := st.state().Now.Sub(began); took < 10*time.Minute || took > 11*time.Minute {
+		t.Errorf("%v passed", took)
+	}
+	request(t, http.MethodPost, url+"/do", `{"action":"report"}`)
+	if why := st.state().Refused; why != "" {
+		t.Errorf("after an order that is taken the page shows %q", why)
+	}
+}
+
+// TestPageShowsWhatTheBucketHas has silences and an incident in the bucket as the function keeps them.
+func TestPageShowsWhatTheBucketHas(t *testing.T) {
+	t.Parallel()
+	st, _ := newPageTest(t, true)
+	put := func(id, fields string, until time.Duration) {
+		st.bucket.Put("watch/silence/"+id, fmt.Appendf(nil, `{"schema":1,"id":%q,%s,"until":%q}`, id, fields,
+			st.now().Add(until).Format(time.RFC3339)))
+	}
+	put("1", `"what":"prod-web"`, -time.Second)
+	put("2", `"what":"prod-web"`, time.Hour)
+	put("3", `"what":"prod-*","by":"ada"`, time.Hour)
+	put("4", `"what":"lb-x"`, time.Hour)
+	put("5", `"incident":"8","by":"ada"`, time.Hour)
+	st.bucket.Put("watch/silence/2.end", []byte(`{"schema":1}`))
+	st.bucket.Put("watch/silence/9", []byte(`{`))
+	const heads = "watch/head/0922337203685477580"
+	st.bucket.Put(heads+"4.json", []byte("{}\n"))
+	st.bucket.Put(heads+"3.json", []byte(`{"incidents":{"roots":[{"incidents":[`+
+		`{"id":"6","k":"ap-guangzhou/`+web+`","closed":"2026-11-29T05:38:45Z"},`+
+		`{"id":"8","k":"ap-guangzhou/`+web+`","c":"2026-11-29T05:38:45Z","ack":"5"},`+
+		`{"id":"9","k":"ap-guangzhou/`+web+`","a":"reading"}]},{"incidents":[`+
+		`{"id":"10","k":"ap-guangzhou/`+api+`"},{"id":"11","k":"ap-guangzhou/`+api+`"}]}]}}`+"\nsha256 0\n"))
+	on, off := st.state().Balancers[0], st.state().Balancers[1]
+	for _, b := range []balancerState{on, off} {
+		if len(b.Silences) != 1 || b.Silences[0].ID != "3" || b.Silences[0].By != "ada" {
+			t.Errorf("the silences of %s are %+v, want 3", b.Name, b.Silences)
+		}
+	}
+	if i := on.Incident; i == nil || i.ID != "8" || i.Ack == nil || i.Ack.ID != "5" || i.Ack.By != "ada" {
+		t.Errorf("the incident of prod-web is %+v, want 8, acknowledged", i)
+	}
+	if i := off.Incident; i == nil || i.ID != "11" || i.Ack != nil {
+		t.Errorf("the incident of prod-api is %+v, want 11", i)
+	}
+	st.later(time.Hour)
+	if b := st.state().Balancers[0]; len(b.Silences) != 0 || b.Incident.Ack != nil {
+		t.Errorf("an hour later the silences are %+v and the incident is %+v", b.Silences, b.Incident)
 	}
 }

@@ -1,7 +1,11 @@
 package demo
 
 import (
+	"bytes"
+	"encoding/json"
+	"path"
 	"slices"
+	"strings"
 	"time"
 
 	"clbwatch/internal/sandbox/scf"
@@ -11,6 +15,9 @@ import (
 // state is what the page shows.
 type state struct {
 	Live       bool            `json:"live"` // orders are taken
+	Now        time.Time       `json:"now"`  // the stage's clock
+	Minutes    int             `json:"minutes"`
+	Refused    string          `json:"refused"`
 	SlackFails bool            `json:"slackFails"`
 	Balancers  []balancerState `json:"balancers"`
 	Posts      []slack.Post    `json:"posts"`
@@ -18,11 +25,29 @@ type state struct {
 }
 
 type balancerState struct {
-	ID       string         `json:"id"`
-	Name     string         `json:"name"`
-	Running  int            `json:"running"`
-	Fails    bool           `json:"fails"`
-	Backends []backendState `json:"backends"`
+	ID         string         `json:"id"`
+	Name       string         `json:"name"`
+	Running    int            `json:"running"`
+	Fails      bool           `json:"fails"`
+	Restarting int            `json:"restarting"` // backends that a rolling restart has not started again
+	Silences   []silenceState `json:"silences"`   // that are active
+	Incident   *incidentState `json:"incident"`   // the newest that is open; nil if none is
+	Backends   []backendState `json:"backends"`
+}
+
+// silenceState is a silence, or an acknowledgement, as the bucket keeps it.
+type silenceState struct {
+	ID    string    `json:"id"`
+	What  string    `json:"what"`
+	By    string    `json:"by"`
+	Why   string    `json:"why"`
+	Made  time.Time `json:"made"`
+	Until time.Time `json:"until"`
+}
+
+type incidentState struct {
+	ID  string        `json:"id"`
+	Ack *silenceState `json:"ack"` // nil if nobody has acknowledged it
 }
 
 type backendState struct {
@@ -46,10 +71,26 @@ const maxRuns = 20
 func (s *stage) state() state {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	doc := state{Live: s.live, SlackFails: s.failing.slack, Posts: s.slack.Channel(),
-		Runs: slices.Clone(s.runs), Balancers: []balancerState{}}
-	for _, lb := range []struct{ id, name string }{{web, "prod-web"}, {api, "prod-api"}} {
-		b := balancerState{ID: lb.id, Name: lb.name, Fails: s.failing.api[lb.id], Backends: []backendState{}}
+	doc := state{Live: s.live, Now: s.now(), Minutes: s.minutes, Refused: s.refused,
+		SlackFails: s.failing.slack, Posts: s.slack.Channel(), Runs: slices.Clone(s.runs)}
+	silences, open := s.activeSilences(), s.openIncidents()
+	for _, lb := range cast {
+		b := balancerState{ID: lb.id, Name: lb.name, Fails: s.failing.api[lb.id],
+			Silences: []silenceState{}, Backends: []backendState{}}
+		if r := s.restarts[lb.id]; r != nil {
+			b.Restarting = len(r.left) + min(len(r.down), 1)
+		}
+		for _, q := range silences {
+			if q.covers(lb) {
+				b.Silences = append(b.Silences, q)
+			}
+		}
+		if i, ok := open[lb.id]; ok {
+			b.Incident = &incidentState{ID: i.ID}
+			if at := slices.IndexFunc(silences, func(q silenceState) bool { return q.ID == i.Ack }); at >= 0 {
+				b.Incident.Ack = &silences[at]
+			}
+		}
 		for _, ins := range s.cloud.Pool(scf.Region, lb.id) {
 			if ins.Status == 2 {
 				b.Running++
@@ -61,3 +102,69 @@ func (s *stage) state() state {
 	return doc
 }
 
+// covers reports whether a silence is about a load balancer. The function's globs know no more than * and ?.
+func (q silenceState) covers(lb balancer) bool {
+	return slices.ContainsFunc([]string{lb.name, lb.id}, func(name string) bool {
+		matches, err := path.Match(q.What, name)
+		return matches && err == nil
+	})
+}
+
+// Where the function keeps its state in the bucket: see STATE_URL.
+const (
+	stateFolder    = "watch"
+	silencesFolder = stateFolder + "/silence/"
+	headsFolder    = stateFolder + "/head/"
+)
+
+// activeSilences are those in the bucket that are not over, acknowledgements too, in the order of their keys.
+func (s *stage) activeSilences() (active []silenceState) {
+	for _, key := range s.bucket.Keys(silencesFolder) {
+		content, _ := s.bucket.Get(key)
+		_, ended := s.bucket.Get(key + ".end")
+		q := silenceState{ID: path.Base(key)}
+		// The end of a silence has no time until which it lasts.
+		if json.Unmarshal(content, &q) == nil && !ended && s.now().Before(q.Until) {
+			active = append(active, q)
+		}
+	}
+	return active
+}
+
+// storedIncident is what the page needs of an incident in the function's state.
+type storedIncident struct {
+	ID     string    `json:"id"`
+	Key    string    `json:"k"` // region/id of the load balancer
+	About  string    `json:"a"` // "" for its backends
+	Closed time.Time `json:"closed"`
+	Ack    string    `json:"ack"` // the number of its acknowledgement
+}
+
+// openIncidents are the newest open incidents in the function's state, by id of the load balancer. That one
+// cannot be read is not among them: nobody can acknowledge that.
+func (s *stage) openIncidents() map[string]storedIncident {
+	open := make(map[string]storedIncident)
+	heads := s.bucket.Keys(headsFolder)
+	if len(heads) == 0 {
+		return open
+	}
+	content, _ := s.bucket.Get(heads[0]) // the newest sorts first
+	line, _, _ := bytes.Cut(content, []byte("\n"))
+	var head struct {
+		Incidents struct {
+			Roots []struct{ Incidents []storedIncident }
+		}
+	}
+	if json.Unmarshal(line, &head) != nil {
+		return open // the function says what is wrong with it
+	}
+	for _, root := range head.Incidents.Roots {
+		for _, i := range root.Incidents {
+			_, lb, _ := strings.Cut(i.Key, "/")
+			if i.About == "" && i.Closed.IsZero() {
+				open[lb] = i
+			}
+		}
+	}
+	return open
+}

@@ -43,6 +43,10 @@ type stage struct {
 	runs    []runState
 	orders  []string // events to invoke
 	added   int      // backends that the page made up
+
+	restarts map[string]*rolling // by id of a load balancer
+	minutes  int                 // that pass with the next ticks
+	refused  string              // why the last order was refused, here or by the function; "" if it was not
 }
 
 func newStage(story Story) *stage {

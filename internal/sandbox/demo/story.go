@@ -262,7 +262,8 @@ func (s Story) Tell(ctx context.Context) error {
 		"CLB_IDS": web + "=prod-web," + api + "=prod-api", "CLB_REGION": scf.Region,
 		"CLB_ENDPOINT": apiURL + cloud.APIPath, "CLB_V3_ENDPOINT": v3URL,
 		"CLB_BLIND_AFTER": "3", "CLB_RATE": "100", "TMPDIR": cache, "SLACK_MENTION": "here",
-		"STATE_URL":       "cos://sandbox-1250000000/watch?region=" + scf.Region + "&endpoint=" + cosURL,
+		"STATE_URL": "cos://sandbox-1250000000/" + stateFolder + "?region=" + scf.Region + "&endpoint=" +
+			cosURL,
 		"SLACK_BOT_TOKEN": st.slack.Token(), "SLACK_CHANNEL": st.slack.ChannelID(),
 		"SLACK_API_URL": st.slack.APIURL(slackURL),
 	}

@@ -2,7 +2,7 @@
 // Everything shown here may be hostile: it becomes text, never markup.
 
 const words = { 1: 'failed', 2: 'running', 3: 'creating', 4: 'shut down', 5: 'returned', 6: 'being returned', 7: 'restarting', 8: 'starting', 9: 'shutting down' };
-const emojis = { red_circle: '🔴', large_orange_circle: '🟠', large_yellow_circle: '🟡', large_green_circle: '🟢', large_blue_circle: '🔵', warning: '⚠️', eyes: '👀', wave: '👋', bar_chart: '📊', clipboard: '📋' };
+const emojis = { red_circle: '🔴', large_orange_circle: '🟠', large_yellow_circle: '🟡', large_green_circle: '🟢', large_blue_circle: '🔵', warning: '⚠️', information_source: 'ℹ️', eyes: '👀', wave: '👋', bar_chart: '📊', clipboard: '📋' };
 
 function el(tag, attributes, ...children) {
   const e = document.createElement(tag);
@@ -15,27 +15,61 @@ function el(tag, attributes, ...children) {
 }
 
 async function act(action, about) {
-  const answer = await fetch('do', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ action, ...about }) });
-  if (!answer.ok) document.getElementById('status').textContent = await answer.text();
+  refused(''); // what the function finds wrong comes with a later event
+  try {
+    const answer = await fetch('do', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ action, ...about }) });
+    if (!answer.ok) refused(await answer.text());
+  } catch {
+    refused('the sandbox has ended, or is not to be reached');
+  }
+}
+
+// refused says why the last order was refused. What is said already is not said again to those who listen.
+function refused(why) {
+  const box = document.getElementById('refused');
+  if (box.textContent !== why) box.textContent = why;
 }
 
 const button = (text, label, live, action, about) => el('button', { 'aria-label': label, disabled: !live, onclick: () => act(action, about) }, text);
 
+const group = (label, ...buttons) => el('div', { class: 'group', role: 'group', 'aria-label': label }, ...buttons);
+
 function balancer(lb, live) {
   const about = { lb: lb.id };
+  const notes = lb.silences.map((q) => note(lb, `silence ${q.id}`, el('span', { class: 'silenced' }, 'silenced'), ` until ${minute(q.until)}${by(q)}`,
+    button('End', `End silence ${q.id} of ${lb.name}`, live, 'end', { id: q.id })));
+  if (lb.incident) notes.push(incident(lb, live));
   return el('article', { class: 'card', 'data-lb': lb.id },
     el('h3', {}, lb.name, ' ', el('small', {}, lb.id)),
     el('div', { class: 'quiet' }, `${lb.running} of ${lb.backends.length} running`),
     el('div', { class: 'bar' }, bar(lb)),
-    ...lb.backends.map((b) => el('div', { class: 'backend', 'data-backend': b.id },
+    ...notes,
+    ...lb.backends.map((b) => el('div', { class: 'backend', 'data-spot': b.id },
       el('span', { class: 'name' }, b.name, ' ', el('span', { class: 'quiet' }, b.ip)),
       el('span', { class: 'state ' + (b.status === 2 ? 'running' : 'down') }, `${b.status === 2 ? '●' : '○'} ${words[b.status] ?? 'unknown'} (${b.status})`),
       b.status === 2 ? button('Stop', `Stop ${b.name}`, live, 'stop', { ...about, id: b.id }) : button('Start', `Start ${b.name}`, live, 'start', { ...about, id: b.id }),
       button('Remove', `Remove ${b.name} from ${lb.name}`, live, 'remove', { ...about, id: b.id }))),
     el('div', { class: 'row' },
-      button('Add a backend', `Add a backend to ${lb.name}`, live, 'add', about),
-      el('button', { 'aria-pressed': String(lb.fails), 'aria-label': `Fail the API for ${lb.name}`, disabled: !live, onclick: () => act('failAPI', about) }, lb.fails ? 'The API fails' : 'Fail the API')));
+      group(`Backends of ${lb.name}`,
+        button('Add', `Add a backend to ${lb.name}`, live, 'add', about),
+        button('Stop half', `Stop half of ${lb.name}`, live && lb.running > 0, 'stopHalf', about),
+        button(lb.restarting ? `Restarting, ${lb.restarting} to go` : 'Rolling restart', `Rolling restart of ${lb.name}`, live && lb.running > 0 && !lb.restarting, 'restart', about)),
+      group(`Notifications of ${lb.name}`,
+        button('Silence 1 h', `Silence ${lb.name} for 1 h`, live, 'silence', about)),
+      group(`The API of ${lb.name}`,
+        el('button', { 'aria-pressed': String(lb.fails), 'aria-label': `Fail the API for ${lb.name}`, disabled: !live, onclick: () => act('failAPI', about) }, lb.fails ? 'The API fails' : 'Fail the API'))));
 }
+
+// note is a line about a load balancer, with a button at its end.
+const note = (lb, spot, ...children) => el('div', { class: 'note', 'data-spot': `${lb.id} ${spot}` }, el('span', { class: 'name' }, ...children.slice(0, -1)), children.at(-1));
+
+function incident(lb, live) {
+  const { id, ack } = lb.incident;
+  if (ack) return note(lb, 'incident', `incident ${id}, acknowledged${by(ack)} since ${minute(ack.made)}`, button('End', `End the acknowledgement of incident ${id}`, live, 'end', { id: ack.id }));
+  return note(lb, 'incident', `incident ${id} is open`, button('Acknowledge', `Acknowledge incident ${id}`, live, 'acknowledge', { id }));
+}
+
+const by = (q) => (q.by ? ` by ${q.by}` : '') + (q.why ? `: ${q.why}` : '');
 
 function bar(lb) {
   const b = el('div', {});
@@ -44,6 +78,8 @@ function bar(lb) {
 }
 
 const clock = (t) => new Date(t).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+
+const minute = (t) => new Date(t).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
 
 function styled(node, style) {
   for (const [name, tag] of [['code', 'code'], ['strike', 's'], ['italic', 'em'], ['bold', 'strong']]) {
@@ -134,23 +170,32 @@ function show(s) {
   const channel = s.posts.filter((p) => !p.thread || p.broadcast).reverse();
   document.getElementById('channel').replaceChildren(...channel.map((p) => post(p, p.thread ? [] : s.posts.filter((r) => r.thread === p.ts))));
   document.getElementById('runs').replaceChildren(...s.runs.map((r) => el('li', { class: r.wrong ? 'wrong' : '' }, `${clock(r.at)}  ${r.what}  ${r.ms} ms  ${r.answer}`)).reverse());
+  const now = document.getElementById('clock');
+  now.textContent = `it is ${minute(s.now)}`;
+  now.dateTime = s.now;
+  refused(s.refused);
   const slack = document.getElementById('slack');
   slack.setAttribute('aria-pressed', String(s.slackFails));
   slack.textContent = s.slackFails ? 'Slack fails' : 'Fail Slack';
   slack.disabled = document.getElementById('report').disabled = !s.live;
+  const later = document.getElementById('later');
+  later.disabled = !s.live || s.minutes > 0;
+  later.textContent = s.minutes > 0 ? `${s.minutes} minutes to go` : 'Ten minutes later';
 }
 
-// keepFocus shows without taking the focus off the button that was pressed.
+// keepFocus shows without taking the focus off the button that was pressed, or off the one in its place.
 function keepFocus(s) {
   const label = document.activeElement?.getAttribute('aria-label');
-  const card = document.activeElement?.closest('[data-backend]')?.dataset.backend;
+  const spot = document.activeElement?.closest('[data-spot]')?.dataset.spot;
+  const lb = document.activeElement?.closest('[data-lb]')?.dataset.lb;
   show(s);
   if (!label) return;
   const same = [...document.querySelectorAll('button')].find((b) => b.getAttribute('aria-label') === label);
-  (same ?? document.querySelector(`[data-backend="${CSS.escape(card ?? '')}"] button`))?.focus();
+  (same ?? document.querySelector(`[data-spot="${CSS.escape(spot ?? '')}"] button`) ?? document.querySelector(`[data-lb="${CSS.escape(lb ?? '')}"] button`))?.focus();
 }
 
 document.getElementById('report').addEventListener('click', () => act('report'));
+document.getElementById('later').addEventListener('click', () => act('later'));
 document.getElementById('slack').addEventListener('click', () => act('failSlack'));
 const events = new EventSource('events');
 events.onmessage = (e) => keepFocus(JSON.parse(e.data));

@@ -89,7 +89,8 @@ func TestPage(t *testing.T) {
 		t.Fatal(err)
 	}
 	run("the baseline", shows("Now watching 2 load balancers"))
-	run("stop", press("Stop web-07"), shows("web-07 stopped on prod-web, 6 of 7 running", "shut down (4)"))
+	run("stop", press("Stop web-07"), shows("#alerts", "web-07 stopped on prod-web, 6 of 7 running",
+		"shut down (4)"))
 	run("start", press("Start web-07"), shows("web-07 back on prod-web", "7 of 7 running", "(edited)",
 		"1 reply"))
 	run("add", press("Add a backend to prod-web"), shows("added to prod-web, 8 of 8 running"))
@@ -110,7 +111,7 @@ func TestPage(t *testing.T) {
 	look("silenced")
 	run("end the silence", chromedp.Click(`//button[starts-with(@aria-label, "End silence 1")]`,
 		chromedp.BySearch),
-		shows("api-01 stopped on prod-api, 4 of 5 running", "after silence 1"))
+		shows("#team-api", "api-01 stopped on prod-api, 4 of 5 running", "after silence 1"))
 	run("acknowledge", chromedp.Click(`//button[starts-with(@aria-label, "Acknowledge incident")]`,
 		chromedp.BySearch), notes("acknowledged by ada since"),
 		shows("api-01 stopped on prod-api", "acknowledged by ada"))

@@ -158,8 +158,8 @@ func TestPageSendsTheStateWhenItChanges(t *testing.T) {
 		t.Errorf("the first state is %+v", s)
 	}
 	st.slack.Say("hello")
-	if s := next(); len(s.Posts) != 1 {
-		t.Errorf("after a message the state has %d", len(s.Posts))
+	if s := next(); len(s.Posts) != 1 || s.Posts[0].Channel != "alerts" {
+		t.Errorf("after a message the state has %+v", s.Posts)
 	}
 	request(t, http.MethodPost, url+"/do", `{"action":"stop","lb":"`+web+`","id":"ins-web01k2x"}`)
 	if s := next(); s.Balancers[0].Running != 1 || s.Balancers[0].Backends[0].Status != 4 {

@@ -9,7 +9,6 @@ import (
 	"time"
 
 	"clbwatch/internal/sandbox/scf"
-	"clbwatch/internal/sandbox/slack"
 )
 
 // state is what the page shows.
@@ -20,7 +19,7 @@ type state struct {
 	Refused    string          `json:"refused"`
 	SlackFails bool            `json:"slackFails"`
 	Balancers  []balancerState `json:"balancers"`
-	Posts      []slack.Post    `json:"posts"`
+	Posts      []post          `json:"posts"`
 	Runs       []runState      `json:"runs"` // the last ones, oldest first
 }
 
@@ -72,7 +71,7 @@ func (s *stage) state() state {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	doc := state{Live: s.live, Now: s.now(), Minutes: s.minutes, Refused: s.refused,
-		SlackFails: s.failing.slack, Posts: s.slack.Channel(), Runs: slices.Clone(s.runs)}
+		SlackFails: s.failing.slack, Posts: s.posts(), Runs: slices.Clone(s.runs)}
 	silences, open := s.activeSilences(), s.openIncidents()
 	for _, lb := range cast {
 		b := balancerState{ID: lb.id, Name: lb.name, Fails: s.failing.api[lb.id],

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -78,7 +79,7 @@ func (s *stage) play(ctx context.Context, sc scene) error {
 		ticks = max(ticks, 1)
 	}
 	for i := range ticks {
-		if n := len(s.slack.Channel()) - s.told; n > 0 {
+		if n := len(s.posts()) - s.told; n > 0 {
 			return fmt.Errorf("a message came early, %d ticks before the end", ticks-i)
 		}
 		s.later(time.Minute)
@@ -198,14 +199,45 @@ func (s *stage) rotate() sandbox.Credential {
 	return s.role
 }
 
-// show draws what is new in the channel since the last call, edits too, and returns both as plain text.
+// post is a message of one of the channels.
+type post struct {
+	slack.Post
+	Channel string `json:"channel"` // its name
+}
+
+// posts are the messages of both channels, in the order in which they came.
+func (s *stage) posts() []post {
+	var all []post
+	for _, p := range s.slack.Channel() {
+		all = append(all, post{p, "alerts"})
+	}
+	for _, p := range s.slack.ChannelOf(teamChannel) {
+		all = append(all, post{p, teamName})
+	}
+	slices.SortFunc(all, func(a, b post) int { return strings.Compare(a.TS, b.TS) }) // they rise everywhere
+	return all
+}
+
+// route gives prod-api a channel of its own. A function with other settings is another instance.
+func (s *stage) route() {
+	s.slack.Add(teamChannel)
+	s.slack.Invite(teamChannel)
+	s.settings["SLACK_ROUTES"] = "prod-api=" + teamChannel
+	if s.function != nil {
+		_ = s.function.Close() // never fails
+	}
+}
+
+// show draws what is new in the channels since the last call, edits too, and returns both as plain text.
 func (s *stage) show() (plain, edited string, err error) {
 	o := s.Render
 	o.Width -= 4
 	uncoloured := o
 	uncoloured.Color, uncoloured.Width = false, 10_000
-	draw := func(p slack.Post, head string, text *bytes.Buffer) error {
+	draw := func(p post, what string, text *bytes.Buffer) error {
 		var drawn bytes.Buffer
+		head := "Slack, #" + p.Channel + what
+		text.WriteString(head + "\n")
 		if err := errors.Join(terminal.Render(text, p.Raw, uncoloured),
 			terminal.Render(&drawn, p.Raw, o)); err != nil {
 			return err
@@ -215,17 +247,17 @@ func (s *stage) show() (plain, edited string, err error) {
 		return err
 	}
 	var text, edits bytes.Buffer
-	posts := s.slack.Channel()
+	posts := s.posts()
 	for i, p := range posts {
 		switch {
 		case i >= s.told && p.Thread != "" && p.Broadcast:
-			err = draw(p, "Slack, in the thread and in the channel", &text)
+			err = draw(p, ", in the thread and in the channel", &text)
 		case i >= s.told && p.Thread != "":
-			err = draw(p, "Slack, in the thread", &text)
+			err = draw(p, ", in the thread", &text)
 		case i >= s.told:
-			err = draw(p, "Slack", &text)
+			err = draw(p, "", &text)
 		case p.Edited.After(s.edited):
-			err = draw(p, "Slack, an earlier message, edited", &edits)
+			err = draw(p, ", an earlier message, edited", &edits)
 		}
 		if err != nil {
 			return "", "", err

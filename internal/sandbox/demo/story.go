@@ -38,8 +38,11 @@ const patience = 30 * time.Second
 const (
 	web, api = "lb-8a3k2m1q", "lb-c4r9t0zw"
 
+	// the channel that prod-api gets
+	teamChannel, teamName = "C0SANDBOX2", "team-api"
+
 	readLine    = 700 * time.Millisecond  // for a line of narration
-	readMessage = 1900 * time.Millisecond // for a message
+	readMessage = 1500 * time.Millisecond // for a message
 )
 
 func instance(name, ip string) cloud.Instance {
@@ -65,14 +68,14 @@ const (
 	silence     = `{"action":"silence","what":"prod-web","for":"1h","why":"deploy 4711","by":"ada"}`
 	endSilence  = `{"action":"silence","end":"1"}`
 	acknowledge = `{"action":"silence","incident":"6","by":"ada"}`
-	overnight   = `{"action":"silence","what":"prod-api","for":"10h","why":"move to new hosts","by":"ada"}`
+	overnight   = `{"action":"silence","what":"prod-api","for":"10h","why":"replace api-03","by":"ada"}`
 	report      = `{"action":"report"}`
 )
 
 func scenes() []scene {
 	web02, web07 := instance("web-02", "10.0.3.12"), instance("web-07", "10.0.3.17")
 	web08 := instance("web-08", "10.0.3.18")
-	api05 := instance("api-05", "10.0.5.15")
+	api03, api05 := instance("api-03", "10.0.5.13"), instance("api-05", "10.0.5.15")
 	all := func(s *stage, status int) {
 		for i := range 5 {
 			s.cloud.SetStatus(instance(fmt.Sprintf("api-%02d", i+1), "").ID, status)
@@ -210,16 +213,25 @@ func scenes() []scene {
 	}, {
 		title: "API 2.0 is closed for the account. From now on API 3.0 is read, and nobody is woken up.",
 		do:    func(s *stage) { s.cloud.Fail("", cloud.FaultCode(4300, "RequestForbidden", "closed"), -1) },
-		ticks: 2,
+		ticks: 10,
 	}, {
-		title:  "prod-api is silenced overnight. From four hours on, a silence needs a reason: " + overnight,
+		title: "prod-api gets a channel of its own (SLACK_ROUTES). Then api-03 stops: its team reads of it " +
+			"there, and nobody else.",
+		do: func(s *stage) {
+			s.route()
+			s.cloud.SetStatus(api03.ID, 4)
+		},
+		want: []string{"slack, #team-api\n", "api-03 stopped on prod-api, 4 of 5 running"},
+	}, {
+		title: "It is replaced tomorrow, so prod-api is silenced overnight. From four hours on, a silence " +
+			"needs a reason: " + overnight,
 		event:  overnight,
-		answer: []string{"1 load balancer, 5 backends"},
+		answer: []string{"1 load balancer, 5 backends, 1 of them out"},
 	}, {
 		title: "Somebody asks how things stand: " + report + " What is silenced comes first.",
 		event: report,
-		want: []string{"silences (", "prod-api", "ada: move to new hosts", "open incidents", "prod-web",
-			"web-07"},
+		want: []string{"slack, #alerts\n", "silences (", "prod-api", "ada: replace api-03",
+			"open incidents (1)", "prod-api", "not running (1)", "api-03", "prod-web", "web-07"},
 	}}
 }
 
@@ -283,6 +295,7 @@ func (s Story) Tell(ctx context.Context) error {
 		st.say("See it in a browser too: %s/", address)
 	}
 	if s.Live {
+		st.route()
 		return st.goLive(ctx, p, 0)
 	}
 	if err := st.tell(ctx); err != nil || !s.Stay {

@@ -158,7 +158,7 @@ function post(p, replies) {
   }
   return el('li', { class: 'post', 'data-ts': p.ts },
     el('div', { class: 'who' }, p.bot || m.attachments ? 'clbwatch ' : 'somebody ',
-      el('span', { class: 'when' }, clock(p.at), p.edited ? ' (edited)' : '', p.broadcast ? ' · also shown in the channel' : '')),
+      el('span', { class: 'when' }, `#${p.channel} · `, clock(p.at), p.edited ? ' (edited)' : '', p.broadcast ? ' · also shown in the channel' : '')),
     ...body,
     replies.length ? el('ol', { class: 'thread', 'aria-label': `${replies.length} replies` },
       el('li', { class: 'quiet' }, replies.length === 1 ? '1 reply' : `${replies.length} replies`), ...replies.map((r) => post(r, []))) : null);

@@ -107,7 +107,9 @@ func TestPage(t *testing.T) {
 		never(`//*[@data-spot and contains(., "is open")]`))
 
 	run("silence", press("Silence prod-api for 1 h"), notes("silenced until"), press("Stop api-01"),
-		notes("is open"), never(`//*[@id="channel"]/li[contains(., "api-01 stopped")]`))
+		notes("is open"), chromedp.WaitVisible(`//*[@id="runs"]/li[contains(., `+
+			`'"changes":1,"sent":0,"pending":0')]`, chromedp.BySearch),
+		never(`//*[@id="channel"]/li[contains(., "api-01 stopped")]`))
 	look("silenced")
 	run("end the silence", chromedp.Click(`//button[starts-with(@aria-label, "End silence 1")]`,
 		chromedp.BySearch),
@@ -116,6 +118,8 @@ func TestPage(t *testing.T) {
 		chromedp.BySearch), notes("acknowledged by ada since"),
 		shows("api-01 stopped on prod-api", "acknowledged by ada"))
 	look("acknowledged")
+	run("end the acknowledgement", chromedp.Click(`//button[starts-with(@aria-label, "End the ack")]`,
+		chromedp.BySearch), notes("is open"))
 	run("recover", press("Start api-01"), shows("api-01 back on prod-api"), tenMinutes,
 		shows("api-01", "resolved after"), never(`//*[@data-spot and contains(., "acknowledged")]`))
 	run("rolling restart", press("Rolling restart of prod-api"), shows("api-01 stopped on prod-api"))

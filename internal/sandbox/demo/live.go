@@ -30,7 +30,7 @@ func (s *stage) goLive(ctx context.Context, p *webPage, patience time.Duration) 
 			s.say("Nobody looks at the page: that was all.")
 			return nil
 		}
-		events, hurry := s.next()
+		events, passing := s.next()
 		for _, event := range append(events, "") {
 			// A run that fails is shown, and the next one goes on.
 			if _, err := s.invoke(ctx, event, true); ctx.Err() != nil {
@@ -41,8 +41,8 @@ func (s *stage) goLive(ctx context.Context, p *webPage, patience time.Duration) 
 				s.refuse(err)
 			}
 		}
-		if hurry {
-			continue // it ends: at most ten ticks do
+		if passing && s.minuteOver() {
+			continue
 		}
 		select {
 		case <-every.C:
@@ -53,20 +53,29 @@ func (s *stage) goLive(ctx context.Context, p *webPage, patience time.Duration) 
 	}
 }
 
-// next is what happens before a tick: the events that are asked for, a minute that passes, and a step of each
-// rolling restart. hurry reports whether more minutes are to pass at once.
-func (s *stage) next() (events []string, hurry bool) {
+// next is what happens before a tick: the events that are asked for, a step of each rolling restart and, if
+// some are to pass, a minute.
+func (s *stage) next() (events []string, passing bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	events, s.orders = s.orders, nil
-	if s.minutes > 0 {
-		s.minutes--
+	if passing = s.minutes > 0; passing {
 		s.later(time.Minute)
 	}
 	for lb := range s.restarts {
 		s.roll(lb)
 	}
-	return events, s.minutes > 0
+	return events, passing
+}
+
+// minuteOver notes that the tick of a minute that passed is done, and reports whether more are to pass.
+func (s *stage) minuteOver() (more bool) {
+	s.mu.Lock()
+	s.minutes--
+	more = s.minutes > 0
+	s.mu.Unlock()
+	s.announce()
+	return more
 }
 
 // rolling is a rolling restart of a load balancer.

@@ -195,8 +195,8 @@ func TestPageAsksForEvents(t *testing.T) {
 		}
 		want = append(want, tt[1])
 	}
-	if events, hurry := st.next(); !slices.Equal(events, want) || hurry {
-		t.Errorf("next = %q, %v, want %q", events, hurry, want)
+	if events, passing := st.next(); !slices.Equal(events, want) || passing {
+		t.Errorf("next = %q, %v, want %q", events, passing, want)
 	}
 	if events, _ := st.next(); len(events) > 0 {
 		t.Errorf("the events %q are asked for twice", events)
@@ -259,9 +259,15 @@ func TestPageLetsTenMinutesPass(t *testing.T) {
 		t.Errorf("ten minutes more: %d %s, and the page shows %q", status, body, why)
 	}
 	for left := 9; left >= 0; left-- {
-		if _, hurry := st.next(); hurry != (left > 0) || st.state().Minutes != left {
-			t.Errorf("next hurries: %v, with %d minutes to go, want %d", hurry, st.state().Minutes, left)
+		if _, passing := st.next(); !passing || st.state().Minutes != left+1 {
+			t.Errorf("next = %v, with %d minutes to go, want %d", passing, st.state().Minutes, left+1)
 		}
+		if more := st.minuteOver(); more != (left > 0) || st.state().Minutes != left {
+			t.Errorf("minuteOver = %v, with %d minutes to go, want %d", more, st.state().Minutes, left)
+		}
+	}
+	if _, passing := st.next(); passing {
+		t.Error("an eleventh minute passes")
 	}
 	if took := st.state().Now.Sub(began); took < 10*time.Minute || took > 11*time.Minute {
 		t.Errorf("%v passed", took)

@@ -134,7 +134,8 @@ func (r *Root) reminderDue(at time.Time, rules Rules) bool {
 	return elapsed(rules.StableAfter*reminder<<d.Reminders, since, at)
 }
 
-// calls reports whether anybody wants to be called because the root is at a level: a silence may have begun since.
+// calls reports whether anybody wants to be called because the root is at a level: a silence may have begun
+// since.
 func (r *Root) calls(mark int) bool {
 	return slices.ContainsFunc(r.Incidents, func(i *Incident) bool {
 		return i.Open() && i.Level >= levelOfMark[mark] && !i.muted(levelOfMark[mark])

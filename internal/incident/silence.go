@@ -38,6 +38,7 @@ type Silence struct {
 	Until    time.Time `json:"until"`              // when it ends by itself
 	Ended    time.Time `json:"ended,omitzero"`     // when somebody ended it
 	EndedBy  string    `json:"endedBy,omitempty"`  // untrusted text
+	Named    bool      `json:"named,omitempty"`    // news after its end names it: the next need not
 }
 
 // Active reports whether nobody has ended it and its time is not over. It counts as soon as it is known,
@@ -338,21 +339,24 @@ func (s *State) cover(i *Incident, at time.Time) {
 		return // what cannot be read is never silenced
 	}
 	c := s.clb(i)
-	var best *Silence
+	var best, after *Silence
 	for n := range s.Silences {
 		q := &s.Silences[n]
 		switch {
 		case q.What == "" || !q.Active(at) && !i.Began.Equal(at) || !c.Matches(q.What):
 		case !q.Active(at):
-			if i.Began.Equal(at) && at.Sub(q.end()) < nameSilence {
-				i.LiftedBy = q.ID
+			if i.Began.Equal(at) && !q.Named && at.Sub(q.end()) < nameSilence {
+				i.LiftedBy, after = q.ID, q
 			}
 		case best == nil || q.All && !best.All || q.All == best.All && q.Until.After(best.Until):
 			best = q
 		}
 	}
-	if best != nil {
+	switch {
+	case best != nil:
 		i.Silence, i.Mute, i.LiftedBy = best.ID, best.All, ""
+	case after != nil:
+		after.Named = true
 	}
 }
 
@@ -367,6 +371,9 @@ func (s *State) lift(over map[*Incident]string, at time.Time) {
 			i.Silence, i.Mute, i.Ack, i.LiftedBy, i.Lifted = "", false, "", by, 0
 			if i.tell(r.Rev + 1) {
 				r.news(i, at)
+				for n := range s.Silences {
+					s.Silences[n].Named = s.Silences[n].Named || s.Silences[n].ID == by
+				}
 			}
 		}
 	}

@@ -22,6 +22,7 @@ const maxChoices = 8
 type view struct {
 	at        time.Time         // by the store's clock
 	clbs      map[string]lb.CLB // by key
+	heads     []*state.Head
 	roots     []*incident.Root
 	snapshots []*state.Snapshot // open
 }
@@ -29,18 +30,11 @@ type view struct {
 // view opens what is stored. A load balancer of the settings is in it even if it was never read. The caller
 // closes it.
 func (w *Watcher) view(ctx context.Context) (*view, error) {
-	store := w.Store
-	if w.States != nil && w.Shard.Of > 1 { // a silence is of all shards
-		var err error
-		if store, err = w.States(state.Shard{}); err != nil {
-			return nil, err
-		}
-	}
-	all, err := state.Current(ctx, store, w.States)
+	all, err := w.current(ctx)
 	if err != nil {
 		return nil, err
 	}
-	v := &view{at: store.Now().UTC().Truncate(time.Second), clbs: make(map[string]lb.CLB)}
+	v := &view{heads: all.Heads, at: w.Store.Now().UTC().Truncate(time.Second), clbs: make(map[string]lb.CLB)}
 	for i, head := range all.Heads {
 		s, err := state.OpenSnapshot(ctx, all.Stores[i], head)
 		if err != nil {
@@ -59,6 +53,18 @@ func (w *Watcher) view(ctx context.Context) (*view, error) {
 		v.clbs[c.Key()] = c
 	}
 	return v, nil
+}
+
+// current is the newest state of all shards: a silence is of all of them.
+func (w *Watcher) current(ctx context.Context) (state.Level, error) {
+	store := w.Store
+	if w.States != nil && w.Shard.Of > 1 {
+		var err error
+		if store, err = w.States(state.Shard{}); err != nil {
+			return state.Level{}, err
+		}
+	}
+	return state.Current(ctx, store, w.States)
 }
 
 func (v *view) close() {
@@ -117,7 +123,7 @@ func (v *view) acknowledged(id string) ([]string, error) {
 			if !i.Open() {
 				continue
 			}
-			asked := i.ID == id || r.ID() == id
+			asked := i.ID == id || r.Leads(id)
 			switch {
 			case i.About.Blind():
 				blind = blind || asked

@@ -13,6 +13,7 @@ import (
 	"unicode/utf8"
 
 	"clbwatch/internal/incident"
+	"clbwatch/internal/state"
 )
 
 // Silences keeps the silences that people make. It may be used by several runs at once.
@@ -161,7 +162,7 @@ func (w *Watcher) Silence(ctx context.Context, r SilenceRequest) (SilenceAnswer,
 	others := 0
 	for _, s := range slices.SortedFunc(slices.Values(all), bySilence) {
 		switch {
-		case !s.Active(v.at):
+		case !s.Active(v.at) || isOver(s, v.heads):
 		case s.What == wanted.What && s.Incident == wanted.Incident:
 			replaced = append(replaced, s)
 		default:
@@ -218,7 +219,8 @@ func (w *Watcher) endSilence(ctx context.Context, r SilenceRequest) (SilenceAnsw
 // open. If those that people made cannot be listed, the error says why, and the windows come along with it.
 func (w *Watcher) ListSilences(ctx context.Context) ([]incident.Silence, error) {
 	made, err := w.madeSilences(ctx)
-	return w.activeSilences(made, w.Store.Now()), err
+	all, _ := w.current(ctx) // what is wrong with the state, ticks say
+	return w.activeSilences(made, w.Store.Now(), all.Heads), err
 }
 
 // madeSilences are the silences that people made and that are active, or ended less than a day ago.
@@ -234,11 +236,31 @@ func (w *Watcher) madeSilences(ctx context.Context) ([]incident.Silence, error) 
 }
 
 // activeSilences are those that count: of each scope only the newest, if it is not over, then the windows.
-func (w *Watcher) activeSilences(made []incident.Silence, at time.Time) []incident.Silence {
+// heads say which acknowledgements are over; without them none is.
+func (w *Watcher) activeSilences(made []incident.Silence, at time.Time, heads []*state.Head) []incident.Silence {
 	made = slices.SortedFunc(slices.Values(made), bySilence)
 	incident.Replace(made)
-	active := slices.DeleteFunc(made, func(s incident.Silence) bool { return !s.Active(at) })
+	active := slices.DeleteFunc(made, func(s incident.Silence) bool { return !s.Active(at) || isOver(s, heads) })
 	return append(active, w.Rules.Windows.Active(at)...)
+}
+
+// isOver reports whether a silence is an acknowledgement that ended with its incidents, or because they got
+// worse.
+func isOver(s incident.Silence, heads []*state.Head) bool {
+	known := false
+	for _, h := range heads {
+		if h == nil {
+			continue
+		}
+		_, ok := h.Incidents.SilenceByID(s.ID)
+		known = known || ok
+		for _, r := range h.Incidents.Roots {
+			if slices.ContainsFunc(r.Incidents, func(i *incident.Incident) bool { return i.Open() && i.Ack == s.ID }) {
+				return false
+			}
+		}
+	}
+	return known && s.Incident != ""
 }
 
 // bySilence orders silences by their numbers, the oldest first.

@@ -96,8 +96,8 @@ func (w *Watcher) Survey(ctx context.Context, since time.Time) (Survey, error) {
 	recallCtx, cancel2 := context.WithDeadline(ctx, t.readUntil.Add(t.sendUntil.Sub(t.readUntil)/2))
 	defer cancel2()
 	made, silencesErr := w.madeSilences(recallCtx) // first: the history may take all the time
-	err := w.recall(recallCtx, &found)
-	found.Silences, found.SilencesErr = w.activeSilences(made, w.Store.Now()), silencesErr
+	heads, err := w.recall(recallCtx, &found)
+	found.Silences, found.SilencesErr = w.activeSilences(made, w.Store.Now(), heads), silencesErr
 	for _, s := range w.Discover {
 		if err := r.unlistedErr(s); err != nil {
 			found.Standings = append(found.Standings, Standing{CLB: lb.CLB{Region: s.Region, ID: s.String()},
@@ -155,11 +155,11 @@ func (w *Watcher) stand(ctx context.Context, which []int, out []Standing) {
 }
 
 // recall adds what the state knows: since when backends are out, what is open, and what happened. Where it is
-// divided into shards, all of them are asked.
-func (w *Watcher) recall(ctx context.Context, found *Survey) error {
+// divided into shards, all of them are asked, and their heads returned.
+func (w *Watcher) recall(ctx context.Context, found *Survey) ([]*state.Head, error) {
 	all, err := state.Current(ctx, w.Store, w.States)
 	if err != nil {
-		return err
+		return nil, err
 	}
 	named := make(map[string]lb.CLB, len(found.Standings))
 	for _, s := range found.Standings {
@@ -184,15 +184,15 @@ func (w *Watcher) recall(ctx context.Context, found *Survey) error {
 			}
 		}
 		if err := recallShard(ctx, head, all.Stores[i], found); err != nil {
-			return err
+			return all.Heads, err
 		}
 	}
 	found.Past, err = incident.PeriodOf(found.Past.Since, all.Read(ctx, found.Past.Since))
 	if err != nil { // what is left is there all the same
-		return fmt.Errorf("read the history: %w", err)
+		return all.Heads, fmt.Errorf("read the history: %w", err)
 	}
 	found.Known = known
-	return nil
+	return all.Heads, nil
 }
 
 // recallShard adds since when backends are out, as the snapshot of one shard knows it.

@@ -296,6 +296,8 @@ func (h *history) restless(r *incident.Root, at time.Time) string {
 		return "may have copies"
 	case len(d.Left) > 0 && d.TS != "":
 		return "has not left a channel"
+	case nobodyKnows(r): // a silence holds a notice back
+		return ""
 	case !r.Open() && d.Presumed.IsZero() && (edits || !d.Route.Bot() || c == edits500):
 		return "is closed and has not left the state"
 	}

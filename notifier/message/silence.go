@@ -53,7 +53,7 @@ func person(by string) (span, bool) {
 
 // silenced says that a silence covers the load balancer of an incident, and until when; nil if none does.
 func (v view) silenced(i *incident.Incident) line {
-	if i.Silence == "" {
+	if i.Silence == "" || !i.Open() && !i.About.Notice() {
 		return nil
 	}
 	l := line{words("  ·  silenced")}
@@ -87,14 +87,14 @@ func (v view) acknowledged() (lines []line) {
 			ids = append(ids, i.Ack)
 		}
 	}
-	for _, id := range ids[:min(len(ids), maxAcks)] {
+	for _, id := range ids[:min(len(ids), maxNamed)] {
 		says := "acknowledged"
 		if of[id] < open {
 			says = fmt.Sprintf("%d of %d acknowledged", of[id], open)
 		}
 		l := line{words(says)}
 		if q, ok := v.silence(id); ok {
-			if by, ok := person(q.By); ok {
+			if by, ok := shortPerson(q.By); ok {
 				l = append(l, words(" by "), by)
 			}
 			l = append(l, words(" since "), date(q.Made))
@@ -104,13 +104,25 @@ func (v view) acknowledged() (lines []line) {
 	return lines
 }
 
-const maxAcks = 3 // acknowledgements that a message names
+// The context is one text, of which Slack takes 3,000 characters; an & counts as five.
+const (
+	maxNamed    = 2  // silences, and acknowledgements, that a message names in its context
+	maxWhyCells = 60 // of the reason for one
+	maxByCells  = 30 // of who made it, and of the glob
+)
+
+// shortPerson is person in the few characters that a context has room for.
+func shortPerson(by string) (span, bool) {
+	p, ok := person(by)
+	p.text = text.Short(p.text, maxByCells)
+	return p, ok
+}
 
 // lifted names the silences after which a message is the first: it may be why it comes only now.
 func (v view) lifted(shown int) (lines []line) {
 	seen := make(map[string]bool)
 	for _, i := range v.Incidents {
-		if i.LiftedBy == "" || i.Lifted <= shown || seen[i.LiftedBy] || len(lines) == maxAcks {
+		if i.LiftedBy == "" || i.Lifted <= shown || seen[i.LiftedBy] || len(lines) == maxNamed {
 			continue
 		}
 		seen[i.LiftedBy] = true
@@ -119,19 +131,32 @@ func (v view) lifted(shown int) (lines []line) {
 		case !ok:
 		case q.Incident != "":
 			l := line{words("had been acknowledged")}
-			if by, ok := person(q.By); ok {
+			if by, ok := shortPerson(q.By); ok {
 				l = append(l, words(" by "), by)
 			}
 			lines = append(lines, l)
 		default:
-			l := append(line{words("after ")}, silenceLine(q)...)
-			if !q.Ended.IsZero() {
-				l = append(append(l, words(", ended ")), date(q.Ended))
-			}
-			lines = append(lines, l)
+			lines = append(lines, afterSilence(q))
 		}
 	}
 	return lines
+}
+
+// afterSilence names a silence that has ended.
+func afterSilence(q incident.Silence) line {
+	ended := q.Until
+	if !q.Ended.IsZero() && q.Ended.Before(ended) {
+		ended = q.Ended
+	}
+	scope := text.Short(report.SilenceScope(q), maxByCells)
+	l := line{words("after " + report.SilenceName(q) + "  " + scope + "  until "), date(ended)}
+	if by, ok := shortPerson(q.By); ok {
+		l = append(l, words("  by "), by)
+	}
+	if why := text.Short(text.Clean(q.Why, incident.MaxSilenceText), maxWhyCells); why != "" {
+		l = append(l, words(": "+why))
+	}
+	return l
 }
 
 // untold are load balancers about which a silence holds everything back: a message that is posted for another
@@ -143,7 +168,10 @@ func (v view) untold(r room) []block {
 	b := block{lineOf(bold(fmt.Sprintf("Silenced (%d)", len(v.quiet))))}
 	shown := v.quiet[:min(len(v.quiet), r.clbs, 3)]
 	for _, i := range shown {
-		l := append(append(v.named(i), words("  ·  ")), stands(i)...)
+		l := v.named(i)
+		if !i.About.Notice() {
+			l = append(append(l, words("  ·  ")), stands(i)...)
+		}
 		b = append(b, lineOf(append(l, v.silenced(i)...)...))
 	}
 	if more := len(v.quiet) - len(shown); more > 0 {

@@ -29,7 +29,7 @@ func viewOf(doc incident.Document, s Style) view {
 		switch {
 		case !i.Untold():
 			told = append(told, i)
-		case i.Open(): // else it came and went, which is in the report
+		case i.Open() || i.Withheld: // else it came and went, which is in the report
 			v.quiet = append(v.quiet, i)
 		}
 	}

@@ -9,7 +9,9 @@ import (
 
 var bothRoutes = []Route{bot, webhook}
 
-func TestR1DownAgainInASilence(t *testing.T) {
+// TestDownAgainInASilence holds that a level is news in a silence even if it was left not long ago.
+func TestDownAgainInASilence(t *testing.T) {
+	t.Parallel()
 	for _, route := range bothRoutes {
 		d := newDesk(t, map[string]string{"a": allIn})
 		d.rules.Route = route
@@ -24,7 +26,9 @@ func TestR1DownAgainInASilence(t *testing.T) {
 	}
 }
 
-func TestR2BareListenerAfterAll(t *testing.T) {
+// TestBareListenerAfterAll holds that a level which `all` muted is told afterwards, whatever machines say.
+func TestBareListenerAfterAll(t *testing.T) {
+	t.Parallel()
 	for _, route := range bothRoutes {
 		d := newDesk(t, map[string]string{"a": "x@HTTP:80,TCP:25 y@HTTP:80"})
 		d.rules.Route = route
@@ -37,7 +41,9 @@ func TestR2BareListenerAfterAll(t *testing.T) {
 	}
 }
 
-func TestR3WebhookLastWord(t *testing.T) {
+// TestWebhookLastWordAfterASilence holds that by webhook the last message is right.
+func TestWebhookLastWordAfterASilence(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, map[string]string{"a": "w0 w1 w2 w3 w4 w5"})
 	d.rules.Route = webhook
 	d.set("a", "w0:4 w1 w2 w3 w4 w5").pass(2).hush("a", 600).pass(1)
@@ -51,13 +57,17 @@ func TestR3WebhookLastWord(t *testing.T) {
 	}
 }
 
-func TestR4RefusedState(t *testing.T) {
+// TestPendingInASilenceIsValid holds that what is pending in a silence has no revision that never was.
+func TestPendingInASilenceIsValid(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, map[string]string{"a": allIn})
 	d.rules.TransientFor = 4 * time.Minute
 	d.hush("a", 60).pass(1).set("a", "w0! w1 w2").pass(8) // mustBeValid fails
 }
 
-func TestR5PendingWhenASilenceEnds(t *testing.T) {
+// TestPendingWhenASilenceEnds holds that the end of a silence tells nothing that is still pending.
+func TestPendingWhenASilenceEnds(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, map[string]string{"a": allIn})
 	d.rules.TransientFor = 10 * time.Minute
 	d.hush("a", 10).pass(7).set("a", "w0! w1 w2").pass(4)
@@ -65,7 +75,9 @@ func TestR5PendingWhenASilenceEnds(t *testing.T) {
 	d.set("a", allIn).pass(30).hears("it has passed", "")
 }
 
-func TestR6ManySilencesPushOneOut(t *testing.T) {
+// TestManySilencesPushNoneOut holds that silences that are over make room for those that go on.
+func TestManySilencesPushNoneOut(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, map[string]string{"a": allIn}).hush("a", 6*24*60).pass(1).set("a", oneOut).pass(5)
 	for n := range 320 { // a pipeline silences its deployments
 		if d.hush(fmt.Sprint("x", n%40), 1); n%3 == 0 {
@@ -75,7 +87,9 @@ func TestR6ManySilencesPushOneOut(t *testing.T) {
 	d.pass(3).hears("silence 1 lasts for 6 days", "")
 }
 
-func TestR7ReplacedSilenceComesBack(t *testing.T) {
+// TestReplacedSilenceStaysReplaced holds that a silence does not come back once its successor is forgotten.
+func TestReplacedSilenceStaysReplaced(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, map[string]string{"a": allIn}).hush("a", 6*24*60).pass(1).hush("a", 30).pass(25*60 + 5)
 	d.silences = d.silences[:1] // a day after its end the store lists the second one no more
 	if d.set("a", oneOut).pass(60); len(d.slack.messages) == 0 {
@@ -83,7 +97,9 @@ func TestR7ReplacedSilenceComesBack(t *testing.T) {
 	}
 }
 
-func TestR8OldBindingsAreNoNews(t *testing.T) {
+// TestBindingsInASilence holds that only bindings that changed in the silence and stay so are told.
+func TestBindingsInASilence(t *testing.T) {
+	t.Parallel()
 	const all = "x@HTTP:80,TCP:25 y@HTTP:80,TCP:25 z@HTTP:80,TCP:25"
 	d := newDesk(t, map[string]string{"a": all}).set("a", strings.Replace(all, ",TCP:25", "", 1)).pass(2).hush("a", 30).pass(1)
 	d.set("a", "x:4@HTTP:80 y@HTTP:80,TCP:25 z@HTTP:80,TCP:25").pass(2)
@@ -94,7 +110,9 @@ func TestR8OldBindingsAreNoNews(t *testing.T) {
 	d.hears("unbound and bound again in a silence", "")
 }
 
-func TestR9CrowdInASilence(t *testing.T) {
+// TestCrowdInASilence holds the same of machines without details.
+func TestCrowdInASilence(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, map[string]string{"a": many(2000, 2)})
 	d.set("a", strings.Replace(many(2000, 2), ":2", ":4", 800)).pass(2)
 	detailed := make(map[string]bool)
@@ -117,7 +135,9 @@ func TestR9CrowdInASilence(t *testing.T) {
 	d.hears("800 removed and added again in a silence", "")
 }
 
-func TestR10WindowNumber(t *testing.T) {
+// TestWindowNumber holds that a window is not named by the number that another has now.
+func TestWindowNumber(t *testing.T) {
+	t.Parallel()
 	all := [7]bool{true, true, true, true, true, true, true}
 	d := newDesk(t, map[string]string{"a": allIn})
 	w := func(what string) Window { return Window{What: what, Days: all, From: 0, To: 600, Zone: time.UTC} }
@@ -130,7 +150,9 @@ func TestR10WindowNumber(t *testing.T) {
 	}
 }
 
-func TestR11AcknowledgedLevel(t *testing.T) {
+// TestAcknowledgedLevel holds that a level that is known shows, though it is no news.
+func TestAcknowledgedLevel(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, map[string]string{"a": "w0 w1 w2 w3"}).set("a", "w0:4 w1:4 w2 w3").pass(2)
 	d.hushBy(Silence{Incident: "1"}, 24*60).pass(1)
 	d.set("a", "w0:4 w1 w2 w3").pass(20).set("a", "w0:4 w1:4 w2:4 w3").pass(5)
@@ -139,7 +161,9 @@ func TestR11AcknowledgedLevel(t *testing.T) {
 	}
 }
 
-func TestR12FirstOfWhatIsShown(t *testing.T) {
+// TestFirstOfWhatIsShown holds that the first number in a message stands for all of it.
+func TestFirstOfWhatIsShown(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, map[string]string{"a": allIn, "b": "v0 v1 v2", "c": "u0 u1 u2"}).hush("a", 600).pass(1)
 	d.set("a", oneOut).set("b", "v0:4 v1 v2").set("c", "u0:4 u1 u2").pass(1)
 	d.hushBy(Silence{Incident: "2"}, 600).pass(1) // the message says "incidents 2 and 3"
@@ -148,7 +172,10 @@ func TestR12FirstOfWhatIsShown(t *testing.T) {
 	}
 }
 
-func TestR13BeforeItIsPosted(t *testing.T) {
+// TestSilenceBeforeThePost holds that what was found before a silence goes out, once, and calls nobody if it
+// says `all`.
+func TestSilenceBeforeThePost(t *testing.T) {
+	t.Parallel()
 	for _, route := range bothRoutes {
 		d := newDesk(t, map[string]string{"a": allIn})
 		d.rules.Route = route
@@ -165,7 +192,9 @@ func TestR13BeforeItIsPosted(t *testing.T) {
 	}
 }
 
-func TestR14DoubtWhenASilenceBegins(t *testing.T) {
+// TestDoubtWhenASilenceBegins holds that the recovery of what people may know is told.
+func TestDoubtWhenASilenceBegins(t *testing.T) {
+	t.Parallel()
 	d := newDesk(t, map[string]string{"a": allIn})
 	d.answer = func(c Call, r *Root) (Class, bool) { return Unknown, true }
 	d.set("a", oneOut).pass(1)

@@ -372,6 +372,9 @@ func (r *Root) shown(p Post, ts string, at time.Time) {
 				r.unrise(m)
 			}
 		}
+		if p.Root && m != blindMark && p.Level >= levelOfMark[m] && !p.Rises.Has(m) {
+			mark.Shown, mark.Again = true, false // a new root shows it, though it is no news
+		}
 		if p.Ends.Has(m) {
 			mark.Shown, mark.Again = false, false
 		}

@@ -230,7 +230,7 @@ func scenes() []scene {
 	}, {
 		title: "Somebody asks how things stand: " + report + " What is silenced comes first.",
 		event: report,
-		want: []string{"slack, #alerts\n", "silences (", "prod-api", "ada: replace api-03",
+		want: []string{"slack, #alerts\n", "silences (1)", "prod-api", "ada: replace api-03",
 			"open incidents (1)", "prod-api", "not running (1)", "api-03", "prod-web", "web-07"},
 	}}
 }

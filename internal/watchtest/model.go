@@ -25,6 +25,7 @@ type model struct {
 	presumed  map[string]time.Time        // since when it is
 	unnamed   map[string]int              // how many messages there were when it was
 	heard     map[string]time.Time        // when a shard came to know a silence, "1/2 7"
+	rose      map[string]bool             // incidents that were degraded or down, by ID
 	tooLate   map[string]bool             // roots that a call reached after LATE, and nobody said so
 	removed   map[string]bool             // roots that a removal has made degraded or down
 	handled   map[string]bool             // roots of which somebody deleted a message
@@ -46,7 +47,7 @@ func newModel() model {
 		seen: map[string]time.Time{}, born: map[string]time.Time{},
 		news: map[string]int{}, waits: map[string][]wait{},
 		claimed: map[string]map[string]int{}, vanished: map[string]int{}, unnamed: map[string]int{},
-		presumed: map[string]time.Time{}, heard: map[string]time.Time{},
+		presumed: map[string]time.Time{}, heard: map[string]time.Time{}, rose: map[string]bool{},
 		tooLate: map[string]bool{},
 		removed: map[string]bool{}, handled: map[string]bool{}, moved: map[string]bool{}}
 }
@@ -98,6 +99,7 @@ func (h *history) note(s state.Shard, head *state.Head) {
 		}
 		h.claims(r)
 		for _, i := range r.Incidents {
+			h.rose[i.ID] = h.rose[i.ID] || i.Level >= incident.Degraded
 			if i.Level >= incident.Degraded && (i.Removed > i.Added || len(i.Emptied) > 0) {
 				h.removed[key] = true
 			}

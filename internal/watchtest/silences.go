@@ -138,7 +138,7 @@ func (h *history) keepsQuiet(s state.Shard, call incident.Call, r *incident.Root
 		}
 		for _, q := range h.world.covering(i.Key, now.Add(clocksDiffer)) {
 			heard := h.heard[s.String()+" "+q.ID]
-			rose := i.Risen[0] || i.Risen[1] || call.Post.Rises != 0
+			rose := h.rose[i.ID] || i.Level >= incident.Degraded
 			for _, m := range i.Machines {
 				told := m.Now == incident.Out && m.Rev > r.Delivery.Shown && !m.Pending && !m.Silent
 				known := !heard.IsZero() && m.OutAt.After(heard.Add(clocksDiffer))

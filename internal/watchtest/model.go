@@ -23,7 +23,7 @@ type model struct {
 	claimed   map[string]map[string]int   // the revision that each run claimed to post of a root
 	vanished  map[string]int              // the revision of a root that is presumed delivered
 	presumed  map[string]time.Time        // since when it is
-	unnamed   map[string]int              // how many messages there were when it was
+	unnamed   map[string]time.Time        // true time since when it is
 	heard     map[string]time.Time        // when a shard came to know a silence, "1/2 7"
 	rose      map[string]bool             // incidents that were degraded or down, by ID
 	tooLate   map[string]bool             // roots that a call reached after LATE, and nobody said so
@@ -46,7 +46,7 @@ func newModel() model {
 	return model{heads: map[state.Shard]*state.Head{}, docs: map[string]*incident.Root{},
 		seen: map[string]time.Time{}, born: map[string]time.Time{},
 		news: map[string]int{}, waits: map[string][]wait{},
-		claimed: map[string]map[string]int{}, vanished: map[string]int{}, unnamed: map[string]int{},
+		claimed: map[string]map[string]int{}, vanished: map[string]int{}, unnamed: map[string]time.Time{},
 		presumed: map[string]time.Time{}, heard: map[string]time.Time{}, rose: map[string]bool{},
 		tooLate: map[string]bool{},
 		removed: map[string]bool{}, handled: map[string]bool{}, moved: map[string]bool{}}
@@ -119,7 +119,7 @@ func (h *history) claims(r *incident.Root) {
 	if d.Presumed.IsZero() || d.Presumed.Equal(h.presumed[key]) {
 		return
 	}
-	h.presumed[key], h.unnamed[key] = d.Presumed, len(h.messages)
+	h.presumed[key], h.unnamed[key] = d.Presumed, h.world.Now()
 	if h.vanished[key] >= d.Shown {
 		return // a reminder
 	}
@@ -143,7 +143,10 @@ func (h *history) named(was, is *incident.Root) {
 	if !ended || h.moved[key] || h.world.Now().Sub(since) >= 23*time.Hour {
 		return
 	}
-	for _, m := range h.world.Slack()[h.unnamed[key]:] {
+	for _, m := range h.world.Slack() {
+		if m.At.Before(h.unnamed[key].Add(-clocksDiffer)) {
+			continue
+		}
 		if slices.Contains(m.Call.Post.Names, is.ID()) || m.First.Prefix() == key && m.Call.Post.Root {
 			return
 		}
@@ -203,7 +206,11 @@ func (h *history) moves() {
 // gone.
 func (h *history) overtaken(m *member, call incident.Call, r *incident.Root) {
 	h.log("the claim of %s %s was taken over", ops[call.Do], call.Key)
-	if m.shared().Sub(r.Delivery.Claim.Until) > h.longest() {
+	now := m.shared()
+	if h.world.Now().After(now) { // it slept, and its clock stood still
+		now = h.world.Now()
+	}
+	if now.Sub(r.Delivery.Claim.Until) > h.longest() {
 		h.tally.TooLate.Add(1)
 		h.tooLate[r.Prefix()] = true
 		m.tooLate = append(m.tooLate, r.Prefix())

@@ -219,9 +219,11 @@ func (h *history) applies(m *member, call incident.Call, doc incident.Document, 
 	root := doc.Root
 	now := h.docs[root.Prefix()]
 	fenced := now == nil || now.Delivery.Claim == nil || now.Delivery.Claim.By != root.Delivery.Claim.By
-	if fenced && !late {
-		h.tally.Late.Add(1)
+	if fenced {
 		h.overtaken(m, call, root)
+		if !late {
+			h.tally.Late.Add(1)
+		}
 	}
 	if late {
 		h.tally.Held.Add(1)

@@ -73,7 +73,7 @@ func length(raw json.RawMessage) (time.Duration, error) {
 		return 0, err
 	}
 	d, ok := text.Length(s)
-	if !ok || d < time.Minute || d > incident.MaxSilence {
+	if !ok || d < incident.MinSilence || d > incident.MaxSilence {
 		return 0, wrong("for", raw, expected)
 	}
 	return d, nil

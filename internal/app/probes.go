@@ -51,22 +51,13 @@ func (a *App) channels() (all []check.Channel) {
 			}
 		}
 		all = append(all, check.Channel{
-			ID: id, What: few(globs),
+			ID: id, What: text.Few(globs, 3),
 			Check: func(ctx context.Context) error { return a.slack.CheckIn(ctx, id) },
 			Test:  func(ctx context.Context) error { return a.slack.TestIn(ctx, id) },
 			Takes: func(c lb.CLB) bool { return rules.RouteOf(c) == incident.Route(id) },
 		})
 	}
 	return all
-}
-
-// few names some texts, and says how many more there are.
-func few(all []string) string {
-	const most = 3
-	if n := len(all) - most; n > 0 {
-		all = append(all[:most:most], fmt.Sprintf("and %d more", n))
-	}
-	return strings.Join(all, ", ")
 }
 
 // settings says what is set, in a few words.

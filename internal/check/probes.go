@@ -130,14 +130,11 @@ func searched(f watch.Found) (string, error) {
 		return "", advice.Add(err, "see whether the region and the account are right")
 	}
 	var there []string
-	for _, l := range f.There[:min(len(f.There), maxThere)] {
+	for _, l := range f.There {
 		there = append(there, fmt.Sprintf("%s (%q)", l.ID, l.Name))
 	}
-	if n := len(f.There) - len(there); n > 0 {
-		there = append(there, fmt.Sprintf("and %d more", n))
-	}
-	err := fmt.Errorf("%s finds nothing; in %s there are %s", f.Scope, f.Scope.Region, strings.Join(there,
-		", "))
+	err := fmt.Errorf("%s finds nothing; in %s there are %s", f.Scope, f.Scope.Region,
+		text.Few(there, maxThere))
 	return "", advice.Add(err, "see whether the name or the tag in CLB_DISCOVER is right")
 }
 

@@ -93,7 +93,7 @@ func silenceOf(c *cli.Command) (r watch.SilenceRequest, err error) {
 	}
 	if len(words) > 0 && words[0] != "" && words[0][0] >= '0' && words[0][0] <= '9' {
 		length, ok := text.Length(words[0])
-		if !ok || length < time.Minute || length > incident.MaxSilence {
+		if !ok || length < incident.MinSilence || length > incident.MaxSilence {
 			return r, fmt.Errorf("%q is not a time of 1m to 7d, such as 30m, 2h or 1d12h; a reason may "+
 				"begin with a number only after the time", words[0])
 		}
@@ -112,12 +112,7 @@ func silenced(a watch.SilenceAnswer, zone *time.Location) string {
 	} else {
 		says, verb, by = says+"  ended", "covered", s.EndedBy
 	}
-	if by = text.Clean(by, maxCell); by != "" {
-		says += "  by " + by
-	}
-	if why := text.Clean(s.Why, maxCell); why != "" {
-		says += ": " + why
-	}
+	says += report.SilencedBy(by, s.Why)
 	if a.Covers != "" {
 		says += "\n" + verb + " " + text.Clean(a.Covers, maxCell)
 	}

@@ -109,7 +109,7 @@ func (r *Root) lasted(at time.Time, rules Rules) bool {
 			return true
 		}
 		return slices.ContainsFunc(i.Machines, func(m Machine) bool {
-			return m.Rev > shown && !m.Pending && !m.Silent && elapsed(rules.StableAfter, m.Since, at)
+			return m.Rev > shown && !m.Held() && elapsed(rules.StableAfter, m.Since, at)
 		})
 	})
 }

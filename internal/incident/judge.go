@@ -266,10 +266,10 @@ func (r *Root) machines(i *Incident, changes []lb.Change, at time.Time, rules Ru
 			i.Machines = append(i.Machines, newMachine(ch))
 		}
 		m := &i.Machines[n]
-		// What is pending may have been shown by a post about something else.
 		was := *m
 		m.take(ch, r.Rev, rules)
-		// People were shown that it was out, or will be: that it is not is news.
+		// People were shown that it was out, or will be: that it is not is news. What is pending may have been
+		// shown by a post about something else.
 		shown := !was.Pending || !was.OutAt.After(r.Delivery.UpdatedAt)
 		ends := was.Now == Out && m.Now != Out && !was.Silent && shown
 		if ends {
@@ -278,7 +278,7 @@ func (r *Root) machines(i *Incident, changes []lb.Change, at time.Time, rules Ru
 		if m.silence(i.silenced() && !ends, was.Now); m.Silent && (ch.Kind == lb.Unbound || ch.Kind == lb.Bound) {
 			m.Rebound = !m.Rebound || !samePart(m.Unbound, m.Bound)
 		}
-		news = news || !m.Pending && !m.Silent
+		news = news || !m.Held()
 	}
 	return news
 }

@@ -137,17 +137,18 @@ func (r *Root) forgetMarks(i *Incident, at time.Time) {
 // relevel decides the incident's level anew, and notes a rise that is news.
 func (r *Root) relevel(i *Incident, at time.Time, rules Rules) {
 	alone := i.Alone
-	i.Level = i.level(rules)
+	is := i.level(rules)
+	i.Level = is
 	for m := range slices.Backward(levelOfMark[:]) {
 		switch l := levelOfMark[m]; {
 		case i.Level < l || i.Risen[m]:
 		case i.known(l):
-			i.Risen[m] = true // it is no news, and not better than it is
+			i.Risen[m] = true // it is no news, and the level shows it all the same
 		case i.Level == l && i.muted(l): // it is news once the silence has ended
 			i.Level--
 		}
 	}
-	i.Capped = i.Level < i.level(rules)
+	i.Capped = i.Level < is
 	i.Alone = i.Now.Lost == 0 && i.Bare == nil
 	for m, level := range levelOfMark {
 		switch {

@@ -14,6 +14,7 @@ import (
 // Bounds of silences.
 const (
 	DefaultSilence = time.Hour          // how long one lasts if nobody says
+	MinSilence     = time.Minute        // a tick is a minute
 	MaxSilence     = 7 * 24 * time.Hour // every silence ends
 	SilenceNeedWhy = 4 * time.Hour      // from here on it needs a reason
 	MaxAck         = 24 * time.Hour     // an acknowledgement ends with its incident, or then
@@ -38,7 +39,7 @@ type Silence struct {
 	Until    time.Time `json:"until"`              // when it ends by itself
 	Ended    time.Time `json:"ended,omitzero"`     // when somebody ended it
 	EndedBy  string    `json:"endedBy,omitempty"`  // untrusted text
-	Named    bool      `json:"named,omitempty"`    // news after its end names it: the next need not
+	Named    bool      `json:"named,omitempty"`    // news has named it since its end
 }
 
 // Active reports whether nobody has ended it and its time is not over. It counts as soon as it is known,
@@ -65,8 +66,8 @@ func (s Silence) number() int {
 // recurs reports whether it is a window of the settings.
 func (s Silence) recurs() bool { return s.number() == math.MaxInt }
 
-// end is when it ended, or will.
-func (s Silence) end() time.Time {
+// End is when it ended, or will.
+func (s Silence) End() time.Time {
 	if !s.Ended.IsZero() && s.Ended.Before(s.Until) {
 		return s.Ended
 	}
@@ -89,6 +90,10 @@ func (i *Incident) muted(l Level) bool {
 // known reports whether whoever has acknowledged the incident knows that it is so bad.
 func (i *Incident) known(l Level) bool { return i.Ack != "" && l <= i.AckLevel }
 
+// Held reports whether what happened to the machine last is not told yet: it is pending, or a silence holds
+// it back.
+func (m Machine) Held() bool { return m.Pending || m.Silent }
+
 // silence notes whether what just happened to a machine is held back by a silence. was is how it was before.
 func (m *Machine) silence(silent bool, was Condition) {
 	if silent && !m.Silent {
@@ -103,15 +108,12 @@ func samePart(a, b *lb.Part) bool {
 }
 
 // differs reports whether a machine is not as it was when a silence began to hold back what happened to it.
-func (m *Machine) differs() bool {
-	return m.Silent && (m.Now != m.Known || m.Rebound)
-}
+func (m Machine) differs() bool { return m.Silent && (m.Now != m.Known || m.Rebound) }
 
 // withheld reports whether a silence of its load balancer holds back what is not over yet: it must be told
 // once the silence ends.
 func (i *Incident) withheld() bool {
-	differs := func(m Machine) bool { return m.differs() }
-	lasts := i.Capped || i.crowdHeld() || slices.ContainsFunc(i.Machines, differs)
+	lasts := i.Capped || i.crowdHeld() || slices.ContainsFunc(i.Machines, Machine.differs)
 	return i.Silence != "" && (i.Withheld || i.Open() && lasts)
 }
 
@@ -146,6 +148,9 @@ func (i *Incident) tell(rev int) (news bool) {
 // breaks reports whether how bad it has become is news in spite of the silences that cover the incident, and
 // ends an acknowledgement that it has outgrown. rev is the revision that shows it.
 func (i *Incident) breaks(rev int, rules Rules) (news bool) {
+	if !i.silenced() {
+		return false
+	}
 	is := i.level(rules)
 	if i.Ack != "" && is > i.AckLevel {
 		i.LiftedBy, i.Lifted, i.Ack = i.Ack, 0, ""
@@ -155,7 +160,7 @@ func (i *Incident) breaks(rev int, rules Rules) (news bool) {
 	}
 	for m, level := range levelOfMark {
 		rises := !i.Risen[m] || i.Level < level // to a level that it has not left for long, it is news too
-		if i.silenced() && is >= level && rises && !i.muted(level) {
+		if is >= level && rises && !i.muted(level) {
 			i.tell(rev)
 			return true
 		}
@@ -166,8 +171,11 @@ func (i *Incident) breaks(rev int, rules Rules) (news bool) {
 // toldAll notes that a root message shows machines of which a silence held something back.
 func (r *Root) toldAll(rev int) {
 	for _, i := range r.Incidents {
+		if i.Untold() {
+			continue
+		}
 		for n := range i.Machines {
-			if m := &i.Machines[n]; m.Rev <= rev && !i.Untold() {
+			if m := &i.Machines[n]; m.Rev <= rev {
 				m.silence(false, m.Now)
 			}
 		}
@@ -188,23 +196,22 @@ func (r *Root) unack(i *Incident, at time.Time) {
 // incidents that none covers any more: what was held back of those is told once this observation's changes
 // are taken in, so that what is over is not told as if it went on.
 func (s *State) hush(o Observation, rules Rules) (over map[*Incident]string) {
-	known := make(map[string]Silence, len(s.Silences))
-	was := make(map[string]bool)
+	before := make(map[string]Silence, len(s.Silences))
 	for _, q := range s.Silences {
-		known[q.ID], was[q.ID] = q, q.Active(s.At)
+		before[q.ID] = q
 	}
 	s.learn(o, rules)
 	s.stirred = false
+	others := make(map[string]bool) // numbers that another window of the settings has now
 	for _, q := range s.Silences {
-		is := q.Active(o.At)
-		s.stirred = s.stirred || is != was[q.ID]
-		old, ok := known[q.ID]
-		if q.Incident != "" && is && !ok {
+		old, known := before[q.ID]
+		s.stirred = s.stirred || q.Active(o.At) != old.Active(s.At)
+		switch {
+		case !known && q.Incident != "" && q.Active(o.At):
 			s.acknowledge(q)
-		}
-		if known[q.ID] = q; ok && old.What != q.What { // another window of the settings has its number now
+		case known && old.What != q.What:
+			others[q.ID] = true
 			s.forgetName(q.ID)
-			delete(known, q.ID)
 		}
 	}
 	over = make(map[*Incident]string)
@@ -220,7 +227,7 @@ func (s *State) hush(o Observation, rules Rules) (over map[*Incident]string) {
 				r.Rev++ // its root says so
 			}
 			if (silence != "" || ack != "") && !i.silenced() {
-				if over[i] = cmp.Or(silence, ack); known[over[i]].ID == "" {
+				if over[i] = cmp.Or(silence, ack); others[over[i]] {
 					over[i] = ""
 				}
 				i.Silence, i.Ack = silence, ack // until lift
@@ -329,7 +336,7 @@ func (r *Root) Leads(id string) bool {
 
 // cover notes which silences cover an incident at a time.
 func (s *State) cover(i *Incident, at time.Time) {
-	if q, ok := s.SilenceByID(i.Ack); i.Ack != "" && (!ok || !q.Active(at)) {
+	if q := s.silence(i.Ack); q == nil || !q.Active(at) {
 		i.Ack = ""
 	}
 	i.Silence, i.Mute = "", false
@@ -345,7 +352,7 @@ func (s *State) cover(i *Incident, at time.Time) {
 		switch {
 		case q.What == "" || !q.Active(at) && !i.Began.Equal(at) || !c.Matches(q.What):
 		case !q.Active(at):
-			if i.Began.Equal(at) && !q.Named && at.Sub(q.end()) < nameSilence {
+			if i.Began.Equal(at) && !q.Named && at.Sub(q.End()) < nameSilence {
 				i.LiftedBy, after = q.ID, q
 			}
 		case best == nil || q.All && !best.All || q.All == best.All && q.Until.After(best.Until):
@@ -371,8 +378,8 @@ func (s *State) lift(over map[*Incident]string, at time.Time) {
 			i.Silence, i.Mute, i.Ack, i.LiftedBy, i.Lifted = "", false, "", by, 0
 			if i.tell(r.Rev + 1) {
 				r.news(i, at)
-				for n := range s.Silences {
-					s.Silences[n].Named = s.Silences[n].Named || s.Silences[n].ID == by
+				if q := s.silence(by); q != nil {
+					q.Named = true
 				}
 			}
 		}
@@ -381,12 +388,20 @@ func (s *State) lift(over map[*Incident]string, at time.Time) {
 
 // SilenceByID is what is known of a silence; ok is false if nothing is.
 func (s *State) SilenceByID(id string) (q Silence, ok bool) {
-	for _, q := range s.Silences {
-		if q.ID == id {
-			return q, true
-		}
+	if q := s.silence(id); q != nil {
+		return *q, true
 	}
 	return Silence{}, false
+}
+
+// silence is what is known of a silence; nil if nothing is.
+func (s *State) silence(id string) *Silence {
+	for n := range s.Silences {
+		if s.Silences[n].ID == id {
+			return &s.Silences[n]
+		}
+	}
+	return nil
 }
 
 // Stirred reports whether a silence began or ended in the observation that was judged last.

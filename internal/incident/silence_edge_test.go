@@ -101,7 +101,8 @@ func TestReplacedSilenceStaysReplaced(t *testing.T) {
 func TestBindingsInASilence(t *testing.T) {
 	t.Parallel()
 	const all = "x@HTTP:80,TCP:25 y@HTTP:80,TCP:25 z@HTTP:80,TCP:25"
-	d := newDesk(t, map[string]string{"a": all}).set("a", strings.Replace(all, ",TCP:25", "", 1)).pass(2).hush("a", 30).pass(1)
+	d := newDesk(t, map[string]string{"a": all})
+	d.set("a", strings.Replace(all, ",TCP:25", "", 1)).pass(2).hush("a", 30).pass(1)
 	d.set("a", "x:4@HTTP:80 y@HTTP:80,TCP:25 z@HTTP:80,TCP:25").pass(2)
 	d.set("a", strings.Replace(all, ",TCP:25", "", 1)).pass(100)
 	d.hears("out and back in a silence", "1:root")

@@ -237,7 +237,8 @@ func TestJSONStartsWithSilences(t *testing.T) {
 		t.Fatal(err)
 	}
 	last := -1
-	for _, key := range []string{`"silences": [`, `"id": "7"`, `"what": "prod-*"`, `"open": [`, `"incident": "12"`,
+	for _, key := range []string{`"silences": [`, `"id": "7"`, `"what": "prod-*"`, `"open": [`,
+		`"incident": "12"`,
 		`"loadBalancers": [`} {
 		i := strings.Index(b.String(), key)
 		if i <= last {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"time"
 
-	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/text"
 )
@@ -231,14 +230,8 @@ func (t *terminal) silences(r Report) {
 	}
 	t.head("Silences")
 	for _, s := range r.Silences[:min(len(r.Silences), maxOpen)] {
-		l := fmt.Sprintf("  %s  %s  until %s UTC", SilenceName(s), SilenceScope(s), r.stamp(s.Until))
-		if by := text.Clean(s.By, incident.MaxSilenceText); by != "" {
-			l += "  by " + by
-		}
-		if why := text.Clean(s.Why, incident.MaxSilenceText); why != "" {
-			l += ": " + why
-		}
-		t.line(nil, l)
+		t.line(nil, fmt.Sprintf("  %s  %s  until %s UTC%s", SilenceName(s), SilenceScope(s), r.stamp(s.Until),
+			SilencedBy(s.By, s.Why)))
 	}
 	if more := len(r.Silences) - maxOpen; more > 0 {
 		t.line(nil, fmt.Sprintf("  … and %d more", more))

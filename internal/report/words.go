@@ -39,6 +39,17 @@ func SilenceScope(s incident.Silence) string {
 	return scope
 }
 
+// SilencedBy adds to a silence, or to its end, who did it and why: "  by ada: deploy 4711". Clean.
+func SilencedBy(who, why string) (says string) {
+	if who = text.Clean(who, incident.MaxSilenceText); who != "" {
+		says = "  by " + who
+	}
+	if why = text.Clean(why, incident.MaxSilenceText); why != "" {
+		says += ": " + why
+	}
+	return says
+}
+
 // AndUnhealthy adds to how many backends run how many of these are unhealthy: "" if none is.
 func AndUnhealthy(n int) string {
 	if n <= 0 {

@@ -263,7 +263,7 @@ func (s *Silences) List(ctx context.Context, known []incident.Silence) ([]incide
 		if f.ok {
 			all[n] = f.silence
 		}
-		if f.ok && f.err == nil && now.Sub(end(f.silence)) >= shownFor {
+		if f.ok && f.err == nil && now.Sub(f.silence.End()) >= shownFor {
 			over = append(over, n)
 		}
 	}
@@ -272,19 +272,11 @@ func (s *Silences) List(ctx context.Context, known []incident.Silence) ([]incide
 	}
 	var out []incident.Silence
 	for _, n := range slices.Sorted(maps.Keys(all)) {
-		if now.Sub(end(all[n])) < shownFor {
+		if now.Sub(all[n].End()) < shownFor {
 			out = append(out, all[n])
 		}
 	}
 	return out, errors.Join(err, foreign, left, few(failed))
-}
-
-// end is when a silence ends, or ended.
-func end(s incident.Silence) time.Time {
-	if !s.Ended.IsZero() && s.Ended.Before(s.Until) {
-		return s.Ended
-	}
-	return s.Until
 }
 
 // outcome is what was read of one silence. Where ok is false there is nothing, or nothing new.

@@ -17,6 +17,14 @@ func Plural(n int, thing string) string {
 	return fmt.Sprintf("%d %ss", n, thing)
 }
 
+// Few names the first few of some texts, and says how many more there are: "a, b, and 3 more".
+func Few(all []string, most int) string {
+	if n := len(all) - most; n > 0 {
+		all = append(all[:most:most], fmt.Sprintf("and %d more", n))
+	}
+	return strings.Join(all, ", ")
+}
+
 // Duration is a length of time in words, in whole minutes or, from two days on, in whole hours: "2 min", "1 h
 // 5 min", "3 d". Anything that rounds to no minute is "less than 1 min".
 func Duration(d time.Duration) string {

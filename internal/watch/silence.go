@@ -48,9 +48,6 @@ type SilenceAnswer struct {
 	Covers string `json:"covers"`
 }
 
-// minSilence is the shortest silence: a tick is a minute.
-const minSilence = time.Minute
-
 var (
 	incidentNumber = regexp.MustCompile(`^[0-9]{1,18}(-[0-9]{1,2})?$`)
 	silenceNumber  = regexp.MustCompile(`^[0-9]{1,18}$`)
@@ -89,7 +86,7 @@ func (r SilenceRequest) Check() error {
 		return r.checkEnd()
 	case r.Incident != "":
 		return r.checkAcknowledgement()
-	case r.For != 0 && (r.For < minSilence || r.For > incident.MaxSilence):
+	case r.For != 0 && (r.For < incident.MinSilence || r.For > incident.MaxSilence):
 		return errors.New("for is out of bounds: a silence lasts from 1m to 7d")
 	case r.For >= incident.SilenceNeedWhy && strings.TrimSpace(r.Why) == "":
 		return errors.New("why is missing: a silence of 4h or more needs a reason")
@@ -121,7 +118,7 @@ func (r SilenceRequest) checkAcknowledgement() error {
 		return fmt.Errorf("incident is %.40q, expected the number of an incident, such as 12", r.Incident)
 	case r.All:
 		return errors.New("all and incident are given together: an acknowledgement ends when it gets worse")
-	case r.For != 0 && (r.For < minSilence || r.For > incident.MaxAck):
+	case r.For != 0 && (r.For < incident.MinSilence || r.For > incident.MaxAck):
 		return errors.New("for is out of bounds: an acknowledgement lasts from 1m to 24h")
 	}
 	return nil
@@ -237,7 +234,8 @@ func (w *Watcher) madeSilences(ctx context.Context) ([]incident.Silence, error) 
 
 // activeSilences are those that count: of each scope only the newest, if it is not over, then the windows.
 // heads say which acknowledgements are over; without them none is.
-func (w *Watcher) activeSilences(made []incident.Silence, at time.Time, heads []*state.Head) []incident.Silence {
+func (w *Watcher) activeSilences(made []incident.Silence, at time.Time,
+	heads []*state.Head) []incident.Silence {
 	made = slices.SortedFunc(slices.Values(made), bySilence)
 	incident.Replace(made)
 	active := slices.DeleteFunc(made, func(s incident.Silence) bool { return !s.Active(at) || isOver(s, heads) })

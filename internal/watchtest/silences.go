@@ -140,7 +140,7 @@ func (h *history) keepsQuiet(s state.Shard, call incident.Call, r *incident.Root
 			heard := h.heard[s.String()+" "+q.ID]
 			rose := h.rose[i.ID] || i.Level >= incident.Degraded
 			for _, m := range i.Machines {
-				told := m.Now == incident.Out && m.Rev > r.Delivery.Shown && !m.Pending && !m.Silent
+				told := m.Now == incident.Out && m.Rev > r.Delivery.Shown && !m.Held()
 				known := !heard.IsZero() && m.OutAt.After(heard.Add(clocksDiffer))
 				// A root that people were told of before shows all there is.
 				before := call.Post.Root && !i.Began.After(heard.Add(clocksDiffer))

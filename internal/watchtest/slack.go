@@ -200,7 +200,7 @@ func news(r *incident.Root) (says []string) {
 			says = append(says, i.Key+" is over: "+string(i.End))
 		}
 		for _, m := range i.Machines {
-			if m.Rev > r.Delivery.Shown && !m.Pending && !m.Silent {
+			if m.Rev > r.Delivery.Shown && !m.Held() {
 				says = append(says, m.ID+" "+kinds[m.Kind()])
 			}
 		}

@@ -18,7 +18,7 @@ func silenceBlocks(r report.Report, room room) []block {
 	b := block{lineOf(bold(fmt.Sprintf("Silences (%d)", len(r.Silences))))}
 	shown := min(len(r.Silences), room.clbs)
 	for _, s := range r.Silences[:shown] {
-		b = append(b, lineOf(silenceLine(s)...))
+		b = append(b, lineOf(silenceLine(s, wholeText, wholeText)...))
 	}
 	if more := len(r.Silences) - shown; more > 0 {
 		b = append(b, lineOf(words(fmt.Sprintf("… and %d more", more))))
@@ -26,17 +26,26 @@ func silenceBlocks(r report.Report, room room) []block {
 	return []block{b}
 }
 
-// silenceLine says what is silenced, until when, by whom and why. All of its texts are untrusted.
-func silenceLine(s incident.Silence) line {
-	l := line{words(report.SilenceName(s) + "  "), bold(report.SilenceScope(s)), words("  until "),
-		date(s.Until)}
-	if by, ok := person(s.By); ok {
-		l = append(l, words("  by "), by)
-	}
-	if why := text.Clean(s.Why, incident.MaxSilenceText); why != "" {
+// silenceLine says what is silenced, until when, by whom and why, with at most so many cells of each text:
+// all of them are untrusted.
+func silenceLine(s incident.Silence, cells, whyCells int) line {
+	l := line{words(report.SilenceName(s) + "  "), bold(text.Short(report.SilenceScope(s), cells)),
+		words("  until "), date(s.End())}
+	l = append(l, by(" ", s.By, cells)...)
+	if why := text.Short(text.Clean(s.Why, incident.MaxSilenceText), whyCells); why != "" {
 		l = append(l, words(": "+why))
 	}
 	return l
+}
+
+// by says who made a silence, after some space; nil if nobody is named.
+func by(space, who string, cells int) line {
+	p, ok := person(who)
+	if !ok {
+		return nil
+	}
+	p.text = text.Short(p.text, cells)
+	return line{words(space + " by "), p}
 }
 
 var userForm = regexp.MustCompile(`^[UW][A-Z0-9]{7,20}$`)
@@ -94,10 +103,7 @@ func (v view) acknowledged() (lines []line) {
 		}
 		l := line{words(says)}
 		if q, ok := v.silence(id); ok {
-			if by, ok := shortPerson(q.By); ok {
-				l = append(l, words(" by "), by)
-			}
-			l = append(l, words(" since "), date(q.Made))
+			l = append(append(l, by("", q.By, maxByCells)...), words(" since "), date(q.Made))
 		}
 		lines = append(lines, l)
 	}
@@ -109,14 +115,9 @@ const (
 	maxNamed    = 2  // silences, and acknowledgements, that a message names in its context
 	maxWhyCells = 60 // of the reason for one
 	maxByCells  = 30 // of who made it, and of the glob
-)
 
-// shortPerson is person in the few characters that a context has room for.
-func shortPerson(by string) (span, bool) {
-	p, ok := person(by)
-	p.text = text.Short(p.text, maxByCells)
-	return p, ok
-}
+	wholeText = incident.MaxSilenceText // no text takes more cells than bytes
+)
 
 // lifted names the silences after which a message is the first: it may be why it comes only now.
 func (v view) lifted(shown int) (lines []line) {
@@ -130,33 +131,12 @@ func (v view) lifted(shown int) (lines []line) {
 		switch {
 		case !ok:
 		case q.Incident != "":
-			l := line{words("had been acknowledged")}
-			if by, ok := shortPerson(q.By); ok {
-				l = append(l, words(" by "), by)
-			}
-			lines = append(lines, l)
+			lines = append(lines, append(line{words("had been acknowledged")}, by("", q.By, maxByCells)...))
 		default:
-			lines = append(lines, afterSilence(q))
+			lines = append(lines, append(line{words("after ")}, silenceLine(q, maxByCells, maxWhyCells)...))
 		}
 	}
 	return lines
-}
-
-// afterSilence names a silence that has ended.
-func afterSilence(q incident.Silence) line {
-	ended := q.Until
-	if !q.Ended.IsZero() && q.Ended.Before(ended) {
-		ended = q.Ended
-	}
-	scope := text.Short(report.SilenceScope(q), maxByCells)
-	l := line{words("after " + report.SilenceName(q) + "  " + scope + "  until "), date(ended)}
-	if by, ok := shortPerson(q.By); ok {
-		l = append(l, words("  by "), by)
-	}
-	if why := text.Short(text.Clean(q.Why, incident.MaxSilenceText), maxWhyCells); why != "" {
-		l = append(l, words(": "+why))
-	}
-	return l
 }
 
 // untold are load balancers about which a silence holds everything back: a message that is posted for another

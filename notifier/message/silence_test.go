@@ -43,7 +43,8 @@ func TestSilenceThatIsOver(t *testing.T) {
 	s := newStory(t).watch("prod-web", 6).watch("test-web", 3)
 	s.silence(incident.Silence{What: "test-*"}, 20*time.Minute)
 	s.set("prod-web", 4, "web-01").set("test-web", 4, "web-02").tick().set("test-web", 2, "web-02").ticks(40)
-	if text := s.set("prod-web", 4, "web-03").tick().root().Plain; strings.Contains(text, "silenced until 2026-11-23 05:01") {
+	text := s.set("prod-web", 4, "web-03").tick().root().Plain
+	if strings.Contains(text, "silenced until 2026-11-23 05:01") {
 		t.Errorf("at %v:\n%s", s.at, text)
 	}
 }

@@ -195,14 +195,16 @@ func (s *story) skip(d time.Duration) *story {
 }
 
 func (s *story) document(r *incident.Root) incident.Document {
-	return incident.Document{Root: r, Reason: s.state.Reason, Silence: s.state.SilenceByID, Name: func(key string) lb.CLB {
+	doc := incident.Document{Root: r, Reason: s.state.Reason, Silence: s.state.SilenceByID}
+	doc.Name = func(key string) lb.CLB {
 		for _, c := range s.clbs {
 			if c.Key() == key {
 				return c
 			}
 		}
 		return lb.CLB{}
-	}}
+	}
+	return doc
 }
 
 // notify makes the calls of one run.

@@ -87,7 +87,7 @@ func (v view) news(p incident.Post) view {
 // trimmed is an incident with only the machines that have news, if any has.
 func trimmed(i *incident.Incident, shown int) *incident.Incident {
 	t := *i
-	old := func(m incident.Machine) bool { return m.Rev <= shown || m.Pending || m.Silent }
+	old := func(m incident.Machine) bool { return m.Rev <= shown || m.Held() }
 	t.Machines = slices.DeleteFunc(slices.Clone(i.Machines), old)
 	if len(t.Machines) == 0 {
 		return i

@@ -124,7 +124,8 @@ func windows(t testing.TB, setting string) incident.Windows {
 		return nil
 	}
 	cfg, err := config.Parse(map[string]string{"SILENCES": setting, "CLB_IDS": "lb-8a3k2m1q",
-		"CLB_REGION": region, "STATE_URL": "file:///x", "TENCENTCLOUD_SECRET_ID": "id", "TENCENTCLOUD_SECRET_KEY": "key"})
+		"CLB_REGION": region, "STATE_URL": "file:///x",
+		"TENCENTCLOUD_SECRET_ID": "id", "TENCENTCLOUD_SECRET_KEY": "key"})
 	if err != nil {
 		t.Fatal(err)
 	}

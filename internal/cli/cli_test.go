@@ -127,6 +127,7 @@ func TestUsage(t *testing.T) {
 		{"take and repair", "state --take --repair", 2, "",
 			"clbwatch: --take and --repair are not for one run: repair first, then take\n"},
 		{"help names the state", "--help", 0, "   state ", ""},
+		{"help names the manifest", "--help", 0, "   manifest ", ""},
 		{"help", "--help", 0, "COMMANDS:\n   report ", ""},
 		{"help of a command", "tick --help", 0, "dry-run", ""},
 		{"version flag", "--version", 0, "v1.2.3", ""},
@@ -242,7 +243,7 @@ func TestOutputThatCannotBeWrittenIsAFailure(t *testing.T) {
 	t.Parallel()
 	for _, args := range []string{
 		"report", "report --json", "tick", "tick --dry-run", "check", "check --json", "version",
-		"silence", "silence prod-*", "state", "state --take", "state --repair",
+		"silence", "silence prod-*", "state", "state --take", "state --repair", "manifest",
 	} {
 		var errs bytes.Buffer
 		a := &fake{probes: []check.Probe{check.Settings("2 load balancers", nil)},

@@ -51,6 +51,7 @@ check: lint package build/clbwatch $(licenses) ## what CI wants beyond test: lin
 	go mod verify
 	tools/licenses $(licenses) check
 	tools/slack-check/check notifier/message/testdata/*.golden.json
+	tools/manifest-check/check build/clbwatch
 	tools/serverless-check/check
 	tools/s3-server s3rver
 	tools/sdk-check/check build/clbwatch

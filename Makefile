@@ -22,7 +22,7 @@ sbom     = build/bin/cyclonedx-gomod-$(CYCLONEDX)
 vuln     = build/bin/govulncheck-$(GOVULNCHECK)
 proxy    = build/bin/toxiproxy-$(TOXIPROXY)
 
-.PHONY: help build test check bench sizes demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz stories campaign kills break draw images vuln licenses sbom clean
+.PHONY: help build test check bench sizes demo page package deploy deploy-slack test-page test-versitygw test-s3rver test-sdk lint fmt fuzz stories campaign kills break draw images vuln licenses sbom clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -45,6 +45,9 @@ package: build ## the function as a zip to upload by hand: build/clbwatch.zip, r
 
 deploy: package ## deploy it with scf, as serverless.yml and .env say (README, Deploy)
 	deploy/scf-deploy
+
+deploy-slack: package ## deploy the function that answers Slack, and print its URL (docs/operations.md, Slack talks back)
+	deploy/scf-deploy slack
 
 check: lint package build/clbwatch $(licenses) ## what CI wants beyond test: lint, modules, licences, Slack's rules, deployment, the zip, the story
 	go mod tidy -diff

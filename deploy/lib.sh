@@ -1,21 +1,25 @@
 # shellcheck shell=bash
 # What the scripts here share. They source it at the top of the repository, and get the function's name and region and a
-# folder for requests, which hold secrets.
+# folder for requests, which hold secrets. The function is clbwatch or, if the script's first argument is slack,
+# clbwatch-slack; that argument is then gone.
 
 die() {
 	printf '%s: %s\n' "${0##*/}" "$*" >&2
 	exit 1
 }
 
-# input KEY, timer KEY: a value from the inputs of serverless.yml, or from the parameters of its timer.
+# no_arguments ARGUMENT...: ends the script if there are any, because a misspelt slack would act on the other function.
+no_arguments() { (($# == 0)) || die "usage: deploy/${0##*/} [slack]"; }
+
+# input KEY, trigger KEY: a value from the inputs of the function's serverless.yml, or from its trigger's parameters.
 input() { scalar 2 "$1"; }
-timer() { scalar 10 "$1"; }
+trigger() { scalar 10 "$1"; }
 
 # scalar INDENT KEY
 scalar() {
 	local value
-	value=$(sed -nE "s/^ {$1}$2: *'?([^'#]*[^'# ])'? *(#.*)?$/\1/p" serverless.yml)
-	[[ -n $value && $value != *$'\n'* ]] || die "serverless.yml does not have exactly one $2"
+	value=$(sed -nE "s/^ {$1}$2: *'?([^'#]*[^'# ])'? *(#.*)?$/\1/p" "$yaml")
+	[[ -n $value && $value != *$'\n'* ]] || die "$yaml does not have exactly one $2"
 	printf '%s' "$value"
 }
 
@@ -31,12 +35,13 @@ setting() {
 	printf '%s' "$value"
 }
 
-# need_settings: without these no tick can run; scf would deploy without a word.
+# need_settings: without these the function cannot work; scf would deploy without a word. SLACK_SIGNING_SECRET is not
+# among them: Slack makes it with the app, which needs the URL, which the first deployment makes.
 need_settings() {
 	local missing=()
-	[[ -n $(setting CLB_IDS)$(setting CLB_DISCOVER) ]] || missing+=("CLB_IDS or CLB_DISCOVER")
+	[[ $slack || -n $(setting CLB_IDS)$(setting CLB_DISCOVER) ]] || missing+=("CLB_IDS or CLB_DISCOVER")
 	[[ -n $(setting STATE_URL) ]] || missing+=(STATE_URL)
-	if [[ -n $(setting SLACK_BOT_TOKEN) ]]; then
+	if [[ $slack || -n $(setting SLACK_BOT_TOKEN) ]]; then
 		[[ -n $(setting SLACK_CHANNEL) ]] || missing+=(SLACK_CHANNEL)
 	elif [[ -z $(setting SLACK_WEBHOOK_URL) ]]; then
 		missing+=("SLACK_BOT_TOKEN or SLACK_WEBHOOK_URL")
@@ -82,6 +87,13 @@ await() {
 	die "the function $name is still in the status $status after two minutes"
 }
 
+slack= # not empty if it is clbwatch-slack
+yaml=serverless.yml
+if [[ ${1-} == slack ]]; then
+	slack=yes
+	yaml=deploy/slack/serverless.yml
+	shift
+fi
 name=$(input name)
 region=$(input region)
 work=$(mktemp -d) # only its owner may read it

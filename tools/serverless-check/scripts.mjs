@@ -7,7 +7,7 @@ import { fileURLToPath } from 'node:url';
 
 const tools = ['bash', 'base64', 'cat', 'dirname', 'env', 'grep', 'jq', 'mktemp', 'rm', 'sed', 'tail', 'tr', 'wc'];
 const start = { calls: [], function: null, triggers: {}, roles: {}, policies: {} };
-const webhook = /hooks\.slack\.com/;
+const secret = /hooks\.slack\.com|xoxb-0|0123456789abcdef/;
 
 // A bench is a place to run the scripts in.
 class Bench {
@@ -26,6 +26,7 @@ class Bench {
     this.command('tccli', `exec '${process.execPath}' '${fileURLToPath(new URL('tccli.mjs', import.meta.url))}' "$@"`);
     this.command('scf', 'echo "scf $*" >>scf.log');
     this.state = {};
+    this.region = 'ap-guangzhou'; // where all calls must go
   }
 
   command(name, script) {
@@ -45,11 +46,17 @@ class Bench {
     return { code: status, output: stdout + stderr };
   }
 
+  // edit changes a file of the copy.
+  edit(name, old, changed) {
+    const file = path.join(this.dir, name);
+    fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace(old, changed));
+  }
+
   calls(action) { return this.state.calls.filter(c => c.Action === action); }
 }
 
 // testScripts returns every request that was made, for the check of their form.
-export async function testScripts(repository, dotenv, deployed, test, differ) {
+export async function testScripts(repository, dotenv, deployed, slackDeployed, test, differ) {
   const requests = [];
   const scriptTest = (name, run) => test(name, async () => {
     const bench = new Bench(repository, dotenv);
@@ -57,8 +64,8 @@ export async function testScripts(repository, dotenv, deployed, test, differ) {
       const found = await run(bench);
       const { calls } = bench.state;
       requests.push(...calls.map(({ service, Action, request }) => ({ service, Action, ...request })));
-      if (calls.some(c => webhook.test(c.arguments.join(' ')))) found.push('the webhook is on a command line, for everyone to see');
-      if (calls.some(c => c.region !== 'ap-guangzhou')) found.push('a call in another region than the function\'s');
+      if (calls.some(c => secret.test(c.arguments.join(' ')))) found.push('a secret is on a command line, for everyone to see');
+      if (calls.some(c => c.region !== bench.region)) found.push('a call in another region than the function\'s');
       return found;
     } finally {
       fs.rmSync(bench.dir, { recursive: true });
@@ -68,12 +75,11 @@ export async function testScripts(repository, dotenv, deployed, test, differ) {
   const expect = ({ code, output }, wantCode, wantOutput) => [
     ...(code === wantCode ? [] : [`exit ${code}, want ${wantCode}: ${output}`]),
     ...(output.includes(wantOutput) ? [] : [`no "${wantOutput}" in the output: ${output}`]),
-    ...(webhook.test(output) ? ['the webhook is in the output'] : []),
+    ...(secret.test(output) ? ['a secret is in the output'] : []),
   ];
-  const toolkit = action => deployed.find(c => c.Action === action);
   // same compares a request with the toolkit's, less what only the toolkit sends and how the code gets there.
-  const same = (request, action) => {
-    const { Action, Code, DeployMode, L5Enable, InstallDependency, DiskSize, Namespace, ...want } = toolkit(action);
+  const same = (request, action, calls = deployed) => {
+    const { Action, Code, DeployMode, L5Enable, InstallDependency, DiskSize, Namespace, ...want } = calls.find(c => c.Action === action);
     return differ(request, want);
   };
 
@@ -103,7 +109,7 @@ export async function testScripts(repository, dotenv, deployed, test, differ) {
 
   await scriptTest('scf-deploy', bench => {
     bench.state = { function: { MemorySize: 128 } };
-    const found = expect(bench.run('scf-deploy'), 0, 'one instance');
+    const found = expect(bench.run('scf-deploy'), 0, '128 MB, instances: 1');
     return [...found, ...differ({ scf: fs.readFileSync(path.join(bench.dir, 'scf.log'), 'utf8') }, { scf: 'scf deploy\n' })];
   });
   await scriptTest('scf-deploy without scf', bench => {
@@ -158,8 +164,7 @@ export async function testScripts(repository, dotenv, deployed, test, differ) {
     return [...found, ...differ({ created: bench.calls('CreateFunction').length }, { created: 0 })];
   });
   await scriptTest('tccli-deploy with a serverless.yml that it cannot read', bench => {
-    const file = path.join(bench.dir, 'serverless.yml');
-    fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace('  role: clbwatch', '  role:\n    name: clbwatch'));
+    bench.edit('serverless.yml', '  role: clbwatch', '  role:\n    name: clbwatch');
     const found = expect(bench.run('tccli-deploy'), 1, 'does not have exactly one role');
     return [...found, ...differ({ calls: bench.state.calls.length }, { calls: 0 })];
   });
@@ -193,8 +198,7 @@ export async function testScripts(repository, dotenv, deployed, test, differ) {
     ];
   });
   await scriptTest('role, for another role than the function\'s name', bench => {
-    const file = path.join(bench.dir, 'serverless.yml');
-    fs.writeFileSync(file, fs.readFileSync(file, 'utf8').replace('role: clbwatch', 'role: watcher'));
+    bench.edit('serverless.yml', 'role: clbwatch', 'role: watcher');
     const found = expect(bench.run('role'), 0, 'attached to the role watcher');
     return [...found, ...differ(bench.state.roles.watcher, { attached: ['watcher-clb-read', 'watcher-cos-state'] })];
   });
@@ -206,6 +210,86 @@ export async function testScripts(repository, dotenv, deployed, test, differ) {
   await scriptTest('role without state in COS', bench => {
     fs.writeFileSync(path.join(bench.dir, '.env'), 'STATE_URL=file:///mnt/clbwatch\n');
     return expect(bench.run('role'), 1, 'STATE_URL is not of the form');
+  });
+
+  const address = 'https://1250000000-abc123.ap-guangzhou.tencentscf.com';
+  const withURL = {
+    function: { FunctionName: 'clbwatch-slack', MemorySize: 128 }, triggers: { url: slackDeployed.find(c => c.Action === 'CreateTrigger') },
+  };
+  await scriptTest('slack: scf-deploy', bench => {
+    bench.state = withURL;
+    const result = bench.run('scf-deploy', 'slack');
+    return [
+      ...expect(result, 0, `clbwatch manifest --url ${address}\n`),
+      ...(result.output.includes('SLACK_SIGNING_SECRET') ? [`it asks for a secret that there is: ${result.output}`] : []),
+      // From its own folder, and the other function is left alone.
+      ...differ({ scf: fs.readFileSync(path.join(bench.dir, 'deploy/slack/scf.log'), 'utf8') }, { scf: 'scf deploy\n' }),
+      ...(fs.existsSync(path.join(bench.dir, 'scf.log')) ? ['scf ran for the other function, too'] : []),
+      ...differ({ reserved: bench.state.reserved, async: bench.state.async }, { reserved: 256, async: undefined }),
+      ...bench.state.calls.filter(c => 'FunctionName' in c.request && c.request.FunctionName !== 'clbwatch-slack').map(c => JSON.stringify(c)),
+    ];
+  });
+  await scriptTest('slack: scf-deploy before there is an app, and so no signing secret', bench => {
+    bench.edit('.env', /SLACK_SIGNING_SECRET=.*\n/, '');
+    bench.state = withURL;
+    const result = bench.run('scf-deploy', 'slack');
+    return [...expect(result, 0, `clbwatch manifest --url ${address}`), ...expect(result, 0, 'is not set, so the function refuses every call')];
+  });
+  await scriptTest('slack: scf-deploy without settings', bench => {
+    fs.writeFileSync(path.join(bench.dir, '.env'), 'SLACK_SIGNING_SECRET=x\n');
+    return [
+      ...expect(bench.run('scf-deploy', 'slack'), 1, 'environment: STATE_URL SLACK_CHANNEL;'),
+      ...(fs.existsSync(path.join(bench.dir, 'deploy/slack/scf.log')) || bench.state.calls.length ? ['something was called'] : []),
+    ];
+  });
+  await scriptTest('slack: post-deploy, and there is no URL', bench => {
+    bench.state = { function: { MemorySize: 128 }, triggers: { nightly: { TriggerName: 'nightly', Type: 'timer', TriggerDesc: '0 0 9 * * * *' } } };
+    return expect(bench.run('post-deploy', 'slack'), 1, 'the function clbwatch-slack has no public URL');
+  });
+  await scriptTest('slack: post-deploy without the quota', bench => {
+    bench.state = { function: { MemorySize: 128 }, fail: { PutReservedConcurrencyConfig: 'LimitExceeded.X' } };
+    return expect(bench.run('post-deploy', 'slack'), 1, 'strangers who call its URL may take every instance');
+  });
+  await scriptTest('slack, misspelt', bench => ['scf-deploy', 'post-deploy', 'tccli-deploy', 'role'].flatMap(script => [
+    ...expect(bench.run(script, 'slak'), 1, `usage: deploy/${script}`), ...differ({ calls: bench.state.calls.length }, { calls: 0 })]));
+  await scriptTest('slack: tccli-deploy, first and later', bench => {
+    const found = [...expect(bench.run('tccli-deploy', 'slack'), 0, address), ...expect(bench.run('tccli-deploy', 'slack'), 0, address)];
+    const request = action => bench.calls(action)[0]?.request;
+    const created = JSON.stringify(request('CreateFunction')).replace(/"Key":"SLACK_SIGNING_SECRET","Value":"\w+"/, '');
+    return [
+      ...found,
+      ...['CreateFunction', 'UpdateFunctionConfiguration', 'CreateTrigger', 'UpdateTrigger']
+        .flatMap(action => same(request(action), action, slackDeployed)),
+      ...differ({ triggers: Object.keys(bench.state.triggers), reserved: bench.state.reserved }, { triggers: ['url-trigger'], reserved: 256 }),
+      ...(secret.test(created) ? ['it gets another secret'] : []),
+    ];
+  });
+  await scriptTest('slack: tccli-deploy nearer to Slack', bench => {
+    bench.region = 'ap-singapore';
+    bench.edit('deploy/slack/serverless.yml', 'region: ap-guangzhou', 'region: ap-singapore');
+    return expect(bench.run('tccli-deploy', 'slack'), 0, 'clbwatch-slack: created in ap-singapore');
+  });
+  await scriptTest('slack: role, which may use the state and nothing else', bench => {
+    const found = expect(bench.run('role', 'slack'), 0, 'role clbwatch-slack: created');
+    found.push(...expect(bench.run('role', 'slack'), 0, 'is there already'));
+    const { roles, policies } = bench.state;
+    const statements = Object.values(policies).flatMap(policy => JSON.parse(policy).statement);
+    const bucket = 'qcs::cos:ap-guangzhou:uid/1250000000:ops-1250000000';
+    // Objects below the prefix only. To list is a right on the bucket, and shows no more than names.
+    const allowed = { [`${bucket}/clbwatch/*`]: /^name\/cos:(Get|Head|Put|Delete)Object$/, [`${bucket}/*`]: /^name\/cos:GetBucket(Versioning)?$/ };
+    const tooMuch = ({ effect, action, resource }) => effect !== 'allow' || resource.length !== 1 || action.some(a => !allowed[resource[0]]?.test(a));
+    return [
+      ...found,
+      ...differ({ policies: Object.keys(policies) }, { policies: ['clbwatch-slack-cos-state'] }),
+      ...differ(roles['clbwatch-slack'], { attached: ['clbwatch-slack-cos-state'] }),
+      ...differ(JSON.parse(roles['clbwatch-slack']?.PolicyDocument ?? '{}').statement?.[0].principal, { service: ['scf.qcloud.com'] }),
+      ...statements.filter(tooMuch).map(s => `it may do more than use the state: ${JSON.stringify(s)}`),
+    ];
+  });
+  await scriptTest('slack: role --print', bench => {
+    bench.without('tccli');
+    const result = bench.run('role', 'slack', '--print');
+    return [...expect(result, 0, 'Policy clbwatch-slack-cos-state:'), ...(/clb:|cvm:|clb-read/.test(result.output) ? ['it may read load balancers'] : [])];
   });
   return requests;
 }

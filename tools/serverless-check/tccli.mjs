@@ -15,6 +15,13 @@ const change = () => {
   if (state.busy) refuse('ResourceInUse.Function');
   state.busy = 2; // questions
 };
+// withURL is a trigger as the platform lists it: one of the type http has a URL, if it is open to the outside.
+function withURL(trigger) {
+  if (trigger.Type !== 'http') return trigger;
+  const desc = JSON.parse(trigger.TriggerDesc);
+  if (desc.NetConfig.EnableExtranet) desc.NetConfig.ExtranetUrl = 'https://1250000000-abc123.ap-guangzhou.tencentscf.com';
+  return { ...trigger, TriggerDesc: JSON.stringify(desc) };
+}
 const actions = {
   'scf GetFunction': () => {
     if (!state.function) refuse('ResourceNotFound.Function');
@@ -29,7 +36,7 @@ const actions = {
   },
   'scf UpdateFunctionCode': ({ ZipFile }) => { change(); state.function.zip = ZipFile; },
   'scf UpdateFunctionConfiguration': rest => { change(); Object.assign(state.function, rest); },
-  'scf ListTriggers': () => ({ Triggers: Object.values(state.triggers) }),
+  'scf ListTriggers': () => ({ Triggers: Object.values(state.triggers).map(withURL) }),
   'scf CreateTrigger': t => {
     if (state.triggers[t.TriggerName]) refuse('ResourceInUse.Trigger');
     state.triggers[t.TriggerName] = t;

@@ -35,8 +35,8 @@ function setEnvironment(variables) {
   Object.assign(process.env, variables);
 }
 
-// deploy returns the calls that change something, of a first deployment or of a later one.
-export async function deploy(config, update) {
+// deploy returns the calls that change something, of a first deployment or of a later one, at which these triggers exist.
+export async function deploy(config, update, triggers = []) {
   const inputs = JSON.parse(JSON.stringify(config.inputs));
   inputs.name ??= `${config.name}-${config.stage}-${config.app}`;
   inputs.code = { bucket: 'bucket', object: 'main.zip' }; // the server uploads src
@@ -59,7 +59,7 @@ export async function deploy(config, update) {
           Qualifier: '$LATEST', Handler: 'main', Runtime: 'Go1', Tags: [],
         };
       case 'ListTriggers':
-        return { Triggers: [], TotalCount: 0 };
+        return list(triggers, body.Filters);
       case 'CreateTrigger':
         return { TriggerInfo: { ...body } };
       default:
@@ -68,6 +68,10 @@ export async function deploy(config, update) {
   }
   const scf = new Scf({ SecretId: 'x', SecretKey: 'y' }, inputs.region);
   for (const part of [scf, scf.scf, scf.alias, scf.version, scf.concurrency]) if (part) part.request = request;
+  function list(all, filters = []) {
+    const Triggers = all.filter(t => filters.every(({ Name, Values }) => Values.includes(t[Name]))).map(t => ({ ...t }));
+    return { Triggers, TotalCount: Triggers.length };
+  }
   const { log } = console;
   console.log = () => {};
   try {

@@ -23,6 +23,10 @@ export interface AttachRolePolicyRequest {
   AttachRoleId?: string;
   AttachRoleName?: string;
 }
+export interface DeleteRoleRequest {
+  RoleId?: string;
+  RoleName?: string;
+}
 export interface ListAttachedRolePoliciesRequest {
   Page: number;
   Rp: number;

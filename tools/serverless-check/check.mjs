@@ -42,6 +42,14 @@ const pick = (...names) => Object.fromEntries(names.map(name => [name, settings[
 const slackSettings = pick('SLACK_SIGNING_SECRET', 'SLACK_CHANNEL', 'SLACK_ROUTES', 'STATE_URL', 'CLB_IDS', 'CLB_REGION', 'CLB_DISCOVER',
   'STABLE_AFTER', 'SILENCES', 'SLACK_MENTION_AT', 'CONSOLE_URL', 'TZ', 'LOG_LEVEL');
 
+// commandsIn are the calls that a page asks its reader to make with tccli, each on a line of its own.
+function commandsIn(page) {
+  return [...page.replace(/\\\n */g, '').matchAll(/^ *tccli (\w+) (\w+) (.*?)(?: +#.*)?$/gm)].map(([, service, Action, options]) => ({
+    service, Action, ...Object.fromEntries([...options.matchAll(/--(\w+) ('[^']*'|\S+)/g)].filter(([, name]) => name !== 'region')
+      .map(([, name, value]) => [name, /^\d+$/.test(value) ? Number(value) : value.replace(/^'|'$/g, '')])),
+  }));
+}
+
 let passed = 0;
 let failed = 0;
 async function test(name, run) {
@@ -224,8 +232,12 @@ await test('cron expressions', () => [
 const deployed = [...await deploy(load(yaml, settings), false), ...await deploy(load(yaml, settings), true)];
 const slackDeployed = [...await deploy(load(slackYaml, settings), false), ...await deploy(load(slackYaml, settings), true, [url])];
 const scripted = await testScripts(repository, dotenv, deployed, slackDeployed, test, differ);
+const documented = commandsIn(read('docs/operations.md'));
 await test('every request has the form of the API', () =>
-  [typeFaults([...deployed, ...slackDeployed, ...scripted])].filter(Boolean));
+  [typeFaults([...deployed, ...slackDeployed, ...scripted, ...documented])].filter(Boolean));
+await test('docs/operations.md closes the URL that there is', () => documented.filter(c => c.Action === 'DeleteTrigger')
+  .flatMap(c => differ(c, { FunctionName: url.FunctionName, Type: url.Type, TriggerName: url.TriggerName, Qualifier: url.Qualifier }))
+  .concat(documented.some(c => c.Action === 'DeleteTrigger') ? [] : ['no DeleteTrigger there']));
 await test('a mistake is found: a request of another form', () => {
   const wrong = [{ Timeout: '50' }, { RetryNum: 0 }, { MemorySise: 128 }].map(m => ({ ...deployed[0], ...m }));
   wrong.push({ service: 'scf', Action: 'PutReservedConcurrencyConfig', FunctionName: 'x' }, { service: 'cam', Action: 'CreateRole', RoleName: 'x' });

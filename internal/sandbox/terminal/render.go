@@ -98,6 +98,7 @@ const (
 	strike = "9"
 	link   = "94"
 	code   = "36"
+	danger = "31"
 )
 
 // drawing collects the lines of a drawing.
@@ -132,10 +133,46 @@ func (p *drawing) blocks(blocks []node) {
 			p.para(restyle(all, Dim))
 		case "rich_text":
 			p.rich(b.Elements, "")
+		case "actions":
+			p.buttons(b.Elements)
 		default:
 			p.para([]span{{"[" + Clean(b.Type) + "]", Dim}})
 		}
 	}
+}
+
+// buttons draws buttons in a row, such as "[Acknowledge] [Silence 1 h]", broken between two of them.
+func (p *drawing) buttons(elements []node) {
+	var now []span
+	used := 0
+	for _, e := range elements {
+		label := span{"[" + strings.ReplaceAll(text(p.object(e.Text)), "\n", " ") + "]", ""}
+		switch string(e.Style) {
+		case `"primary"`:
+			label.sgr = Bold
+		case `"danger"`:
+			label.sgr = danger
+		}
+		n := columns(label.text)
+		switch {
+		case used > 0 && used+1+n > p.room():
+			p.line(now)
+			now, used = nil, 0
+		case used > 0:
+			now, used = append(now, span{" ", ""}), used+1
+		}
+		now, used = append(now, label), used+n
+	}
+	p.line(now)
+}
+
+// text is what spans say.
+func text(spans []span) string {
+	var b strings.Builder
+	for _, s := range spans {
+		b.WriteString(s.text)
+	}
+	return b.String()
 }
 
 func (p *drawing) object(raw json.RawMessage) []span {

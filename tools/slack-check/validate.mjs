@@ -92,6 +92,8 @@ function faults(message) {
   for (const b of blocks) {
     if (b.type === 'alert') found.push('an alert block, which is for modals only');
     if (b.type === 'section' && !b.text && !b.fields) found.push('a section with neither text nor fields');
+    const actions = (b.type === 'actions' ? b.elements : []).map(e => e.action_id).filter(Boolean);
+    if (new Set(actions).size !== actions.length) found.push('an action_id used twice in a block');
     if (b.type === 'table' && b.rows.flat().some(c => c.type === 'raw_text' && !c.text)) found.push('an empty table cell');
   }
   return found;

@@ -12,12 +12,14 @@ import (
 const (
 	Webhook    = "webhook"        // a message
 	WebhookAsk = "webhook, empty" // an empty message: it asks whether anybody is there
+	// a post to a response_url
+	ResponseURL = "response_url"
 )
 
 // Calls picks the calls that a fault hits: those that fit everything that is set. The zero value picks all.
 type Calls struct {
 	Channel string   // only calls about this channel, by ID; "": all
-	Methods []string // of the Web API, such as "chat.update", or Webhook or WebhookAsk; nil: all
+	Methods []string // of the Web API, such as "chat.update", or one of the names above; nil: all
 	// only messages that contain this text, as a person would read it
 	Naming   string
 	Mentions bool      // only messages that mention somebody

@@ -20,7 +20,7 @@ const (
 func (s *Workspace) authTest(apiCall) (func() map[string]any, error) {
 	return func() map[string]any {
 		return map[string]any{"ok": true, "url": "https://sandbox.slack.example/", "team": "sandbox",
-			"user": "clbwatch", "team_id": "T0SANDBOX", "user_id": "U0SANDBOX", "bot_id": "B0SANDBOX"}
+			"user": "clbwatch", "team_id": Team, "user_id": botUser, "bot_id": botID}
 	}, nil
 }
 
@@ -195,11 +195,12 @@ func shown(p Post, metadata bool) map[string]any {
 	if p.Thread != "" {
 		m["thread_ts"] = p.Thread
 	}
-	if p.others {
-		m["user"] = "U0OTHERS0"
+	identify(m, p)
+	if p.User != "" {
+		m["user"] = p.User
 		return m
 	}
-	m["bot_id"] = "B0SANDBOX"
+	m["bot_id"] = botID
 	return m
 }
 

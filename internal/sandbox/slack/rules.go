@@ -27,10 +27,11 @@ const (
 	maxBlockID     = 255
 )
 
-// check says what Slack would say to a message: nil, or a refusal. It is stricter in three things: text is
+// check says what Slack would say to a message: nil, or a refusal. It is stricter in some things: text is
 // required (it is the notification, and all a screen reader reads), colours are hex (names come out grey
-// beside blocks), and block types are only those written down here, so that whoever sends another one adds
-// its limits first.
+// beside blocks), block types are only those written down here, so that whoever sends another one adds
+// its limits first, and buttons must have an action_id that no other button of the message has (Slack makes
+// one up, and asks that it be unique in its block only).
 func check(raw []byte) error {
 	var m struct {
 		Text        string
@@ -73,6 +74,9 @@ func check(raw []byte) error {
 			return refuse("invalid_blocks", "block %d: %v", i, err)
 		}
 		ids[id] = true
+	}
+	if err := actionIDs(raw); err != nil {
+		return refuse("invalid_blocks", "%v", err)
 	}
 	if n := blockBytes(raw); n > maxBlockBytes {
 		return refuse("msg_blocks_too_long", "blocks and attachments have %d bytes", n)
@@ -146,6 +150,8 @@ func block(raw json.RawMessage) (id string, err error) {
 			b.each("elements", maxContext, func(raw json.RawMessage) error {
 				return text(raw, maxTextObject, "plain_text", "mrkdwn")
 			}))
+	case "actions":
+		return id, errors.Join(b.only("elements"), b.each("elements", maxActions, button))
 	case "rich_text":
 		return id, errors.Join(b.only("elements"), b.each("elements", 0, richText))
 	default:

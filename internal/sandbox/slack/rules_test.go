@@ -16,10 +16,11 @@ import (
 func TestSlackTakesMessages(t *testing.T) {
 	t.Parallel()
 	s := newWebhookTest(t)
-	s.Mention = "U024BE7LH" // one of the examples does
+	s.Mention = "U024BE7LH"             // one of the examples does
+	s.Connect("", "http://127.0.0.1:1") // one has buttons
 	messages := []string{plainText, withBlocks, withinAttch}
-	files, err := filepath.Glob("../terminal/testdata/render/[cfr]*.json")
-	if err != nil || len(files) < 4 {
+	files, err := filepath.Glob("../terminal/testdata/render/[bcfr]*.json")
+	if err != nil || len(files) < 5 {
 		t.Fatalf("%d examples, error %v", len(files), err)
 	}
 	for _, f := range files {
@@ -213,7 +214,8 @@ func TestWhoIsMentionedMustBeAskedFor(t *testing.T) {
 // way, and one that can be drawn.
 func FuzzSlackRules(f *testing.F) {
 	for _, m := range []string{plainText, withBlocks, withinAttch,
-		`{"text":"x","blocks":[{"type":"rich_text","elements":[null]}]}`, `{"text":"<!channel>"}`} {
+		`{"text":"x","blocks":[{"type":"rich_text","elements":[null]}]}`, `{"text":"<!channel>"}`,
+		`{"text":"x","attachments":` + attachedButtons + `}`} {
 		f.Add([]byte(m))
 	}
 	files, _ := filepath.Glob("../terminal/testdata/render/*.json")

@@ -31,6 +31,10 @@ func (s *Workspace) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 		s.serveAPI(w, r)
 		return
 	}
+	if isResponse(r.URL.Path) {
+		s.serveResponse(w, r)
+		return
+	}
 	if r.URL.Path != s.path {
 		writeText(w, http.StatusNotFound, "no_service")
 		return
@@ -45,7 +49,9 @@ func (s *Workspace) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 			f.serve(w, r)
 			return
 		}
+		s.mu.Lock()
 		err = s.check(raw)
+		s.mu.Unlock()
 	}
 	if err != nil {
 		s.refuse(w, err)
@@ -77,11 +83,15 @@ func (s *Workspace) asked(raw json.RawMessage) Fault {
 	return s.due(WebhookAsk, mainChannel, raw, false)
 }
 
-// check holds a message against Slack's rules, and refuses one that mentions somebody whom nobody asked to
-// mention.
+// check holds a message against Slack's rules, and refuses two that Slack would take: one that mentions
+// somebody whom nobody asked to mention, and one with buttons while no app is connected: a person who presses
+// one would see a warning triangle. The caller holds s.mu.
 func (s *Workspace) check(raw []byte) error {
 	if err := check(raw); err != nil {
 		return err
+	}
+	if s.requestURL == "" && len(buttons(raw)) > 0 {
+		return refuse("invalid_blocks", "it has buttons, and no app is connected that would hear of a click")
 	}
 	for _, who := range mentions(raw) {
 		if who != s.Mention && !slices.Contains(s.Users, who) {
@@ -115,9 +125,15 @@ func (s *Workspace) take(raw json.RawMessage) (f Fault, wait time.Duration) {
 	return f, 0
 }
 
-func (s *Workspace) refuse(w http.ResponseWriter, err error) {
+// asRefusal is what Slack answers to a message that breaks a rule.
+func asRefusal(err error) refusal {
 	rf := refusal{http.StatusBadRequest, "invalid_payload", err.Error()}
 	_ = errors.As(err, &rf) // whatever has no word of its own is an invalid payload
+	return rf
+}
+
+func (s *Workspace) refuse(w http.ResponseWriter, err error) {
+	rf := asRefusal(err)
 	s.mu.Lock()
 	s.note(rf.Error())
 	s.mu.Unlock()

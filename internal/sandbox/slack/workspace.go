@@ -1,6 +1,6 @@
-// Package slack is a channel of Slack on the laptop, with an incoming webhook and a bot, that keeps to
-// Slack's rules, rates and words, and fails as a test asks. It refuses what Slack refuses, and some messages
-// that Slack would take but a person would regret.
+// Package slack is a workspace of Slack on the laptop, with an incoming webhook, a bot, and people who type
+// commands and press buttons. It keeps to Slack's rules, rates and words, and fails as a test asks. It
+// refuses what Slack refuses, and some messages that Slack would take but a person would regret.
 package slack
 
 import (
@@ -38,8 +38,15 @@ type Workspace struct {
 	// a reply to what is gone is posted in the channel, as Slack was seen to do (slack-go issue 1571);
 	// else it is refused, as it was seen to do too. Set it before serving
 	Unthreads bool
+	// how long an app may take to answer a command or a click, by the real clock; 0: 3 s, as Slack has it
+	// (docs.slack.dev/interactivity/implementing-slash-commands). Set it before serving
+	AnswerLimit time.Duration
+	// ID of the Enterprise organization that the workspace belongs to, such as "E0SANDBOX"; "" for none. Set
+	// it before serving
+	Enterprise string
 
-	path, token string
+	path, token    string
+	secret, verify string // the signing secret, and the token that came before signatures
 
 	mu       sync.Mutex
 	messages []Message
@@ -55,6 +62,12 @@ type Workspace struct {
 	lastTS int64            // of the last post, in microseconds
 	calls  map[string]int
 	recent map[string][]time.Time // calls of the last minute
+
+	private    []Ephemeral
+	base       string              // of this workspace's own server
+	requestURL string              // where commands and clicks go; "" while no app is connected
+	responses  map[string]*respond // by the path of their URL
+	last       *Request            // that a person caused
 }
 
 // room is one channel.
@@ -69,7 +82,9 @@ func New() *Workspace {
 	return &Workspace{
 		Now: time.Now, path: "/services/T0SANDBOX/B0SANDBOX/" + sandbox.RandomHex(12),
 		token: "xoxb-0-0-" + sandbox.RandomHex(12), rooms: map[string]*room{mainChannel: {tokens: burst}},
+		secret: sandbox.RandomHex(16), verify: sandbox.RandomHex(12),
 		changed: make(chan struct{}), calls: make(map[string]int), recent: make(map[string][]time.Time),
+		responses: make(map[string]*respond),
 	}
 }
 
@@ -89,11 +104,11 @@ type Post struct {
 	Broadcast bool            `json:"broadcast,omitempty"` // a reply that is shown in the channel too
 	At        time.Time       `json:"at"`
 	Edited    time.Time       `json:"edited,omitzero"`
-	Bot       bool            `json:"bot"` // by the bot; else by the webhook, or by somebody else
-	Raw       json.RawMessage `json:"raw"` // text, blocks, attachments and metadata as they stand now
+	Bot       bool            `json:"bot"`            // by the bot; else by the webhook, or by User
+	User      string          `json:"user,omitempty"` // ID of the person who wrote it; "" for the app
+	Raw       json.RawMessage `json:"raw"`            // text, blocks, attachments and metadata as they stand now
 
 	channel string // its ID
-	others  bool
 }
 
 // URL is the webhook's address on a server such as "http://127.0.0.1:8080".
@@ -105,8 +120,10 @@ func (s *Workspace) APIURL(base string) string { return strings.TrimSuffix(base,
 // Token is the bot's token.
 func (s *Workspace) Token() string { return s.token }
 
-// mainChannel is the ID of the channel that the webhook posts to, too.
-const mainChannel = "C0SANDBOX1"
+const (
+	mainChannel = "C0SANDBOX1" // ID of the channel that the webhook posts to, too
+	somebody    = "U0OTHERS0"  // ID of the person whose name does not matter
+)
 
 // ChannelID is the ID of the first channel.
 func (s *Workspace) ChannelID() string { return mainChannel }
@@ -200,7 +217,7 @@ func (s *Workspace) Say(text string) string {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.settle()
-	return s.post(raw, Post{others: true, channel: mainChannel}).TS
+	return s.post(raw, Post{User: somebody, channel: mainChannel}).TS
 }
 
 // Delete deletes a message, as a person does by hand. It reports whether it was there.
@@ -231,13 +248,17 @@ func (s *Workspace) setMember(id string, in bool) {
 
 // post adds a message to its channel. The caller holds s.mu.
 func (s *Workspace) post(raw json.RawMessage, p Post) Post {
-	p.At, p.Raw = s.now(), raw
-	// Rising even if the clock stands still, or goes back.
-	s.lastTS = max(s.lastTS+100, p.At.UnixMicro())
-	p.TS = fmt.Sprintf("%d.%06d", s.lastTS/1_000_000, s.lastTS%1_000_000)
+	p.At, p.Raw, p.TS = s.now(), raw, s.nextTS()
 	s.posts = append(s.posts, p)
 	s.announce()
 	return p
+}
+
+// nextTS is the ts of the next message: rising even if the clock stands still, or goes back. The caller holds
+// s.mu.
+func (s *Workspace) nextTS() string {
+	s.lastTS = max(s.lastTS+100, s.now().UnixMicro())
+	return fmt.Sprintf("%d.%06d", s.lastTS/1_000_000, s.lastTS%1_000_000)
 }
 
 // index is where a message of a channel is in posts; -1 if it is not. The caller holds s.mu.

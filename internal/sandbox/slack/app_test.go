@@ -145,7 +145,8 @@ func TestCommandSendsWhatSlackSends(t *testing.T) {
 	t.Parallel()
 	a := newAppTest(t)
 	now := time.Unix(1_795_409_616, 0)
-	a.Now = func() time.Time { return now }
+	a.Clock = func() time.Time { return now }
+	a.Now = func() time.Time { return now.Add(time.Hour) } // it runs ahead
 	r := a.command(alice, "/clb silence prod-*  2h why & wherefore + 50% <@U1> 网关")
 	want := map[string]string{"team_id": "T0SANDBOX", "team_domain": "sandbox", "channel_id": a.ChannelID(),
 		"channel_name": "alerts", "user_id": "U0123ABCD", "user_name": "u0123abcd", "command": "/clb",

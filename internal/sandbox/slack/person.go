@@ -198,7 +198,7 @@ func (s *Workspace) request(fields [][2]string) Request {
 	r := Request{URL: s.requestURL, Body: body, Header: map[string][]string{
 		"Content-Type": {"application/x-www-form-urlencoded"}, "Accept": {"application/json,*/*"},
 		"User-Agent": {"Slackbot 1.0 (+https://api.slack.com/robots)"}}}
-	r.Sign(s.secret, s.now())
+	r.Sign(s.secret, s.Clock())
 	return r
 }
 

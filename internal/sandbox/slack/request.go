@@ -128,11 +128,9 @@ type Forgery struct {
 	Request Request
 }
 
-// Forgeries are requests made from a good one that is not Slack's, or not of now, by the Workspace's clock.
+// Forgeries are requests made from a good one that is not Slack's, or not of now, by Clock.
 func (s *Workspace) Forgeries(good Request) []Forgery {
-	s.mu.Lock()
-	now := s.now()
-	s.mu.Unlock()
+	now := s.Clock()
 	sign := func(secret string, ago time.Duration) func(*Request) {
 		return func(r *Request) { r.Sign(secret, now.Add(-ago)) }
 	}

@@ -25,8 +25,11 @@ const (
 // Slack would take but a person would regret (see check). It is safe for concurrent use. Make one with
 // New.
 type Workspace struct {
-	Now       func() time.Time // the clock, safe for concurrent use; set it before serving
-	Unlimited bool             // no limit of one message a second; set it before serving
+	Now func() time.Time // the clock, safe for concurrent use; set it before serving
+	// the clock by which requests to the app are signed, which is that of whoever checks them: time.Now from
+	// New, also where Now is made to run ahead. Set it before serving
+	Clock     func() time.Time
+	Unlimited bool // no limit of one message a second; set it before serving
 
 	// the one who may be mentioned: an ID, or here, channel or everyone; "" for nobody. Set it before serving
 	Mention string
@@ -80,7 +83,7 @@ type room struct {
 // New returns a channel whose webhook and bot have secrets of their own.
 func New() *Workspace {
 	return &Workspace{
-		Now: time.Now, path: "/services/T0SANDBOX/B0SANDBOX/" + sandbox.RandomHex(12),
+		Now: time.Now, Clock: time.Now, path: "/services/T0SANDBOX/B0SANDBOX/" + sandbox.RandomHex(12),
 		token: "xoxb-0-0-" + sandbox.RandomHex(12), rooms: map[string]*room{mainChannel: {tokens: burst}},
 		secret: sandbox.RandomHex(16), verify: sandbox.RandomHex(12),
 		changed: make(chan struct{}), calls: make(map[string]int), recent: make(map[string][]time.Time),

@@ -91,13 +91,8 @@ func silenceOf(c *cli.Command) (r watch.SilenceRequest, err error) {
 	default:
 		r.What, words = words[0], words[1:]
 	}
-	if len(words) > 0 && words[0] != "" && words[0][0] >= '0' && words[0][0] <= '9' {
-		length, ok := text.Length(words[0])
-		if !ok || length < incident.MinSilence || length > incident.MaxSilence {
-			return r, fmt.Errorf("%q is not a time of 1m to 7d, such as 30m, 2h or 1d12h; a reason may "+
-				"begin with a number only after the time", words[0])
-		}
-		r.For, words = length, words[1:]
+	if r.For, words, err = text.LengthFirst(words, incident.MinSilence, incident.MaxSilence, "1m to 7d"); err != nil {
+		return r, err
 	}
 	r.Why = strings.TrimSpace(strings.Join(words, " "))
 	return r, nil

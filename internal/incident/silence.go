@@ -19,6 +19,7 @@ const (
 	SilenceNeedWhy = 4 * time.Hour      // from here on it needs a reason
 	MaxAck         = 24 * time.Hour     // an acknowledgement ends with its incident, or then
 	MaxSilences    = 100                // that are active at once
+	MaxAtOnce      = 5                  // that one click makes
 	MaxSilenceText = 200                // bytes of a glob, of a reason and of who made it
 
 	keepSilence = 24 * time.Hour // how long one is remembered after its end, so that a listing cannot revive it
@@ -315,6 +316,24 @@ func (s *State) acknowledge(q Silence) {
 			if i.Open() && !i.About.Blind() && (i.ID == q.Incident || r.Leads(q.Incident)) {
 				i.Ack, i.AckLevel = q.ID, i.Level
 				r.Rev++ // its root says so
+			}
+		}
+	}
+}
+
+// Foresee takes in silences before an observation does, for a message that shows them at once. Nothing that
+// it changes is stored.
+func (s *State) Foresee(made []Silence, at time.Time) {
+	s.Learn(made)
+	for _, q := range made {
+		if q.Incident != "" {
+			s.acknowledge(q)
+		}
+	}
+	for _, r := range s.Roots {
+		for _, i := range r.Incidents {
+			if i.Open() {
+				s.cover(i, at)
 			}
 		}
 	}

@@ -61,6 +61,22 @@ func Length(s string) (d time.Duration, ok bool) {
 	return d, d >= 0 && s != ""
 }
 
+// LengthFirst takes a length of time from the beginning of some words, if they begin with one, and returns the
+// others. A first word that begins with a digit and is none from least to most, which bounds has in words, is
+// an error: somebody meant it to be one.
+func LengthFirst(words []string, least, most time.Duration, bounds string) (d time.Duration, rest []string,
+	err error) {
+	if len(words) == 0 || words[0] == "" || words[0][0] < '0' || words[0][0] > '9' {
+		return 0, words, nil
+	}
+	d, ok := Length(words[0])
+	if !ok || d < least || d > most {
+		return 0, words, fmt.Errorf("%.40q is not a time of %s, such as 30m, 2h or 1d12h; a reason may begin with "+
+			"a number only after the time", words[0], bounds)
+	}
+	return d, words[1:], nil
+}
+
 // Period reads how far back somebody wants to look, such as 30m, 24h or 7d: 1 minute to 90 days.
 func Period(s string) (time.Duration, error) {
 	d, ok := Length(s)

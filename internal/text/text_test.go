@@ -114,6 +114,29 @@ func TestLength(t *testing.T) {
 	}
 }
 
+func TestLengthFirst(t *testing.T) {
+	t.Parallel()
+	first := func(words ...string) (time.Duration, []string, error) {
+		return text.LengthFirst(words, time.Minute, 7*24*time.Hour, "1m to 7d")
+	}
+	if d, rest, err := first("2h", "3", "deploys"); err != nil || d != 2*time.Hour || len(rest) != 2 {
+		t.Errorf("2h 3 deploys: %v, %q, %v", d, rest, err)
+	}
+	if d, rest, err := first("deploy", "2h"); err != nil || d != 0 || len(rest) != 2 {
+		t.Errorf("deploy 2h: %v, %q, %v, want no time", d, rest, err)
+	}
+	for _, words := range [][]string{nil, {""}} {
+		if d, rest, err := first(words...); err != nil || d != 0 || len(rest) != len(words) {
+			t.Errorf("%q: %v, %q, %v, want no time", words, d, rest, err)
+		}
+	}
+	for _, word := range []string{"2", "8d", "30s", "0", "4711"} {
+		if _, _, err := first(word); err == nil || !strings.Contains(err.Error(), "1m to 7d") {
+			t.Errorf("%s: %v, want an error with the bounds", word, err)
+		}
+	}
+}
+
 func TestPeriod(t *testing.T) {
 	t.Parallel()
 	for s, want := range map[string]time.Duration{

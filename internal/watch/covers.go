@@ -8,6 +8,7 @@ import (
 	"slices"
 	"strings"
 	"time"
+	"unicode"
 
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
@@ -22,7 +23,8 @@ const maxChoices = 8
 type view struct {
 	at        time.Time         // by the store's clock
 	clbs      map[string]lb.CLB // by key
-	heads     []*state.Head
+	level     state.Level
+	heads     []*state.Head // of level
 	roots     []*incident.Root
 	snapshots []*state.Snapshot // open
 }
@@ -34,7 +36,7 @@ func (w *Watcher) view(ctx context.Context) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &view{heads: all.Heads, at: w.Store.Now().UTC().Truncate(time.Second), clbs: make(map[string]lb.CLB)}
+	v := &view{level: all, heads: all.Heads, at: w.Store.Now().UTC().Truncate(time.Second), clbs: make(map[string]lb.CLB)}
 	for i, head := range all.Heads {
 		s, err := state.OpenSnapshot(ctx, all.Stores[i], head)
 		if err != nil {
@@ -73,25 +75,93 @@ func (v *view) close() {
 	}
 }
 
-// answer says what a silence covers. It is an error if that is nothing. A view gives one answer: snapshots
-// are read once, in order.
-func (v *view) answer(s incident.Silence) (SilenceAnswer, error) {
-	var keys []string
-	var err error
-	if s.Incident != "" {
-		keys, err = v.acknowledged(s.Incident)
-	} else {
-		keys, err = v.matching(s.What)
+// wanted are the silences that a request is for.
+func (v *view) wanted(r SilenceRequest) ([]incident.Silence, error) {
+	one := incident.Silence{What: r.What, Incident: r.Incident, All: r.All, Why: strings.TrimSpace(r.Why),
+		By: strings.TrimSpace(r.By), Made: v.at, Until: v.at.Add(r.lasts())}
+	if r.Root == "" {
+		return []incident.Silence{one}, nil
 	}
+	keys, err := v.acknowledged(r.Root)
 	if err != nil {
-		return SilenceAnswer{}, err
+		return nil, err
 	}
-	a := SilenceAnswer{Silence: s, CLBs: len(keys)}
+	if len(keys) > incident.MaxAtOnce {
+		return nil, fmt.Errorf("incident %s is about %d load balancers, and at most %d are silenced at once: name "+
+			"them by a glob", r.Root, len(keys), incident.MaxAtOnce)
+	}
+	var all []incident.Silence
+	for _, key := range keys {
+		one.What = v.glob(key)
+		all = append(all, one)
+	}
+	return all, nil
+}
+
+// glob is what only one load balancer is matched by: its name, if that is so, else its id. The name is the one
+// that ticks know it by, which go by the silence.
+func (v *view) glob(key string) string {
+	for _, r := range v.roots {
+		for _, i := range r.Incidents {
+			c := i.CLB()
+			for _, name := range []string{c.Label, c.Title} {
+				odd := func(r rune) bool { return r == '*' || r == '?' || unicode.IsControl(r) }
+				if i.Key != key || name == "" || len(name) > incident.MaxSilenceText || strings.ContainsFunc(name, odd) {
+					continue
+				}
+				if keys, err := v.matching(name); err == nil && len(keys) == 1 && keys[0] == key {
+					return name
+				}
+			}
+		}
+	}
+	return lb.ParseKey(key).ID
+}
+
+// answer says what silences cover. It is an error if that is nothing. A view gives one answer: snapshots are
+// read once, in order.
+func (v *view) answer(all ...incident.Silence) (SilenceAnswer, error) {
+	covered := make(map[string]bool)
+	for _, s := range all {
+		keys, err := v.matching(s.What)
+		if s.Incident != "" {
+			keys, err = v.acknowledged(s.Incident)
+		}
+		if err != nil {
+			return SilenceAnswer{}, err
+		}
+		for _, key := range keys {
+			covered[key] = true
+		}
+	}
+	keys := slices.Sorted(maps.Keys(covered))
+	a := SilenceAnswer{Silence: all[0], CLBs: len(keys)}
+	var err error
 	if a.Backends, a.Out, err = v.count(keys); err != nil {
 		return SilenceAnswer{}, fmt.Errorf("load state: %w", err)
 	}
 	a.Covers = a.words()
 	return a, nil
+}
+
+// shown is the root that goes by a number, with silences taken in.
+func (v *view) shown(id string, silences []incident.Silence) incident.Document {
+	for _, h := range v.heads {
+		if h == nil || id == "" {
+			continue
+		}
+		s := h.Incidents.Clone()
+		for _, r := range s.Roots {
+			if r.Open() && (r.Leads(id) || slices.ContainsFunc(r.Incidents, func(i *incident.Incident) bool {
+				return i.ID == id
+			})) {
+				s.Foresee(silences, v.at)
+				return incident.Document{Root: r, Reason: s.Reason, Silence: s.SilenceByID,
+					Name: func(key string) lb.CLB { return v.clbs[key] }}
+			}
+		}
+	}
+	return incident.Document{}
 }
 
 // matching are the keys of the load balancers that a glob is about.

@@ -27,10 +27,11 @@ type Silences interface {
 	End(ctx context.Context, id, by string, at time.Time) (incident.Silence, error)
 }
 
-// SilenceRequest is what somebody wants of silences. What, Incident or End is set, and only one of them.
+// SilenceRequest is what somebody wants of silences. What, Incident, Root or End is set, and only one of them.
 type SilenceRequest struct {
 	What     string        // a glob of load balancers
 	Incident string        // the number of an incident, to acknowledge it
+	Root     string        // the number of a root, to silence the load balancers that are open in it
 	End      string        // the number of a silence, to end it
 	For      time.Duration // 0: DefaultSilence, or of an incident MaxAck
 	All      bool
@@ -41,12 +42,24 @@ type SilenceRequest struct {
 type SilenceAnswer struct {
 	Silence  incident.Silence `json:"silence"`
 	Replaces string           `json:"replaces,omitempty"` // the number of the silence whose place it took
-	CLBs     int              `json:"loadBalancers"`
-	Backends int              `json:"backends"`
-	Out      int              `json:"out"` // of the backends, those that do not run or fail a health check
+	// of a Root: those of its other load balancers
+	Others []incident.Silence `json:"others,omitempty"`
+	// the same request was made a moment ago, and stands: nothing new was stored
+	Again    bool `json:"again,omitempty"`
+	CLBs     int  `json:"loadBalancers"`
+	Backends int  `json:"backends"`
+	Out      int  `json:"out"` // of the backends, those that do not run or fail a health check
 	// the same in words: "3 load balancers, 41 backends, 2 of them out"
 	Covers string `json:"covers"`
+
+	// Shown is the root that an acknowledgement or a Root is about, with what was made taken in, as a message
+	// would show it now; its Root is nil for other requests.
+	Shown incident.Document `json:"-"`
 }
+
+// again is how long the same request is taken for the same one: people whose command is not answered in time
+// press Enter again.
+const again = time.Minute
 
 var (
 	incidentNumber = regexp.MustCompile(`^[0-9]{1,18}(-[0-9]{1,2})?$`)
@@ -58,7 +71,7 @@ var (
 func (r SilenceRequest) Check() error {
 	var given []string
 	type field struct{ name, is string }
-	for _, f := range []field{{"what", r.What}, {"incident", r.Incident}, {"end", r.End}} {
+	for _, f := range []field{{"what", r.What}, {"incident", r.Incident}, {"root", r.Root}, {"end", r.End}} {
 		if f.is != "" {
 			given = append(given, f.name)
 		}
@@ -86,6 +99,8 @@ func (r SilenceRequest) Check() error {
 		return r.checkEnd()
 	case r.Incident != "":
 		return r.checkAcknowledgement()
+	case r.Root != "" && !incidentNumber.MatchString(r.Root):
+		return fmt.Errorf("root is %.40q, expected the number of an incident, such as 12", r.Root)
 	case r.For != 0 && (r.For < incident.MinSilence || r.For > incident.MaxSilence):
 		return errors.New("for is out of bounds: a silence lasts from 1m to 7d")
 	case r.For >= incident.SilenceNeedWhy && strings.TrimSpace(r.Why) == "":
@@ -145,9 +160,11 @@ func (w *Watcher) Silence(ctx context.Context, r SilenceRequest) (SilenceAnswer,
 		return SilenceAnswer{}, err
 	}
 	defer v.close()
-	wanted := incident.Silence{What: r.What, Incident: r.Incident, All: r.All, Why: strings.TrimSpace(r.Why),
-		By: strings.TrimSpace(r.By), Made: v.at, Until: v.at.Add(r.lasts())}
-	answer, err := v.answer(wanted)
+	wanted, err := v.wanted(r)
+	if err != nil {
+		return SilenceAnswer{}, err
+	}
+	answer, err := v.answer(wanted...)
 	if err != nil {
 		return SilenceAnswer{}, err
 	}
@@ -155,33 +172,59 @@ func (w *Watcher) Silence(ctx context.Context, r SilenceRequest) (SilenceAnswer,
 	if err != nil {
 		return SilenceAnswer{}, fmt.Errorf("list the silences: %w", err)
 	}
-	var replaced []incident.Silence
-	others := 0
-	for _, s := range slices.SortedFunc(slices.Values(all), bySilence) {
-		switch {
-		case !s.Active(v.at) || isOver(s, v.heads):
-		case s.What == wanted.What && s.Incident == wanted.Incident:
-			replaced = append(replaced, s)
-		default:
-			others++
+	active := slices.DeleteFunc(slices.SortedFunc(slices.Values(all), bySilence),
+		func(s incident.Silence) bool { return !s.Active(v.at) || isOver(s, v.heads) })
+	answer.Again = true
+	for n, s := range wanted {
+		made, err := w.makeSilence(ctx, s, active, &answer)
+		if err != nil {
+			return answer, err
+		}
+		if wanted[n] = made; n == 0 {
+			answer.Silence = made
+		} else {
+			answer.Others = append(answer.Others, made)
 		}
 	}
+	answer.Shown = v.shown(cmp.Or(r.Incident, r.Root), wanted)
+	return answer, nil
+}
+
+// makeSilence makes one silence in the place of those that are active of the same scope, and notes in the
+// answer what it found. The very same, made a moment ago, stands.
+func (w *Watcher) makeSilence(ctx context.Context, wanted incident.Silence, active []incident.Silence,
+	answer *SilenceAnswer) (incident.Silence, error) {
+	var replaced []incident.Silence
+	others := 0
+	for _, s := range active {
+		if s.What != wanted.What || s.Incident != wanted.Incident {
+			others++
+			continue
+		}
+		if s.All == wanted.All && s.Why == wanted.Why && s.By == wanted.By &&
+			wanted.Until.Sub(s.Until).Abs() < again && wanted.Made.Sub(s.Made) < again {
+			return s, nil
+		}
+		replaced = append(replaced, s)
+	}
 	if others >= incident.MaxSilences {
-		return SilenceAnswer{}, fmt.Errorf("%d silences are active, which is the limit: end one", others)
+		return wanted, fmt.Errorf("%d silences are active, which is the limit: end one", others)
 	}
-	if answer.Silence, err = w.Silences.Make(ctx, wanted); err != nil {
-		return SilenceAnswer{}, fmt.Errorf("make a silence: %w", err)
+	made, err := w.Silences.Make(ctx, wanted)
+	if err != nil {
+		return made, fmt.Errorf("make a silence: %w", err)
 	}
+	answer.Again = false
 	// If we stop here, the newest silence of the scope counts. The others must still end: they may outlast
 	// it.
 	for _, old := range replaced {
 		answer.Replaces = old.ID
-		if _, err := w.Silences.End(ctx, old.ID, wanted.By, v.at); err != nil {
-			return answer, fmt.Errorf("silence %s was made; end silence %s, which it replaces: %w",
-				answer.Silence.ID, old.ID, err)
+		if _, err := w.Silences.End(ctx, old.ID, wanted.By, made.Made); err != nil {
+			answer.Silence = made
+			return made, fmt.Errorf("silence %s was made; end silence %s, which it replaces: %w", made.ID, old.ID, err)
 		}
 	}
-	return answer, nil
+	return made, nil
 }
 
 // lasts is how long the silence is to last.

@@ -24,6 +24,11 @@ type Survey struct {
 	Past      incident.Period     // what changed since the time that was asked for
 	// there is a state, and all of its history could be read, so that Past is complete
 	Known bool
+
+	// Of what was not read now, but stored by ticks: when it was stored, and how long ago that is, by the
+	// store's clock. Else zero.
+	At  time.Time
+	Age time.Duration
 }
 
 // Standing is how one load balancer stands now. Where a region could not be searched for load balancers, it
@@ -135,23 +140,28 @@ func (w *Watcher) stand(ctx context.Context, which []int, out []Standing) {
 		lb.Settle(nil, r.Backends, false)
 		out[i].Kind, out[i].HealthErr, out[i].Odd, out[i].Functions = r.Kind, r.HealthErr, r.Odd,
 			max(r.Functions, 0)
-		for j := range r.Backends {
-			switch b := &r.Backends[j]; {
-			case b.Stopped():
-				b.Failing = nil // it fails everything
-				out[i].NotRunning = append(out[i].NotRunning, *b)
-			case b.Status == lb.Unknown:
-				out[i].Unknown = append(out[i].Unknown, *b)
-			case len(b.Failing) > 0:
-				out[i].Ill = append(out[i].Ill, *b)
-			}
-		}
-		out[i].Capacity = lb.CapacityOf(r.Backends)
-		if len(out) <= maxListedCLBs {
-			out[i].Backends = r.Backends[:min(len(r.Backends), maxListed)]
-		}
+		out[i].has(r.Backends, len(out))
 		return nil
 	})
+}
+
+// has takes in the backends of one of so many load balancers.
+func (s *Standing) has(backends []lb.Backend, of int) {
+	for j := range backends {
+		switch b := &backends[j]; {
+		case b.Stopped():
+			b.Failing = nil // it fails everything
+			s.NotRunning = append(s.NotRunning, *b)
+		case b.Status == lb.Unknown:
+			s.Unknown = append(s.Unknown, *b)
+		case len(b.Failing) > 0:
+			s.Ill = append(s.Ill, *b)
+		}
+	}
+	s.Capacity = lb.CapacityOf(backends)
+	if of <= maxListedCLBs {
+		s.Backends = backends[:min(len(backends), maxListed)]
+	}
 }
 
 // recall adds what the state knows: since when backends are out, what is open, and what happened. Where it is
@@ -177,12 +187,7 @@ func (w *Watcher) recall(ctx context.Context, found *Survey) ([]*state.Head, err
 			continue
 		}
 		known = true
-		for _, r := range head.Incidents.Roots {
-			if r.Open() {
-				found.Open = append(found.Open, incident.Document{Root: r, Reason: head.Incidents.Reason, Name: name,
-					Silence: head.Incidents.SilenceByID})
-			}
-		}
+		found.opens(head, name)
 		if err := recallShard(ctx, head, all.Stores[i], found); err != nil {
 			return all.Heads, err
 		}
@@ -193,6 +198,16 @@ func (w *Watcher) recall(ctx context.Context, found *Survey) ([]*state.Head, err
 	}
 	found.Known = known
 	return all.Heads, nil
+}
+
+// opens adds what is open, as a head has it.
+func (found *Survey) opens(head *state.Head, name func(key string) lb.CLB) {
+	for _, r := range head.Incidents.Roots {
+		if r.Open() {
+			found.Open = append(found.Open, incident.Document{Root: r, Reason: head.Incidents.Reason, Name: name,
+				Silence: head.Incidents.SilenceByID})
+		}
+	}
 }
 
 // recallShard adds since when backends are out, as the snapshot of one shard knows it.

@@ -1,0 +1,277 @@
+package e2e
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"net/http/httptest"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"clbwatch/internal/sandbox/scf"
+	"clbwatch/internal/sandbox/slack"
+)
+
+const slackUser = "U0123ABCD"
+
+// desk connects the Slack app to a second function from the same binary, which only answers: it has neither a
+// token nor a webhook, and the API knows nothing of its role.
+func (l *lab) desk(shape scf.Shape) (*scf.URL, *scf.Function) {
+	l.t.Helper()
+	l.settings["SLACK_SIGNING_SECRET"] = l.slack.SigningSecret()
+	l.slack.Users = []string{slackUser}
+	own := map[string]string{"SLACK_SIGNING_SECRET": l.slack.SigningSecret(), "SLACK_CHANNEL": l.slack.ChannelID(),
+		"SLACK_API_URL": l.slack.APIURL(l.hooks), "STATE_URL": l.settings["STATE_URL"], "CLB_IDS": l.settings["CLB_IDS"]}
+	f, err := scf.Start(context.Background(), l.function, own, scf.WithCredential(l.role), scf.WithName("clbwatch-slack"),
+		scf.WithTimeout(5*time.Second))
+	if err != nil {
+		l.t.Fatal(err)
+	}
+	l.t.Cleanup(func() { l.end(f) })
+	u := scf.NewURL(shape, func(ctx context.Context, event []byte) ([]byte, *scf.Error, error) {
+		return f.Invoke(ctx, event)
+	})
+	srv := httptest.NewServer(u)
+	l.t.Cleanup(func() {
+		srv.CloseClientConnections()
+		srv.Close()
+		for _, logged := range u.Answers() {
+			l.note(logged)
+		}
+	})
+	l.slack.Connect(l.hooks, srv.URL)
+	return u, f
+}
+
+// types is somebody typing a command, whose answer must come.
+func (l *lab) types(line string) slack.Reaction {
+	l.t.Helper()
+	r, err := l.slack.Command(l.t.(*testing.T).Context(), slack.Person{ID: slackUser}, "", line)
+	if err != nil || r.Error != "" || r.Shown == nil {
+		l.t.Fatalf("%s: %q, %v, answer %d %s; Slack refused %q", line, r.Error, err, r.Response.Status, r.Response.Body,
+			l.slack.Refused())
+	}
+	return r
+}
+
+// wordsOf are all words of a message.
+func wordsOf(t testing.TB, raw json.RawMessage) string {
+	t.Helper()
+	return strings.Join(strs(t, raw), "\n")
+}
+
+// TestSlackTalksBack: what people type and press where they are does what the commands do that there are
+// elsewhere, from a function that has no token.
+func TestSlackTalksBack(t *testing.T) {
+	in(t, func(t *testing.T, in place) {
+		t.Helper()
+		l := newLab(t, in)
+		l.cloud.Bind(region, web, vm("web-4"), vm("web-5"), vm("web-6"))
+		l.desk(scf.Shapes()[0])
+		f := l.start()
+		l.live(f, 2, nil)
+		if r := l.types("/clb status"); !r.Private || !strings.Contains(wordsOf(t, r.Shown), "No incident is open on 2 load balancers") {
+			t.Errorf("status: %s", r.Shown)
+		}
+		if r := l.types("/clb silense prod-web"); !strings.Contains(wordsOf(t, r.Shown), "did you mean “silence”?") {
+			t.Errorf("a typing error: %s", r.Shown)
+		}
+		r := l.types("/clb silence prod-web 1h deploy")
+		if got := wordsOf(t, r.Shown); r.Private || !strings.Contains(got, "1 load balancer, 6 backends, none out") {
+			t.Errorf("silence: %s", got)
+		}
+		n := len(l.slack.Messages())
+		l.live(f, 2, map[int]func(){0: l.stop("web-1")})
+		if got := l.titles()[n:]; len(got) != 0 {
+			t.Errorf("in the silence: %q", got)
+		}
+		if got := wordsOf(t, l.types("/clb list").Shown); !strings.Contains(got, "prod-web") || !strings.Contains(got, "deploy") {
+			t.Errorf("list: %s", got)
+		}
+		l.live(f, 62, nil)
+		if all := l.texts(); len(all) != n || !strings.Contains(all[n-1], "web-1") || !strings.Contains(all[n-1], "deploy") {
+			t.Fatalf("when it ends: %q, want what is due, naming the silence", all[n-1:])
+		}
+		root := l.lastRoot()
+		if _, err := l.slack.Click(t.Context(), slack.Person{ID: slackUser}, "", root, "Acknowledge"); err != nil {
+			t.Fatal(err)
+		}
+		l.live(f, 1, nil)
+		shown := l.shown(root)
+		if !strings.Contains(shown, "acknowledged by <@"+slackUser+"> since") || strings.Contains(shown, "Acknowledge\n") {
+			t.Errorf("after a click the root shows %s, want who, and no button for it", shown)
+		}
+		got := wordsOf(t, l.types("/clb report").Shown)
+		for _, want := range []string{"7 of 8 backends running", " ago", "acknowledged by"} {
+			if !strings.Contains(got, want) {
+				t.Errorf("the report lacks %q: %s", want, got)
+			}
+		}
+		if _, err := l.slack.Click(t.Context(), slack.Person{ID: slackUser}, "", root, "Silence 30 min"); err != nil {
+			t.Fatal(err)
+		}
+		if got := wordsOf(t, l.types("/clb list").Shown); !strings.Contains(got, "2 silences active") {
+			t.Errorf("after a click on Silence: %s", got)
+		}
+		for _, id := range []string{"2", "3"} {
+			if got := wordsOf(t, l.types("/clb end "+id).Shown); !strings.Contains(got, "Silence ended") {
+				t.Errorf("end: %s", got)
+			}
+		}
+		if got := wordsOf(t, l.types("/clb list").Shown); !strings.Contains(got, "No silence is active") {
+			t.Errorf("in the end: %s", got)
+		}
+		for _, why := range l.slack.Refused() {
+			t.Errorf("Slack refused: %s", why)
+		}
+	}, inCOS, byBot)
+}
+
+// lastRoot is the ts of the newest message in the channel that has buttons.
+func (l *lab) lastRoot() string {
+	l.t.Helper()
+	for _, p := range slices.Backward(l.slack.Channel()) {
+		if p.Thread == "" && strings.Contains(string(p.Raw), `"actions"`) {
+			return p.TS
+		}
+	}
+	l.t.Fatal("no message has buttons")
+	return ""
+}
+
+// shown are the words of a message as it stands.
+func (l *lab) shown(ts string) string {
+	l.t.Helper()
+	for _, p := range l.slack.Channel() {
+		if p.TS == ts {
+			return wordsOf(l.t, p.Raw)
+		}
+	}
+	l.t.Fatalf("there is no message %s", ts)
+	return ""
+}
+
+// TestSlackOnEveryShapeOfEvent: whatever optional fields the platform's events have, what Slack signed is
+// answered, and what it did not sign is not.
+func TestSlackOnEveryShapeOfEvent(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, byBot)
+	u, _ := l.desk(scf.Shapes()[0])
+	l.live(l.start(), 2, nil)
+	for i, shape := range scf.Shapes() {
+		u.SetShape(shape)
+		l.types("/clb status")
+		l.types(fmt.Sprintf("/clb silence prod-web %dm deploy", 60+i))
+		good, err := l.slack.NewCommand(slack.Person{ID: slackUser}, "", "/clb end 1")
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, bad := range l.slack.Forgeries(good) {
+			r, err := l.slack.Send(t.Context(), bad.Request)
+			if err != nil || (r.Status != 401 && r.Status != 413) || r.Status == 401 && len(r.Body) > 0 {
+				t.Errorf("%+v, %s: %d %s, %v, want an empty 401", shape, bad.Name, r.Status, r.Body, err)
+			}
+		}
+	}
+	if got := wordsOf(t, l.types("/clb list").Shown); !strings.Contains(got, "1 silence active") {
+		t.Errorf("afterwards: %s, want one silence", got)
+	}
+}
+
+// TestSlackReplay: whoever sends a request of Slack's again changes nothing.
+func TestSlackReplay(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, inCOS)
+	l.desk(scf.Shapes()[0])
+	l.live(l.start(), 2, nil)
+	l.types("/clb silence prod-web 1h deploy")
+	old, _ := l.slack.Last()
+	l.types("/clb end 1")
+	for range 2 {
+		r, err := l.slack.Send(t.Context(), old)
+		if err != nil || r.Status != 200 || !strings.Contains(string(r.Body), "taken before") {
+			t.Errorf("a replay: %d %s, %v, want that it was taken", r.Status, r.Body, err)
+		}
+	}
+	if got := wordsOf(t, l.types("/clb list").Shown); !strings.Contains(got, "No silence is active") {
+		t.Errorf("after a replay: %s, want no silence", got)
+	}
+}
+
+// TestSlackOnOneSecretOnly: without the secret, whatever comes is refused, by the function that ticks, too.
+func TestSlackOnOneSecretOnly(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, byBot)
+	_, f := l.desk(scf.Shapes()[0])
+	delete(l.settings, "SLACK_SIGNING_SECRET")
+	good, err := l.slack.NewCommand(slack.Person{ID: slackUser}, "", "/clb silence prod-web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r, err := good.HTTP(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	event, err := scf.HTTPEvent(scf.Shapes()[0], r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ticks := l.start()
+	for name, on := range map[string]*scf.Function{"ticks": ticks} {
+		if out, err := l.invoke(on, string(event)); err != nil || string(out) != `{"statusCode":401,"headers":{},"body":""}` {
+			t.Errorf("the function that %s answers %s, %v, want an empty 401", name, out, err)
+		}
+	}
+	if out, err := l.invoke(f, `{"action":"tick"}`); err == nil {
+		t.Errorf("the function that answers ticks: %s", out)
+	}
+	if got := l.objects("silence"); len(got) > 0 {
+		t.Errorf("there are silences: %q", got)
+	}
+}
+
+// TestSlackByWebhook: buttons of what a webhook posted work, and show who pressed them at once.
+func TestSlackByWebhook(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, inCOS)
+	l.cloud.Bind(region, web, vm("web-4"), vm("web-5"), vm("web-6"))
+	l.desk(scf.Shapes()[0])
+	f := l.start()
+	l.live(f, 2, nil)
+	l.live(f, 1, map[int]func(){0: l.stop("web-1")})
+	root := l.lastRoot()
+	if _, err := l.slack.Click(t.Context(), slack.Person{ID: slackUser}, "", root, "Acknowledge"); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.shown(root); !strings.Contains(got, "acknowledged by <@"+slackUser+"> since") {
+		t.Errorf("the message shows %s, want who has it", got)
+	}
+	n := len(l.slack.Messages())
+	l.live(f, 6, map[int]func(){0: l.stop("web-2"), 1: l.run("web-2")})
+	if got := l.titles()[n:]; len(got) != 0 {
+		t.Errorf("what is acknowledged: %q", got)
+	}
+}
+
+// TestSlackConnect: in a channel that is shared with another company, its people cannot silence anything.
+func TestSlackConnect(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, byBot)
+	l.desk(scf.Shapes()[0])
+	f := l.start()
+	l.live(f, 2, nil)
+	l.live(f, 1, map[int]func(){0: l.stop("web-1")})
+	stranger := slack.Person{ID: "U0STRANGER", Team: "T0OTHER"}
+	if _, err := l.slack.Click(t.Context(), stranger, "", l.lastRoot(), "Acknowledge"); err != nil {
+		t.Fatal(err)
+	}
+	if got := l.objects("silence"); len(got) > 0 {
+		t.Errorf("there are silences: %q", got)
+	}
+	told := l.slack.Ephemerals(stranger.ID)
+	if len(told) != 1 || !strings.Contains(wordsOf(t, told[0].Raw), "only members of the workspace") {
+		t.Errorf("the stranger is told %+v, want why", told)
+	}
+}

@@ -65,12 +65,14 @@ type Config struct {
 	Token     Secret // "" for long-term keys
 }
 
-// Slack is where messages go: by bot if Token is set, else to the webhook, if that is.
+// Slack is where messages go, by bot if Token is set, else to the webhook, if that is; and, if Signing is set,
+// where commands and clicks come from: Channel and those of Routes.
 type Slack struct {
 	Webhook   Secret
 	Token     Secret
 	Channel   string  // the ID of the bot's channel
 	Routes    []Route // in order; what none of them is about goes to Channel
+	Signing   Secret  // what Slack signs commands and clicks with; "" for neither
 	APIURL    string  // ends in "/"
 	Mention   string  // the ID of a user or user group, or "here", "channel", "everyone"; "" for nobody
 	MentionAt int     // percent of its weight lost from which a load balancer is degraded
@@ -117,6 +119,7 @@ type settings struct {
 	Token    Secret     `env:"SLACK_BOT_TOKEN"`
 	Channel  string     `env:"SLACK_CHANNEL"`
 	Routes   string     `env:"SLACK_ROUTES"`
+	Signing  Secret     `env:"SLACK_SIGNING_SECRET"`
 	Mention  string     `env:"SLACK_MENTION"`
 	At       percent    `env:"SLACK_MENTION_AT"  envDefault:"50"   expect:"a percentage of a load balancer's weight, 1 to 100"`
 	Stable   patience   `env:"STABLE_AFTER"      envDefault:"10m"  expect:"a time of 1s to 1h, such as 10m"`
@@ -150,6 +153,10 @@ type platform struct {
 
 func (p platform) onSCF() bool { return p.RunEnv == "SCF" }
 
+// answers reports whether it can only be a function that answers Slack: it has nowhere to post to, so it does
+// not tick, and need not know which load balancers are watched.
+func (s settings) answers() bool { return s.Signing != "" && s.Token == "" && s.Webhook == "" }
+
 // Parse reads the settings. Its error names every setting that is wrong, and says what was expected.
 func Parse(environ map[string]string) (*Config, error) {
 	trimmed := make(map[string]string, len(environ))
@@ -176,7 +183,7 @@ func Parse(environ map[string]string) (*Config, error) {
 	}
 	var wrong []error
 	var err error
-	if s.IDs != "" || s.Discover == "" {
+	if s.IDs != "" || s.Discover == "" && !s.answers() {
 		c.CLBs, wrong = parseCLBs(s.IDs, cmp.Or(s.Region, p.Region))
 		for _, err := range wrong {
 			note("CLB_IDS", err)

@@ -322,6 +322,47 @@ func TestParseSlack(t *testing.T) {
 	}
 }
 
+// TestParseOfAFunctionThatAnswers holds what a function needs that only answers Slack: no token, and no load
+// balancers.
+func TestParseOfAFunctionThatAnswers(t *testing.T) {
+	t.Parallel()
+	const secret = "8f742231b10e8888abcd99baac85a5e1"
+	for name, env := range map[string]map[string]string{
+		"only answers":            onSCF("SLACK_SIGNING_SECRET", secret, "SLACK_CHANNEL", "C024BE91L", "CLB_IDS", ""),
+		"answers where routes go": onSCF("SLACK_SIGNING_SECRET", secret, "SLACK_ROUTES", "a*=C024BE91M", "CLB_IDS", ""),
+		"knows the names":         onSCF("SLACK_SIGNING_SECRET", secret, "SLACK_CHANNEL", "C024BE91L"),
+		"posts by webhook, too": with("SLACK_SIGNING_SECRET", secret, "SLACK_CHANNEL", "C024BE91L",
+			"SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/1"),
+		"posts by bot, too": with("SLACK_SIGNING_SECRET", secret, "SLACK_CHANNEL", "C024BE91L",
+			"SLACK_BOT_TOKEN", "xoxb-1"),
+		"posts by webhook, and answers elsewhere": with("SLACK_SIGNING_SECRET", secret,
+			"SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/1"),
+	} {
+		if c, err := Parse(env); err != nil || c.Slack.Signing.Reveal() != secret {
+			t.Errorf("%s: %v, want no error", name, err)
+		}
+	}
+	for name, tt := range map[string]struct {
+		env  map[string]string
+		want string
+	}{
+		"a webhook posts to load balancers": {with("SLACK_SIGNING_SECRET", secret, "CLB_IDS", "",
+			"SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/1"), "CLB_IDS"},
+		"routes by webhook": {with("SLACK_SIGNING_SECRET", secret, "SLACK_ROUTES", "a=C024BE91M",
+			"SLACK_WEBHOOK_URL", "https://hooks.slack.com/services/1"), "routes need a bot"},
+		"a token for a secret": {with("SLACK_SIGNING_SECRET", "xoxb-hunter2"), "SLACK_SIGNING_SECRET is not"},
+		"a URL for a secret":   {with("SLACK_SIGNING_SECRET", "https://hunter2"), "SLACK_SIGNING_SECRET is not"},
+		"words for a secret":   {with("SLACK_SIGNING_SECRET", "hunter2 x"), "SLACK_SIGNING_SECRET is not"},
+		"a channel's name": {with("SLACK_SIGNING_SECRET", secret, "SLACK_CHANNEL", "#alerts"),
+			"SLACK_CHANNEL is not a channel's ID"},
+	} {
+		if _, err := Parse(tt.env); err == nil || !strings.Contains(err.Error(), tt.want) ||
+			strings.Contains(err.Error(), "hunter2") {
+			t.Errorf("%s: %v, want %q, and no secret", name, err, tt.want)
+		}
+	}
+}
+
 // routed is an environment with a bot and routes.
 func routed(routes string) map[string]string {
 	return with("SLACK_BOT_TOKEN", "xoxb-1", "SLACK_CHANNEL", "C024BE91L", "SLACK_ROUTES", routes)

@@ -27,6 +27,7 @@ var (
 func parseSlack(s settings) (Slack, []error) {
 	c := Slack{
 		Webhook: s.Webhook, Token: s.Token, Channel: s.Channel, Mention: s.Mention, MentionAt: int(s.At),
+		Signing: s.Signing,
 	}
 	var errs []error
 	wrong := func(why string) { errs = append(errs, errors.New(why)) }
@@ -42,11 +43,15 @@ func parseSlack(s settings) (Slack, []error) {
 	switch {
 	case c.Token != "" && c.Channel == "":
 		wrong("SLACK_BOT_TOKEN is set and SLACK_CHANNEL is not; expected the channel's ID, " + channelID)
-	case c.Token == "" && c.Channel != "":
+	case c.Token == "" && c.Channel != "" && c.Signing == "": // else commands come from there
 		wrong("SLACK_CHANNEL is set and SLACK_BOT_TOKEN is not; a webhook posts to the channel " +
 			"it was made for")
 	case c.Channel != "" && !channelForm.MatchString(c.Channel):
 		wrong("SLACK_CHANNEL is not a channel's ID, expected one " + channelID)
+	}
+	secret := c.Signing.Reveal()
+	if strings.HasPrefix(secret, "xox") || strings.Contains(secret, "://") || strings.ContainsAny(secret, " \t") {
+		wrong("SLACK_SIGNING_SECRET is not a signing secret; copy it from the Slack app's page Basic Information")
 	}
 	if c.Mention != "" && !mentionForm.MatchString(c.Mention) {
 		wrong("SLACK_MENTION is not a user or group ID, expected one such as U024BE7LH or S024BE7LH, or " +
@@ -77,7 +82,7 @@ func parseRoutes(s settings) (routes []Route, errs []error) {
 	case s.Token == "" && s.Webhook != "":
 		wrong("is set and SLACK_BOT_TOKEN is not; a webhook posts to the channel it was made for, so " +
 			"routes need a bot")
-	case s.Token == "":
+	case s.Token == "" && s.Signing == "": // else commands come from there
 		wrong("is set and SLACK_BOT_TOKEN is not; only a bot can post to several channels")
 	}
 	for entry := range strings.SplitSeq(s.Routes, ",") {

@@ -23,6 +23,7 @@ const (
 	snapPrefix    = "snap/"    // + sha256 of the stored bytes, a tag of its own, and ".zst"
 	historyPrefix = "history/" // + day, "/", number, "-", a name, and ".jsonl.zst"
 	troublePrefix = "trouble/" // + what happened once
+	askedPrefix   = "asked/"   // + what somebody asked for once
 	checkPrefix   = "check/"   // what Check writes
 	// + number, of what was made, and + number and ".end"; at the root of the state only, not with a shard
 	silencePrefix = state.SilencePrefix

@@ -18,7 +18,7 @@ const maxSkipped = 5
 // What is in use it learns from heads, never from their absence. Silences it deletes where there are no
 // heads, too.
 func (p *Place) Collect(ctx context.Context) error {
-	return errors.Join(p.collectState(ctx), p.CollectSilences(ctx))
+	return errors.Join(p.collectState(ctx), p.CollectRoot(ctx))
 }
 
 func (p *Place) collectState(ctx context.Context) error {

@@ -95,7 +95,10 @@ func testHistory(t *testing.T, fresh func(t *testing.T) placeOpener) {
 		if first, err := open(plain).Once(t.Context(), "trouble/2026-11-23T05"); !first || err != nil {
 			t.Errorf("the next hour: %v, %v", first, err)
 		}
-		for _, name := range []string{"INIT", "head/1", "trouble/", "trouble/../INIT", "trouble/a/b", "snap/x",
+		if first, err := open(plain).Once(t.Context(), "asked/"+strings.Repeat("a1", 32)); !first || err != nil {
+			t.Errorf("what somebody asked for: %v, %v", first, err)
+		}
+		for _, name := range []string{"INIT", "head/1", "trouble/", "asked/", "silence/7", "trouble/../INIT", "trouble/a/b", "snap/x",
 			""} {
 			if first, err := open(plain).Once(t.Context(), name); first || err == nil {
 				t.Errorf("Once(%q) = %v, %v, want an error", name, first, err)

@@ -60,13 +60,19 @@ func tooLarge(err error) error {
 	return err
 }
 
-// CollectSilences deletes silences, with their ends, that are too old to be active or listed. Silences lie at
-// the root of the state: Collect calls this, and where the state is divided into shards, so that nobody
-// collects the root, whoever runs the first shard does (package app).
-//
-// No number may be used twice, and whoever makes a silence takes the number after the last one listed. So the
-// last number stays, and because listings lag behind, it is the last of those that are a day old.
-func (p *Place) CollectSilences(ctx context.Context) error {
+// CollectRoot deletes what people asked for and is too old to matter: silences, and the marks of requests.
+// Both lie at the root of the state: Collect calls this, and where the state is divided into shards, so that
+// nobody collects the root, whoever runs the first shard does (package app).
+func (p *Place) CollectRoot(ctx context.Context) error {
+	before := p.Now().Add(-keepFor)
+	return errors.Join(p.collectSilences(ctx),
+		p.collect(ctx, askedPrefix, func(o object) bool { return !o.modified.Before(before) }))
+}
+
+// collectSilences deletes silences, with their ends, that are too old to be active or listed. No number may
+// be used twice, and whoever makes a silence takes the number after the last one listed. So the last number
+// stays, and because listings lag behind, it is the last of those that are a day old.
+func (p *Place) collectSilences(ctx context.Context) error {
 	objects, err := p.b.list(ctx, silencePrefix, 0)
 	if err != nil {
 		return err

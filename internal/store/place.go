@@ -184,7 +184,7 @@ func (p *Place) CreateSnapshot(ctx context.Context) (state.SnapshotWriter, error
 }
 
 // happening is what a name of Once may be. It is a key, and must not be one of anything else.
-var happening = regexp.MustCompile(`^` + troublePrefix + `[0-9A-Za-z-]{1,80}$`)
+var happening = regexp.MustCompile(`^(` + troublePrefix + `|` + askedPrefix + `)[0-9A-Za-z-]{1,80}$`)
 
 // Once reports whether this call is the first ever with this name.
 func (p *Place) Once(ctx context.Context, name string) (first bool, err error) {

@@ -293,8 +293,28 @@ func TestHostileSilencesInABucket(t *testing.T) {
 	if s := silence(t, p, "second"); s.ID != "5" {
 		t.Errorf("Make = %s, want 5", s.ID)
 	}
-	if err := p.CollectSilences(t.Context()); err != nil {
+	if err := p.CollectRoot(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestMarksOfRequestsAreCollected: whoever sends a request again has to do so within minutes.
+func TestMarksOfRequestsAreCollected(t *testing.T) {
+	t.Parallel()
+	at := time.Now()
+	p := OpenFiles(t.TempDir(), func() time.Time { return at })
+	name := "asked/" + strings.Repeat("a", 64)
+	for _, tt := range []struct {
+		passes time.Duration
+		first  bool
+	}{{0, true}, {time.Hour, false}, {24 * time.Hour, true}} {
+		at = at.Add(tt.passes)
+		if err := p.CollectRoot(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		if first, err := p.Once(t.Context(), name); err != nil || first != tt.first {
+			t.Errorf("after another %v: Once = %v, %v, want %v", tt.passes, first, err, tt.first)
+		}
 	}
 }
 
@@ -390,7 +410,7 @@ func TestCollectedNumbersAreNotUsedAgain(t *testing.T) {
 			}
 		}
 		bucket.Fail("LIST", cos.StaleList(3), 1)
-		if err := p.CollectSilences(t.Context()); err != nil {
+		if err := p.CollectRoot(t.Context()); err != nil {
 			t.Fatal(err)
 		}
 		bucket.ClearFaults()
@@ -422,8 +442,8 @@ func TestCollectionThatDiesMakesNoSilenceActive(t *testing.T) {
 		now = now.Add(9 * 24 * time.Hour)
 		died := errors.New("killed")
 		dying := inFiles(t, dir, clock, func(b bucket) bucket { return &dying{b, deletions, died} })
-		if err := dying.CollectSilences(t.Context()); !errors.Is(err, died) {
-			t.Fatalf("CollectSilences = %v, want it to die", err)
+		if err := dying.CollectRoot(t.Context()); !errors.Is(err, died) {
+			t.Fatalf("CollectRoot = %v, want it to die", err)
 		}
 		kept := strings.Fields(keysBelow(t, p))
 		for _, key := range kept {
@@ -431,7 +451,7 @@ func TestCollectionThatDiesMakesNoSilenceActive(t *testing.T) {
 				t.Errorf("after %d deletions %q is left: silence %s has lost its end", deletions, kept, key)
 			}
 		}
-		if err := p.CollectSilences(t.Context()); err != nil || keysBelow(t, p) != "3" {
+		if err := p.CollectRoot(t.Context()); err != nil || keysBelow(t, p) != "3" {
 			t.Errorf("%q is left, %v, want 3", keysBelow(t, p), err)
 		}
 	}
@@ -441,8 +461,9 @@ func TestCollectionThatDiesMakesNoSilenceActive(t *testing.T) {
 func TestPrefixesAreApart(t *testing.T) {
 	t.Parallel()
 	all := map[string]bool{initKey: true, headPrefix: true, snapPrefix: true, historyPrefix: true,
-		troublePrefix: true, checkPrefix: true, silencePrefix: true, tempDir + "/": true, "shards/": true}
-	if len(all) != 9 {
+		troublePrefix: true, askedPrefix: true, checkPrefix: true, silencePrefix: true, tempDir + "/": true,
+		"shards/": true}
+	if len(all) != 10 {
 		t.Fatal("two prefixes are the same")
 	}
 	for a := range maps.Keys(all) {

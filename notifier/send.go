@@ -46,20 +46,7 @@ func (s *Slack) send(ctx context.Context, call incident.Call, m message.Message)
 	if s.bot() {
 		return s.sendByBot(ctx, call, m)
 	}
-	return s.hook(ctx, call, webhook(m)).Outcome
-}
-
-// webhook is a message as a webhook takes it.
-func webhook(m message.Message) *slack.WebhookMessage {
-	off := false
-	w := &slack.WebhookMessage{Text: m.Text, UnfurlLinks: &off, UnfurlMedia: &off}
-	if len(m.Blocks) > 0 {
-		w.Blocks = &slack.Blocks{BlockSet: m.Blocks}
-	}
-	if m.Attachment.Color != "" {
-		w.Attachments = []slack.Attachment{m.Attachment}
-	}
-	return w
+	return s.hook(ctx, call, m.Webhook(false)).Outcome
 }
 
 // options are a message as the Web API takes it. Blocks and attachments are always given: an edit keeps what

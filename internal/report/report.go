@@ -22,6 +22,8 @@ import (
 type Report struct {
 	At   time.Time `json:"at"`          // when the reading began
 	Took float64   `json:"tookSeconds"` // how long it took
+	// how old the reading is, if it is what ticks stored; 0 if it was made for this report
+	Age time.Duration `json:"-"`
 	// that the state, or the silences, cannot be read, and why; "" if they can
 	Note string `json:"note,omitempty"`
 
@@ -107,6 +109,14 @@ func New(at time.Time, took time.Duration, found watch.Survey, since time.Durati
 	return r
 }
 
+// Of makes a report of what ticks stored, and of what changed in the time before, which since says.
+// incomplete is why not all of it could be read, or nil.
+func Of(found watch.Survey, since time.Duration, incomplete error) Report {
+	r := New(found.At.UTC(), 0, found, since, incomplete)
+	r.Age = found.Age
+	return r
+}
+
 // note says what the report lacks, and why; "" if nothing.
 func note(stateErr, silencesErr error) string {
 	const lists = "The silences cannot be listed, so some may be missing here: "
@@ -128,10 +138,19 @@ type Open struct {
 	CLB   lb.CLB    `json:"loadBalancer"`
 	Level string    `json:"level"` // "ok", "impaired", "degraded" or "down"
 	Since time.Time `json:"since"`
+	// as last read, of what is about backends
+	Running  int `json:"running,omitempty"`
+	Backends int `json:"backends,omitempty"`
+
+	Acknowledged bool   `json:"acknowledged,omitempty"`
+	By           string `json:"acknowledgedBy,omitempty"` // untrusted text
 
 	level incident.Level
 	is    string
 }
+
+// Degree is Level as levels compare.
+func (o Open) Degree() incident.Level { return o.level }
 
 // Is is how it stands, in a word or a few.
 func (o Open) Is() string { return o.is }
@@ -142,7 +161,15 @@ func openOf(doc incident.Document) (all []Open) {
 		if !i.Open() {
 			continue
 		}
-		o := Open{i.ID, i.CLB(), i.Level.String(), i.Began, i.Level, i.Level.String()}
+		o := Open{ID: i.ID, CLB: i.CLB(), Level: i.Level.String(), Since: i.Began, Running: i.Now.Running,
+			Backends: i.Now.Total, Acknowledged: i.Ack != "", level: i.Level, is: i.Level.String()}
+		if o.Backends > 0 {
+			o.is += fmt.Sprintf(", %d of %d running", o.Running, o.Backends)
+		}
+		if o.Acknowledged && doc.Silence != nil {
+			q, _ := doc.Silence(i.Ack) // or nobody knows by whom
+			o.By = q.By
+		}
 		if o.CLB.Label == "" && o.CLB.Title == "" && i.About != incident.Listing && doc.Name != nil {
 			o.CLB = doc.Name(i.Key)
 		}

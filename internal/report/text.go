@@ -245,8 +245,12 @@ func (t *terminal) open(r Report) {
 	}
 	t.head("Open incidents")
 	for _, o := range r.Open[:min(len(r.Open), maxOpen)] {
-		t.line(nil, fmt.Sprintf("  incident %s  %s  %s since %s", o.ID, Name(o.CLB), o.Is(),
-			o.Since.UTC().Format("2006-01-02 15:04 UTC")))
+		says := fmt.Sprintf("  incident %s  %s  %s since %s", o.ID, Name(o.CLB), o.Is(),
+			o.Since.UTC().Format("2006-01-02 15:04 UTC"))
+		if o.Acknowledged {
+			says += "  acknowledged" + strings.TrimPrefix(SilencedBy(o.By, ""), " ")
+		}
+		t.line(nil, says)
 	}
 	if more := len(r.Open) - maxOpen; more > 0 {
 		t.line(nil, fmt.Sprintf("  … and %d more", more))

@@ -91,7 +91,11 @@ func checkMessage(t failer, m message.Message) {
 				if es, _ := v["elements"].([]any); len(es) == 0 {
 					t.Fatalf("%v has no elements", v)
 				}
-			case "context", "emoji":
+			case "context", "emoji", "actions":
+			case "button":
+				label, _ := v["text"].(node)
+				checkLiteral(t, label["text"])
+				checkLiteral(t, v["accessibility_label"])
 			case "date":
 				checkLiteral(t, v["fallback"])
 			case "link":
@@ -157,6 +161,7 @@ func checkTaken(t failer, m message.Message) {
 
 func strict() *sandbox.Workspace {
 	ws := sandbox.New()
+	ws.Connect("http://slack.test", "http://app.test/")
 	ws.Unlimited, ws.Mention, ws.Users = true, "S024BE7LH", []string{"U0123ABCD"}
 	return ws
 }

@@ -85,7 +85,7 @@ func FuzzRender(f *testing.F) {
 		s := newStory(t)
 		s.at, s.rules.TransientFor = time.Unix(unix, 0), time.Duration(pick(2))*2*time.Minute
 		s.style.Zone = time.FixedZone("CST", 8*3600)
-		s.quiet = true
+		s.quiet, s.style.Buttons = true, pick(2) == 0
 		names := []string{name, label, why, "web-07", ""}
 		any := func() string { return names[pick(len(names))] }
 		for c := range int(clbs) + 1 {

@@ -20,7 +20,8 @@ type page struct {
 	leads   bool   // after comes first
 	note    string // added where only text is shown: the context has it too
 	context []line
-	mention string // see Style
+	mention string      // see Style
+	buttons slack.Block // the first of the details: Slack folds the end of what is long; nil for none
 	style   Style
 }
 
@@ -130,13 +131,19 @@ func (p page) render(details []block) Message {
 		add(words("  ").rich(), element)
 		m.Text += " " + mark
 	}
-	context := slack.NewTextBlockObject(slack.MarkdownType, joined(p.context, line.mrkdwn), false, true)
-	m.Blocks = []slack.Block{slack.NewRichTextBlock("", title), slack.NewContextBlock("", context)}
+	m.Blocks = []slack.Block{slack.NewRichTextBlock("", title)}
+	if context := joined(p.context, line.mrkdwn); context != "" {
+		text := slack.NewTextBlockObject(slack.MarkdownType, context, false, true)
+		m.Blocks = append(m.Blocks, slack.NewContextBlock("", text))
+	}
 	m.Attachment = slack.Attachment{Color: p.color, Fallback: m.Text}
+	if p.buttons != nil {
+		m.Attachment.Blocks.BlockSet = append(m.Attachment.Blocks.BlockSet, p.buttons)
+	}
 	for _, b := range details {
 		m.Attachment.Blocks.BlockSet = append(m.Attachment.Blocks.BlockSet, b.rich())
 	}
-	if len(details) == 0 { // an attachment without blocks is refused
+	if len(m.Attachment.Blocks.BlockSet) == 0 { // an attachment without blocks is refused
 		m.Attachment = slack.Attachment{}
 	}
 	m.Plain = p.plain(details)

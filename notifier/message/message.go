@@ -33,6 +33,8 @@ type Style struct {
 	ConsoleURL string         // where links lead; "" is https://console.cloud.tencent.com
 	RunbookURL string         // a link in every root, with {clb}, {label} and {region} filled in; "" for none
 	Zone       *time.Location // of times where Slack cannot show them in the reader's zone; nil is UTC
+	// Buttons: open roots have some. Without an app that answers them, people would see a warning sign
+	Buttons bool
 }
 
 // Of renders what a call posts or edits, from the document as it is. It is the one function where news
@@ -72,6 +74,7 @@ func rootPage(doc incident.Document, p incident.Post, s Style) (page, func(room)
 	pg := v.page(p)
 	pg.title, pg.struck, pg.after = inBetween(pg.title, p), doc.Resolved(), v.ending()
 	pg.context = slices.Concat(pg.context, v.acknowledged(), v.lifted(0))
+	pg.buttons = v.buttons()
 	if u := v.runbook(); u != "" && !v.Notice() {
 		pg.context = append(pg.context, line{{text: "Runbook", url: u}})
 	}

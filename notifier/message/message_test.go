@@ -59,6 +59,15 @@ func messages(t *testing.T) map[string]message.Message {
 	s.set("prod-web", 4, "web-02").tick().set("prod-web", 4, "web-03", "web-04").tick()
 	all["outgrown-update"] = s.update()
 
+	s = newStory(t).watch("prod-web", 6).watch("prod-api", 4)
+	s.style.Buttons = true
+	s.set("prod-web", 4, "web-01").tick()
+	all["buttons"] = s.root()
+	s.silence(incident.Silence{Incident: "1"}, incident.MaxAck).tick()
+	all["buttons-acknowledged"] = s.root()
+	s.set("prod-api", 4, "api-01", "api-02").tick()
+	all["buttons-of-two"] = s.root()
+
 	s = newStory(t).watch("test-web", 6)
 	s.silence(incident.Silence{What: "test-*", Why: "deploy 4711"}, 30*time.Minute)
 	s.set("test-web", 4, "web-02").ticks(31)

@@ -56,12 +56,15 @@ func (l line) in(zone *time.Location) string {
 // plain is the message as text only, with whole lines; what does not fit is counted.
 func (p page) plain(details []block) string {
 	as := func(l line) string { return l.in(p.style.zone()) }
-	head := p.headline(as) + "\n" + joined(p.context, func(l line) string {
+	head := p.headline(as)
+	if context := joined(p.context, func(l line) string {
 		if len(l) == 1 && l[0].url != "" {
 			return l.mrkdwn()
 		}
 		return as(l)
-	})
+	}); context != "" {
+		head += "\n" + context
+	}
 	var lines []string
 	for _, b := range details {
 		lines = append(lines, "")

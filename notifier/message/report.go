@@ -60,7 +60,10 @@ func (s Style) reportPage(r report.Report, pools []report.Pool) page {
 		clbs = append(clbs, p.CLB)
 	}
 	read := line{words("read "), date(r.At)}
-	if r.Took >= 1 {
+	switch {
+	case r.Age > 0:
+		read = line{words("as ticks stored it "), date(r.At), words(", " + text.Duration(r.Age) + " ago")}
+	case r.Took >= 1:
 		read = append(read, words(fmt.Sprintf(" in %.1f s", r.Took)))
 	}
 	if _, _, unread := r.Totals(); unread > 0 {
@@ -291,6 +294,9 @@ func (s Style) openBlocks(r report.Report, room room) []block {
 	for _, o := range r.Open[:shown] {
 		says := append(line{words("incident " + o.ID + "  ")}, s.named(o.CLB)[0], words("  "+o.Is()+" since "),
 			date(o.Since))
+		if o.Acknowledged {
+			says = append(append(says, words("  ·  acknowledged")), by("", o.By, maxByCells)...)
+		}
 		b = append(b, lineOf(says...))
 	}
 	if more := len(r.Open) - shown; more > 0 {

@@ -60,8 +60,8 @@ func TestImports(t *testing.T) {
 		}
 	}
 	only("github.com/tencentyun/scf-go-lib", "the platform is behind the way in", "clbwatch/handler")
-	only("github.com/slack-go/slack", "Slack is behind the way out", "clbwatch/notifier",
-		"clbwatch/notifier/message")
+	only("github.com/slack-go/slack", "Slack is behind the way out, and behind the talk with it",
+		"clbwatch/notifier", "clbwatch/notifier/message", "clbwatch/internal/talk")
 	only("github.com/caarlos0/env/v11", "there is one parser of settings", "clbwatch/internal/config")
 	only("github.com/klauspost/compress", "how snapshots are stored is the store's business",
 		"clbwatch/internal/store")
@@ -74,7 +74,10 @@ func TestImports(t *testing.T) {
 	only("clbwatch/internal/app", "what connects the parts is not itself a part", "clbwatch")
 	only("clbwatch/internal/cli", "it is the command line, not a library", "clbwatch")
 	only("clbwatch/handler", "it is the way in, not a library", "clbwatch")
-	only("clbwatch/notifier", "it is the way out, not a library", "clbwatch/internal/app", "clbwatch/notifier")
+	only("clbwatch/internal/talk", "it is a part, and asks nothing of the others but what it is given",
+		"clbwatch/internal/app", "clbwatch/handler")
+	only("clbwatch/notifier", "it is the way out, not a library", "clbwatch/internal/app", "clbwatch/notifier",
+		"clbwatch/internal/talk") // which takes messages from it, and may not send any: see below
 	inSandbox := func(p string) bool {
 		return p == "clbwatch/internal/sandbox" || strings.HasPrefix(p, "clbwatch/internal/sandbox/")
 	}
@@ -100,6 +103,9 @@ func TestImports(t *testing.T) {
 		"clbwatch/notifier/message": {"clbwatch/internal/incident", "clbwatch/internal/lb",
 			"clbwatch/internal/report", "clbwatch/internal/text", "clbwatch/internal/advice",
 			"net/url", "github.com/slack-go/slack"},
+		"clbwatch/internal/talk": {"clbwatch/internal/advice", "clbwatch/internal/incident",
+			"clbwatch/internal/report", "clbwatch/internal/text", "clbwatch/internal/watch",
+			"clbwatch/notifier/message", "net/http", "net/url", "github.com/slack-go/slack"},
 		"clbwatch/internal/check": {"clbwatch/internal/lb", "clbwatch/internal/advice", "clbwatch/internal/text",
 			"clbwatch/internal/state", "clbwatch/internal/watch"},
 	} {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"clbwatch/handler"
+	"clbwatch/internal/talk"
 )
 
 // FuzzInvoke checks that any bytes are an event that is understood, or an error of bounded length before
@@ -27,11 +28,14 @@ func FuzzInvoke(f *testing.F) {
 		`{"action":"silence","what":"*","incident":"12","why":null}`, `"silence"`,
 		`{"Type":"Timer","Message":"{\"action\":\"silence\",\"what\":\"batch-*\",\"for\":\"2h\"}"}`,
 		`"tick"`, `"test"`, `null`, ``, ` {} `, `[1]`, "\xff",
+		`{"body":"command=%2Fclb&text=status","headers":{"x-slack-signature":"v0=ab"},"httpMethod":"POST","path":"/","queryString":{}}`,
+		`{"httpMethod":"POST","headers":{"a":["b"]},"body":"YQ==","isBase64Encoded":true,"action":"tick"}`,
+		`{"httpMethod":null,"action":"tick"}`, `{"httpMethod":"GET","body":null}`, `{"httpMethod":7,"action":"tick"}`,
 	} {
 		f.Add([]byte(event))
 	}
 	f.Fuzz(func(t *testing.T, event []byte) {
-		a := &app{}
+		a := &app{says: talk.Answer{Status: 401}}
 		opened, shard := 0, ""
 		h := &handler.Handler{Now: time.Now, Open: func(i handler.Invocation) (handler.App, error) {
 			opened, shard = opened+1, i.Shard
@@ -49,6 +53,17 @@ func FuzzInvoke(f *testing.F) {
 		}
 		if s := a.quiet; a.asked == "silence" && (s.Check() != nil || s.For < 0 || s.For > 7*24*time.Hour) {
 			t.Errorf("Invoke(%q) asked for %+v", event, s)
+		}
+		var http struct {
+			Status int               `json:"statusCode"`
+			Header map[string]string `json:"headers"`
+			Body   string            `json:"body"`
+		}
+		if a.asked == "talk" {
+			if json.Unmarshal(out, &http) != nil || http.Status != 401 || http.Body != "" || len(http.Header) > 0 {
+				t.Errorf("Invoke(%q) = %q, want an empty 401", event, out)
+			}
+			return
 		}
 		var text string
 		var object map[string]any

@@ -1,5 +1,5 @@
-// Package handler is the way in: one event of the platform becomes one tick, report, silence or test message.
-// It refuses an event that it does not understand before anything is touched, and decides nothing about load
+// Package handler is the way in: one event of the platform becomes one tick, report, silence, test message or
+// answer to Slack. It refuses an event that it does not understand before anything is touched, and decides nothing about load
 // balancers.
 package handler
 
@@ -16,6 +16,7 @@ import (
 	"github.com/tencentyun/scf-go-lib/functioncontext"
 
 	"clbwatch/internal/report"
+	"clbwatch/internal/talk"
 	"clbwatch/internal/watch"
 )
 
@@ -32,6 +33,8 @@ type App interface {
 	Check(ctx context.Context) (json.RawMessage, error)
 	// Test posts one test message.
 	Test(ctx context.Context) error
+	// Talk answers a request of Slack's. Whatever it is, the answer says so.
+	Talk(ctx context.Context, r talk.Request) talk.Answer
 	// Log is where this invocation is logged.
 	Log() *slog.Logger
 }
@@ -59,6 +62,9 @@ func Serve(h *Handler) { cloudfunction.StartHandler(h) }
 
 // Invoke answers one event with JSON. Its error names no secret.
 func (h *Handler) Invoke(ctx context.Context, event []byte) ([]byte, error) {
+	if r, ok := parseHTTP(event); ok {
+		return h.answer(ctx, r)
+	}
 	r, err := parse(event)
 	if err != nil {
 		return nil, err

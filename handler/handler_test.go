@@ -17,6 +17,7 @@ import (
 	"clbwatch/handler"
 	"clbwatch/internal/incident"
 	"clbwatch/internal/report"
+	"clbwatch/internal/talk"
 	"clbwatch/internal/watch"
 )
 
@@ -25,6 +26,8 @@ type app struct {
 	asked string
 	since time.Duration
 	quiet watch.SilenceRequest
+	talk  talk.Request
+	says  talk.Answer
 	sum   watch.Summary
 	err   error
 	log   bytes.Buffer
@@ -42,6 +45,10 @@ func (a *app) Check(context.Context) (json.RawMessage, error) {
 func (a *app) Silence(_ context.Context, r watch.SilenceRequest) (watch.SilenceAnswer, error) {
 	a.asked, a.quiet = "silence", r
 	return watch.SilenceAnswer{Silence: incident.Silence{ID: "7", What: r.What}}, a.err
+}
+func (a *app) Talk(_ context.Context, r talk.Request) talk.Answer {
+	a.asked, a.talk = "talk", r
+	return a.says
 }
 func (a *app) Test(context.Context) error { a.asked = "test"; return a.err }
 func (a *app) Log() *slog.Logger          { return slog.New(slog.NewJSONHandler(&a.log, nil)) }
@@ -112,8 +119,8 @@ func TestInvokePassesTheShardOn(t *testing.T) {
 func TestInvokeRefusesEventsBeforeAnythingIsTouched(t *testing.T) {
 	t.Parallel()
 	for _, event := range []string{
-		`{"mode":"x"}`, `{"httpMethod":"POST","body":"x"}`, `{"type":"Timer"}`, `{"TYPE":"Timer"}`,
 		`{"Type":"timer"}`,
+		`{"mode":"x"}`, `{"httpmethod":"POST","body":"x"}`, `{"type":"Timer"}`, `{"TYPE":"Timer"}`,
 		`{"shard":"1/2"}`, `{"key1":"x","key3":"y"}`, `{"Type":"Timer","Message":"{\"action\":\"nonsense\"}"}`,
 		`{"action":"nonsense"}`, `{"action":""}`, `{"action":7}`, `{"action":["report"]}`, `"nonsense"`, `""`, `7`,
 		`true`, `[]`, `{`, `{"a":1} x`, "\xff",

@@ -38,7 +38,8 @@ type App struct {
 	watcher *watch.Watcher
 	api     *clb.Client
 	store   *store.Place
-	// at the root of the state, whatever the shard
+	root    *store.Place // of the state, whatever the shard
+	// at the root
 	silences *state.Silences
 	http     *http.Client
 	memory   *memory
@@ -74,7 +75,7 @@ var errNoSlack = errors.New("neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is se
 // Function makes the App of one event from the environment of its invocation, beside that with which the
 // process started. function is its "region/namespace/name", if the platform says it. shard is the one that
 // the event names; "" leaves it to the setting SHARD. memory is how many bytes the platform grants; 0 if it
-// does not say. It is an error if there is nowhere to post to. An error is logged here as well as returned,
+// does not say. It is an error if it can neither post nor answer. An error is logged here as well as returned,
 // because without an App the caller has no log.
 func (p *Process) Function(invocation map[string]string, function, shard string, memory int64) (*App, error) {
 	environ := p.environ(invocation)
@@ -85,7 +86,7 @@ func (p *Process) Function(invocation map[string]string, function, shard string,
 	if err == nil {
 		a.api.Memory = memory
 	}
-	if err == nil && a.slack == nil {
+	if err == nil && a.slack == nil && a.cfg.Slack.Signing == "" {
 		err = errNoSlack
 	}
 	if err != nil {
@@ -134,6 +135,7 @@ func (p *Process) open(environ map[string]string, by string) (*App, error) {
 	if err != nil {
 		return nil, fmt.Errorf("STATE_URL: %w", err)
 	}
+	a.root = root
 	a.silences = &state.Silences{Store: root, Nonce: rand.Text, Past: p.past.of(cfg.State.String())}
 	a.watcher = &watch.Watcher{
 		Part: state.Part{
@@ -230,5 +232,6 @@ func others(to config.Slack) (ids []string) {
 // style is what people set about messages.
 func style(cfg *config.Config) message.Style {
 	to := cfg.Slack
-	return message.Style{Mention: to.Mention, ConsoleURL: to.Console, RunbookURL: to.Runbook, Zone: cfg.Zone}
+	return message.Style{Mention: to.Mention, ConsoleURL: to.Console, RunbookURL: to.Runbook, Zone: cfg.Zone,
+		Buttons: to.Signing != ""}
 }

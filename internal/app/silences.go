@@ -35,7 +35,7 @@ type firstShard struct {
 
 // Collect deletes what is old, of the shard and of silences.
 func (s firstShard) Collect(ctx context.Context) error {
-	return errors.Join(s.Place.Collect(ctx), s.root.CollectSilences(ctx))
+	return errors.Join(s.Place.Collect(ctx), s.root.CollectRoot(ctx))
 }
 
 // past is what a process knows from one invocation to the next about silences of the last state that it

@@ -145,6 +145,7 @@ type lab struct {
 	dir      string      // of the state in files; a home otherwise
 	bucket   *cos.Bucket // of the state in COS, or nil
 	settings map[string]string
+	hooks    string       // where Slack is
 	ahead    atomic.Int64 // how far the cloud's clock is ahead, in nanoseconds
 	passed   atomic.Int64 // how much time later has let pass, in nanoseconds
 
@@ -175,6 +176,7 @@ func newLab(t testing.TB, in place) *lab {
 	t.Cleanup(func() { v3.CloseClientConnections(); v3.Close() })
 	t.Cleanup(func() { v2.CloseClientConnections(); v2.Close() })
 	t.Cleanup(func() { hooks.CloseClientConnections(); hooks.Close() })
+	l.hooks = hooks.URL
 	l.settings = map[string]string{
 		"CLB_IDS": web + "=prod-web," + api, "CLB_ENDPOINT": v2.URL + cloud.APIPath,
 		"CLB_V3_ENDPOINT":   v3.URL,

@@ -146,12 +146,14 @@ type lab struct {
 	bucket   *cos.Bucket // of the state in COS, or nil
 	settings map[string]string
 	hooks    string       // where Slack is
+	answers  []string     // the addresses that came with commands and clicks
 	ahead    atomic.Int64 // how far the cloud's clock is ahead, in nanoseconds
 	passed   atomic.Int64 // how much time later has let pass, in nanoseconds
 
 	mu      sync.Mutex
 	issued  []sandbox.Credential
-	outputs []string // everything the function wrote, answered or failed with
+	desks   []sandbox.Credential // of functions that answer Slack; they are good for as long as the lab
+	outputs []string             // everything the function wrote, answered or failed with
 }
 
 // newLab has two load balancers, web with three running backends and api with two.
@@ -420,14 +422,26 @@ type said struct{ name, kind string }
 
 var heading = regexp.MustCompile(`^([A-Z][a-z ]+?)( \(\d+\))?$`)
 
+// label is the text of an element, but for a button, whose text is an object.
+type label string
+
+// UnmarshalJSON decodes a text.
+func (l *label) UnmarshalJSON(raw []byte) error {
+	if raw[0] != '"' {
+		return nil
+	}
+	return json.Unmarshal(raw, (*string)(l))
+}
+
 // shown is what a message says of backends, as its blocks show it: the only one is beside a heading such as
 // "Stopped", of several each is a line or a preformatted row below "Stopped (2)". Names on lines are bold.
 func shown(t testing.TB, raw json.RawMessage) (found []said) {
 	t.Helper()
 	type element struct {
-		Type, Text string
-		Style      struct{ Bold bool }
-		Elements   []element
+		Type     string
+		Text     label
+		Style    struct{ Bold bool }
+		Elements []element
 	}
 	var m struct {
 		Attachments []struct{ Blocks []element }
@@ -441,17 +455,17 @@ func shown(t testing.TB, raw json.RawMessage) (found []said) {
 			for _, part := range block.Elements {
 				rows, named := "", false // the line has its name
 				for i, e := range part.Elements {
-					begins := i == 0 || strings.HasSuffix(part.Elements[i-1].Text, "\n")
+					begins := i == 0 || strings.HasSuffix(string(part.Elements[i-1].Text), "\n")
 					named = named && !begins
-					h := heading.FindStringSubmatch(e.Text)
+					h := heading.FindStringSubmatch(string(e.Text))
 					switch {
 					case part.Type == "rich_text_preformatted":
-						rows += e.Text
+						rows += string(e.Text)
 					case !e.Style.Bold || e.Type != "text":
 					case begins && h != nil && words[h[1]] != "":
 						kind = words[h[1]]
 					case kind != "" && !named:
-						found, named = append(found, said{e.Text, kind}), true
+						found, named = append(found, said{string(e.Text), kind}), true
 					}
 				}
 				for row := range strings.Lines(rows) {

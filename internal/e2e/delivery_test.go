@@ -64,8 +64,9 @@ func (l *lab) live(f *scf.Function, minutes int, do map[int]func()) (failed []in
 func lines(t testing.TB, raw json.RawMessage) (all []string) {
 	t.Helper()
 	type element struct {
-		Type, Text, Fallback string
-		Elements             []element
+		Type, Fallback string
+		Text           label
+		Elements       []element
 	}
 	var m struct {
 		Text        string
@@ -80,7 +81,7 @@ func lines(t testing.TB, raw json.RawMessage) (all []string) {
 			for _, part := range block.Elements {
 				var b strings.Builder
 				for _, e := range part.Elements {
-					b.WriteString(e.Text + e.Fallback)
+					b.WriteString(string(e.Text) + e.Fallback)
 				}
 				all = append(all, strings.Split(b.String(), "\n")...)
 			}

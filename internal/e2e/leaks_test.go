@@ -80,7 +80,7 @@ func (l *lab) hand() {
 	seen.mu.Lock()
 	seen.labs++
 	seen.mu.Unlock()
-	for _, cr := range l.issued {
+	for _, cr := range slices.Concat(l.issued, l.desks) {
 		seen.secret("a secret key", cr.SecretKey)
 		seen.secret("a session token", cr.Token)
 		seen.secret("a key's id", cr.SecretID)
@@ -88,11 +88,18 @@ func (l *lab) hand() {
 	hook := l.slack.URL("")
 	seen.secret("the webhook's secret", hook[strings.LastIndex(hook, "/")+1:])
 	seen.secret("the bot's token", l.slack.Token())
+	seen.secret("the signing secret", l.slack.SigningSecret())
+	for _, to := range l.answers {
+		seen.secret("the address of an answer", to[strings.LastIndex(to, "/")+1:])
+	}
 
 	name := " of " + l.t.Name()
 	seen.add("a log, an answer or an error"+name, []byte(strings.Join(l.outputs, "\n")))
 	for _, m := range l.slack.Messages() {
 		seen.add("a message to Slack"+name, m.Raw)
+	}
+	for _, e := range l.slack.Ephemerals("") {
+		seen.add("a message for one person"+name, e.Raw)
 	}
 	for _, p := range l.slack.Channel() { // as they are after edits
 		seen.add("a message in Slack"+name, p.Raw)

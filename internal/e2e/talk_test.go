@@ -7,9 +7,11 @@ import (
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
+	"clbwatch/internal/sandbox"
 	"clbwatch/internal/sandbox/scf"
 	"clbwatch/internal/sandbox/slack"
 )
@@ -24,8 +26,10 @@ func (l *lab) desk(shape scf.Shape) (*scf.URL, *scf.Function) {
 	l.slack.Users = []string{slackUser}
 	own := map[string]string{"SLACK_SIGNING_SECRET": l.slack.SigningSecret(), "SLACK_CHANNEL": l.slack.ChannelID(),
 		"SLACK_API_URL": l.slack.APIURL(l.hooks), "STATE_URL": l.settings["STATE_URL"], "CLB_IDS": l.settings["CLB_IDS"]}
-	f, err := scf.Start(context.Background(), l.function, own, scf.WithCredential(l.role), scf.WithName("clbwatch-slack"),
-		scf.WithTimeout(5*time.Second))
+	cr := l.cloud.Issue() // of a role of its own
+	l.desks = append(l.desks, cr)
+	f, err := scf.Start(context.Background(), l.function, own, scf.WithName("clbwatch-slack"),
+		scf.WithCredential(func() sandbox.Credential { return cr }), scf.WithTimeout(5*time.Second))
 	if err != nil {
 		l.t.Fatal(err)
 	}
@@ -49,11 +53,22 @@ func (l *lab) desk(shape scf.Shape) (*scf.URL, *scf.Function) {
 func (l *lab) types(line string) slack.Reaction {
 	l.t.Helper()
 	r, err := l.slack.Command(l.t.(*testing.T).Context(), slack.Person{ID: slackUser}, "", line)
+	l.answers = append(l.answers, r.ResponseURL)
 	if err != nil || r.Error != "" || r.Shown == nil {
 		l.t.Fatalf("%s: %q, %v, answer %d %s; Slack refused %q", line, r.Error, err, r.Response.Status, r.Response.Body,
 			l.slack.Refused())
 	}
 	return r
+}
+
+// presses is somebody pressing a button, which must be answered.
+func (l *lab) presses(who slack.Person, root, button string) {
+	l.t.Helper()
+	r, err := l.slack.Click(l.t.(*testing.T).Context(), who, "", root, button)
+	l.answers = append(l.answers, r.ResponseURL)
+	if err != nil || r.Error != "" {
+		l.t.Fatalf("%s: %q, %v; Slack refused %q", button, r.Error, err, l.slack.Refused())
+	}
 }
 
 // wordsOf are all words of a message.
@@ -95,9 +110,7 @@ func TestSlackTalksBack(t *testing.T) {
 			t.Fatalf("when it ends: %q, want what is due, naming the silence", all[n-1:])
 		}
 		root := l.lastRoot()
-		if _, err := l.slack.Click(t.Context(), slack.Person{ID: slackUser}, "", root, "Acknowledge"); err != nil {
-			t.Fatal(err)
-		}
+		l.presses(slack.Person{ID: slackUser}, root, "Acknowledge")
 		l.live(f, 1, nil)
 		shown := l.shown(root)
 		if !strings.Contains(shown, "acknowledged by <@"+slackUser+"> since") || strings.Contains(shown, "Acknowledge\n") {
@@ -109,9 +122,7 @@ func TestSlackTalksBack(t *testing.T) {
 				t.Errorf("the report lacks %q: %s", want, got)
 			}
 		}
-		if _, err := l.slack.Click(t.Context(), slack.Person{ID: slackUser}, "", root, "Silence 30 min"); err != nil {
-			t.Fatal(err)
-		}
+		l.presses(slack.Person{ID: slackUser}, root, "Silence 30 min")
 		if got := wordsOf(t, l.types("/clb list").Shown); !strings.Contains(got, "2 silences active") {
 			t.Errorf("after a click on Silence: %s", got)
 		}
@@ -242,9 +253,7 @@ func TestSlackByWebhook(t *testing.T) {
 	l.live(f, 2, nil)
 	l.live(f, 1, map[int]func(){0: l.stop("web-1")})
 	root := l.lastRoot()
-	if _, err := l.slack.Click(t.Context(), slack.Person{ID: slackUser}, "", root, "Acknowledge"); err != nil {
-		t.Fatal(err)
-	}
+	l.presses(slack.Person{ID: slackUser}, root, "Acknowledge")
 	if got := l.shown(root); !strings.Contains(got, "acknowledged by <@"+slackUser+"> since") {
 		t.Errorf("the message shows %s, want who has it", got)
 	}
@@ -264,14 +273,54 @@ func TestSlackConnect(t *testing.T) {
 	l.live(f, 2, nil)
 	l.live(f, 1, map[int]func(){0: l.stop("web-1")})
 	stranger := slack.Person{ID: "U0STRANGER", Team: "T0OTHER"}
-	if _, err := l.slack.Click(t.Context(), stranger, "", l.lastRoot(), "Acknowledge"); err != nil {
-		t.Fatal(err)
-	}
+	l.presses(stranger, l.lastRoot(), "Acknowledge")
 	if got := l.objects("silence"); len(got) > 0 {
 		t.Errorf("there are silences: %q", got)
 	}
 	told := l.slack.Ephemerals(stranger.ID)
 	if len(told) != 1 || !strings.Contains(wordsOf(t, told[0].Raw), "only members of the workspace") {
 		t.Errorf("the stranger is told %+v, want why", told)
+	}
+}
+
+// TestSlackFlood: while strangers call the URL as fast as they can, ticks go on, nothing of the state is read
+// for them, and nothing is written.
+func TestSlackFlood(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, inCOS)
+	u, _ := l.desk(scf.Shapes()[0])
+	f := l.start()
+	l.live(f, 2, nil)
+	good, err := l.slack.NewCommand(slack.Person{ID: slackUser}, "", "/clb silence prod-web")
+	if err != nil {
+		t.Fatal(err)
+	}
+	bad := l.slack.Forgeries(good)
+	ctx, stop := context.WithCancel(t.Context())
+	const strangers = 8
+	var flood, begun sync.WaitGroup
+	begun.Add(strangers)
+	for n := range strangers {
+		flood.Go(func() {
+			for i := n; ctx.Err() == nil; i++ {
+				if i == n+1 {
+					begun.Done()
+				}
+				r, err := l.slack.Send(ctx, bad[i%len(bad)].Request)
+				if err == nil && r.Status == 200 {
+					t.Errorf("%s is answered with %s", bad[i%len(bad)].Name, r.Body)
+				}
+			}
+		})
+	}
+	begun.Wait()
+	l.live(f, 3, map[int]func(){1: l.stop("web-1")})
+	stop()
+	flood.Wait()
+	if got := l.news(); len(got) != 1 || !strings.Contains(got[0], "web-1 stopped") {
+		t.Errorf("in a flood of %d calls: %q, want what happened", u.Calls(), got)
+	}
+	if got := append(l.objects("silence"), l.objects("asked")...); len(got) > 0 || u.Calls() < strangers {
+		t.Errorf("after %d calls there is %q, want nothing", u.Calls(), got)
 	}
 }

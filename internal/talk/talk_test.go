@@ -480,3 +480,41 @@ func TestStateCannotBeRead(t *testing.T) {
 		}
 	}
 }
+
+// FuzzTalk holds that whatever Slack signed is answered with 200, and what it did not sign with an empty 401;
+// that a change is only what Check lets through; and that no answer has more than Slack takes.
+func FuzzTalk(f *testing.F) {
+	for _, body := range []string{
+		command("silence prod-* 2h why").Encode(), command("status").Encode(), command("report 7d").Encode(),
+		command("ack 12").Encode(), command("end 7").Encode(), command("“<!here>").Encode(), "text=%zz", "", "=&=",
+		url.Values{"payload": {payload("acknowledge", "12")}}.Encode(), "payload=null", "payload=[]",
+		url.Values{"payload": {payload("silence-30m", "12")}}.Encode(), "ssl_check=1",
+		url.Values{"payload": {`{"type":"block_actions","actions":[{"action_id":7}]}`}}.Encode(),
+	} {
+		f.Add(body, true)
+		f.Add(body, false)
+	}
+	f.Fuzz(func(t *testing.T, body string, good bool) {
+		d := &desk{found: watch.Survey{Known: true, At: time.Now(), Age: time.Second}}
+		r := signed(body, time.Now())
+		if !good {
+			r.Headers["x-slack-signature"] = "v0=" + strings.Repeat("0", 64)
+		}
+		a := talker(d).Answer(t.Context(), r)
+		want := 200
+		if !good || len(body) > 256<<10 {
+			want = 401
+		}
+		if a.Status != want || len(a.Log)%2 != 0 || want == 401 && len(a.Body)+len(d.asked)+d.stored+len(d.once) > 0 {
+			t.Errorf("%q, signed: %v: answer %d %s, %v, asked %+v", body, good, a.Status, a.Body, a.Log, d.asked)
+		}
+		if len(a.Body) > 0 && !json.Valid(a.Body) || len(a.Body) > 30_000 {
+			t.Errorf("%q is answered with %s", body, a.Body)
+		}
+		for _, r := range d.asked {
+			if err := r.Check(); err != nil {
+				t.Errorf("%q asks for %+v: %v", body, r, err)
+			}
+		}
+	})
+}

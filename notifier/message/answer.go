@@ -102,8 +102,8 @@ func List(active []incident.Silence, why error, s Style) Message {
 	p := page{look: neutral, title: "No silence is active", url: s.console() + "/clb", style: s}
 	if n := len(active); n > 0 {
 		p.title = text.Plural(n, "silence") + " active"
+		p.context = []line{{words("end one by its number, as in: end 7")}}
 	}
-	p.context = []line{{words("end one with "), {text: "end NUMBER", code: true}}}
 	return p.message(func(room room) []block {
 		blocks := silenceBlocks(r, room)
 		if why != nil {

@@ -378,12 +378,12 @@ func TestClicks(t *testing.T) {
 		"silence-30m": {Root: "12", For: 30 * time.Minute, Why: "incident 12", By: ada},
 		"silence-4h":  {Root: "12", For: 4 * time.Hour, Why: "incident 12", By: ada},
 	} {
-		d := &desk{}
+		d := &desk{shown: acknowledged("C024BE91L")} // which the next tick edits
 		press(t, d, action, "12")
 		if !slices.Equal(d.asked, []watch.SilenceRequest{want}) {
 			t.Errorf("%s asks for %+v, want %+v", action, d.asked, want)
 		}
-		if len(d.replies) != 1 || !d.replies[0].Public || d.replies[0].Thread != "1795409616.000100" ||
+		if len(d.replies) != 1 || !d.replies[0].Public || d.replies[0].Replace || d.replies[0].Thread != "1795409616.000100" ||
 			d.replies[0].To != "https://hooks.slack.com/actions/T1/2/hunter2" {
 			t.Errorf("%s: told %+v, want a reply in the thread for everybody", action, d.replies)
 		}
@@ -394,19 +394,24 @@ func TestClicks(t *testing.T) {
 	}
 }
 
-// TestClickOnAWebhooksMessage holds that what a webhook posted shows who clicked at once: nothing else can edit
-// it.
-func TestClickOnAWebhooksMessage(t *testing.T) {
-	t.Parallel()
+// acknowledged is a root on a route with one incident that ada has.
+func acknowledged(on incident.Route) incident.Document {
 	began := time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)
 	i := &incident.Incident{ID: "12", Key: "ap-guangzhou/lb-8a3k2m1q", Label: "prod-web", Began: began, Rev: 1, Ack: "7",
 		Now: lb.Capacity{Total: 3, Running: 2, Out: 1}, Before: lb.Capacity{Total: 3, Running: 3}, WasOut: true,
 		Level: incident.Impaired}
 	r := &incident.Root{Incidents: []*incident.Incident{i}, Rev: 1}
-	r.Delivery.Route = "webhook"
-	d := &desk{shown: incident.Document{Root: r, Silence: func(string) (incident.Silence, bool) {
+	r.Delivery.Route = on
+	return incident.Document{Root: r, Silence: func(string) (incident.Silence, bool) {
 		return incident.Silence{ID: "7", Incident: "12", By: ada, Made: began}, true
-	}}}
+	}}
+}
+
+// TestClickOnAWebhooksMessage holds that what a webhook posted shows who clicked at once: nothing else can edit
+// it.
+func TestClickOnAWebhooksMessage(t *testing.T) {
+	t.Parallel()
+	d := &desk{shown: acknowledged("webhook")}
 	press(t, d, "acknowledge", "12")
 	if len(d.replies) != 1 || !d.replies[0].Replace || d.replies[0].Thread != "" {
 		t.Fatalf("told %+v, want the message itself replaced", d.replies)

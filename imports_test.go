@@ -75,7 +75,7 @@ func TestImports(t *testing.T) {
 	only("clbwatch/internal/cli", "it is the command line, not a library", "clbwatch")
 	only("clbwatch/handler", "it is the way in, not a library", "clbwatch")
 	only("clbwatch/internal/talk", "it is a part, and asks nothing of the others but what it is given",
-		"clbwatch/internal/app", "clbwatch/handler")
+		"clbwatch/internal/app", "clbwatch/handler", "clbwatch/notifier")
 	only("clbwatch/notifier", "it is the way out, not a library", "clbwatch/internal/app", "clbwatch/notifier",
 		"clbwatch/internal/talk") // which takes messages from it, and may not send any: see below
 	inSandbox := func(p string) bool {

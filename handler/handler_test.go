@@ -59,7 +59,10 @@ func serve(a *app) *handler.Handler {
 
 func ExampleHandler_Invoke() {
 	h := serve(&app{sum: watch.Summary{CLBs: 2, Read: 2, Changes: 1, Sent: 1}})
-	answer, _ := h.Invoke(context.Background(), []byte(`{"Type":"Timer","TriggerName":"EveryMinute","Time":"2026-11-23T04:53:00Z","Message":""}`))
+	answer, _ := h.Invoke(
+		context.Background(),
+		[]byte(`{"Type":"Timer","TriggerName":"EveryMinute","Time":"2026-11-23T04:53:00Z","Message":""}`),
+	)
 	fmt.Println(string(answer))
 	_, err := h.Invoke(context.Background(), []byte(`{"action":"nonsense"}`))
 	fmt.Println(err)

@@ -16,7 +16,8 @@ const maxHTTP = 2 << 20
 
 // parseHTTP takes an event of the Function URL: it has an httpMethod, which is a text. Whoever calls the URL
 // chooses what is in the other fields, but not which fields there are: what looks like an action in a body
-// stays in the body. ok is false if it is another event. Source: cloud.tencent.com/document/product/583/96099.
+// stays in the body. ok is false if it is another event. Source:
+// cloud.tencent.com/document/product/583/96099.
 func parseHTTP(event []byte) (r talk.Request, ok bool) {
 	var fields map[string]json.RawMessage
 	if json.Unmarshal(event, &fields) != nil || json.Unmarshal(fields["httpMethod"], &r.Method) != nil ||

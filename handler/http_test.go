@@ -44,7 +44,8 @@ func TestInvokeTakesHTTP(t *testing.T) {
 	}
 }
 
-// TestInvokeRefusesHTTPWithoutAnError checks that whatever is wrong, the platform is told of no error, and the
+// TestInvokeRefusesHTTPWithoutAnError checks that whatever is wrong, the platform is told of no error, and
+// the
 // answer says nothing.
 func TestInvokeRefusesHTTPWithoutAnError(t *testing.T) {
 	t.Parallel()

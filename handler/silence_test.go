@@ -68,7 +68,7 @@ func TestInvokeRefusesSilencesBeforeAnythingIsTouched(t *testing.T) {
 		`"what":"*","for":"0"`:                      "expected a time of 1m to 7d",
 		`"what":"*","for":"-2h"`:                    "expected a time of 1m to 7d",
 		`"what":"*","for":"8d","why":"x"`:           "expected a time of 1m to 7d",
-		`"what":"*","for":"4h"`:                     "why is missing",
+		`"what":"*","for":"4h"`:                     "needs a reason",
 		`"incident":"12","for":"25h"`:               "lasts from 1m to 24h",
 		`"what":"*","why":7`:                        `why is "7", expected a reason`,
 		`"what":"*","why":"a\nb"`:                   "control characters",

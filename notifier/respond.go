@@ -10,28 +10,21 @@ import (
 
 	"github.com/slack-go/slack"
 
-	"clbwatch/notifier/message"
+	"clbwatch/internal/talk"
 )
 
-// Response is what people are told after a click, at the address that came with it.
-type Response struct {
-	To      string // the address, which is a secret
-	Message message.Message
-	Public  bool   // everybody in the channel sees it, not only who clicked
-	Thread  string // the ts of the message that it is a reply to; "" if it is none
-	Replace bool   // it takes the place of the message that was clicked
-}
-
-// hooks are the hosts of the addresses that come with clicks. Source: docs.slack.dev, handling user interaction.
+// hooks are the hosts of the addresses that come with clicks. Source: docs.slack.dev, handling user
+// interaction.
 var hooks = map[string]bool{"hooks.slack.com": true, "hooks.slack-gov.com": true}
 
 // respondTimeout is how long a response may take where ctx leaves more.
 const respondTimeout = 3 * time.Second
 
-// Respond tells people what a click did, once: nothing is repeated, because nobody would wait for it. It needs
+// Respond tells people what a click did, once: nothing is repeated, because nobody would wait for it. It
+// needs
 // neither a bot nor a webhook. apiURL is where the Web API is: an address on this machine is taken only if
 // that is on this machine, too. Its error does not hold the address.
-func Respond(ctx context.Context, transport http.RoundTripper, apiURL string, r Response) error {
+func Respond(ctx context.Context, transport http.RoundTripper, apiURL string, r talk.Reply) error {
 	to, err := url.Parse(r.To)
 	if err != nil || to.User != nil || !hookOf(to, apiURL) {
 		return errors.New("the address that came with the click is not one of Slack's")

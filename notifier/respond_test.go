@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"clbwatch/internal/talk"
 	"clbwatch/notifier"
 	"clbwatch/notifier/message"
 )
@@ -46,17 +47,18 @@ func TestRespond(t *testing.T) {
 	t.Cleanup(func() { close(hang); srv.Close() })
 	to := srv.URL + "/actions/T1/2/hunter2"
 	m := message.Message{Text: "hi"}
-	respond := func(ctx context.Context, r notifier.Response) error {
+	respond := func(ctx context.Context, r talk.Reply) error {
 		return notifier.Respond(ctx, http.DefaultTransport, srv.URL+"/api/", r)
 	}
-	if err := respond(t.Context(), notifier.Response{To: to, Message: m, Public: true, Thread: "1.2"}); err != nil {
+	if err := respond(t.Context(), talk.Reply{To: to, Message: m, Public: true, Thread: "1.2"}); err != nil {
 		t.Fatal(err)
 	}
-	if got := <-posts; got.Type != "in_channel" || got.Text != "hi" || got.Thread != "1.2" || got.Replace == nil ||
+	if got := <-posts; got.Type != "in_channel" || got.Text != "hi" || got.Thread != "1.2" ||
+		got.Replace == nil ||
 		*got.Replace {
 		t.Errorf("posted %+v, want a reply for everybody, beside the message", got)
 	}
-	if err := respond(t.Context(), notifier.Response{To: to, Message: m, Replace: true}); err != nil {
+	if err := respond(t.Context(), talk.Reply{To: to, Message: m, Replace: true}); err != nil {
 		t.Fatal(err)
 	}
 	if got := <-posts; !*got.Replace || got.Type != "" {
@@ -65,7 +67,7 @@ func TestRespond(t *testing.T) {
 	for code, want := range map[string]string{"404": "answers 404", "500": "answers 500", "302": "answers 302",
 		"1": "in time"} {
 		ctx, cancel := context.WithTimeout(t.Context(), 200*time.Millisecond)
-		err := respond(ctx, notifier.Response{To: to + "?code=" + code, Message: m})
+		err := respond(ctx, talk.Reply{To: to + "?code=" + code, Message: m})
 		cancel()
 		if err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("status %s: %v, want %q, and no address", code, err, want)
@@ -78,13 +80,14 @@ func TestRespond(t *testing.T) {
 		"a port": "https://hooks.slack.com:8443/hunter2", "nothing": "", "no URL": "%hunter2",
 		"this machine, another port": "http://127.0.0.1:1/hunter2", "a file": "file:///etc/hunter2",
 	} {
-		err := respond(t.Context(), notifier.Response{To: to, Message: m})
-		if err == nil || !strings.Contains(err.Error(), "not one of Slack's") || strings.Contains(err.Error(), "hunter2") {
+		err := respond(t.Context(), talk.Reply{To: to, Message: m})
+		if err == nil || !strings.Contains(err.Error(), "not one of Slack's") ||
+			strings.Contains(err.Error(), "hunter2") {
 			t.Errorf("%s: %v, want that it is not Slack's", name, err)
 		}
 	}
 	if err := notifier.Respond(t.Context(), http.DefaultTransport, "https://slack.com/api/",
-		notifier.Response{To: srv.URL, Message: m}); err == nil || len(posts) > 0 {
+		talk.Reply{To: srv.URL, Message: m}); err == nil || len(posts) > 0 {
 		t.Errorf("with the real Slack: %v and %d calls to this machine, want none", err, len(posts))
 	}
 }

@@ -96,8 +96,10 @@ func (s *Slack) checkWebhook(ctx context.Context) error {
 	case incident.Content:
 		return nil
 	case incident.Done:
-		return fmt.Errorf("SLACK_WEBHOOK_URL: an empty message was taken, which Slack would refuse; check that it " +
-			"is a Slack webhook")
+		return fmt.Errorf(
+			"SLACK_WEBHOOK_URL: an empty message was taken, which Slack would refuse; check that it " +
+				"is a Slack webhook",
+		)
 	default:
 		return r.Err
 	}

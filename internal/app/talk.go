@@ -13,7 +13,7 @@ func (a *App) Talk(ctx context.Context, r talk.Request) talk.Answer {
 	t := talk.Talk{
 		Secret: to.Signing.Reveal(), Desk: a.watcher, Once: a.root.Once, Style: style(a.cfg),
 		Reply: func(ctx context.Context, r talk.Reply) error {
-			return notifier.Respond(ctx, a.http.Transport, to.APIURL, notifier.Response(r))
+			return notifier.Respond(ctx, a.http.Transport, to.APIURL, r)
 		},
 	}
 	if to.Channel != "" {

@@ -91,7 +91,8 @@ func silenceOf(c *cli.Command) (r watch.SilenceRequest, err error) {
 	default:
 		r.What, words = words[0], words[1:]
 	}
-	if r.For, words, err = text.LengthFirst(words, incident.MinSilence, incident.MaxSilence, "1m to 7d"); err != nil {
+	r.For, words, err = text.LengthFirst(words, incident.MinSilence, incident.MaxSilence, "1m to 7d")
+	if err != nil {
 		return r, err
 	}
 	r.Why = strings.TrimSpace(strings.Join(words, " "))
@@ -113,6 +114,15 @@ func silenced(a watch.SilenceAnswer, zone *time.Location) string {
 	}
 	if a.Replaces != "" {
 		says += "\nreplaces silence " + text.Clean(a.Replaces, maxCell)
+	}
+	switch {
+	case a.Again && s.Ended.IsZero():
+		return says + "\nit was so already\n"
+	case a.Again:
+		return says + " before\n"
+	}
+	if a.Still != "" {
+		says += "\nsilence " + text.Clean(a.Still, maxCell) + " goes on, and covers the same"
 	}
 	return says + "\nthe next tick goes by it\n"
 }

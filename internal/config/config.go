@@ -65,8 +65,8 @@ type Config struct {
 	Token     Secret // "" for long-term keys
 }
 
-// Slack is where messages go, by bot if Token is set, else to the webhook, if that is; and, if Signing is set,
-// where commands and clicks come from: Channel and those of Routes.
+// Slack is where messages go, by bot if Token is set, else to the webhook, if that is. If Signing is set, it
+// is where commands and clicks come from, too: Channel and those of Routes.
 type Slack struct {
 	Webhook   Secret
 	Token     Secret

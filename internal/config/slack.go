@@ -50,7 +50,8 @@ func parseSlack(s settings) (Slack, []error) {
 		wrong("SLACK_CHANNEL is not a channel's ID, expected one " + channelID)
 	}
 	secret := c.Signing.Reveal()
-	if strings.HasPrefix(secret, "xox") || strings.Contains(secret, "://") || strings.ContainsAny(secret, " \t") {
+	if strings.HasPrefix(secret, "xox") || strings.Contains(secret, "://") ||
+		strings.ContainsAny(secret, " \t") {
 		wrong("SLACK_SIGNING_SECRET is not a signing secret; copy it from the Slack app's page Basic Information")
 	}
 	if c.Mention != "" && !mentionForm.MatchString(c.Mention) {

@@ -138,17 +138,17 @@ func in(t *testing.T, test func(t *testing.T, in place), places ...place) {
 
 // lab is a cloud, a Slack and a place for state, and the settings of a function that uses them.
 type lab struct {
-	t        testing.TB
-	function string // its binary
-	cloud    *cloud.Cloud
-	slack    *slack.Workspace
-	dir      string      // of the state in files; a home otherwise
-	bucket   *cos.Bucket // of the state in COS, or nil
-	settings map[string]string
-	hooks    string       // where Slack is
-	answers  []string     // the addresses that came with commands and clicks
-	ahead    atomic.Int64 // how far the cloud's clock is ahead, in nanoseconds
-	passed   atomic.Int64 // how much time later has let pass, in nanoseconds
+	t         testing.TB
+	function  string // its binary
+	cloud     *cloud.Cloud
+	slack     *slack.Workspace
+	dir       string      // of the state in files; a home otherwise
+	bucket    *cos.Bucket // of the state in COS, or nil
+	settings  map[string]string
+	hooks     string       // where Slack is
+	addresses []string     // the addresses that came with commands and clicks
+	ahead     atomic.Int64 // how far the cloud's clock is ahead, in nanoseconds
+	passed    atomic.Int64 // how much time later has let pass, in nanoseconds
 
 	mu      sync.Mutex
 	issued  []sandbox.Credential

@@ -89,7 +89,7 @@ func (l *lab) hand() {
 	seen.secret("the webhook's secret", hook[strings.LastIndex(hook, "/")+1:])
 	seen.secret("the bot's token", l.slack.Token())
 	seen.secret("the signing secret", l.slack.SigningSecret())
-	for _, to := range l.answers {
+	for _, to := range l.addresses {
 		seen.secret("the address of an answer", to[strings.LastIndex(to, "/")+1:])
 	}
 

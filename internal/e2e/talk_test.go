@@ -24,8 +24,11 @@ func (l *lab) desk(shape scf.Shape) (*scf.URL, *scf.Function) {
 	l.t.Helper()
 	l.settings["SLACK_SIGNING_SECRET"] = l.slack.SigningSecret()
 	l.slack.Users = []string{slackUser}
-	own := map[string]string{"SLACK_SIGNING_SECRET": l.slack.SigningSecret(), "SLACK_CHANNEL": l.slack.ChannelID(),
-		"SLACK_API_URL": l.slack.APIURL(l.hooks), "STATE_URL": l.settings["STATE_URL"], "CLB_IDS": l.settings["CLB_IDS"]}
+	own := map[string]string{
+		"SLACK_SIGNING_SECRET": l.slack.SigningSecret(), "SLACK_CHANNEL": l.slack.ChannelID(),
+		"SLACK_API_URL": l.slack.APIURL(l.hooks), "STATE_URL": l.settings["STATE_URL"],
+		"CLB_IDS": l.settings["CLB_IDS"],
+	}
 	cr := l.cloud.Issue() // of a role of its own
 	l.desks = append(l.desks, cr)
 	f, err := scf.Start(context.Background(), l.function, own, scf.WithName("clbwatch-slack"),
@@ -53,10 +56,10 @@ func (l *lab) desk(shape scf.Shape) (*scf.URL, *scf.Function) {
 func (l *lab) types(line string) slack.Reaction {
 	l.t.Helper()
 	r, err := l.slack.Command(l.t.(*testing.T).Context(), slack.Person{ID: slackUser}, "", line)
-	l.answers = append(l.answers, r.ResponseURL)
+	l.addresses = append(l.addresses, r.ResponseURL)
 	if err != nil || r.Error != "" || r.Shown == nil {
-		l.t.Fatalf("%s: %q, %v, answer %d %s; Slack refused %q", line, r.Error, err, r.Response.Status, r.Response.Body,
-			l.slack.Refused())
+		l.t.Fatalf("%s: %q, %v, answer %d %s; Slack refused %q", line, r.Error, err, r.Response.Status,
+			r.Response.Body, l.slack.Refused())
 	}
 	return r
 }
@@ -65,7 +68,7 @@ func (l *lab) types(line string) slack.Reaction {
 func (l *lab) presses(who slack.Person, root, button string) {
 	l.t.Helper()
 	r, err := l.slack.Click(l.t.(*testing.T).Context(), who, "", root, button)
-	l.answers = append(l.answers, r.ResponseURL)
+	l.addresses = append(l.addresses, r.ResponseURL)
 	if err != nil || r.Error != "" {
 		l.t.Fatalf("%s: %q, %v; Slack refused %q", button, r.Error, err, l.slack.Refused())
 	}
@@ -77,67 +80,79 @@ func wordsOf(t testing.TB, raw json.RawMessage) string {
 	return strings.Join(strs(t, raw), "\n")
 }
 
+// answers is somebody typing a command, whose answer must have all the words.
+func (l *lab) answers(line string, words ...string) slack.Reaction {
+	l.t.Helper()
+	r := l.types(line)
+	got := wordsOf(l.t, r.Shown)
+	for _, want := range words {
+		if !strings.Contains(got, want) {
+			l.t.Errorf("%s is answered with %s, want %q", line, got, want)
+		}
+	}
+	return r
+}
+
 // TestSlackTalksBack: what people type and press where they are does what the commands do that there are
 // elsewhere, from a function that has no token.
 func TestSlackTalksBack(t *testing.T) {
-	in(t, func(t *testing.T, in place) {
-		t.Helper()
-		l := newLab(t, in)
-		l.cloud.Bind(region, web, vm("web-4"), vm("web-5"), vm("web-6"))
-		l.desk(scf.Shapes()[0])
-		f := l.start()
-		l.live(f, 2, nil)
-		if r := l.types("/clb status"); !r.Private || !strings.Contains(wordsOf(t, r.Shown), "No incident is open on 2 load balancers") {
-			t.Errorf("status: %s", r.Shown)
-		}
-		if r := l.types("/clb silense prod-web"); !strings.Contains(wordsOf(t, r.Shown), "did you mean “silence”?") {
-			t.Errorf("a typing error: %s", r.Shown)
-		}
-		r := l.types("/clb silence prod-web 1h deploy")
-		if got := wordsOf(t, r.Shown); r.Private || !strings.Contains(got, "1 load balancer, 6 backends, none out") {
-			t.Errorf("silence: %s", got)
-		}
-		n := len(l.slack.Messages())
-		l.live(f, 2, map[int]func(){0: l.stop("web-1")})
-		if got := l.titles()[n:]; len(got) != 0 {
-			t.Errorf("in the silence: %q", got)
-		}
-		if got := wordsOf(t, l.types("/clb list").Shown); !strings.Contains(got, "prod-web") || !strings.Contains(got, "deploy") {
-			t.Errorf("list: %s", got)
-		}
-		l.live(f, 62, nil)
-		if all := l.texts(); len(all) != n || !strings.Contains(all[n-1], "web-1") || !strings.Contains(all[n-1], "deploy") {
-			t.Fatalf("when it ends: %q, want what is due, naming the silence", all[n-1:])
-		}
-		root := l.lastRoot()
-		l.presses(slack.Person{ID: slackUser}, root, "Acknowledge")
-		l.live(f, 1, nil)
-		shown := l.shown(root)
-		if !strings.Contains(shown, "acknowledged by <@"+slackUser+"> since") || strings.Contains(shown, "Acknowledge\n") {
-			t.Errorf("after a click the root shows %s, want who, and no button for it", shown)
-		}
-		got := wordsOf(t, l.types("/clb report").Shown)
-		for _, want := range []string{"7 of 8 backends running", " ago", "acknowledged by"} {
-			if !strings.Contains(got, want) {
-				t.Errorf("the report lacks %q: %s", want, got)
+	t.Parallel()
+	for _, by := range []string{"webhook", "bot"} {
+		t.Run(by, func(t *testing.T) {
+			t.Parallel()
+			l := newLab(t, inCOS)
+			if by == "bot" {
+				l.byBot()
 			}
-		}
-		l.presses(slack.Person{ID: slackUser}, root, "Silence 30 min")
-		if got := wordsOf(t, l.types("/clb list").Shown); !strings.Contains(got, "2 silences active") {
-			t.Errorf("after a click on Silence: %s", got)
-		}
-		for _, id := range []string{"2", "3"} {
-			if got := wordsOf(t, l.types("/clb end "+id).Shown); !strings.Contains(got, "Silence ended") {
-				t.Errorf("end: %s", got)
-			}
-		}
-		if got := wordsOf(t, l.types("/clb list").Shown); !strings.Contains(got, "No silence is active") {
-			t.Errorf("in the end: %s", got)
-		}
-		for _, why := range l.slack.Refused() {
-			t.Errorf("Slack refused: %s", why)
-		}
-	}, inCOS, byBot)
+			l.talkBack()
+		})
+	}
+}
+
+func (l *lab) talkBack() {
+	l.cloud.Bind(region, web, vm("web-4"), vm("web-5"), vm("web-6"))
+	l.desk(scf.Shapes()[0])
+	f := l.start()
+	l.live(f, 2, nil)
+	if r := l.answers("/clb status", "No incident is open on 2 load balancers"); !r.Private {
+		l.t.Error("everybody sees a status that one person asked for")
+	}
+	l.answers("/clb silense prod-web", "did you mean “silence”?")
+	if r := l.answers("/clb silence prod-web 1h deploy", "1 load balancer, 6 backends, none out"); r.Private {
+		l.t.Error("only one person sees a silence")
+	}
+	n := len(l.slack.Messages())
+	l.live(f, 2, map[int]func(){0: l.stop("web-1")})
+	if got := l.titles()[n:]; len(got) != 0 {
+		l.t.Errorf("in the silence: %q", got)
+	}
+	l.answers("/clb list", "prod-web", "deploy")
+	l.live(f, 62, nil)
+	all := l.texts() // but for the first
+	if last := all[n-1:]; len(last) != 1 || !strings.Contains(last[0], "web-1") ||
+		!strings.Contains(last[0], "deploy") {
+		l.t.Fatalf("when it ends: %q, want what is due, naming the silence", last)
+	}
+	root := l.lastRoot()
+	ada := slack.Person{ID: slackUser}
+	l.presses(ada, root, "Acknowledge")
+	l.live(f, 1, nil)
+	shown := l.shown(root)
+	if !strings.Contains(shown, "acknowledged by <@"+slackUser+"> since") ||
+		strings.Contains(shown, "Acknowledge\n") {
+		l.t.Errorf("after a click the root shows %s, want who, and no button for it", shown)
+	}
+	l.answers("/clb report", "7 of 8 backends running", " ago", "acknowledged by")
+	l.presses(ada, root, "Silence 30 min")
+	l.answers("/clb list", "2 silences active")
+	l.answers("/clb end 2", "Silence ended")
+	l.answers("/clb end 3", "Silence ended")
+	l.live(f, 1, nil)
+	l.answers("/clb end 3", "Silence had ended already")
+	l.answers("/clb list", "No silence is active")
+	for _, why := range l.slack.Refused() {
+		l.t.Errorf("Slack refused: %s", why)
+	}
 }
 
 // lastRoot is the ts of the newest message in the channel that has buttons.
@@ -186,9 +201,7 @@ func TestSlackOnEveryShapeOfEvent(t *testing.T) {
 			}
 		}
 	}
-	if got := wordsOf(t, l.types("/clb list").Shown); !strings.Contains(got, "1 silence active") {
-		t.Errorf("afterwards: %s, want one silence", got)
-	}
+	l.answers("/clb list", "1 silence active")
 }
 
 // TestSlackReplay: whoever sends a request of Slack's again changes nothing.
@@ -206,9 +219,7 @@ func TestSlackReplay(t *testing.T) {
 			t.Errorf("a replay: %d %s, %v, want that it was taken", r.Status, r.Body, err)
 		}
 	}
-	if got := wordsOf(t, l.types("/clb list").Shown); !strings.Contains(got, "No silence is active") {
-		t.Errorf("after a replay: %s, want no silence", got)
-	}
+	l.answers("/clb list", "No silence is active")
 }
 
 // TestSlackOnOneSecretOnly: without the secret, whatever comes is refused, by the function that ticks, too.
@@ -230,10 +241,9 @@ func TestSlackOnOneSecretOnly(t *testing.T) {
 		t.Fatal(err)
 	}
 	ticks := l.start()
-	for name, on := range map[string]*scf.Function{"ticks": ticks} {
-		if out, err := l.invoke(on, string(event)); err != nil || string(out) != `{"statusCode":401,"headers":{},"body":""}` {
-			t.Errorf("the function that %s answers %s, %v, want an empty 401", name, out, err)
-		}
+	const refused = `{"statusCode":401,"headers":{},"body":""}`
+	if out, err := l.invoke(ticks, string(event)); err != nil || string(out) != refused {
+		t.Errorf("the function that ticks answers %s, %v, want an empty 401", out, err)
 	}
 	if out, err := l.invoke(f, `{"action":"tick"}`); err == nil {
 		t.Errorf("the function that answers ticks: %s", out)

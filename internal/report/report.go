@@ -138,9 +138,9 @@ type Open struct {
 	CLB   lb.CLB    `json:"loadBalancer"`
 	Level string    `json:"level"` // "ok", "impaired", "degraded" or "down"
 	Since time.Time `json:"since"`
-	// as last read, of what is about backends
-	Running  int `json:"running,omitempty"`
-	Backends int `json:"backends,omitempty"`
+	// as last read; nil of what is not about backends
+	Running  *int `json:"running,omitempty"`
+	Backends *int `json:"backends,omitempty"`
 
 	Acknowledged bool   `json:"acknowledged,omitempty"`
 	By           string `json:"acknowledgedBy,omitempty"` // untrusted text
@@ -161,10 +161,13 @@ func openOf(doc incident.Document) (all []Open) {
 		if !i.Open() {
 			continue
 		}
-		o := Open{ID: i.ID, CLB: i.CLB(), Level: i.Level.String(), Since: i.Began, Running: i.Now.Running,
-			Backends: i.Now.Total, Acknowledged: i.Ack != "", level: i.Level, is: i.Level.String()}
-		if o.Backends > 0 {
-			o.is += fmt.Sprintf(", %d of %d running", o.Running, o.Backends)
+		o := Open{ID: i.ID, CLB: i.CLB(), Level: i.Level.String(), Since: i.Began,
+			Acknowledged: i.Ack != "", level: i.Level, is: i.Level.String()}
+		if i.About == incident.Backends {
+			o.Running, o.Backends = &i.Now.Running, &i.Now.Total
+		}
+		if o.Backends != nil && *o.Backends > 0 {
+			o.is += fmt.Sprintf(", %d of %d running", i.Now.Running, i.Now.Total)
 		}
 		if o.Acknowledged && doc.Silence != nil {
 			q, _ := doc.Silence(i.Ack) // or nobody knows by whom

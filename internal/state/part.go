@@ -7,6 +7,7 @@ import (
 	"maps"
 	"math"
 	"slices"
+	"sync"
 	"time"
 
 	"clbwatch/internal/advice"
@@ -32,6 +33,8 @@ type Part struct {
 	States States        // of all shards; nil if there never was but one
 	By     string        // who commits: see Committer
 	Nonce  func() string // a new random text each time, of at least 8 bytes
+
+	atOnce int // how many shards are loaded at the same time; 0: one
 }
 
 // Next starts the head after h, with the same content, committed by this run; h may be nil.
@@ -101,34 +104,51 @@ func Current(ctx context.Context, store Store, states States) (Level, error) {
 	if h == nil || h.Moved == 0 || states == nil {
 		return Level{Of: 1, Heads: []*Head{h}, Stores: []Store{store}, states: states}, nil
 	}
-	l, err := Part{States: states}.trace(ctx, nil, nowhere)
+	l, err := Part{States: states, atOnce: readers}.trace(ctx, nil, nowhere) // somebody waits for it
 	if err != nil {
 		return Level{}, fmt.Errorf("load state: %w", err)
 	}
 	return l, nil
 }
 
-// level loads the state of so many shards, and says which of them are not there: those without a head, and
+// level loads the state of so many shards, some at once, and says which of them are not there: those without a head, and
 // those whose head is not younger than an era, left from when the state was here before.
-func (s States) level(ctx context.Context, of, era int) (l Level, absent []int, err error) {
-	l = Level{Of: of, states: s, era: math.MaxInt}
-	for i := range of {
-		store, err := s(Shard{i + 1, of})
-		var h *Head
-		if err == nil {
-			h, err = store.Load(ctx)
+func (s States) level(ctx context.Context, of, era, atOnce int) (l Level, absent []int, err error) {
+	l = Level{Of: of, Heads: make([]*Head, of), Stores: make([]Store, of), states: s, era: math.MaxInt}
+	errs := make([]error, of)
+	each(of, atOnce, func(i int) {
+		if l.Stores[i], errs[i] = s(Shard{i + 1, of}); errs[i] == nil {
+			l.Heads[i], errs[i] = l.Stores[i].Load(ctx)
 		}
-		if err != nil {
-			return l, nil, fmt.Errorf("state of shard %d/%d: %w", i+1, of, err)
-		}
-		l.Heads, l.Stores = append(l.Heads, h), append(l.Stores, store)
-		if h == nil || h.Era <= era {
+	})
+	for i, h := range l.Heads {
+		switch {
+		case errs[i] != nil:
+			return l, nil, fmt.Errorf("state of shard %d/%d: %w", i+1, of, errs[i])
+		case h == nil || h.Era <= era:
 			absent = append(absent, i)
-		} else {
+		default:
 			l.era = min(l.era, h.Era)
 		}
 	}
 	return l, absent, nil
+}
+
+// each does something for each of n, so many at once.
+func each(n, atOnce int, do func(i int)) {
+	if atOnce == 1 {
+		for i := range n {
+			do(i)
+		}
+		return
+	}
+	var doing sync.WaitGroup
+	slots := make(chan struct{}, atOnce)
+	for i := range n {
+		slots <- struct{}{}
+		doing.Go(func() { do(i); <-slots })
+	}
+	doing.Wait()
 }
 
 // moved is how many shards the state is going over to, or went; 0 if it stays.
@@ -160,7 +180,7 @@ func (p Part) trace(ctx context.Context, own *Head, to int) (Level, error) {
 		since = own.Era
 	}
 	for range 2 * MaxShards {
-		l, absent, err := p.States.level(ctx, of, era)
+		l, absent, err := p.States.level(ctx, of, era, max(p.atOnce, 1))
 		if err != nil {
 			return l, err
 		}

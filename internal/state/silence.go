@@ -131,9 +131,12 @@ func (s *Silences) Make(ctx context.Context, made incident.Silence) (incident.Si
 		last+1, last+maxNumbers)
 }
 
+// ErrDoubt means that it is not known whether a silence was made, or ended.
+var ErrDoubt = errors.New("it is not known")
+
 // doubtful is the error of a write whose outcome cannot be known.
 func doubtful(id, did string, err error) error {
-	says := fmt.Errorf("it is not known whether silence %s was %s: %w", id, did, err)
+	says := fmt.Errorf("%w whether silence %s was %s: %w", ErrDoubt, id, did, err)
 	if errors.Is(err, ErrAbsent) {
 		says = fmt.Errorf("silence %s was probably not %s: %w", id, did, err)
 	}

@@ -45,6 +45,8 @@ const (
 	readTries    = 3
 	readInterval = 100 * time.Millisecond // before the second; twice that before the third
 	callTimeout  = 5 * time.Second        // of one call: a connection that hangs must leave time for another
+	impatient    = 3 * time.Second        // how little time a caller has who waits for an answer: see limited
+	least        = 300 * time.Millisecond // of one call, then
 	slowest      = 256 << 10              // bytes a second that a snapshot moves at least, beyond that
 	maxListing   = 8 << 20                // bytes of a page of a listing, 1,000 keys, and of an error
 	maxPages     = 1000                   // of a listing
@@ -93,9 +95,14 @@ func (b cosBucket) retry(ctx context.Context, size int64, call func(ctx context.
 	}
 }
 
-// limited makes a call within the time that it may take.
+// limited makes a call within the time that it may take: where somebody waits for an answer, no more than a
+// third of what is left, so that another one has time.
 func (b cosBucket) limited(ctx context.Context, size int64, call func(ctx context.Context) error) error {
-	ctx, cancel := context.WithTimeout(ctx, b.limit+time.Duration(size/slowest)*time.Second)
+	limit := b.limit
+	if end, ok := ctx.Deadline(); ok && time.Until(end) < impatient {
+		limit = min(limit, max(time.Until(end)/3, least))
+	}
+	ctx, cancel := context.WithTimeout(ctx, limit+time.Duration(size/slowest)*time.Second)
 	defer cancel()
 	return call(ctx)
 }

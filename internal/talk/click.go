@@ -44,20 +44,19 @@ type click struct {
 func (t *Talk) click(ctx context.Context, payload string) Answer {
 	answer := Answer{Status: http.StatusOK}
 	var c click
-	if err := json.Unmarshal([]byte(payload), &c); err != nil || c.Type != "block_actions" || len(c.Actions) != 1 {
+	err := json.Unmarshal([]byte(payload), &c)
+	if err != nil || c.Type != "block_actions" || len(c.Actions) != 1 {
 		answer.Log = []string{"refused", "it is no click on a button"}
 		return answer
 	}
 	answer.Log = []string{"asked", text.Clean(c.Actions[0].ID, 40), "user", text.Clean(c.User.ID, 30)}
 	reply, log, err := t.press(ctx, c)
 	answer.Log = append(answer.Log, log...)
-	switch {
-	case errors.Is(err, errTaken): // people have been told
+	if err != nil {
 		answer.Log = append(answer.Log, "refused", err.Error())
+	}
+	if errors.Is(err, errTaken) { // people have been told
 		return answer
-	case err != nil:
-		answer.Log = append(answer.Log, "refused", err.Error())
-		reply = Reply{Message: message.Refused(plainly(err), t.Style)}
 	}
 	reply.To = c.Reply
 	// What was done stays done: the next tick shows it.
@@ -69,23 +68,44 @@ func (t *Talk) click(ctx context.Context, payload string) Answer {
 	return answer
 }
 
-// press does what a click asks for, and returns what people are told of it.
+// press does what a click asks for, and returns what people are told of it, also of an error.
 func (t *Talk) press(ctx context.Context, c click) (Reply, []string, error) {
+	r, err := t.asked(c)
+	var a watch.SilenceAnswer
+	if err == nil {
+		ctx, cancel := context.WithTimeout(ctx, patience-replyTimeout)
+		defer cancel()
+		a, err = t.silence(ctx, c.Trigger, r)
+	}
+	told := Reply{Message: t.changed(a, err, c.User.ID)}
+	switch doc := a.Shown; {
+	case err != nil: // only who clicked is told
+	case doc.Root != nil && !doc.Delivery.Route.Bot():
+		// Nobody else edits what a webhook posted.
+		root := incident.Call{Do: incident.Send, Route: doc.Delivery.Route, Post: incident.Post{Root: true}}
+		told.Message, told.Replace = message.Of(doc, root, t.Style), true
+	default:
+		// The next tick edits what a bot posted; an edit from here could come after a later one.
+		told.Public, told.Thread = true, c.Container.TS
+	}
+	return told, did(a), err
+}
+
+// asked is what a click asks for.
+func (t *Talk) asked(c click) (r watch.SilenceRequest, err error) {
 	channel := c.Container.Channel
 	if channel == "" {
 		channel = c.Channel.ID
 	}
 	if err := t.elsewhere(channel); err != nil {
-		return Reply{}, nil, err
+		return r, err
 	}
 	// In a channel that is shared with another company, its people see the buttons too.
 	if c.User.Team != "" && c.Team.ID != "" && c.User.Team != c.Team.ID {
-		return Reply{}, nil, errors.New("only members of the workspace that clbwatch is installed in may do that")
+		return r, errors.New("only members of the workspace that clbwatch is installed in may do that")
 	}
-	ctx, cancel := context.WithTimeout(ctx, patience-replyTimeout)
-	defer cancel()
+	r.By = c.User.ID
 	pressed := c.Actions[0]
-	r := watch.SilenceRequest{By: c.User.ID}
 	length, silences := strings.CutPrefix(pressed.ID, message.SilenceFor)
 	switch {
 	case pressed.ID == message.Acknowledge:
@@ -93,21 +113,11 @@ func (t *Talk) press(ctx context.Context, c click) (Reply, []string, error) {
 	case silences:
 		d, ok := text.Length(length)
 		if !ok || d < incident.MinSilence || d > incident.MaxSilence {
-			return Reply{}, nil, fmt.Errorf("%.20q is not a time of 1m to 7d", length)
+			return r, fmt.Errorf("%.20q is not a time of 1m to 7d", length)
 		}
 		r.Root, r.For, r.Why = pressed.Value, d, "incident "+pressed.Value
 	default:
-		return Reply{}, nil, errors.New("there is no such button any more")
+		return r, errors.New("there is no such button any more")
 	}
-	a, err := t.silence(ctx, c.Trigger, r)
-	if err != nil {
-		return Reply{}, nil, err
-	}
-	if doc := a.Shown; doc.Root != nil && !doc.Delivery.Route.Bot() {
-		// Nobody but this click can edit what a webhook posted, and nobody will: it cannot come too late.
-		root := incident.Call{Do: incident.Send, Route: doc.Delivery.Route, Post: incident.Post{Root: true}}
-		return Reply{Message: message.Of(doc, root, t.Style), Replace: true}, did(a), nil
-	}
-	// The next tick edits what a bot posted; an edit from here could come after a later one.
-	return Reply{Message: t.silenced(a, c.User.ID), Public: true, Thread: c.Container.TS}, did(a), nil
+	return r, nil
 }

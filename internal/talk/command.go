@@ -40,8 +40,8 @@ const recently = 24 * time.Hour
 var uses = [][2]string{
 	{"status", "what is open and silenced, as ticks stored it"},
 	{"report [7d]", "how every load balancer stands, and what changed; for everybody here"},
-	{"silence prod-* 2h why", "hold notifications back, for 1 h if no time is given; all after the time: " +
-		"not even degraded or down break through"},
+	{"silence prod-* 2h why", "hold notifications back, for 1 h if no time is given"},
+	{"silence prod-* 2h all: why", "the same, and not even degraded or DOWN breaks through"},
 	{"ack 12", "acknowledge an incident by its number: what is known of it is not told again"},
 	{"list", "the silences that are active"},
 	{"end 7", "end a silence by its number"},
@@ -50,15 +50,24 @@ var uses = [][2]string{
 
 // commands are what each of them does.
 var commands = map[string]func(*Talk, context.Context, order) (said, error){
-	"status": (*Talk).status, "report": (*Talk).report, "silence": (*Talk).silenceGlob, "ack": (*Talk).acknowledge,
-	"list": (*Talk).list, "end": (*Talk).end, "help": (*Talk).help,
+	"status":  (*Talk).status,
+	"report":  (*Talk).report,
+	"silence": (*Talk).silenceGlob,
+	"ack":     (*Talk).acknowledge,
+	"list":    (*Talk).list,
+	"end":     (*Talk).end,
+	"help":    (*Talk).help,
 }
 
 // command answers a command. Whatever is wrong with it, the answer says so, to who typed it only.
 func (t *Talk) command(ctx context.Context, form url.Values) Answer {
-	o := order{name: cmp.Or(form.Get("command"), "/clb"), words: split(form.Get("text")), user: form.Get("user_id"),
-		trigger: form.Get("trigger_id")}
-	if len(o.words) == 0 {
+	o := order{
+		name:    cmp.Or(form.Get("command"), "/clb"),
+		words:   split(form.Get("text")),
+		user:    form.Get("user_id"),
+		trigger: form.Get("trigger_id"),
+	}
+	if len(o.words) == 0 || o.words[0] == "" {
 		o.words = []string{"help"}
 	}
 	asked := strings.ToLower(o.words[0])
@@ -67,16 +76,19 @@ func (t *Talk) command(ctx context.Context, form url.Values) Answer {
 	var err error
 	switch err = t.elsewhere(form.Get("channel_id")); {
 	case err != nil:
-		s.Message = message.Refused(err, t.Style)
+		s.Message = message.Refused("Not here", err, t.Style)
 	case !known:
 		asked, err = "unknown", errors.New("there is no such command")
 		s.Message = message.Help(o.name, unknown(o), uses, t.Style)
 	default:
-		if s, err = do(t, ctx, o); err != nil {
-			s = said{Message: message.Refused(plainly(err), t.Style), log: s.log}
+		if s, err = do(t, ctx, o); err != nil && s.Text == "" {
+			s.Message = message.Refused("No answer", plainly(err), t.Style)
 		}
 	}
-	answer := Answer{Status: http.StatusOK, Log: append([]string{"asked", asked, "user", text.Clean(o.user, 30)}, s.log...)}
+	answer := Answer{
+		Status: http.StatusOK,
+		Log:    append([]string{"asked", asked, "user", text.Clean(o.user, 30)}, s.log...),
+	}
 	if err != nil {
 		answer.Log = append(answer.Log, "refused", err.Error())
 	}
@@ -177,7 +189,8 @@ func (t *Talk) status(ctx context.Context, _ order) (said, error) {
 	return said{Message: message.Status(report.Of(found, recently, err), t.Style)}, nil
 }
 
-// report answers with a whole report. If there is no time to count every backend, it is a status that says so.
+// report answers with a whole report. If there is no time to count every backend, it is a status that says
+// so.
 func (t *Talk) report(ctx context.Context, o order) (said, error) {
 	back := recently
 	if len(o.words) > 1 {
@@ -195,7 +208,7 @@ func (t *Talk) report(ctx context.Context, o order) (said, error) {
 			return said{}, err
 		}
 		r := report.Of(found, back, nil)
-		r.Note = "There was no time to count every backend: `clbwatch report`, or a report by timer, has that"
+		r.Note = "There was no time for all of it: clbwatch report, or a report by timer, has backends and changes"
 		return said{Message: message.Status(r, t.Style), public: true}, nil
 	case err != nil && !found.Known:
 		return said{}, err
@@ -210,14 +223,16 @@ func (t *Talk) list(ctx context.Context, _ order) (said, error) {
 
 func (t *Talk) silenceGlob(ctx context.Context, o order) (said, error) {
 	if len(o.words) < 2 || o.words[1] == "" {
-		return said{}, errors.New("say what to silence: silence prod-* 2h why; * stands for any text")
+		return t.mistyped("say what to silence: silence prod-* 2h why; * stands for any text")
 	}
 	r := watch.SilenceRequest{What: o.words[1], By: o.user}
 	rest, err := lasts(&r, o.words[2:])
 	if err != nil {
-		return said{}, err
+		return t.mistyped(err.Error())
 	}
-	if len(rest) > 0 && strings.ToLower(rest[0]) == "all" {
+	// Not the word alone: a reason may begin with it, and what it holds back is an outage.
+	if len(rest) > 0 &&
+		(strings.ToLower(rest[0]) == "all:" || len(rest) == 1 && strings.ToLower(rest[0]) == "all") {
 		r.All, rest = true, rest[1:]
 	}
 	r.Why = strings.Join(rest, " ")
@@ -226,12 +241,12 @@ func (t *Talk) silenceGlob(ctx context.Context, o order) (said, error) {
 
 func (t *Talk) acknowledge(ctx context.Context, o order) (said, error) {
 	if len(o.words) < 2 {
-		return said{}, errors.New("say which incident to acknowledge: ack 12; its number is in its message")
+		return t.mistyped("say which incident to acknowledge: ack 12; its number is in its message")
 	}
 	r := watch.SilenceRequest{Incident: strings.TrimPrefix(o.words[1], "#"), By: o.user}
 	rest, err := lasts(&r, o.words[2:])
 	if err != nil {
-		return said{}, err
+		return t.mistyped(err.Error())
 	}
 	r.Why = strings.Join(rest, " ")
 	return t.change(ctx, o, r)
@@ -239,9 +254,15 @@ func (t *Talk) acknowledge(ctx context.Context, o order) (said, error) {
 
 func (t *Talk) end(ctx context.Context, o order) (said, error) {
 	if len(o.words) != 2 {
-		return said{}, errors.New("say which silence to end: end 7; list has their numbers")
+		return t.mistyped("say which silence to end: end 7; list has their numbers")
 	}
 	return t.change(ctx, o, watch.SilenceRequest{End: strings.TrimPrefix(o.words[1], "#"), By: o.user})
+}
+
+// mistyped says what is wrong with a command that would change something.
+func (t *Talk) mistyped(why string) (said, error) {
+	err := errors.New(why)
+	return said{Message: t.changed(watch.SilenceAnswer{}, err, "")}, err
 }
 
 // lasts takes for how long from the words of a command, and returns the others.
@@ -250,11 +271,8 @@ func lasts(r *watch.SilenceRequest, words []string) (rest []string, err error) {
 	return rest, err
 }
 
-// change does what a command asks of silences. Everybody sees it.
+// change does what a command asks of silences. Everybody sees what was done.
 func (t *Talk) change(ctx context.Context, o order, r watch.SilenceRequest) (said, error) {
 	a, err := t.silence(ctx, o.trigger, r)
-	if err != nil {
-		return said{}, err
-	}
-	return said{Message: t.silenced(a, o.user), public: true, log: did(a)}, nil
+	return said{Message: t.changed(a, err, o.user), public: a.Silence.ID != "", log: did(a)}, err
 }

@@ -13,6 +13,7 @@ import (
 	"net/http"
 	"net/url"
 	"slices"
+	"strings"
 	"time"
 
 	"clbwatch/internal/advice"
@@ -106,7 +107,8 @@ func (t *Talk) elsewhere(channel string) error {
 		return errors.New("SLACK_CHANNEL of this function is not set: it says from which channel clbwatch takes " +
 			"commands")
 	}
-	return errors.New("clbwatch takes commands only in the channels that it alerts: see SLACK_CHANNEL and SLACK_ROUTES")
+	return errors.New("clbwatch takes commands only in the channels that it alerts: see SLACK_CHANNEL and " +
+		"SLACK_ROUTES")
 }
 
 // errTaken is the error of a request that was here before.
@@ -132,9 +134,9 @@ func (t *Talk) first(ctx context.Context, trigger string) error {
 
 // plainly is an error in words for people: with what to do, and without what only helps who develops.
 func plainly(err error) error {
-	if errors.Is(err, context.DeadlineExceeded) {
-		return errors.New("the state could not be read or written within 2 s: try again; if it stays so, give " +
-			"clbwatch-slack more memory, which brings more CPU, or a region nearer to the state's bucket")
+	if errors.Is(err, context.DeadlineExceeded) && !errors.Is(err, watch.ErrDoubt) {
+		return errors.New("the state did not answer in time: try again; if it stays so, give clbwatch-slack more " +
+			"memory, which brings more CPU, or a region nearer to the state's bucket")
 	}
 	if do := advice.Of(err); do != "" {
 		return fmt.Errorf("%w: %s", err, do)
@@ -143,7 +145,8 @@ func plainly(err error) error {
 }
 
 // silence does what somebody asks of silences, once.
-func (t *Talk) silence(ctx context.Context, trigger string, r watch.SilenceRequest) (watch.SilenceAnswer, error) {
+func (t *Talk) silence(ctx context.Context, trigger string, r watch.SilenceRequest) (watch.SilenceAnswer,
+	error) {
 	if err := r.Check(); err != nil {
 		return watch.SilenceAnswer{}, err
 	}
@@ -153,17 +156,30 @@ func (t *Talk) silence(ctx context.Context, trigger string, r watch.SilenceReque
 	return t.Desk.Silence(ctx, r)
 }
 
-// silenced renders what was done about silences.
-func (t *Talk) silenced(a watch.SilenceAnswer, by string) message.Message {
+// changed is what people are told of a change: what was done, and what of it was not, or may not have been.
+func (t *Talk) changed(a watch.SilenceAnswer, err error, by string) message.Message {
+	title := "Not done"
+	if errors.Is(err, watch.ErrDoubt) {
+		title = "It is not known whether it was done"
+	}
+	if err != nil && a.Silence.ID == "" {
+		return message.Refused(title, plainly(err), t.Style)
+	}
 	return message.Silenced(message.Made{
 		Silences: append([]incident.Silence{a.Silence}, a.Others...), Covers: a.Covers, Replaces: a.Replaces,
-		Again: a.Again, By: by,
+		Again: a.Again, Still: a.Still, By: by, But: plainly(err),
 	}, t.Style)
 }
 
-// did is what the log says of a silence.
-func did(a watch.SilenceAnswer) []string {
-	log := []string{"silence", a.Silence.ID, "what", a.Silence.Scope(), "covers", a.Covers,
-		"until", a.Silence.End().UTC().Format(time.RFC3339)}
-	return append(log, "by", cmp.Or(a.Silence.EndedBy, a.Silence.By))
+// did is what the log says of a change.
+func did(a watch.SilenceAnswer) (log []string) {
+	if a.Silence.ID == "" {
+		return nil
+	}
+	ids, what := []string{a.Silence.ID}, []string{a.Silence.Scope()}
+	for _, s := range a.Others {
+		ids, what = append(ids, s.ID), append(what, s.Scope())
+	}
+	return []string{"silence", strings.Join(ids, " "), "what", strings.Join(what, " "), "covers", a.Covers,
+		"until", a.Silence.End().UTC().Format(time.RFC3339), "by", cmp.Or(a.Silence.EndedBy, a.Silence.By)}
 }

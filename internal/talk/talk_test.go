@@ -37,6 +37,7 @@ type desk struct {
 	found  watch.Survey
 	shown  incident.Document
 	err    error
+	partly bool // what err is about was done in part
 	hang   bool // until the caller gives up
 
 	once    map[string]bool
@@ -59,6 +60,9 @@ func (d *desk) Silence(_ context.Context, r watch.SilenceRequest) (watch.Silence
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.asked = append(d.asked, r)
+	if d.err != nil && !d.partly {
+		return watch.SilenceAnswer{}, d.err
+	}
 	at := time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	s := incident.Silence{ID: "7", What: r.What, Incident: r.Incident, Why: r.Why, By: r.By, Made: at,
 		Until: at.Add(max(r.For, time.Hour))}
@@ -68,7 +72,12 @@ func (d *desk) Silence(_ context.Context, r watch.SilenceRequest) (watch.Silence
 	if r.Root != "" {
 		s.What = "prod-web"
 	}
-	return watch.SilenceAnswer{Silence: s, CLBs: 1, Covers: "1 load balancer, 3 backends, none out", Shown: d.shown},
+	return watch.SilenceAnswer{
+			Silence: s,
+			CLBs:    1,
+			Covers:  "1 load balancer, 3 backends, none out",
+			Shown:   d.shown,
+		},
 		d.err
 }
 
@@ -183,8 +192,13 @@ func TestOnlySlackIsAnswered(t *testing.T) {
 		d := &desk{}
 		a := talker(d).Answer(t.Context(), r)
 		if a.Status != 401 || len(a.Body) > 0 || len(d.asked)+d.stored+len(d.once)+len(d.replies) > 0 {
-			t.Errorf("%s: answer %d %s, and %d things were touched, want an empty 401 and none", name, a.Status, a.Body,
-				len(d.asked)+d.stored+len(d.once)+len(d.replies))
+			t.Errorf(
+				"%s: answer %d %s, and %d things were touched, want an empty 401 and none",
+				name,
+				a.Status,
+				a.Body,
+				len(d.asked)+d.stored+len(d.once)+len(d.replies),
+			)
 		}
 		if len(a.Log) != 2 || a.Log[0] != "refused" || len(a.Log[1]) > 100 {
 			t.Errorf("%s: logged %q, want why in a few words", name, a.Log)
@@ -222,9 +236,11 @@ func upper(headers map[string]string) map[string]string {
 func TestCommands(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]watch.SilenceRequest{
-		"silence prod-* 2h deploy 4711":     {What: "prod-*", For: 2 * time.Hour, Why: "deploy 4711"},
-		"  Silence   prod-web ":             {What: "prod-web"},
-		"silence prod-web 1h all rebuild":   {What: "prod-web", For: time.Hour, All: true, Why: "rebuild"},
+		"silence prod-* 2h deploy 4711":    {What: "prod-*", For: 2 * time.Hour, Why: "deploy 4711"},
+		"  Silence   prod-web ":            {What: "prod-web"},
+		"silence prod-web 1h all: rebuild": {What: "prod-web", For: time.Hour, All: true, Why: "rebuild"},
+		// what holds back an outage must be meant
+		"silence prod-web 1h all of it":     {What: "prod-web", For: time.Hour, Why: "all of it"},
 		"silence prod-web ALL":              {What: "prod-web", All: true},
 		"silence “商店 web” 1d12h “the move”": {What: "商店 web", For: 36 * time.Hour, Why: "the move"},
 		"silence \"a b\" 30m":               {What: "a b", For: 30 * time.Minute},
@@ -241,7 +257,12 @@ func TestCommands(t *testing.T) {
 			t.Errorf("%q asks for %+v, want %+v", text, d.asked, want)
 		}
 		if b.Type != "in_channel" || !strings.Contains(string(b.Attachments), "3 backends") {
-			t.Errorf("%q is answered with %s %s, want it for everybody, and what it covers", text, b.Type, b.Attachments)
+			t.Errorf(
+				"%q is answered with %s %s, want it for everybody, and what it covers",
+				text,
+				b.Type,
+				b.Attachments,
+			)
 		}
 	}
 }
@@ -278,7 +299,8 @@ func TestWrongCommands(t *testing.T) {
 		}
 	}
 	for _, text := range []string{"", "help", "  "} {
-		if a, b := ask(t, &desk{}, command(text)); b.Type != "ephemeral" || !strings.Contains(string(a.Body), "/clb end 7") {
+		a, b := ask(t, &desk{}, command(text))
+		if b.Type != "ephemeral" || !strings.Contains(string(a.Body), "/clb end 7") {
 			t.Errorf("%q is answered with %s, want how to use it", text, a.Body)
 		}
 	}
@@ -297,11 +319,13 @@ func TestElsewhere(t *testing.T) {
 		}
 	}
 	d := &desk{}
-	press(t, d, "acknowledge", "12", func(c map[string]any) { c["container"] = map[string]any{"channel_id": "C0ELSEWHERE"} })
+	elsewhere := func(c map[string]any) { c["container"] = map[string]any{"channel_id": "C0ELSEWHERE"} }
+	press(t, d, "acknowledge", "12", elsewhere)
 	refusedClick(t, d, "SLACK_CHANNEL")
 	nowhere := talker(d)
 	nowhere.Channels = nil
-	if a := nowhere.Answer(t.Context(), signed(command("list").Encode(), time.Now())); !strings.Contains(string(a.Body), "not set") {
+	a := nowhere.Answer(t.Context(), signed(command("list").Encode(), time.Now()))
+	if !strings.Contains(string(a.Body), "not set") {
 		t.Errorf("without a channel: %s, want that SLACK_CHANNEL is not set", a.Body)
 	}
 }
@@ -383,7 +407,8 @@ func TestClicks(t *testing.T) {
 		if !slices.Equal(d.asked, []watch.SilenceRequest{want}) {
 			t.Errorf("%s asks for %+v, want %+v", action, d.asked, want)
 		}
-		if len(d.replies) != 1 || !d.replies[0].Public || d.replies[0].Replace || d.replies[0].Thread != "1795409616.000100" ||
+		if len(d.replies) != 1 || !d.replies[0].Public || d.replies[0].Replace ||
+			d.replies[0].Thread != "1795409616.000100" ||
 			d.replies[0].To != "https://hooks.slack.com/actions/T1/2/hunter2" {
 			t.Errorf("%s: told %+v, want a reply in the thread for everybody", action, d.replies)
 		}
@@ -397,9 +422,18 @@ func TestClicks(t *testing.T) {
 // acknowledged is a root on a route with one incident that ada has.
 func acknowledged(on incident.Route) incident.Document {
 	began := time.Date(2026, 11, 23, 11, 0, 0, 0, time.UTC)
-	i := &incident.Incident{ID: "12", Key: "ap-guangzhou/lb-8a3k2m1q", Label: "prod-web", Began: began, Rev: 1, Ack: "7",
-		Now: lb.Capacity{Total: 3, Running: 2, Out: 1}, Before: lb.Capacity{Total: 3, Running: 3}, WasOut: true,
-		Level: incident.Impaired}
+	i := &incident.Incident{
+		ID:     "12",
+		Key:    "ap-guangzhou/lb-8a3k2m1q",
+		Label:  "prod-web",
+		Began:  began,
+		Rev:    1,
+		Ack:    "7",
+		Now:    lb.Capacity{Total: 3, Running: 2, Out: 1},
+		Before: lb.Capacity{Total: 3, Running: 3},
+		WasOut: true,
+		Level:  incident.Impaired,
+	}
 	r := &incident.Root{Incidents: []*incident.Incident{i}, Rev: 1}
 	r.Delivery.Route = on
 	return incident.Document{Root: r, Silence: func(string) (incident.Silence, bool) {
@@ -407,7 +441,8 @@ func acknowledged(on incident.Route) incident.Document {
 	}}
 }
 
-// TestClickOnAWebhooksMessage holds that what a webhook posted shows who clicked at once: nothing else can edit
+// TestClickOnAWebhooksMessage holds that what a webhook posted shows who clicked at once: nothing else can
+// edit
 // it.
 func TestClickOnAWebhooksMessage(t *testing.T) {
 	t.Parallel()
@@ -457,7 +492,14 @@ func TestForgedClicks(t *testing.T) {
 		form := url.Values{"payload": {payload}}
 		a := talker(d).Answer(t.Context(), signed(form.Encode(), time.Now()))
 		if a.Status != 200 || len(a.Body) > 0 || len(d.asked)+len(d.replies)+len(d.once) > 0 {
-			t.Errorf("%s: answer %d %s, asked %v, told %v, want nothing done", name, a.Status, a.Body, d.asked, d.replies)
+			t.Errorf(
+				"%s: answer %d %s, asked %v, told %v, want nothing done",
+				name,
+				a.Status,
+				a.Body,
+				d.asked,
+				d.replies,
+			)
 		}
 	}
 }
@@ -471,8 +513,33 @@ func TestSlowState(t *testing.T) {
 	if took := time.Since(start); took > 2500*time.Millisecond {
 		t.Errorf("the answer took %v, want less than 2.5 s", took)
 	}
-	if b.Type != "in_channel" || !strings.Contains(string(a.Body), "no time to count") {
+	if b.Type != "in_channel" || !strings.Contains(string(a.Body), "no time for all of it") {
 		t.Errorf("the answer is %s, want a status that says why it is no report", a.Body)
+	}
+}
+
+// TestDoneInPart holds that people are told what was done, and what was not, or may not have been.
+func TestDoneInPart(t *testing.T) {
+	t.Parallel()
+	doubt := fmt.Errorf("%w whether silence 8 was made: COS answers 500", watch.ErrDoubt)
+	d := &desk{err: doubt, partly: true}
+	a, b := ask(t, d, command("silence prod-* 1h"))
+	for _, want := range []string{"Silenced: ", "but not all was done", "whether silence 8 was made"} {
+		if !strings.Contains(string(a.Body), want) || b.Type != "in_channel" {
+			t.Errorf("what is done in part is answered with %s, want %q", a.Body, want)
+		}
+	}
+	d = &desk{err: doubt}
+	if a, b := ask(t, d, command("silence prod-* 1h")); b.Type != "ephemeral" ||
+		!strings.Contains(string(a.Body), "It is not known whether it was done") {
+		t.Errorf("what is in doubt is answered with %s", a.Body)
+	}
+	late := fmt.Errorf("%w whether silence 8 was made: %w", watch.ErrDoubt, context.DeadlineExceeded)
+	d = &desk{err: late}
+	press(t, d, "acknowledge", "12")
+	raw, _ := d.replies[0].Message.Answer(false)
+	if !strings.Contains(string(raw), "whether silence 8 was made") || d.replies[0].Public {
+		t.Errorf("a click in doubt is answered with %s", raw)
 	}
 }
 
@@ -480,7 +547,8 @@ func TestStateCannotBeRead(t *testing.T) {
 	t.Parallel()
 	for _, text := range []string{"status", "report", "silence prod-* 1h", "end 7"} {
 		d := &desk{err: errors.New("load state: COS answers 500")}
-		if a, b := ask(t, d, command(text)); b.Type != "ephemeral" || !strings.Contains(string(a.Body), "COS answers 500") {
+		a, b := ask(t, d, command(text))
+		if b.Type != "ephemeral" || !strings.Contains(string(a.Body), "COS answers 500") {
 			t.Errorf("%q is answered with %s, want why", text, a.Body)
 		}
 	}
@@ -510,7 +578,8 @@ func FuzzTalk(f *testing.F) {
 		if !good || len(body) > 256<<10 {
 			want = 401
 		}
-		if a.Status != want || len(a.Log)%2 != 0 || want == 401 && len(a.Body)+len(d.asked)+d.stored+len(d.once) > 0 {
+		if a.Status != want || len(a.Log)%2 != 0 ||
+			want == 401 && len(a.Body)+len(d.asked)+d.stored+len(d.once) > 0 {
 			t.Errorf("%q, signed: %v: answer %d %s, %v, asked %+v", body, good, a.Status, a.Body, a.Log, d.asked)
 		}
 		if len(a.Body) > 0 && !json.Valid(a.Body) || len(a.Body) > 30_000 {

@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 
@@ -36,15 +37,19 @@ func (w *Watcher) view(ctx context.Context) (*view, error) {
 	if err != nil {
 		return nil, err
 	}
-	v := &view{level: all, heads: all.Heads, at: w.Store.Now().UTC().Truncate(time.Second), clbs: make(map[string]lb.CLB)}
+	v := &view{
+		level: all,
+		heads: all.Heads,
+		at:    w.Store.Now().UTC().Truncate(time.Second),
+		clbs:  make(map[string]lb.CLB),
+	}
+	v.snapshots, err = openAll(ctx, all)
+	if err != nil {
+		v.close()
+		return nil, fmt.Errorf("load state: %w", err)
+	}
 	for i, head := range all.Heads {
-		s, err := state.OpenSnapshot(ctx, all.Stores[i], head)
-		if err != nil {
-			v.close()
-			return nil, fmt.Errorf("load state: %w", err)
-		}
-		v.snapshots = append(v.snapshots, s)
-		for key, e := range s.Index.CLBs {
+		for key, e := range v.snapshots[i].Index.CLBs {
 			v.clbs[key] = named(key, e)
 		}
 		if head != nil {
@@ -55,6 +60,35 @@ func (w *Watcher) view(ctx context.Context) (*view, error) {
 		v.clbs[c.Key()] = c
 	}
 	return v, nil
+}
+
+// openAll opens the snapshots of all shards, several at a time. What it opened comes along with an error.
+func openAll(ctx context.Context, all state.Level) ([]*state.Snapshot, error) {
+	snapshots, errs := make([]*state.Snapshot, len(all.Heads)), make([]error, len(all.Heads))
+	var opening sync.WaitGroup
+	slots := make(chan struct{}, 8)
+	for i, head := range all.Heads {
+		slots <- struct{}{}
+		opening.Go(func() {
+			snapshots[i], errs[i] = state.OpenSnapshot(ctx, all.Stores[i], head)
+			<-slots
+		})
+	}
+	opening.Wait()
+	opened := func(s *state.Snapshot) bool { return s == nil }
+	if err := errors.Join(errs...); err != nil {
+		return slices.DeleteFunc(snapshots, opened), err
+	}
+	return snapshots, nil
+}
+
+// part is a context with a share of the time that is left of another, so that what follows has some, too.
+func part(ctx context.Context, of int) (context.Context, context.CancelFunc) {
+	end, ok := ctx.Deadline()
+	if !ok {
+		return context.WithCancel(ctx)
+	}
+	return context.WithTimeout(ctx, time.Until(end)/time.Duration(of))
 }
 
 // current is the newest state of all shards: a silence is of all of them.
@@ -75,8 +109,9 @@ func (v *view) close() {
 	}
 }
 
-// wanted are the silences that a request is for.
-func (v *view) wanted(r SilenceRequest) ([]incident.Silence, error) {
+// wanted are the silences that a request is for. active are those that there are: of a root, a load balancer
+// that one of them covers as long, or more strictly, needs no other.
+func (v *view) wanted(r SilenceRequest, active []incident.Silence) ([]incident.Silence, error) {
 	one := incident.Silence{What: r.What, Incident: r.Incident, All: r.All, Why: strings.TrimSpace(r.Why),
 		By: strings.TrimSpace(r.By), Made: v.at, Until: v.at.Add(r.lasts())}
 	if r.Root == "" {
@@ -91,36 +126,59 @@ func (v *view) wanted(r SilenceRequest) ([]incident.Silence, error) {
 			"them by a glob", r.Root, len(keys), incident.MaxAtOnce)
 	}
 	var all []incident.Silence
+	var until incident.Silence
 	for _, key := range keys {
 		one.What = v.glob(key)
+		covers := func(s incident.Silence) bool {
+			return !isAgain(one, s) && s.What != "" && v.named(key).Matches(s.What) &&
+				(s.All || !s.Until.Before(one.Until))
+		}
+		if n := slices.IndexFunc(active, covers); n >= 0 {
+			until = active[n]
+			continue
+		}
 		all = append(all, one)
+	}
+	if len(all) == 0 {
+		return nil, fmt.Errorf("it is silenced already, by silence %s until %s", until.ID,
+			until.End().UTC().Format("2006-01-02 15:04 UTC"))
 	}
 	return all, nil
 }
 
-// glob is what only one load balancer is matched by: its name, if that is so, else its id. The name is the one
-// that ticks know it by, which go by the silence.
-func (v *view) glob(key string) string {
+// named is a load balancer by the names that ticks know it by.
+func (v *view) named(key string) lb.CLB {
 	for _, r := range v.roots {
 		for _, i := range r.Incidents {
-			c := i.CLB()
-			for _, name := range []string{c.Label, c.Title} {
-				odd := func(r rune) bool { return r == '*' || r == '?' || unicode.IsControl(r) }
-				if i.Key != key || name == "" || len(name) > incident.MaxSilenceText || strings.ContainsFunc(name, odd) {
-					continue
-				}
-				if keys, err := v.matching(name); err == nil && len(keys) == 1 && keys[0] == key {
-					return name
-				}
+			if c := i.CLB(); i.Key == key && (c.Label != "" || c.Title != "") {
+				return c
 			}
+		}
+	}
+	return v.clbs[key]
+}
+
+// glob is what only one load balancer is matched by: its name, if that is so, else its id. The name is the
+// one
+// that ticks know it by, which go by the silence.
+func (v *view) glob(key string) string {
+	c := v.named(key)
+	for _, name := range []string{c.Label, c.Title} {
+		odd := func(r rune) bool { return r == '*' || r == '?' || unicode.IsControl(r) }
+		if name == "" || len(name) > incident.MaxSilenceText || strings.ContainsFunc(name, odd) {
+			continue
+		}
+		if keys, err := v.matching(name); err == nil && len(keys) == 1 && keys[0] == key {
+			return name
 		}
 	}
 	return lb.ParseKey(key).ID
 }
 
-// answer says what silences cover. It is an error if that is nothing. A view gives one answer: snapshots are
-// read once, in order.
-func (v *view) answer(all ...incident.Silence) (SilenceAnswer, error) {
+// answer says what silences cover. It is an error if that is nothing. Backends are counted in a third of the
+// time that is left: what was asked for must be done in any case. A view gives one answer: snapshots are read
+// once, in order.
+func (v *view) answer(ctx context.Context, all ...incident.Silence) (SilenceAnswer, error) {
 	covered := make(map[string]bool)
 	for _, s := range all {
 		keys, err := v.matching(s.What)
@@ -136,30 +194,42 @@ func (v *view) answer(all ...incident.Silence) (SilenceAnswer, error) {
 	}
 	keys := slices.Sorted(maps.Keys(covered))
 	a := SilenceAnswer{Silence: all[0], CLBs: len(keys)}
+	counting, cancel := part(ctx, 3)
+	defer cancel()
 	var err error
-	if a.Backends, a.Out, err = v.count(keys); err != nil {
+	a.Backends, a.Out, err = v.count(counting, keys)
+	switch {
+	case err != nil && counting.Err() != nil && ctx.Err() == nil:
+		a.Backends, a.Out, a.Uncounted = 0, 0, true
+	case err != nil:
 		return SilenceAnswer{}, fmt.Errorf("load state: %w", err)
 	}
 	a.Covers = a.words()
 	return a, nil
 }
 
-// shown is the root that goes by a number, with silences taken in.
+// shown is the root that goes by a number, if a webhook posted it, with all silences taken in that there are
+// by
+// now; else no more of it than where it is.
 func (v *view) shown(id string, silences []incident.Silence) incident.Document {
+	asked := func(i *incident.Incident) bool { return i.ID == id }
 	for _, h := range v.heads {
 		if h == nil || id == "" {
 			continue
 		}
-		s := h.Incidents.Clone()
-		for _, r := range s.Roots {
-			if r.Open() && (r.Leads(id) || slices.ContainsFunc(r.Incidents, func(i *incident.Incident) bool {
-				return i.ID == id
-			})) {
-				s.Foresee(silences, v.at)
-				return incident.Document{Root: r, Reason: s.Reason, Silence: s.SilenceByID,
-					Name: func(key string) lb.CLB { return v.clbs[key] }}
-			}
+		at := slices.IndexFunc(h.Incidents.Roots, func(r *incident.Root) bool {
+			return r.Open() && (r.Leads(id) || slices.ContainsFunc(r.Incidents, asked))
+		})
+		if at < 0 {
+			continue
 		}
+		if r := h.Incidents.Roots[at]; r.Delivery.Route.Bot() {
+			return incident.Document{Root: r}
+		}
+		s := h.Incidents.Clone()
+		s.Foresee(silences, v.at)
+		return incident.Document{Root: s.Roots[at], Reason: s.Reason, Silence: s.SilenceByID,
+			Name: func(key string) lb.CLB { return v.clbs[key] }}
 	}
 	return incident.Document{}
 }
@@ -226,9 +296,12 @@ func choices(all []string) string {
 }
 
 // count counts the backends of load balancers, whose keys are sorted, and those of them that are out.
-func (v *view) count(keys []string) (backends, out int, err error) {
+func (v *view) count(ctx context.Context, keys []string) (backends, out int, err error) {
 	for _, s := range v.snapshots {
 		for _, key := range keys {
+			if err := ctx.Err(); err != nil {
+				return 0, 0, err
+			}
 			line, err := s.Seek(key)
 			if err != nil {
 				return 0, 0, err
@@ -261,6 +334,9 @@ func (a SilenceAnswer) words() string {
 			thing += "s"
 		}
 		return fmt.Sprintf("%d %s", n, thing)
+	}
+	if a.Uncounted {
+		return counted(a.CLBs, "load balancer") + "; there was no time to count backends"
 	}
 	says := counted(a.CLBs, "load balancer") + ", " + counted(a.Backends, "backend")
 	switch {

@@ -8,6 +8,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 	"unicode"
 	"unicode/utf8"
@@ -27,7 +28,8 @@ type Silences interface {
 	End(ctx context.Context, id, by string, at time.Time) (incident.Silence, error)
 }
 
-// SilenceRequest is what somebody wants of silences. What, Incident, Root or End is set, and only one of them.
+// SilenceRequest is what somebody wants of silences. What, Incident, Root or End is set, and only one of
+// them.
 type SilenceRequest struct {
 	What     string        // a glob of load balancers
 	Incident string        // the number of an incident, to acknowledge it
@@ -41,19 +43,23 @@ type SilenceRequest struct {
 // SilenceAnswer says which silence was made or ended, and what it covers now.
 type SilenceAnswer struct {
 	Silence  incident.Silence `json:"silence"`
-	Replaces string           `json:"replaces,omitempty"` // the number of the silence whose place it took
+	Replaces string           `json:"replaces,omitempty"` // the numbers of the silences whose place it took
 	// of a Root: those of its other load balancers
 	Others []incident.Silence `json:"others,omitempty"`
-	// the same request was made a moment ago, and stands: nothing new was stored
-	Again    bool `json:"again,omitempty"`
-	CLBs     int  `json:"loadBalancers"`
-	Backends int  `json:"backends"`
-	Out      int  `json:"out"` // of the backends, those that do not run or fail a health check
+	// the same request was made a moment ago, and stands; or the silence had ended before: nothing was stored
+	Again bool `json:"again,omitempty"`
+	// of one that was ended: the number of another that covers the same and goes on
+	Still    string `json:"still,omitempty"`
+	CLBs     int    `json:"loadBalancers"`
+	Backends int    `json:"backends"`
+	Out      int    `json:"out"` // of the backends, those that do not run or fail a health check
+	// there was no time to count backends
+	Uncounted bool `json:"uncounted,omitempty"`
 	// the same in words: "3 load balancers, 41 backends, 2 of them out"
 	Covers string `json:"covers"`
 
-	// Shown is the root that an acknowledgement or a Root is about, with what was made taken in, as a message
-	// would show it now; its Root is nil for other requests.
+	// Shown is the root that an acknowledgement or a Root is about: if a webhook posted it, as a message would
+	// show it now, else no more than its Root; nil for other requests.
 	Shown incident.Document `json:"-"`
 }
 
@@ -102,9 +108,9 @@ func (r SilenceRequest) Check() error {
 	case r.Root != "" && !incidentNumber.MatchString(r.Root):
 		return fmt.Errorf("root is %.40q, expected the number of an incident, such as 12", r.Root)
 	case r.For != 0 && (r.For < incident.MinSilence || r.For > incident.MaxSilence):
-		return errors.New("for is out of bounds: a silence lasts from 1m to 7d")
+		return errors.New("a silence lasts from 1m to 7d (for)")
 	case r.For >= incident.SilenceNeedWhy && strings.TrimSpace(r.Why) == "":
-		return errors.New("why is missing: a silence of 4h or more needs a reason")
+		return errors.New("a silence of 4h or more needs a reason (why)")
 	}
 	return nil
 }
@@ -134,10 +140,13 @@ func (r SilenceRequest) checkAcknowledgement() error {
 	case r.All:
 		return errors.New("all and incident are given together: an acknowledgement ends when it gets worse")
 	case r.For != 0 && (r.For < incident.MinSilence || r.For > incident.MaxAck):
-		return errors.New("for is out of bounds: an acknowledgement lasts from 1m to 24h")
+		return errors.New("an acknowledgement lasts from 1m to 24h (for)")
 	}
 	return nil
 }
+
+// ErrDoubt means that it is not known whether a silence was made, or ended.
+var ErrDoubt = state.ErrDoubt
 
 // errNoSilences is the error of a request where no silences are kept.
 var errNoSilences = errors.New("no silences are kept with this state")
@@ -160,71 +169,111 @@ func (w *Watcher) Silence(ctx context.Context, r SilenceRequest) (SilenceAnswer,
 		return SilenceAnswer{}, err
 	}
 	defer v.close()
-	wanted, err := v.wanted(r)
+	active, err := w.goingOn(ctx, v)
 	if err != nil {
 		return SilenceAnswer{}, err
 	}
-	answer, err := v.answer(wanted...)
+	wanted, err := v.wanted(r, active)
 	if err != nil {
 		return SilenceAnswer{}, err
 	}
-	all, err := w.Silences.List(ctx, nil)
+	answer, err := v.answer(ctx, wanted...)
 	if err != nil {
-		return SilenceAnswer{}, fmt.Errorf("list the silences: %w", err)
+		return SilenceAnswer{}, err
 	}
-	active := slices.DeleteFunc(slices.SortedFunc(slices.Values(all), bySilence),
-		func(s incident.Silence) bool { return !s.Active(v.at) || isOver(s, v.heads) })
-	answer.Again = true
+	results, errs := make([]madeSilence, len(wanted)), make([]error, len(wanted))
+	var making sync.WaitGroup
 	for n, s := range wanted {
-		made, err := w.makeSilence(ctx, s, active, &answer)
-		if err != nil {
-			return answer, err
-		}
-		if wanted[n] = made; n == 0 {
-			answer.Silence = made
-		} else {
-			answer.Others = append(answer.Others, made)
-		}
+		making.Go(func() { results[n], errs[n] = w.makeSilence(ctx, s, active) })
 	}
-	answer.Shown = v.shown(cmp.Or(r.Incident, r.Root), wanted)
+	making.Wait()
+	answer.take(results)
+	if err := errors.Join(errs...); err != nil {
+		return answer, err
+	}
+	for _, m := range results {
+		active = append(active, m.Silence)
+	}
+	answer.Shown = v.shown(cmp.Or(r.Incident, r.Root), active)
 	return answer, nil
 }
 
-// makeSilence makes one silence in the place of those that are active of the same scope, and notes in the
-// answer what it found. The very same, made a moment ago, stands.
-func (w *Watcher) makeSilence(ctx context.Context, wanted incident.Silence, active []incident.Silence,
-	answer *SilenceAnswer) (incident.Silence, error) {
-	var replaced []incident.Silence
-	others := 0
-	for _, s := range active {
-		if s.What != wanted.What || s.Incident != wanted.Incident {
-			others++
-			continue
-		}
-		if s.All == wanted.All && s.Why == wanted.Why && s.By == wanted.By &&
-			wanted.Until.Sub(s.Until).Abs() < again && wanted.Made.Sub(s.Made) < again {
-			return s, nil
-		}
-		replaced = append(replaced, s)
-	}
-	if others >= incident.MaxSilences {
-		return wanted, fmt.Errorf("%d silences are active, which is the limit: end one", others)
-	}
-	made, err := w.Silences.Make(ctx, wanted)
+// goingOn are the silences that people made and that count now, by number: of each scope one.
+func (w *Watcher) goingOn(ctx context.Context, v *view) ([]incident.Silence, error) {
+	all, err := w.Silences.List(ctx, nil)
 	if err != nil {
-		return made, fmt.Errorf("make a silence: %w", err)
+		return nil, fmt.Errorf("list the silences: %w", err)
 	}
-	answer.Again = false
+	all = slices.SortedFunc(slices.Values(all), bySilence)
+	over := func(s incident.Silence) bool { return !s.Active(v.at) || isOver(s, v.heads) }
+	return slices.DeleteFunc(all, over), nil
+}
+
+// madeSilence is one that was made, or stands.
+type madeSilence struct {
+	incident.Silence
+	replaces string // the number of the last one in whose place it is
+	stands   bool   // it was there before
+}
+
+// take takes in what was made.
+func (a *SilenceAnswer) take(all []madeSilence) {
+	all = slices.DeleteFunc(all, func(m madeSilence) bool { return m.ID == "" }) // why, an error says
+	slices.SortFunc(all, func(x, y madeSilence) int { return bySilence(x.Silence, y.Silence) })
+	a.Again = len(all) > 0
+	var replaces []string
+	for n, m := range all {
+		if n == 0 {
+			a.Silence = m.Silence
+		} else {
+			a.Others = append(a.Others, m.Silence)
+		}
+		if m.replaces != "" {
+			replaces = append(replaces, m.replaces)
+		}
+		a.Again = a.Again && m.stands
+	}
+	a.Replaces = strings.Join(replaces, ", ")
+}
+
+// makeSilence makes one silence in the place of those that are active of the same scope. The very same, made
+// a moment ago, stands.
+func (w *Watcher) makeSilence(ctx context.Context, wanted incident.Silence, active []incident.Silence) (
+	made madeSilence, err error) {
+	same := func(s incident.Silence) bool { return s.What == wanted.What && s.Incident == wanted.Incident }
+	var replaced []incident.Silence
+	for _, s := range active {
+		if same(s) {
+			replaced = append(replaced, s)
+		}
+	}
+	if n := len(replaced); n > 0 { // the newest is the one that counts
+		if s := replaced[n-1]; isAgain(wanted, s) {
+			return madeSilence{Silence: s, stands: true}, nil
+		}
+	}
+	if len(active)-len(replaced) >= incident.MaxSilences {
+		return made, fmt.Errorf("%d silences are active, which is the limit: end one", len(active)-len(replaced))
+	}
+	if made.Silence, err = w.Silences.Make(ctx, wanted); err != nil {
+		return madeSilence{}, fmt.Errorf("make a silence: %w", err)
+	}
 	// If we stop here, the newest silence of the scope counts. The others must still end: they may outlast
 	// it.
 	for _, old := range replaced {
-		answer.Replaces = old.ID
+		made.replaces = old.ID
 		if _, err := w.Silences.End(ctx, old.ID, wanted.By, made.Made); err != nil {
-			answer.Silence = made
 			return made, fmt.Errorf("silence %s was made; end silence %s, which it replaces: %w", made.ID, old.ID, err)
 		}
 	}
 	return made, nil
+}
+
+// isAgain reports whether a silence that is wanted is the very same as one that was made a moment ago.
+func isAgain(wanted, s incident.Silence) bool {
+	return s.What == wanted.What && s.Incident == wanted.Incident && s.All == wanted.All &&
+		s.Why == wanted.Why && s.By == wanted.By && wanted.Until.Sub(s.Until).Abs() < again &&
+		wanted.Made.Sub(s.Made) < again
 }
 
 // lasts is how long the silence is to last.
@@ -237,21 +286,31 @@ func (r SilenceRequest) lasts() time.Duration {
 
 // endSilence ends a silence. That needs no state: what it covered is then not known.
 func (w *Watcher) endSilence(ctx context.Context, r SilenceRequest) (SilenceAnswer, error) {
+	looking, cancel := part(ctx, 3)
+	defer cancel()
+	v, unknown := w.view(looking)
 	at := w.Store.Now()
-	v, unknown := w.view(ctx)
 	if unknown == nil {
 		defer v.close()
 		at = v.at
 	}
-	ended, err := w.Silences.End(ctx, r.End, strings.TrimSpace(r.By), at)
+	by := strings.TrimSpace(r.By)
+	ended, err := w.Silences.End(ctx, r.End, by, at)
 	if err != nil {
 		return SilenceAnswer{}, fmt.Errorf("end silence %s: %w", r.End, err)
 	}
 	var answer SilenceAnswer
 	if unknown == nil {
-		answer, _ = v.answer(ended) // an error: nothing is left that it covered, or it cannot be read
+		answer, _ = v.answer(ctx, ended) // an error: nothing is left that it covered, or it cannot be read
+		all, _ := w.goingOn(ctx, v)      // an error: then it is not known whether another goes on
+		for _, s := range all {
+			if s.ID != ended.ID && s.What == ended.What && s.Incident == ended.Incident {
+				answer.Still = s.ID
+			}
+		}
 	}
 	answer.Silence = ended
+	answer.Again = ended.Until.Before(at) || ended.EndedBy != by || !ended.Ended.Equal(at)
 	return answer, nil
 }
 
@@ -259,7 +318,9 @@ func (w *Watcher) endSilence(ctx context.Context, r SilenceRequest) (SilenceAnsw
 // open. If those that people made cannot be listed, the error says why, and the windows come along with it.
 func (w *Watcher) ListSilences(ctx context.Context) ([]incident.Silence, error) {
 	made, err := w.madeSilences(ctx)
-	all, _ := w.current(ctx) // what is wrong with the state, ticks say
+	looking, cancel := part(ctx, 2)
+	defer cancel()
+	all, _ := w.current(looking) // what is wrong with the state, ticks say
 	return w.activeSilences(made, w.Store.Now(), all.Heads), err
 }
 

@@ -19,7 +19,9 @@ import (
 // counts. A quiet tick stores nothing new for 5 minutes: what it says may be that much older than the last
 // tick, and true all the same.
 func (w *Watcher) Stored(ctx context.Context, back time.Duration, brief bool) (found Survey, err error) {
-	made, silencesErr := w.madeSilences(ctx)
+	listing, cancel := part(ctx, 3) // how things stand matters more
+	made, silencesErr := w.madeSilences(listing)
+	cancel()
 	v, err := w.view(ctx)
 	if err != nil {
 		return Survey{}, err

@@ -3,7 +3,6 @@ package message
 import (
 	"encoding/json"
 	"fmt"
-	"strings"
 	"time"
 
 	"github.com/slack-go/slack"
@@ -14,7 +13,8 @@ import (
 )
 
 // Webhook is the message as Slack takes it where no bot posts it: by an incoming webhook, as the answer to a
-// command, or at the address that comes with one. public shows such an answer to everybody in the channel, and
+// command, or at the address that comes with one. public shows such an answer to everybody in the channel,
+// and
 // not only to who asked.
 func (m Message) Webhook(public bool) *slack.WebhookMessage {
 	off := false
@@ -119,9 +119,11 @@ func List(active []incident.Silence, why error, s Style) Message {
 type Made struct {
 	Silences []incident.Silence
 	Covers   string // such as "3 load balancers, 41 backends, 2 of them out"; "" if it is not known
-	Replaces string // the number of the silence in whose place it is; "" for none
+	Replaces string // the numbers of the silences in whose place they are; "" for none
 	Again    bool   // it was so already
-	By       string // who did it
+	Still    string // the number of a silence that covers the same as one that was ended; "" for none
+	By       string // who asked for it
+	But      error  // what was not done, or may not have been; nil if all was
 }
 
 // Silenced renders what somebody did about silences.
@@ -133,18 +135,26 @@ func Silenced(m Made, s Style) Message {
 	if n := len(m.Silences); n > 1 {
 		what = text.Plural(n, "load balancer")
 	}
-	when, verb := line{words("until "), date(first.End())}, "Covers "
+	who, when := m.By, line{words("until "), date(first.End())}
 	switch {
+	case ended && m.Again:
+		p.title, who, when = "Silence had ended already: "+what, first.EndedBy, line{date(first.End())}
+		if first.Until.Before(first.Ended) {
+			who = "" // it ended by itself
+		}
 	case ended:
-		p.title, when, verb = "Silence ended: "+what, line{date(first.Ended)}, "Covered "
+		p.title, when = "Silence ended: "+what, line{date(first.Ended)}
 	case first.Incident != "":
 		p.title = "Acknowledged: " + what
 	default:
 		p.title = "Silenced: " + what
 	}
-	if who, ok := person(m.By); ok {
-		who.text = text.Short(who.text, maxByCells)
-		p.context = append(p.context, line{words("by "), who})
+	if m.But != nil {
+		p.look, p.title = look{"warning", "#daa038"}, p.title+", but not all was done"
+	}
+	if name, ok := person(who); ok {
+		name.text = text.Short(name.text, maxByCells)
+		p.context = append(p.context, line{words("by "), name})
 	}
 	p.context = append(p.context, when)
 	if len(m.Silences) == 1 {
@@ -152,6 +162,9 @@ func Silenced(m Made, s Style) Message {
 	}
 	return p.message(func(room) []block {
 		var b block
+		if m.But != nil {
+			b = append(b, lineOf(words(text.Clean(m.But.Error(), maxText/4))))
+		}
 		if why := text.Short(text.Clean(first.Why, incident.MaxSilenceText), wholeText); why != "" && !ended {
 			b = append(b, lineOf(bold("Reason"), words("  "+why)))
 		}
@@ -161,32 +174,54 @@ func Silenced(m Made, s Style) Message {
 					maxNameCells))))
 			}
 		}
-		if says := m.says(verb); says != "" {
+		for _, says := range m.says(first, ended) {
 			b = append(b, lineOf(words(says)))
 		}
-		return []block{append(b, lineOf(words("The next tick goes by it, within a minute.")))}
+		if len(b) == 0 {
+			return nil
+		}
+		return []block{b}
 	})
 }
 
-// says is what the silences cover, after a verb, and what became of others.
-func (m Made) says(verb string) (says string) {
-	if m.Covers != "" {
-		says = verb + text.Clean(m.Covers, maxText/4) + "."
+// says are sentences about what the silences cover, what became of others, and what follows.
+func (m Made) says(first incident.Silence, ended bool) (all []string) {
+	verb := "Covers "
+	if ended {
+		verb = "Covered "
+	}
+	if m.Covers != "" && !(ended && m.Again) {
+		all = append(all, verb+text.Clean(m.Covers, maxText/4)+".")
 	}
 	if m.Replaces != "" {
-		says += " It takes the place of silence " + text.Clean(m.Replaces, maxNameCells) + "."
+		all = append(all, "It takes the place of silence "+text.Clean(m.Replaces, maxNameCells)+".")
 	}
-	if m.Again {
-		says += " It was so already."
+	if m.Still != "" {
+		all = append(all, "Silence "+text.Clean(m.Still, maxNameCells)+" goes on, and covers the same.")
 	}
-	return strings.TrimSpace(says)
+	switch {
+	case ended && m.Again:
+		return all
+	case m.Again:
+		return append(all, "It was so already.")
+	case ended:
+	case first.All:
+		all = append(all, "Not even degraded or DOWN breaks through.")
+	case first.Incident != "":
+		all = append(all, "It ends with the incident, or when it gets worse.")
+	}
+	return append(all, "Takes effect with the next tick, within a minute.")
 }
 
 // Help renders how to use a command, one line for each use, after what was wrong, if anything was. command is
 // its name, such as "/clb".
 func Help(command, wrong string, uses [][2]string, s Style) Message {
-	p := page{look: look{"information_source", "#8d9096"}, title: "How to use " + text.Clean(command, maxNameCells),
-		url: s.console() + "/clb", style: s}
+	p := page{
+		look:  look{"information_source", "#8d9096"},
+		title: "How to use " + text.Clean(command, maxNameCells),
+		url:   s.console() + "/clb",
+		style: s,
+	}
 	if wrong != "" {
 		p.look, p.title = look{"warning", "#daa038"}, text.Clean(wrong, maxTitle)
 	}
@@ -203,9 +238,9 @@ func Help(command, wrong string, uses [][2]string, s Style) Message {
 	})
 }
 
-// Refused renders why something was not done.
-func Refused(why error, s Style) Message {
-	p := page{look: look{"warning", "#daa038"}, title: "Not done", url: s.console() + "/clb", style: s}
+// Refused renders why something was not done, or not answered, which the title says.
+func Refused(title string, why error, s Style) Message {
+	p := page{look: look{"warning", "#daa038"}, title: title, url: s.console() + "/clb", style: s}
 	return p.message(func(room) []block {
 		return []block{{lineOf(words(text.Clean(why.Error(), maxText/2)))}}
 	})

@@ -37,8 +37,13 @@ func answers(t *testing.T) map[string]message.Message {
 	}
 	uses := [][2]string{{"status", "what is open"}, {"silence prod-* 2h why", "hold notifications back"}}
 	s := newStory(t).watch("prod-web", 3).set("prod-web", 4, "web-01", "web-02").tick()
-	found := watch.Survey{Known: true, At: at(4, 53), Age: 40 * time.Second, Silences: []incident.Silence{made("test-*", time.Hour)},
-		Standings: []watch.Standing{standing(web, 1, 3, 0), standing(api, 2, 3, 0)}}
+	found := watch.Survey{
+		Known:     true,
+		At:        at(4, 53),
+		Age:       40 * time.Second,
+		Silences:  []incident.Silence{made("test-*", time.Hour)},
+		Standings: []watch.Standing{standing(web, 1, 3, 0), standing(api, 2, 3, 0)},
+	}
 	well := found
 	well.Silences = nil
 	s.silence(incident.Silence{Incident: "1"}, incident.MaxAck).tick()
@@ -46,27 +51,37 @@ func answers(t *testing.T) map[string]message.Message {
 	old := well
 	old.Age = 25 * time.Minute
 	old.Standings = []watch.Standing{{CLB: web, Err: errors.New("LBNotFound: <no> such load balancer")}}
+	strict := made("prod-*", time.Hour)
+	strict.All = true
+	var plain message.Style
+	did := func(m message.Made, all ...incident.Silence) message.Message {
+		m.Silences, m.Covers, m.By = all, covers, "U0123ABCD"
+		return message.Silenced(m, plain)
+	}
+	usual := made("prod-*", 2*time.Hour)
+	doubt := errors.New("it is not known whether silence 9 was made: COS answers <500>")
+	noMatch := errors.New("no load balancer matches \"<!here>\"; there are \"prod-web\"")
 	return map[string]message.Message{
-		"silenced": message.Silenced(message.Made{Silences: []incident.Silence{made("prod-*", 2*time.Hour)}, Covers: covers,
-			By: "U0123ABCD", Replaces: "5"}, message.Style{}),
-		"silenced-again": message.Silenced(message.Made{Silences: []incident.Silence{made("prod-*", 2*time.Hour)},
-			Covers: covers, By: "U0123ABCD", Again: true}, message.Style{}),
-		"silenced-five": message.Silenced(message.Made{Silences: five, Covers: covers, By: "U0123ABCD"}, message.Style{}),
-		"silenced-hostile": message.Silenced(message.Made{Silences: []incident.Silence{hostile}, Covers: covers,
-			By: hostile.By}, message.Style{}),
-		"acknowledged": message.Silenced(message.Made{Silences: []incident.Silence{ack}, Covers: covers,
-			By: "U0123ABCD"}, message.Style{}),
-		"ended":         message.Silenced(message.Made{Silences: []incident.Silence{ended}, By: "U0123ABCD"}, message.Style{}),
-		"list":          message.List([]incident.Silence{made("prod-*", time.Hour), hostile}, nil, message.Style{}),
-		"list-none":     message.List(nil, nil, message.Style{}),
-		"list-broken":   message.List(nil, errors.New("COS answers <500>"), message.Style{}),
-		"help":          message.Help("/clb", "", uses, message.Style{}),
-		"help-wrong":    message.Help("/clb", "There is no “/clb <!here>”; did you mean “help”?", uses, message.Style{}),
-		"not-done":      message.Refused(errors.New("no load balancer matches \"<!here>\"; there are \"prod-web\""), message.Style{}),
-		"status":        message.Status(report.Of(found, 24*time.Hour, nil), message.Style{}),
-		"status-well":   message.Status(report.Of(well, 24*time.Hour, nil), message.Style{}),
-		"status-old":    message.Status(report.Of(old, 24*time.Hour, errors.New("the head is <damaged>")), message.Style{}),
-		"report-stored": message.Report(report.Of(found, 24*time.Hour, nil), message.Style{}),
+		"silenced":         did(message.Made{Replaces: "5"}, usual),
+		"silenced-again":   did(message.Made{Again: true}, usual),
+		"silenced-all":     did(message.Made{}, strict),
+		"silenced-five":    did(message.Made{}, five...),
+		"silenced-some":    did(message.Made{But: doubt}, five[:2]...),
+		"silenced-hostile": did(message.Made{}, hostile),
+		"acknowledged":     did(message.Made{}, ack),
+		"ended":            did(message.Made{}, ended),
+		"ended-before":     did(message.Made{Again: true, Still: "9"}, ended),
+		"ended-twice":      did(message.Made{Again: true}, ended),
+		"list":             message.List([]incident.Silence{usual, hostile}, nil, plain),
+		"list-none":        message.List(nil, nil, plain),
+		"list-broken":      message.List(nil, errors.New("COS answers <500>"), plain),
+		"help":             message.Help("/clb", "", uses, plain),
+		"help-wrong":       message.Help("/clb", "There is no “/clb <!here>”; did you mean “help”?", uses, plain),
+		"not-done":         message.Refused("Not done", noMatch, plain),
+		"status":           message.Status(report.Of(found, 24*time.Hour, nil), plain),
+		"status-well":      message.Status(report.Of(well, 24*time.Hour, nil), plain),
+		"status-old":       message.Status(report.Of(old, 24*time.Hour, errors.New("the head is <damaged>")), plain),
+		"report-stored":    message.Report(report.Of(found, 24*time.Hour, nil), plain),
 	}
 }
 
@@ -149,12 +164,17 @@ func TestButtons(t *testing.T) {
 	check("without an app that answers", s, nil)
 	s = outage(1).set("prod-a", 2, "a-01").ticks(12)
 	check("closed", s, nil)
-	if labels, _ := buttonsOf(t, s.last(func(c incident.Call) bool { return c.Do == incident.Send && !c.Post.Root })); labels != nil {
+	if labels, _ := buttonsOf(
+		t,
+		s.last(func(c incident.Call) bool { return c.Do == incident.Send && !c.Post.Root }),
+	); labels != nil {
 		t.Errorf("an update has buttons %q, want none", labels)
 	}
 	s = newStory(t).watch("prod-web", 2)
 	s.style.Buttons = true
-	s.unread = []incident.Unread{{Key: s.clbs["prod-web"].Key(), About: incident.Reading, Reason: incident.Reason{Why: "502"}}}
+	s.unread = []incident.Unread{
+		{Key: s.clbs["prod-web"].Key(), About: incident.Reading, Reason: incident.Reason{Why: "502"}},
+	}
 	s.ticks(4)
 	check("what cannot be read", s, nil)
 	s = outage(1)

@@ -40,7 +40,7 @@ const settings = parse(dotenv);
 const pick = (...names) => Object.fromEntries(names.map(name => [name, settings[name]]));
 // What clbwatch-slack gets: no bot token, no webhook, no heartbeat.
 const slackSettings = pick('SLACK_SIGNING_SECRET', 'SLACK_CHANNEL', 'SLACK_ROUTES', 'STATE_URL', 'CLB_IDS', 'CLB_REGION', 'CLB_DISCOVER',
-  'STABLE_AFTER', 'SILENCES', 'SLACK_MENTION_AT', 'CONSOLE_URL', 'TZ', 'LOG_LEVEL');
+  'STABLE_AFTER', 'SILENCES', 'SLACK_MENTION_AT', 'CONSOLE_URL', 'RUNBOOK_URL', 'TZ', 'LOG_LEVEL');
 
 // commandsIn are the calls that a page asks its reader to make with tccli, each on a line of its own.
 function commandsIn(page) {

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"clbwatch/internal/sandbox"
+	"clbwatch/internal/sandbox/cos"
 	"clbwatch/internal/sandbox/scf"
 	"clbwatch/internal/sandbox/slack"
 )
@@ -333,4 +334,18 @@ func TestSlackFlood(t *testing.T) {
 	if got := append(l.objects("silence"), l.objects("asked")...); len(got) > 0 || u.Calls() < strangers {
 		t.Errorf("after %d calls there is %q, want nothing", u.Calls(), got)
 	}
+}
+
+// TestSlackWithAStoreThatHangs: one request to COS that hangs costs no answer.
+func TestSlackWithAStoreThatHangs(t *testing.T) {
+	t.Parallel()
+	l := newLab(t, inCOS)
+	l.desk(scf.Shapes()[0])
+	l.live(l.start(), 2, nil)
+	for _, line := range []string{"/clb status", "/clb list", "/clb silence prod-web 1h deploy", "/clb report"} {
+		l.bucket.Fail("", cos.Hang(), 1)
+		l.types(line)
+		l.bucket.ClearFaults()
+	}
+	l.answers("/clb list", "1 silence active")
 }

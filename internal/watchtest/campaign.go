@@ -114,6 +114,8 @@ type member struct {
 	liar    map[string]bool // load balancers about which it was lied to
 	read    map[string]bool // load balancers that it read as they were
 	tooLate []string        // roots about which it did something after LATE
+	knows   *state.Head     // the newest that it knows, or cannot but know; see learns
+	before  *state.Head     // the one that it knew before that
 	sum     watch.Summary
 	err     error
 }
@@ -306,10 +308,7 @@ func (m *member) watcher() *watch.Watcher {
 	}
 	w.States = func(s state.Shard) (state.Store, error) {
 		store, err := m.run.store(s)
-		if s.Of <= 1 {
-			s = state.Shard{}
-		}
-		return &tap{store, m, s}, err
+		return &tap{store, m, unsharded(s)}, err
 	}
 	w.Shard = m.shard
 	w.Store = must(w.States(m.shard))
@@ -338,9 +337,11 @@ type tap struct {
 }
 
 func (t *tap) Load(ctx context.Context) (*state.Head, error) {
+	t.m.learns(t.shard, t.m.heads[t.shard]) // whoever loads now gets that one, or a newer one
 	head, err := t.Store.Load(ctx)
 	if err == nil && head != nil {
 		t.m.note(t.shard, head)
+		t.m.learns(t.shard, head)
 	}
 	return head, err
 }
@@ -349,6 +350,7 @@ func (t *tap) Commit(ctx context.Context, head *state.Head) error {
 	err := t.Store.Commit(ctx, head)
 	if err == nil {
 		t.m.note(t.shard, head)
+		t.m.learns(t.shard, head)
 	}
 	return err
 }

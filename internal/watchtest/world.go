@@ -94,9 +94,7 @@ type heads struct {
 }
 
 func (w *World) heads(s state.Shard) *heads {
-	if s.Of <= 1 {
-		s = state.Shard{}
-	}
+	s = unsharded(s)
 	if w.states[s] == nil {
 		w.states[s] = &heads{stored: map[int64][]byte{}}
 	}

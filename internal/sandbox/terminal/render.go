@@ -16,9 +16,10 @@ import (
 
 // Options say what the terminal can do and where its reader sits.
 type Options struct {
-	Color    bool           // ANSI colours and bold
-	Width    int            // columns; below 40 it is taken as 100
-	Location *time.Location // of the reader; nil is UTC
+	Color    bool              // ANSI colours and bold
+	Width    int               // columns; below 40 it is taken as 100
+	Location *time.Location    // of the reader; nil is UTC
+	Names    map[string]string // of users, by ID; who has none is shown by ID
 }
 
 // Render draws a message as a person would read it in Slack: top-level blocks, or the text where there are
@@ -226,7 +227,8 @@ func (p *drawing) inline(elements []node) (out []span) {
 		case "emoji":
 			s.text = emojis(":" + Clean(e.Name) + ":")
 		case "user", "usergroup", "broadcast":
-			s = restyle([]span{{text: "@" + Clean(cmp.Or(e.UserID, e.UsergroupID, e.Range))}}, link)[0]
+			s = restyle([]span{{text: "@" + Clean(cmp.Or(p.Names[e.UserID], e.UserID, e.UsergroupID, e.Range))}},
+				link)[0]
 		case "date":
 			s.text = p.date(e.Timestamp, Clean(e.Format))
 		}
@@ -310,7 +312,7 @@ func (p *drawing) angle(s string) span {
 		return span{unescape(label), ""}
 	case strings.HasPrefix(what, "!"), strings.HasPrefix(what, "@"), strings.HasPrefix(what, "#"):
 		if !named {
-			label = what[1:]
+			label = cmp.Or(p.Names[what[1:]], what[1:])
 		}
 		// as loud as it is in Slack
 		return span{strings.Replace(what[:1], "!", "@", 1) + unescape(label), "1;33"}

@@ -90,3 +90,17 @@ func FuzzRender(f *testing.F) {
 		}
 	})
 }
+
+func TestRenderNamesUsers(t *testing.T) {
+	t.Parallel()
+	raw := []byte(`{"text":"by <@U1> and <@U2>","attachments":[{"blocks":[{"type":"rich_text","elements":[` +
+		`{"type":"rich_text_section","elements":[{"type":"user","user_id":"U1"},` +
+		`{"type":"text","text":" and "},{"type":"user","user_id":"U2"}]}]}]}]}`)
+	var got bytes.Buffer
+	if err := Render(&got, raw, Options{Names: map[string]string{"U1": "ada"}}); err != nil {
+		t.Fatal(err)
+	}
+	if want := "by @ada and @U2\n▌ @ada and @U2\n"; got.String() != want {
+		t.Errorf("got %q, want %q", got.String(), want)
+	}
+}

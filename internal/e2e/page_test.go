@@ -15,9 +15,11 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
+	"github.com/chromedp/chromedp/kb"
 
 	"clbwatch/internal/sandbox/demo"
 )
@@ -47,10 +49,7 @@ func TestPage(t *testing.T) {
 			t.Fatalf("%s: %v\nthe page shows:\n%s", what, err, shown)
 		}
 	}
-	press := func(label string) chromedp.Action {
-		return chromedp.Click(fmt.Sprintf(`//button[@aria-label=%q and not(@disabled)]`, label),
-			chromedp.BySearch)
-	}
+	press := func(label string) chromedp.Action { return click(fmt.Sprintf("@aria-label=%q", label)) }
 	// shows waits until a message with all these words is in the channel.
 	shows := func(words ...string) chromedp.Action {
 		var conditions []string
@@ -65,6 +64,11 @@ func TestPage(t *testing.T) {
 	notes := func(words string) chromedp.Action {
 		return chromedp.WaitVisible(fmt.Sprintf(`//*[@id="cloud"]//*[@data-spot and contains(., %q)]`, words),
 			chromedp.BySearch)
+	}
+	// types waits until what is typed was taken, which empties the box.
+	types := func(text string) chromedp.Action {
+		return chromedp.Tasks{chromedp.SendKeys("#line", text+kb.Enter),
+			chromedp.Poll(`line.value === '' && document.activeElement === line`, nil)}
 	}
 	tenMinutes := chromedp.Tasks{
 		chromedp.Evaluate(`began = Date.parse(document.getElementById('clock').dateTime)`, nil),
@@ -106,29 +110,50 @@ func TestPage(t *testing.T) {
 	run("ten minutes later", press("Start web-02"), shows("web-02 back on prod-web"), tenMinutes,
 		never(`//*[@data-spot and contains(., "is open")]`))
 
-	run("silence", press("Silence prod-api for 1 h"), notes("silenced until"), press("Stop api-01"),
-		notes("is open"), chromedp.WaitVisible(`//*[@id="runs"]/li[contains(., `+
-			`'"changes":1,"sent":0,"pending":0')]`, chromedp.BySearch),
-		never(`//*[@id="channel"]/li[contains(., "api-01 stopped")]`))
+	run("silence", types("/clb silence prod-web 1h deploy"), shows("@ada", "/clb silence prod-web 1h deploy"),
+		shows("Silenced: prod-web", "by @ada"), notes("silenced until"), press("Stop web-03"), notes("is open"),
+		chromedp.WaitVisible(`//*[@id="runs"]/li[contains(., '"changes":1,"sent":0,"pending":0')]`,
+			chromedp.BySearch), never(`//*[@id="channel"]/li[contains(., "web-03 stopped")]`))
 	look("silenced")
-	run("end the silence", chromedp.Click(`//button[starts-with(@aria-label, "End silence 1")]`,
-		chromedp.BySearch),
-		shows("#team-api", "api-01 stopped on prod-api, 4 of 5 running", "after silence 1"))
-	run("acknowledge", chromedp.Click(`//button[starts-with(@aria-label, "Acknowledge incident")]`,
-		chromedp.BySearch), notes("acknowledged by ada since"),
-		shows("api-01 stopped on prod-api", "acknowledged by ada"))
+	run("an answer for one person", types("/clb list"), shows("1 silence active", "only visible to you"),
+		never(`//*[@id="channel"]/li[contains(., "/clb list")]`))
+	look("private")
+	run("dismiss it", click(`starts-with(@aria-label, "Dismiss ")`),
+		chromedp.WaitNotPresent(`//*[@id="channel"]/li[contains(., "only visible to you")]`, chromedp.BySearch),
+		chromedp.Poll(`document.activeElement.id === 'line'`, nil))
+	run("end the silence", types("/clb end 1"), shows("Silence ended: prod-web"),
+		shows("#alerts", "web-03 stopped on prod-web, 6 of 7 running", "after silence 1"))
+	look("due")
+	run("acknowledge", chromedp.Focus(`//button[starts-with(@aria-label, "Acknowledge incident")]`,
+		chromedp.BySearch), chromedp.KeyEvent(kb.Enter), notes("acknowledged by @ada since"),
+		shows("web-03 stopped on prod-web", "acknowledged by @ada since", "Acknowledged: incident"),
+		never(`//button[starts-with(@aria-label, "Acknowledge incident")]`),
+		chromedp.Poll(`document.activeElement.textContent === 'Silence 30 min'`, nil))
 	look("acknowledged")
-	run("end the acknowledgement", chromedp.Click(`//button[starts-with(@aria-label, "End the ack")]`,
-		chromedp.BySearch), notes("is open"))
-	run("recover", press("Start api-01"), shows("api-01 back on prod-api"), tenMinutes,
-		shows("api-01", "resolved after"), never(`//*[@data-spot and contains(., "acknowledged")]`))
+	run("end the acknowledgement", click(`starts-with(@aria-label, "End the ack")`), notes("is open"),
+		shows("@ada", "/clb end 2"), shows("Silence ended: incident"))
+	run("recover", press("Start web-03"), shows("web-03 back on prod-web"), tenMinutes,
+		shows("web-03", "resolved after"), never(`//*[@data-spot and contains(., "acknowledged")]`))
+	run("a button in the other channel", press("Stop api-01"), shows("#team-api", "api-01 stopped on prod-api"),
+		press("Silence prod-api for 30 min"), notes("silenced until"), shows("#team-api", "Silenced: prod-api"),
+		press("End silence 3 of prod-api"), press("Start api-01"), shows("api-01 back on prod-api"), tenMinutes)
+
+	for _, text := range []string{"hello", "/help"} {
+		run("not a command", chromedp.SendKeys("#line", text+kb.Enter),
+			chromedp.WaitVisible(`//*[@id="unsent" and contains(., "type a command, such as /clb help")]`,
+				chromedp.BySearch), chromedp.Poll(fmt.Sprintf(`line.value === %q && document.activeElement === line`,
+				text), nil), chromedp.Evaluate(`line.select()`, nil))
+	}
+	look("refused", chromedp.Evaluate(`line.value = 'hello'`, nil))
+	run("empty the box", chromedp.Evaluate(`line.value = ''`, nil))
 	run("rolling restart", press("Rolling restart of prod-api"), shows("api-01 stopped on prod-api"))
 	look("restarting")
 	run("to its end", tenMinutes, shows("5 machines out and back on prod-api"))
 	run("another rolling restart", press("Rolling restart of prod-api"), tenMinutes)
 	run("stop half", press("Stop half of prod-web"), shows("prod-web degraded", "@here"))
-	run("an order that the function refuses", chromedp.Evaluate(`act('end', {id: '99'})`, nil, awaited),
-		chromedp.WaitVisible(`//*[@id="refused" and contains(., "there is no silence")]`, chromedp.BySearch))
+	run("a command that is refused", types("/clb end 99"), shows("only visible to you", "there is no silence"))
+	run("an order that is refused", chromedp.Evaluate(`act('stop', {id: 'x'})`, nil, awaited),
+		chromedp.WaitVisible(`//*[@id="refused" and contains(., "there is no backend")]`, chromedp.BySearch))
 	look("desktop")
 	look("dark", emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{
 		Name: "prefers-color-scheme", Value: "dark"}}))
@@ -139,6 +164,9 @@ func TestPage(t *testing.T) {
 	order := fmt.Sprintf(`fetch('do', {method: 'POST', headers: {'Content-Type': 'application/json'},
 		body: JSON.stringify({action: 'add', lb: 'lb-c4r9t0zw', name: %q})}).then(r => r.status)`, hostile)
 	run("a hostile name", chromedp.Evaluate(order, &status, awaited), shows(`<img src=x`))
+	run("a hostile command", types("/clb silence "+hostile), shows(`no load balancer matches`, `<img`))
+	run("a hostile reason", types("/clb silence prod-web 1h "+hostile),
+		shows("@ada", "/clb silence", "<img src=x"), shows("Silenced: prod-web", "<img src=x"), notes("<img src=x"))
 	var images int
 	var title string
 	run("what it did", chromedp.Evaluate(`document.images.length`, &images), chromedp.Title(&title))
@@ -152,9 +180,27 @@ func TestPage(t *testing.T) {
 		chromedp.Evaluate(`document.documentElement.scrollWidth`, &wide),
 		chromedp.Evaluate(`document.querySelectorAll('button:not([aria-label]):not([id])').length`, &many))
 	look("phone", chromedp.EmulateViewport(390, 2400))
+	look("phone-channel", chromedp.EmulateViewport(390, 844),
+		chromedp.Evaluate(`document.getElementById('channel-title').scrollIntoView()`, nil))
+	look("phone-buttons", emulation.SetEmulatedMedia(),
+		chromedp.Evaluate(`document.querySelector('.buttons').scrollIntoView({block: 'center'})`, nil))
 	if wide > 390 || many > 0 {
 		t.Errorf("on a phone the page is %d px wide, and %d buttons do not say what they act on", wide, many)
 	}
+}
+
+// click presses the button for which this XPath condition holds, once it is enabled. If the page redraws it
+// meanwhile, it is looked up again.
+func click(condition string) chromedp.Action {
+	press := chromedp.Click(fmt.Sprintf(`//button[%s and not(@disabled)]`, condition), chromedp.BySearch)
+	return chromedp.ActionFunc(func(ctx context.Context) error {
+		for {
+			err := press.Do(ctx)
+			if gone, ok := errors.AsType[*cdproto.Error](err); !ok || gone.Code != -32000 {
+				return err
+			}
+		}
+	})
 }
 
 // never is an error of the page if it shows what an XPath selects.

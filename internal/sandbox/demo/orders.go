@@ -1,8 +1,6 @@
 package demo
 
 import (
-	"encoding/json"
-	"errors"
 	"fmt"
 	"net/http"
 	"slices"
@@ -30,20 +28,18 @@ var actions = map[string]func(*stage, order) error{
 	"failSlack": func(st *stage, _ order) error {
 		return st.fail(func(f *failing) error { f.slack = !f.slack; return nil })
 	},
-	"report":      func(st *stage, _ order) error { st.order(event{Action: "report"}); return nil },
-	"silence":     func(st *stage, o order) error { return st.silence(o) },
-	"acknowledge": func(st *stage, o order) error { return st.acknowledge(o) },
-	"end":         func(st *stage, o order) error { return st.endSilence(o) },
-	"stopHalf":    func(st *stage, o order) error { return st.stopHalf(o) },
-	"restart":     func(st *stage, o order) error { return st.restart(o) },
-	"later":       func(st *stage, _ order) error { return st.tenMinutes() },
+	"report":   func(st *stage, _ order) error { st.order(report); return nil },
+	"dismiss":  func(st *stage, o order) error { return st.dismiss(o) },
+	"stopHalf": func(st *stage, o order) error { return st.stopHalf(o) },
+	"restart":  func(st *stage, o order) error { return st.restart(o) },
+	"later":    func(st *stage, _ order) error { return st.tenMinutes() },
 }
 
-// order is one press of a button.
+// order is one press of a button of the page's own.
 type order struct {
 	Action string `json:"action"`
 	LB     string `json:"lb"`   // id of a load balancer
-	ID     string `json:"id"`   // of a backend, or the number of an incident or of a silence
+	ID     string `json:"id"`   // of a backend, or the ts of a message
 	Name   string `json:"name"` // of a backend to add; "" for one that the page makes up
 }
 
@@ -51,19 +47,6 @@ type order struct {
 type balancer struct{ id, name string }
 
 var cast = []balancer{{web, "prod-web"}, {api, "prod-api"}}
-
-// somebody is who presses the buttons.
-const somebody = "ada"
-
-// event is one by hand.
-type event struct {
-	Action   string `json:"action"`
-	What     string `json:"what,omitempty"`
-	Incident string `json:"incident,omitempty"`
-	End      string `json:"end,omitempty"`
-	For      string `json:"for,omitempty"`
-	By       string `json:"by,omitempty"`
-}
 
 const maxAdded = 50 // backends of one load balancer: the page is for people
 
@@ -208,38 +191,24 @@ func (s *stage) tenMinutes() error {
 	return nil
 }
 
-func (s *stage) silence(o order) error {
-	lb, err := balancerOf(o)
-	if err != nil {
-		return err
+// dismiss takes away a message that only ada sees.
+func (s *stage) dismiss(o order) error {
+	private := slices.ContainsFunc(s.posts(), func(p post) bool { return p.Private && p.TS == o.ID })
+	if !private {
+		return fmt.Errorf("there is no message %.60q that only you see", o.ID)
 	}
-	s.order(event{Action: "silence", What: lb.name, For: "1h", By: somebody})
-	return nil
-}
-
-func (s *stage) acknowledge(o order) error {
-	if o.ID == "" {
-		return errors.New("the order names no incident")
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.dismissed == nil {
+		s.dismissed = make(map[string]bool)
 	}
-	s.order(event{Action: "silence", Incident: o.ID, By: somebody})
-	return nil
-}
-
-func (s *stage) endSilence(o order) error {
-	if o.ID == "" {
-		return errors.New("the order names no silence")
-	}
-	s.order(event{Action: "silence", End: o.ID, By: somebody})
+	s.dismissed[o.ID] = true
 	return nil
 }
 
 // order asks for an event by hand.
-func (s *stage) order(e event) {
-	raw, err := json.Marshal(e)
-	if err != nil {
-		panic(err) // it is made of texts
-	}
+func (s *stage) order(event string) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.orders = append(s.orders, string(raw))
+	s.orders = append(s.orders, event)
 }

@@ -41,6 +41,8 @@ func newPage(st *stage) *webPage {
 	})
 	p.mux.HandleFunc("GET /events", p.events)
 	p.mux.HandleFunc("POST /do", p.do)
+	p.mux.HandleFunc("POST /type", p.typed)
+	p.mux.HandleFunc("POST /press", p.pressed)
 	return p
 }
 
@@ -57,42 +59,77 @@ func (p *webPage) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	h := w.Header()
 	h.Set("Content-Security-Policy",
 		"default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; base-uri 'none'; "+
-			"frame-ancestors 'none'")
+			"form-action 'none'; frame-ancestors 'none'")
 	h.Set("X-Content-Type-Options", "nosniff")
 	h.Set("Cache-Control", "no-store")
 	p.mux.ServeHTTP(w, r)
 }
 
+// do carries out an order about the cloud, or about the page itself.
 func (p *webPage) do(w http.ResponseWriter, r *http.Request) {
 	var o order
-	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOrder))
-	if err == nil {
-		err = json.Unmarshal(raw, &o)
+	if !p.read(w, r, &o) {
+		return
 	}
 	act, known := actions[o.Action]
+	if !known {
+		there := strings.Join(slices.Sorted(maps.Keys(actions)), ", ")
+		http.Error(w, fmt.Sprintf("there is no action %.40q, only %s", o.Action, there),
+			http.StatusBadRequest)
+		return
+	}
+	err := act(p.st, o)
+	p.st.refuse(err)
+	p.done(w, err)
+}
+
+// typed sends what is typed into the channel's box.
+func (p *webPage) typed(w http.ResponseWriter, r *http.Request) {
+	var o struct {
+		Text string `json:"text"`
+	}
+	if p.read(w, r, &o) {
+		p.done(w, p.st.typed(r.Context(), o.Text))
+	}
+}
+
+// pressed presses a button of a message.
+func (p *webPage) pressed(w http.ResponseWriter, r *http.Request) {
+	var b press
+	if p.read(w, r, &b) {
+		p.done(w, p.st.pressed(r.Context(), b))
+	}
+}
+
+// read reads an order into v. If it is none, or none is taken now, it says so to the browser and reports false.
+func (p *webPage) read(w http.ResponseWriter, r *http.Request, v any) bool {
+	raw, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxOrder))
+	if err == nil {
+		err = json.Unmarshal(raw, v)
+	}
 	switch {
 	case err != nil || r.Header.Get("Content-Type") != "application/json":
 		// A form of another page cannot send that type.
 		http.Error(w, "an order is JSON", http.StatusBadRequest)
-	case !known:
-		there := strings.Join(slices.Sorted(maps.Keys(actions)), ", ")
-		http.Error(w, fmt.Sprintf("there is no action %.40q, only %s", o.Action, there),
-			http.StatusBadRequest)
 	case !p.st.isLive():
 		http.Error(w, "the story is still told", http.StatusConflict)
 	default:
-		err := act(p.st, o)
-		p.st.refuse(err)
-		if err != nil {
-			http.Error(w, err.Error(), http.StatusBadRequest)
-			return
-		}
-		select {
-		case p.kick <- struct{}{}:
-		default: // a tick is due already
-		}
-		w.WriteHeader(http.StatusNoContent)
+		return true
 	}
+	return false
+}
+
+// done answers an order, and has the function tick if something was done.
+func (p *webPage) done(w http.ResponseWriter, err error) {
+	if err != nil {
+		http.Error(w, err.Error(), http.StatusBadRequest)
+		return
+	}
+	select {
+	case p.kick <- struct{}{}:
+	default: // a tick is due already
+	}
+	w.WriteHeader(http.StatusNoContent)
 }
 
 // events sends the whole state whenever it changes.

@@ -70,7 +70,14 @@ func TestPageServesItsFiles(t *testing.T) {
 func TestPageTakesOrdersFromItselfOnly(t *testing.T) {
 	t.Parallel()
 	st, url := newPageTest(t, true)
+	connect(t, st, answers)
+	if err := st.typed(t.Context(), "/clb buttons"); err != nil {
+		t.Fatal(err)
+	}
+	root, n := st.posts()[1].TS, len(st.posts())
 	stop := `{"action":"stop","lb":"` + web + `","id":"ins-web01k2x"}`
+	orders := map[string]string{"/do": stop, "/type": `{"text":"/clb hello"}`,
+		"/press": `{"channel":"alerts","ts":"` + root + `","button":"me"}`}
 	for name, header := range map[string][]string{
 		"another page":    {"Origin", "https://evil.example"},
 		"another port":    {"Origin", "http://127.0.0.1:1"},
@@ -78,20 +85,33 @@ func TestPageTakesOrdersFromItselfOnly(t *testing.T) {
 		"a form's type":   {"Content-Type", "text/plain"},
 		"a sandboxed one": {"Origin", "null"},
 	} {
-		if status, body, _ := request(t, http.MethodPost, url+"/do", stop, header...); status < 400 {
-			t.Errorf("%s: %d %s, want it refused", name, status, body)
+		for route, order := range orders {
+			if status, body, _ := request(t, http.MethodPost, url+route, order, header...); status < 400 {
+				t.Errorf("%s to %s: %d %s, want it refused", name, route, status, body)
+			}
+		}
+	}
+	for route := range orders {
+		if status, body, _ := request(t, http.MethodGet, url+route, ""); status < 400 {
+			t.Errorf("GET %s: %d %s, want it refused", route, status, body)
 		}
 	}
 	if status, _, _ := request(t, http.MethodGet, url+"/events", "", "Host",
 		"evil.example:80"); status != http.StatusForbidden {
 		t.Errorf("the state for another host: %d, want 403", status)
 	}
-	if pool := st.cloud.Pool(scf.Region, web); pool[0].Status != 2 {
+	if pool := st.cloud.Pool(scf.Region, web); pool[0].Status != 2 || len(st.posts()) != n {
 		t.Error("an order that was refused took effect")
 	}
-	if status, body, _ := request(t, http.MethodPost, url+"/do", stop, "Origin",
-		url); status != http.StatusNoContent || st.cloud.Pool(scf.Region, web)[0].Status != 4 {
-		t.Errorf("its own order: %d %s", status, body)
+	for route, order := range orders {
+		status, body, header := request(t, http.MethodPost, url+route, order, "Origin", url)
+		if policy := header.Get("Content-Security-Policy"); status != http.StatusNoContent ||
+			!strings.HasPrefix(policy, "default-src 'none'") {
+			t.Errorf("its own order to %s: %d %s, policy %q", route, status, body, policy)
+		}
+	}
+	if st.cloud.Pool(scf.Region, web)[0].Status != 4 || len(st.posts()) != n+3 { // a command, and two answers
+		t.Errorf("its own orders: the channel has %d messages, want %d", len(st.posts()), n+3)
 	}
 }
 
@@ -99,19 +119,17 @@ func TestPageRefusesBadOrders(t *testing.T) {
 	t.Parallel()
 	_, url := newPageTest(t, true)
 	for body, want := range map[string]string{
-		`{"action":"x"}`: "only acknowledge, add, end, failAPI, failSlack, later, remove, report, " +
-			"restart, silence, start, stop, stopHalf",
+		`{"action":"x"}`: "only add, dismiss, failAPI, failSlack, later, remove, report, restart, " +
+			"start, stop, stopHalf",
 		`x`: "JSON",
 		`{"action":"stop","lb":"lb-x","id":"ins-x"}`:          "no backend",
 		`{"action":"remove","lb":"` + web + `","id":"ins-x"}`: "no backend",
 		`{"action":"add","lb":"lb-x"}`:                        "no load balancer",
 		`{"action":"failAPI","lb":"lb-x"}`:                    "no load balancer",
-		`{"action":"silence","lb":"lb-x"}`:                    "no load balancer",
 		`{"action":"restart","lb":"lb-x"}`:                    "no load balancer",
 		`{"action":"stopHalf","lb":"` + api + `"}`:            "no backend of prod-api runs",
 		`{"action":"restart","lb":"` + api + `"}`:             "no backend of prod-api runs",
-		`{"action":"acknowledge"}`:                            "names no incident",
-		`{"action":"end"}`:                                    "names no silence",
+		`{"action":"dismiss","id":"1.2"}`:                     "no message",
 		`{"action":"stop","lb":"` + strings.Repeat("x", 5000): "JSON",
 	} {
 		if status, got, _ := request(t, http.MethodPost, url+"/do", body); status != http.StatusBadRequest ||
@@ -179,24 +197,12 @@ func TestPageSendsTheStateWhenItChanges(t *testing.T) {
 	}
 }
 
-func TestPageAsksForEvents(t *testing.T) {
+func TestPageAsksForReports(t *testing.T) {
 	t.Parallel()
 	st, url := newPageTest(t, true)
-	var want []string
-	for _, tt := range [][2]string{
-		{`{"action":"report"}`, `{"action":"report"}`},
-		{`{"action":"silence","lb":"` + web + `"}`,
-			`{"action":"silence","what":"prod-web","for":"1h","by":"ada"}`},
-		{`{"action":"acknowledge","id":"12"}`, `{"action":"silence","incident":"12","by":"ada"}`},
-		{`{"action":"end","id":"7"}`, `{"action":"silence","end":"7","by":"ada"}`},
-	} {
-		if status, body, _ := request(t, http.MethodPost, url+"/do", tt[0]); status != http.StatusNoContent {
-			t.Errorf("%s: %d %s", tt[0], status, body)
-		}
-		want = append(want, tt[1])
-	}
-	if events, passing := st.next(); !slices.Equal(events, want) || passing {
-		t.Errorf("next = %q, %v, want %q", events, passing, want)
+	request(t, http.MethodPost, url+"/do", `{"action":"report"}`)
+	if events, passing := st.next(); !slices.Equal(events, []string{report}) || passing {
+		t.Errorf("next = %q, %v, want a report", events, passing)
 	}
 	if events, _ := st.next(); len(events) > 0 {
 		t.Errorf("the events %q are asked for twice", events)

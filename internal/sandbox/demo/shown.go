@@ -21,6 +21,9 @@ type state struct {
 	Balancers  []balancerState `json:"balancers"`
 	Posts      []post          `json:"posts"`
 	Runs       []runState      `json:"runs"` // the last ones, oldest first
+
+	Me     string            `json:"me"`     // ID of who types and presses
+	People map[string]string `json:"people"` // names of users by ID
 }
 
 type balancerState struct {
@@ -59,7 +62,7 @@ type backendState struct {
 // runState is one run of the function.
 type runState struct {
 	At     time.Time `json:"at"`
-	What   string    `json:"what"` // tick or report
+	What   string    `json:"what"` // tick, report, or slack if that was answered
 	MS     int64     `json:"ms"`
 	Answer string    `json:"answer"`
 	Wrong  bool      `json:"wrong"`
@@ -71,7 +74,8 @@ func (s *stage) state() state {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	doc := state{Live: s.live, Now: s.now(), Minutes: s.minutes, Refused: s.refused,
-		SlackFails: s.failing.slack, Posts: s.posts(), Runs: slices.Clone(s.runs)}
+		SlackFails: s.failing.slack, Runs: slices.Clone(s.runs), Me: ada, People: people}
+	doc.Posts = slices.DeleteFunc(s.posts(), func(p post) bool { return p.Private && s.dismissed[p.TS] })
 	silences, open := s.activeSilences(), s.openIncidents()
 	for _, lb := range cast {
 		b := balancerState{ID: lb.id, Name: lb.name, Fails: s.failing.api[lb.id],

@@ -7,6 +7,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"sync"
@@ -28,12 +29,10 @@ type stage struct {
 	slack    *slack.Workspace
 	bucket   *cos.Bucket  // of the state
 	passed   atomic.Int64 // how much time later has let pass, in nanoseconds
-	function *scf.Function
-	settings map[string]string
-	role     sandbox.Credential
-	logs     []string // of instances that are gone
+	function *function    // that ticks
+	desk     *function    // that answers Slack
 	ticks    int
-	byHand   int       // events by hand
+	talks    int       // commands and clicks of the story
 	told     int       // messages shown
 	edited   time.Time // the last edit shown
 
@@ -45,18 +44,23 @@ type stage struct {
 	orders  []string // events to invoke
 	added   int      // backends that the page made up
 
-	restarts map[string]*rolling // by id of a load balancer
-	minutes  int                 // that pass with the next ticks
-	refused  string              // why the last order was refused, here or by the function; "" if it was not
+	restarts  map[string]*rolling // by id of a load balancer
+	minutes   int                 // that pass with the next ticks
+	refused   string              // why the last order was refused, here or by the function; "" if it was not
+	dismissed map[string]bool     // messages that only ada saw, by their ts
 }
 
 func newStage(story Story) *stage {
 	s := &stage{Story: story, cloud: cloud.New(), slack: slack.New(), change: make(chan struct{})}
 	s.Render.Width = cmp.Or(max(min(s.Render.Width, 120), 0), 100)
+	s.Render.Names = people
+	s.function = &function{binary: s.Function, cloud: s.cloud, settings: make(map[string]string)}
+	s.desk = &function{binary: s.Function, cloud: s.cloud, settings: make(map[string]string),
+		how: []scf.Option{scf.WithName("clbwatch-slack"), scf.WithTimeout(5 * time.Second)}}
 	s.bucket = cos.New(s.cloud.Credential)
 	s.slack.Now = s.now
 	s.slack.Unlimited = true // the story squeezes an hour into a minute
-	s.slack.Mention = "here"
+	s.slack.Mention, s.slack.Users = "here", slices.Collect(maps.Keys(people))
 	return s
 }
 
@@ -66,17 +70,21 @@ func (s *stage) play(ctx context.Context, sc scene) error {
 	if sc.do != nil {
 		sc.do(s)
 	}
-	ticks := sc.ticks
-	if sc.event != "" {
-		answer, err := s.invoke(ctx, sc.event, true)
-		if err != nil {
-			return err
-		}
-		if word, ok := says(answer, sc.answer); !ok {
-			return fmt.Errorf("the answer does not say %q where it should", word)
-		}
-	} else {
+	ticks, answer := sc.ticks, ""
+	var err error
+	switch {
+	case sc.event != "":
+		answer, err = s.invoke(ctx, sc.event, true)
+	case sc.typed != "" || sc.pressed != "":
+		answer, err = s.talk(ctx, sc)
+	default:
 		ticks = max(ticks, 1)
+	}
+	if err != nil {
+		return err
+	}
+	if word, ok := says(answer, sc.answer); !ok {
+		return fmt.Errorf("the answer does not say %q where it should", word)
 	}
 	for i := range ticks {
 		if n := len(s.posts()) - s.told; n > 0 {
@@ -140,43 +148,40 @@ func (s *stage) invoke(ctx context.Context, event string, print bool) (string, e
 	if event == "" {
 		payload, what = scf.TimerEvent(time.Now().Truncate(time.Second)), "tick"
 		s.ticks++
-	} else {
-		s.byHand++
 	}
-	if s.function != nil && s.function.Gone() {
-		s.logs = append(s.logs, s.function.Logs()...)
-		s.function = nil
-	}
-	if s.function == nil {
-		f, err := scf.Start(ctx, s.Function, s.settings, scf.WithCredential(s.rotate))
-		if err != nil {
-			return "", fmt.Errorf("start the function: %w", err)
-		}
-		s.function = f
-	}
-	at, began := s.now(), time.Now()
-	payload, ferr, err := s.function.Invoke(ctx, payload)
+	r, answer, ferr, err := s.run(ctx, s.function, what, payload)
 	if err != nil {
 		return "", err
 	}
-	took, answer := time.Since(began).Milliseconds(), string(payload)
-	if ferr != nil {
-		answer = ferr.Error()
-	}
-	line := answer
-	if len(line) > maxLine {
-		line = line[:maxLine] + "…"
-	}
-	line = terminal.Clean(line)
-	s.ran(runState{At: at, What: what, MS: took, Answer: line, Wrong: ferr != nil})
 	if !s.isLive() && (print || ferr != nil) { // live, the page shows it
-		line = fmt.Sprintf("  %s  %s  %d ms", what, line, took)
+		line := fmt.Sprintf("  %s  %s  %d ms", what, r.Answer, r.MS)
 		_, err = fmt.Fprintln(s.Out, s.paint(line, terminal.Dim))
 	}
 	if ferr != nil {
-		return answer, ferr
+		return ferr.Error(), ferr
 	}
-	return answer, err
+	return string(answer), err
+}
+
+// run invokes a function, and notes that for the page.
+func (s *stage) run(ctx context.Context, f *function, what string, event []byte) (r runState, payload []byte,
+	ferr *scf.Error, err error) {
+	r = runState{At: s.now(), What: what}
+	began := time.Now()
+	payload, ferr, err = f.invoke(ctx, event)
+	r.MS, r.Answer, r.Wrong = time.Since(began).Milliseconds(), string(payload), ferr != nil || err != nil
+	switch {
+	case err != nil:
+		r.Answer = err.Error()
+	case ferr != nil:
+		r.Answer = ferr.Error()
+	}
+	if len(r.Answer) > maxLine {
+		r.Answer = r.Answer[:maxLine] + "…"
+	}
+	r.Answer = terminal.Clean(r.Answer)
+	s.ran(r)
+	return r, payload, ferr, err
 }
 
 // maxLine is how much of an answer is shown, in bytes.
@@ -191,40 +196,12 @@ func actionOf(event string) string {
 	return e.Action
 }
 
-// rotate gives the function a new credential with each invocation and ends the last: who keeps one is
-// refused.
-func (s *stage) rotate() sandbox.Credential {
-	s.cloud.Revoke(s.role.SecretID)
-	s.role = s.cloud.Issue()
-	return s.role
-}
-
-// post is a message of one of the channels.
-type post struct {
-	slack.Post
-	Channel string `json:"channel"` // its name
-}
-
-// posts are the messages of both channels, in the order in which they came.
-func (s *stage) posts() []post {
-	var all []post
-	for _, p := range s.slack.Channel() {
-		all = append(all, post{p, "alerts"})
-	}
-	for _, p := range s.slack.ChannelOf(teamChannel) {
-		all = append(all, post{p, teamName})
-	}
-	slices.SortFunc(all, func(a, b post) int { return strings.Compare(a.TS, b.TS) }) // they rise everywhere
-	return all
-}
-
-// route gives prod-api a channel of its own. A function with other settings is another instance.
+// route gives prod-api a channel of its own.
 func (s *stage) route() {
 	s.slack.Add(teamChannel)
 	s.slack.Invite(teamChannel)
-	s.settings["SLACK_ROUTES"] = "prod-api=" + teamChannel
-	if s.function != nil {
-		_ = s.function.Close() // never fails
+	for _, f := range []*function{s.function, s.desk} {
+		f.set("SLACK_ROUTES", "prod-api="+teamChannel)
 	}
 }
 
@@ -250,6 +227,9 @@ func (s *stage) show() (plain, edited string, err error) {
 	posts := s.posts()
 	for i, p := range posts {
 		switch {
+		case p.User == ada: // what she typed is shown
+		case i >= s.told && p.Private:
+			err = draw(p, ", only visible to @"+people[ada], &text)
 		case i >= s.told && p.Thread != "" && p.Broadcast:
 			err = draw(p, ", in the thread and in the channel", &text)
 		case i >= s.told && p.Thread != "":
@@ -287,11 +267,5 @@ func (s *stage) wait(ctx context.Context, d time.Duration) {
 	}
 }
 
-// log is what the function logged, at most the last 30 lines.
-func (s *stage) log() []string {
-	all := s.logs
-	if s.function != nil {
-		all = append(all, s.function.Logs()...)
-	}
-	return all[max(len(all)-30, 0):]
-}
+// log is what the functions logged.
+func (s *stage) log() []string { return slices.Concat(s.function.log(), s.desk.log()) }

@@ -7,6 +7,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"maps"
 	"net"
 	"net/http"
 	"os"
@@ -54,23 +55,22 @@ func instance(name, ip string) cloud.Instance {
 // scene is one thing that happens, and what people must hear of it. Words are in lower case, and must come in
 // their order.
 type scene struct {
-	title  string
-	do     func(*stage)
-	event  string   // by hand, before the ticks; "" for none
+	title string
+	do    func(*stage)
+
+	// At most one of these comes before the ticks.
+	event   string // by hand
+	typed   string // a command of ada's
+	pressed string // by ada: the label of a button of the newest message that has it
+
 	answer []string // words of the answer to that
-	ticks  int      // a minute apart; 0: one, or after an event none. Only the last may post a message
+	ticks  int      // a minute apart; 0: one, or after an answer none. Only the last may post a message
 	want   []string // words of the message; none means that there must be no message
 	edited []string // words of a message that is edited meanwhile
 }
 
-// The events that somebody makes by hand.
-const (
-	silence     = `{"action":"silence","what":"prod-web","for":"1h","why":"deploy 4711","by":"ada"}`
-	endSilence  = `{"action":"silence","end":"1"}`
-	acknowledge = `{"action":"silence","incident":"6","by":"ada"}`
-	overnight   = `{"action":"silence","what":"prod-api","for":"10h","why":"replace api-03","by":"ada"}`
-	report      = `{"action":"report"}`
-)
+// report is an event that somebody makes by hand.
+const report = `{"action":"report"}`
 
 func scenes() []scene {
 	web02, web07 := instance("web-02", "10.0.3.12"), instance("web-07", "10.0.3.17")
@@ -130,7 +130,7 @@ func scenes() []scene {
 			"for what it posted, finds nothing, and posts how things are now.",
 		do: func(s *stage) {
 			s.slack.ClearFaults()
-			_ = s.function.Close() // never fails
+			s.function.close()
 		},
 		want: []string{"prod-api down: 0 of 5 running", "@here"},
 	}, {
@@ -147,9 +147,10 @@ func scenes() []scene {
 		ticks:  10,
 		edited: []string{"prod-api was down", "resolved after"},
 	}, {
-		title:  "Before a deployment somebody silences prod-web for an hour: " + silence,
-		event:  silence,
-		answer: []string{"1 load balancer, 8 backends"},
+		title: "Before a deployment ada silences prod-web for an hour, in Slack. A second function, which " +
+			"can do nothing else, answers her.",
+		typed:  "/clb silence prod-web 1h deploy 4711",
+		answer: []string{"prod-web", "@ada", "deploy 4711", "1 load balancer, 8 backends"},
 	}, {
 		title: "web-07 stops and is back while the silence lasts. Nothing is posted.",
 		do:    func(s *stage) { s.cloud.SetStatus(web07.ID, 4) },
@@ -160,17 +161,19 @@ func scenes() []scene {
 			s.cloud.SetStatus(web02.ID, 4)
 		},
 	}, {
-		title: "The deployment is done, and the silence is ended: " + endSilence + " What is not over is " +
-			"posted, and says why only now.",
-		event: endSilence,
-		ticks: 1,
-		want:  []string{"web-02 stopped", "prod-web, 7 of 8 running", "after silence 1", "ada: deploy 4711"},
-	}, {
-		title: "Somebody takes care of it and acknowledges the incident: " + acknowledge + " Its message " +
-			"says so.",
-		event:  acknowledge,
+		title: "The deployment is done, and ada ends the silence. What is not over is posted, and says why " +
+			"only now.",
+		typed:  "/clb end 1",
+		answer: []string{"silence ended"},
 		ticks:  1,
-		edited: []string{"acknowledged by ada since"},
+		want: []string{"web-02 stopped", "prod-web, 7 of 8 running", "after silence 1", "@ada: deploy 4711",
+			"[acknowledge]"},
+	}, {
+		title:   "She takes care of it, and presses a button of the message, which then says so.",
+		pressed: "Acknowledge",
+		answer:  []string{"acknowledge", "@ada"},
+		ticks:   1,
+		edited:  []string{"acknowledged by @ada since"},
 	}, {
 		title: "web-02 is back. The recovery of what people were notified of is always posted.",
 		do:    func(s *stage) { s.cloud.SetStatus(web02.ID, 2) },
@@ -179,7 +182,7 @@ func scenes() []scene {
 		title: "It flaps while somebody works on it. Nothing is posted; the first message shows how " +
 			"things are.",
 		do:     func(s *stage) { s.cloud.SetStatus(web02.ID, 4) },
-		edited: []string{"web-02 stopped", "7 of 8 running", "acknowledged by ada"},
+		edited: []string{"web-02 stopped", "7 of 8 running", "acknowledged by @ada"},
 	}, {
 		title:  "It is back for good. Ten minutes later the incident is closed: the acknowledgement is over.",
 		do:     func(s *stage) { s.cloud.SetStatus(web02.ID, 2) },
@@ -223,14 +226,14 @@ func scenes() []scene {
 		},
 		want: []string{"slack, #team-api\n", "api-03 stopped on prod-api, 4 of 5 running"},
 	}, {
-		title: "It is replaced tomorrow, so prod-api is silenced overnight. From four hours on, a silence " +
-			"needs a reason: " + overnight,
-		event:  overnight,
+		title: "It is replaced tomorrow, so ada silences prod-api overnight. From four hours on, a silence " +
+			"needs a reason.",
+		typed:  "/clb silence prod-api 10h replace api-03",
 		answer: []string{"1 load balancer, 5 backends, 1 of them out"},
 	}, {
 		title: "Somebody asks how things stand: " + report + " What is silenced comes first.",
 		event: report,
-		want: []string{"slack, #alerts\n", "silences (1)", "prod-api", "ada: replace api-03",
+		want: []string{"slack, #alerts\n", "silences (1)", "prod-api", "@ada: replace api-03",
 			"open incidents (1)", "prod-api", "not running (1)", "api-03", "prod-web", "web-07"},
 	}}
 }
@@ -270,20 +273,28 @@ func (s Story) Tell(ctx context.Context) error {
 	for i := range 5 {
 		st.cloud.Bind(scf.Region, api, instance(fmt.Sprintf("api-%02d", i+1), fmt.Sprintf("10.0.5.%d", 11+i)))
 	}
-	st.settings = map[string]string{
-		"CLB_IDS": web + "=prod-web," + api + "=prod-api", "CLB_REGION": scf.Region,
+	stopDesk, err := st.serveDesk(slackURL)
+	if err != nil {
+		return err
+	}
+	defer stopDesk()
+	own := map[string]string{
 		"CLB_ENDPOINT": apiURL + cloud.APIPath, "CLB_V3_ENDPOINT": v3URL,
-		"CLB_BLIND_AFTER": "3", "CLB_RATE": "100", "TMPDIR": cache, "SLACK_MENTION": "here",
+		"CLB_BLIND_AFTER": "3", "CLB_RATE": "100", "SLACK_MENTION": "here",
+		"SLACK_BOT_TOKEN": st.slack.Token(),
+	}
+	both := map[string]string{
+		"CLB_IDS": web + "=prod-web," + api + "=prod-api", "CLB_REGION": scf.Region, "TMPDIR": cache,
 		"STATE_URL": "cos://sandbox-1250000000/" + stateFolder + "?region=" + scf.Region + "&endpoint=" +
 			cosURL,
-		"SLACK_BOT_TOKEN": st.slack.Token(), "SLACK_CHANNEL": st.slack.ChannelID(),
-		"SLACK_API_URL": st.slack.APIURL(slackURL),
+		"SLACK_CHANNEL": st.slack.ChannelID(), "SLACK_API_URL": st.slack.APIURL(slackURL),
+		"SLACK_SIGNING_SECRET": st.slack.SigningSecret(),
 	}
-	defer func() {
-		if st.function != nil {
-			_ = st.function.Close()
-		}
-	}()
+	st.desk.configure(both)
+	maps.Copy(own, both)
+	st.function.configure(own)
+	defer st.function.end()
+	defer st.desk.end()
 
 	p := newPage(st)
 	if s.Listen != "" {
@@ -318,8 +329,8 @@ func (s *stage) tell(ctx context.Context) error {
 			return fmt.Errorf("%q: %w\nthe function's log:\n%s", sc.title, err, strings.Join(s.log(), "\n"))
 		}
 	}
-	s.say("%d ticks, %d events by hand, %d API calls, %d messages. To watch your own load balancers: "+
-		"README.md", s.ticks, s.byHand, s.cloud.Calls()+s.cloud.CallsV3(), s.told)
+	s.say("%d ticks, %d commands and clicks, %d API calls, %d messages. To watch your own load balancers: "+
+		"README.md", s.ticks, s.talks, s.cloud.Calls()+s.cloud.CallsV3(), s.told)
 	return nil
 }
 

@@ -9,14 +9,20 @@ import (
 	"clbwatch/internal/sandbox"
 )
 
-func TestTheStoryNoticesSilence(t *testing.T) {
-	t.Parallel()
-	echo := filepath.Join(t.TempDir(), "echo") // a function that has nothing to say to Slack
-	if err := sandbox.Build(t.Context(), echo, "../scf/testdata/echo", ""); err != nil {
+// echo is a function that answers every event with itself, and has nothing to say to Slack.
+func echo(t *testing.T) (path string) {
+	t.Helper()
+	path = filepath.Join(t.TempDir(), "echo")
+	if err := sandbox.Build(t.Context(), path, "../scf/testdata/echo", ""); err != nil {
 		t.Fatal(err)
 	}
+	return path
+}
+
+func TestTheStoryNoticesSilence(t *testing.T) {
+	t.Parallel()
 	var out strings.Builder
-	err := Story{Function: echo, Out: &out, Fast: true}.Tell(t.Context())
+	err := Story{Function: echo(t), Out: &out, Fast: true}.Tell(t.Context())
 	if err == nil || !strings.Contains(err.Error(), "no message came") ||
 		!strings.Contains(err.Error(), "hello from stderr") {
 		t.Errorf("got %v, want an error that says what is missing, and the log", err)
@@ -29,11 +35,14 @@ func TestTheStoryNoticesSilence(t *testing.T) {
 // TestScenesAreStrict plays scenes with a function that posts nothing by itself.
 func TestScenesAreStrict(t *testing.T) {
 	t.Parallel()
-	echo := filepath.Join(t.TempDir(), "echo")
-	if err := sandbox.Build(t.Context(), echo, "../scf/testdata/echo", ""); err != nil {
-		t.Fatal(err)
-	}
+	binary := echo(t)
 	post := func(s *stage) { s.slack.Say("web-07 stopped on prod-web") }
+	buttons := func(s *stage) {
+		if err := s.typed(t.Context(), "/clb buttons"); err != nil {
+			t.Error(err)
+		}
+		s.told = len(s.posts())
+	}
 	const event = `{"action":"silence","what":"prod-web"}`
 	for _, tt := range []struct {
 		name string
@@ -51,13 +60,21 @@ func TestScenesAreStrict(t *testing.T) {
 		{"another order", scene{do: post, event: event, want: []string{"prod-web", "web-07"}},
 			`does not say "web-07"`},
 		{"another answer", scene{event: event, answer: []string{"prod-api"}}, `does not say "prod-api"`},
+		{"a command", scene{typed: "/clb hello", answer: []string{"heard", "hello"}}, ""},
+		{"a command and a tick", scene{typed: "/clb hello", answer: []string{"heard"}, ticks: 1}, ""},
+		{"another answer to a command", scene{typed: "/clb hello", answer: []string{"refused"}},
+			`does not say "refused"`},
+		{"a private answer", scene{typed: "/clb alone", answer: []string{"only visible to @ada", "heard"}}, ""},
+		{"no answer", scene{typed: "/clb nothing"}, "nothing was answered"},
+		{"what is no command", scene{typed: "hello"}, "type a command"},
+		{"a button", scene{do: buttons, pressed: "Press me", answer: []string{"in the thread", "pressed"}}, ""},
+		{"no such button", scene{do: buttons, pressed: "Press it"}, `no message has a button "Press it"`},
 		{"no edit", scene{edited: []string{"web-07"}}, "no message was edited"},
 	} {
-		st := newStage(Story{Function: echo, Out: io.Discard, Fast: true})
+		st := newStage(Story{Function: binary, Out: io.Discard, Fast: true})
+		connect(t, st, answers)
 		err := st.play(t.Context(), tt.sc)
-		if st.function != nil {
-			_ = st.function.Close() // never fails
-		}
+		st.function.end()
 		if tt.want == "" && err != nil || tt.want != "" && (err == nil ||
 			!strings.Contains(err.Error(), tt.want)) {
 			t.Errorf("%s: %v, want %q", tt.name, err, tt.want)

@@ -14,21 +14,64 @@ function el(tag, attributes, ...children) {
   return e;
 }
 
-async function act(action, about) {
-  refused(''); // what the function finds wrong comes with a later event
+// send does what a person did, and returns what went wrong; '' if nothing did.
+async function send(route, what) {
   try {
-    const answer = await fetch('do', { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify({ action, ...about }) });
-    if (!answer.ok) refused(await answer.text());
+    const answer = await fetch(route, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(what) });
+    return answer.ok ? '' : await answer.text();
   } catch {
-    refused('the sandbox has ended, or is not to be reached');
+    return 'the sandbox has ended, or is not to be reached';
   }
 }
 
-// refused says why the last order was refused. What is said already is not said again to those who listen.
-function refused(why) {
-  const box = document.getElementById('refused');
-  if (box.textContent !== why) box.textContent = why;
+async function act(action, about) {
+  refused(''); // what the function finds wrong comes with a later event
+  const why = await send('do', { action, ...about });
+  if (why) refused(why);
 }
+
+const form = document.getElementById('box');
+const line = document.getElementById('line');
+let sending = false;
+
+// typed sends what is in the box. It stays there if it was not taken, as in Slack.
+async function typed(event) {
+  event.preventDefault();
+  line.focus();
+  const text = line.value;
+  if (!text.trim() || sending) return;
+  sending = true;
+  say('unsent', '');
+  const why = await send('type', { text });
+  sending = false;
+  say('unsent', why);
+  if (!why && line.value === text) line.value = '';
+}
+
+// end ends a silence, as if that was typed.
+const end = (id) => async () => refused(await send('type', { text: `/clb end ${id}` }));
+
+const pressing = new Set(); // messages of which a button is pressed, by their ts
+const failed = new Map(); // why the last press failed
+
+async function press(p, id) {
+  if (pressing.has(p.ts)) return;
+  pressing.add(p.ts);
+  const why = await send('press', { channel: p.channel, ts: p.ts, button: id });
+  pressing.delete(p.ts);
+  if (why) failed.set(p.ts, why);
+  else failed.delete(p.ts);
+  keepFocus(now);
+}
+
+// say puts a text somewhere. What is there already is not said again to those who listen.
+function say(id, text) {
+  const e = document.getElementById(id);
+  if (e.textContent !== text) e.textContent = text;
+}
+
+// refused says why the last order was refused.
+const refused = (why) => say('refused', why);
 
 const button = (text, label, live, action, about) => el('button', { 'aria-label': label, disabled: !live, onclick: () => act(action, about) }, text);
 
@@ -36,8 +79,8 @@ const group = (label, ...buttons) => el('div', { class: 'group', role: 'group', 
 
 function balancer(lb, live) {
   const about = { lb: lb.id };
-  const notes = lb.silences.map((q) => note(lb, `silence ${q.id}`, el('span', { class: 'silenced' }, 'silenced'), ` until ${minute(q.until)}${by(q)}`,
-    button('End', `End silence ${q.id} of ${lb.name}`, live, 'end', { id: q.id })));
+  const notes = lb.silences.map((q) => note(lb, `silence ${q.id}`, el('span', { class: 'silenced' }, 'silenced'), ` until ${minute(q.until)}${by(q)} (silence ${q.id})`,
+    ending(`End silence ${q.id} of ${lb.name}`, live, q.id)));
   if (lb.incident) notes.push(incident(lb, live));
   return el('article', { class: 'card', 'data-lb': lb.id },
     el('h3', {}, lb.name, ' ', el('small', {}, lb.id)),
@@ -54,22 +97,26 @@ function balancer(lb, live) {
         button('Add', `Add a backend to ${lb.name}`, live, 'add', about),
         button('Stop half', `Stop half of ${lb.name}`, live && lb.running > 0, 'stopHalf', about),
         button(lb.restarting ? `Restarting, ${lb.restarting} to go` : 'Rolling restart', `Rolling restart of ${lb.name}`, live && lb.running > 0 && !lb.restarting, 'restart', about)),
-      group(`Notifications of ${lb.name}`,
-        button('Silence 1 h', `Silence ${lb.name} for 1 h`, live, 'silence', about)),
       group(`The API of ${lb.name}`,
         el('button', { 'aria-pressed': String(lb.fails), 'aria-label': `Fail the API for ${lb.name}`, disabled: !live, onclick: () => act('failAPI', about) }, lb.fails ? 'The API fails' : 'Fail the API'))));
 }
 
-// note is a line about a load balancer, with a button at its end.
-const note = (lb, spot, ...children) => el('div', { class: 'note', 'data-spot': `${lb.id} ${spot}` }, el('span', { class: 'name' }, ...children.slice(0, -1)), children.at(-1));
+// note is a line about a load balancer, with a button at its end, or with null.
+const note = (lb, spot, ...children) => el('div', { class: 'note', 'data-spot': `${lb.id} ${spot}` }, el('span', { class: 'name' }, ...children.slice(0, -1)), ...children.slice(-1));
+
+const ending = (label, live, id) => el('button', { 'aria-label': label, disabled: !live, onclick: end(id) }, 'End');
 
 function incident(lb, live) {
   const { id, ack } = lb.incident;
-  if (ack) return note(lb, 'incident', `incident ${id}, acknowledged${by(ack)} since ${minute(ack.made)}`, button('End', `End the acknowledgement of incident ${id}`, live, 'end', { id: ack.id }));
-  return note(lb, 'incident', `incident ${id} is open`, button('Acknowledge', `Acknowledge incident ${id}`, live, 'acknowledge', { id }));
+  if (ack) return note(lb, 'incident', `incident ${id}, acknowledged${by(ack)} since ${minute(ack.made)}`, ending(`End the acknowledgement of incident ${id}`, live, ack.id));
+  return note(lb, 'incident', `incident ${id} is open`, null);
 }
 
-const by = (q) => (q.by ? ` by ${q.by}` : '') + (q.why ? `: ${q.why}` : '');
+const by = (q) => (q.by ? ` by ${names.has(q.by) ? person(q.by) : q.by}` : '') + (q.why ? `: ${q.why}` : '');
+
+let names = new Map(); // of users, by ID
+
+const person = (id) => '@' + (names.get(id) ?? id);
 
 function bar(lb) {
   const b = el('div', {});
@@ -93,7 +140,7 @@ function inline(e) {
     case 'link': return styled(el('a', { href: /^https:/.test(e.url) ? e.url : '#', rel: 'noreferrer', target: '_blank' }, e.text ?? e.url), e.style);
     case 'emoji': return emojis[e.name] ?? `:${e.name}:`;
     case 'date': return el('time', { title: e.fallback ?? '' }, when(e.timestamp, e.format));
-    case 'user': return el('span', { class: 'mention' }, '@' + e.user_id);
+    case 'user': return el('span', { class: 'mention' }, person(e.user_id));
     case 'usergroup': return el('span', { class: 'mention' }, '@' + e.usergroup_id);
     case 'broadcast': return el('span', { class: 'mention' }, '@' + e.range);
     default: return styled(lines(e.text ?? ''), e.style);
@@ -115,12 +162,13 @@ function when(unix, format) {
   return `${['today', 'yesterday'][days] ?? t.toLocaleDateString()} ${time}`;
 }
 
-// mrkdwn shows what our messages use of it: dates, `code` and *bold*.
+// mrkdwn shows what our messages use of it: dates, people, `code` and *bold*.
 function mrkdwn(text) {
   const span = document.createElement('span');
-  for (const part of text.split(/(<!date\^\d+\^[^|>]*\|[^>]*>|`[^`\n]+`|\*[^*\n]+\*)/)) {
+  for (const part of text.split(/(<!date\^\d+\^[^|>]*\|[^>]*>|<@\w+>|`[^`\n]+`|\*[^*\n]+\*)/)) {
     const date = part.match(/^<!date\^(\d+)\^([^|>]*)\|/);
     if (date) span.append(when(Number(date[1]), date[2]));
+    else if (/^<@\w+>$/.test(part)) span.append(el('span', { class: 'mention' }, person(part.slice(2, -1))));
     else if (/^`.+`$/.test(part)) span.append(el('code', {}, part.slice(1, -1)));
     else if (/^\*.+\*$/.test(part)) span.append(el('strong', {}, part.slice(1, -1)));
     else span.append(part.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&'));
@@ -136,67 +184,99 @@ function rich(e) {
   }
 }
 
-function block(b) {
+function block(b, p, live) {
   switch (b.type) {
     case 'rich_text': return el('div', {}, ...b.elements.map(rich));
     case 'section': return el('p', {}, b.text ? mrkdwn(b.text.text) : '');
     case 'context': return el('p', { class: 'context' }, ...b.elements.map((x) => mrkdwn(x.text ?? '')));
     case 'header': return el('h3', {}, b.text.text);
     case 'divider': return el('hr');
+    case 'actions': return el('div', { class: 'buttons group' }, ...b.elements.map((x) =>
+      el('button', { 'aria-label': x.accessibility_label ?? x.text.text, disabled: !live, onclick: () => press(p, x.action_id) }, x.text.text)));
     default: return el('p', {}, `(${b.type})`);
   }
 }
 
-function post(p, replies) {
+function post(p, replies, live) {
   const m = p.raw;
-  const body = [...(m.blocks ?? []).map(block)];
-  if (!body.length) body.push(el('p', {}, mrkdwn(m.text ?? '')));
+  const body = (m.blocks ?? []).map((b) => block(b, p, live));
+  if (!body.length) body.push(el('p', {}, p.user ? lines(m.text ?? '') : mrkdwn(m.text ?? '')));
   for (const a of m.attachments ?? []) {
-    const box = el('div', { class: 'attachment' }, ...(a.blocks ?? []).map(block));
+    const box = el('div', { class: 'attachment' }, ...(a.blocks ?? []).map((b) => block(b, p, live)));
     if (/^#[0-9a-f]{6}$/i.test(a.color ?? '')) box.style.borderColor = a.color;
     body.push(box);
   }
-  return el('li', { class: 'post', 'data-ts': p.ts },
-    el('div', { class: 'who' }, p.bot || m.attachments ? 'clbwatch ' : 'somebody ',
+  const wrong = failed.get(p.ts);
+  if (wrong) body.push(el('p', { class: 'wrong', role: 'alert' }, '⚠️ ' + wrong));
+  return el('li', { class: p.private ? 'post private' : 'post', 'data-ts': p.ts },
+    el('div', { class: 'who' }, (p.user ? person(p.user) : 'clbwatch') + ' ',
       el('span', { class: 'when' }, `#${p.channel} · `, clock(p.at), p.edited ? ' (edited)' : '', p.broadcast ? ' · also shown in the channel' : '')),
     ...body,
+    p.private ? el('div', { class: 'only' }, 'only visible to you', button('Dismiss', `Dismiss what clbwatch answered at ${clock(p.at)}`, live, 'dismiss', { id: p.ts })) : null,
     replies.length ? el('ol', { class: 'thread', 'aria-label': `${replies.length} replies` },
-      el('li', { class: 'quiet' }, replies.length === 1 ? '1 reply' : `${replies.length} replies`), ...replies.map((r) => post(r, []))) : null);
+      el('li', { class: 'quiet' }, replies.length === 1 ? '1 reply' : `${replies.length} replies`), ...replies.map((r) => post(r, [], live))) : null);
 }
 
+const drawn = new WeakMap(); // what elements show, as JSON
+
+// redraw has a list show all items. What is as it was stays, so that nobody's press misses a button, and only
+// what is new is read out.
+function redraw(list, items, draw) {
+  const old = new Map([...list.children].map((e) => [drawn.get(e), e]));
+  const all = items.map((item) => {
+    const doc = JSON.stringify(item);
+    const e = old.get(doc) ?? draw(...item);
+    drawn.set(e, doc);
+    return e;
+  });
+  [...list.children].filter((e) => !all.includes(e)).forEach((e) => e.remove());
+  all.forEach((e, i) => { if (list.children[i] !== e) list.insertBefore(e, list.children[i] ?? null); });
+}
+
+let now; // what is shown
+
 function show(s) {
-  document.getElementById('status').textContent = s.live ? 'live: press a button, and see what Slack is told' : 'the story plays in the terminal; the buttons work when it is told';
-  document.getElementById('cloud').replaceChildren(...s.balancers.map((lb) => balancer(lb, s.live)));
+  now = s;
+  names = new Map(Object.entries(s.people));
+  say('status', s.live ? 'live: press a button, or type /clb help, and see what Slack is told' : 'the story plays in the terminal; the buttons work when it is told');
+  redraw(document.getElementById('cloud'), s.balancers.map((lb) => [lb, s.live, s.people]), balancer);
   const channel = s.posts.filter((p) => !p.thread || p.broadcast).reverse();
-  document.getElementById('channel').replaceChildren(...channel.map((p) => post(p, p.thread ? [] : s.posts.filter((r) => r.thread === p.ts))));
+  redraw(document.getElementById('channel'), channel.map((p) => {
+    const replies = p.thread ? [] : s.posts.filter((r) => r.thread === p.ts);
+    return [p, replies, s.live, s.people, [p, ...replies].map((x) => failed.get(x.ts))];
+  }), post);
   document.getElementById('runs').replaceChildren(...s.runs.map((r) => el('li', { class: r.wrong ? 'wrong' : '' }, `${clock(r.at)}  ${r.what}  ${r.ms} ms  ${r.answer}`)).reverse());
-  const now = document.getElementById('clock');
-  now.textContent = `it is ${minute(s.now)}`;
-  now.dateTime = s.now;
+  const time = document.getElementById('clock');
+  time.textContent = `it is ${minute(s.now)}`;
+  time.dateTime = s.now;
   refused(s.refused);
   const slack = document.getElementById('slack');
   slack.setAttribute('aria-pressed', String(s.slackFails));
   slack.textContent = s.slackFails ? 'Slack fails' : 'Fail Slack';
-  slack.disabled = document.getElementById('report').disabled = !s.live;
+  for (const id of ['slack', 'report', 'line', 'send']) document.getElementById(id).disabled = !s.live;
   const later = document.getElementById('later');
   later.disabled = !s.live || s.minutes > 0;
   later.textContent = s.minutes > 0 ? `${s.minutes} minutes to go` : 'Ten minutes later';
 }
 
-// keepFocus shows without taking the focus off the button that was pressed, or off the one in its place.
+// keepFocus shows without taking the focus off the button that was pressed, or off the one in its place. If a
+// message has no button any more, that is the box.
 function keepFocus(s) {
-  const label = document.activeElement?.getAttribute('aria-label');
-  const spot = document.activeElement?.closest('[data-spot]')?.dataset.spot;
-  const lb = document.activeElement?.closest('[data-lb]')?.dataset.lb;
+  const was = document.activeElement;
+  const label = was?.getAttribute('aria-label');
+  const places = ['spot', 'ts', 'lb'].map((name) => `[data-${name}="${CSS.escape(was?.closest(`[data-${name}]`)?.dataset[name] ?? '')}"] button`);
+  const inChannel = was?.closest('#channel');
   show(s);
-  if (!label) return;
+  if (!label || document.activeElement === was) return;
   const same = [...document.querySelectorAll('button')].find((b) => b.getAttribute('aria-label') === label);
-  (same ?? document.querySelector(`[data-spot="${CSS.escape(spot ?? '')}"] button`) ?? document.querySelector(`[data-lb="${CSS.escape(lb ?? '')}"] button`))?.focus();
+  const near = places.map((place) => document.querySelector(place)).find((b) => b);
+  (same ?? near ?? (inChannel ? line : null))?.focus();
 }
 
+form.addEventListener('submit', typed);
 document.getElementById('report').addEventListener('click', () => act('report'));
 document.getElementById('later').addEventListener('click', () => act('later'));
 document.getElementById('slack').addEventListener('click', () => act('failSlack'));
 const events = new EventSource('events');
 events.onmessage = (e) => keepFocus(JSON.parse(e.data));
-events.onerror = () => { document.getElementById('status').textContent = 'the sandbox has ended, or is not to be reached'; };
+events.onerror = () => say('status', 'the sandbox has ended, or is not to be reached');

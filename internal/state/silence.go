@@ -212,7 +212,7 @@ func (s *Silences) End(ctx context.Context, id, by string, at time.Time) (incide
 
 func noSilence(id string) error {
 	return advice.Add(fmt.Errorf("there is no silence %.40q", id),
-		"`clbwatch silence` lists those that there are")
+		"`clbwatch silence`, or list in Slack, shows those that there are")
 }
 
 // List returns the silences that are active, and those that ended less than a day ago, by number. Those that

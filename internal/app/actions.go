@@ -57,6 +57,12 @@ func (a *App) Silences(ctx context.Context) ([]incident.Silence, error) {
 	return a.watcher.ListSilences(ctx)
 }
 
+// Incidents hands on each incident of the time before: see package watch.
+func (a *App) Incidents(ctx context.Context, back time.Duration,
+	take func(r incident.Record, now time.Time) error) error {
+	return a.watcher.Incidents(ctx, back, take)
+}
+
 // Zone is the zone of times in a terminal.
 func (a *App) Zone() *time.Location { return a.cfg.Zone }
 

@@ -38,6 +38,9 @@ type App interface {
 	// Silences are those that are active, with the windows of the setting SILENCES that are open. If those
 	// that people made cannot be listed, the windows come along with the error.
 	Silences(ctx context.Context) ([]incident.Silence, error)
+	// Incidents hands on each incident of the time before, oldest first, and then those that are open. now is the
+	// time by the state's clock. What cannot be read is left out, and the error at the end says why.
+	Incidents(ctx context.Context, back time.Duration, take func(r incident.Record, now time.Time) error) error
 	// Zone is the zone of times in the terminal.
 	Zone() *time.Location
 	// State says what is there of the state, of each of its shards. It changes nothing. What it found comes

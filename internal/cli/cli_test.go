@@ -33,6 +33,7 @@ type fake struct {
 	was       state.Lineage
 	repaired  []state.Repaired
 	silences  []incident.Silence
+	past      []incident.Record
 	answer    watch.SilenceAnswer
 	asked     watch.SilenceRequest
 	calls     []string
@@ -46,6 +47,17 @@ func (f *fake) Silence(_ context.Context, r watch.SilenceRequest) (watch.Silence
 func (f *fake) Silences(context.Context) ([]incident.Silence, error) {
 	f.calls = append(f.calls, "silences")
 	return f.silences, f.err
+}
+
+func (f *fake) Incidents(_ context.Context, back time.Duration,
+	take func(incident.Record, time.Time) error) error {
+	f.calls = append(f.calls, "incidents "+back.String())
+	for _, r := range f.past {
+		if err := take(r, time.Date(2026, 11, 24, 5, 0, 0, 0, time.UTC)); err != nil {
+			return err
+		}
+	}
+	return f.err
 }
 
 func (f *fake) Zone() *time.Location { return time.FixedZone("CST", 8*3600) }

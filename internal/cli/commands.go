@@ -22,6 +22,7 @@ func (p *Program) commands() []*cli.Command {
 			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be posted; post and store nothing"}),
 		command("check", "try settings, clock, credentials, each load balancer, the state and Slack", p.check,
 			asJSON, &cli.BoolFlag{Name: "send", Usage: "post a test message too"}),
+		p.historyCommand(),
 		p.silenceCommand(),
 		command("state", "print what is stored, and what to do if it is damaged; changes nothing", p.state,
 			&cli.BoolFlag{Name: "take", Usage: "let whichever function ticks next go on with this state"},

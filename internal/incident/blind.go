@@ -6,8 +6,11 @@ import (
 	"time"
 )
 
-// read carries on what can be read and what cannot.
-func (s *State) read(o Observation, rules Rules) {
+// read carries on what can be read and what cannot. It returns what the history is to have of that.
+func (s *State) read(o Observation, rules Rules) (past []Record) {
+	seen := func(key string, since time.Time) {
+		past = append(past, Record{At: o.At, CLB: s.clb(&Incident{Key: key}), Unseen: &since})
+	}
 	now := make(map[string]Unread)
 	for _, u := range o.Unread {
 		now[u.key()] = u
@@ -34,19 +37,25 @@ func (s *State) read(o Observation, rules Rules) {
 				continue
 			}
 			i.Readable = !blind
-			if blind {
+			switch {
+			case blind:
 				i.Times++
+			case i.About == Reading:
+				seen(i.Key, i.LastChange())
 			}
 			i.Changed = o.At.Truncate(time.Second)
 			r.news(i, o.At)
 			r.relevel(i, o.At, rules)
 		}
 	}
-	for key := range s.Unread {
+	for _, key := range slices.Sorted(maps.Keys(s.Unread)) {
 		u := s.Unread[key]
 		_, unknown := now[blindKey(u.Key, Reading)]
 		if _, blind := now[key]; !blind && !(unknown && u.About == Health) {
 			delete(s.Unread, key)
+			if u.About == Reading {
+				seen(u.Key, u.Since)
+			}
 		}
 	}
 	for _, key := range slices.Sorted(maps.Keys(now)) {
@@ -75,6 +84,7 @@ func (s *State) read(o Observation, rules Rules) {
 		r.relevel(i, o.At, rules)
 		r.rise(blindMark, i)
 	}
+	return past
 }
 
 // pause stops the count of what is stable where nothing is known, and lets it go on where it is known again.

@@ -49,8 +49,15 @@ type Root struct {
 	Over int `json:"over,omitempty"`
 	// Unmended: one of those was not resolved
 	Unmended bool        `json:"unmended,omitempty"`
-	Marks    [marks]Mark `json:"marks"` // by Mark's constants
+	Takers   []Taker     `json:"takers,omitempty"` // who acknowledged its incidents; the last maxTakers
+	Marks    [marks]Mark `json:"marks"`            // by Mark's constants
 	Delivery Delivery    `json:"delivery"`
+}
+
+// Taker is who made an acknowledgement: the silence itself may be forgotten before the incident is over.
+type Taker struct {
+	Ack string `json:"ack"` // its ID
+	By  string `json:"by"`  // see Silence
 }
 
 // Incident is what happens on one load balancer, from its first change until it is closed; or that something
@@ -92,6 +99,7 @@ type Incident struct {
 
 	// Of levels.
 	Level Level `json:"level,omitempty"` // without a rise that a silence mutes
+	Peak  Level `json:"peak,omitempty"`  // the worst that it was at, silences or not
 	// Risen: a rise to degraded, to down was news: the next is not, until the level was left long enough
 	Risen [2]bool      `json:"risen,omitzero"`
 	Left  [2]time.Time `json:"left,omitzero"`   // since when it has not been at the level; zero while it is
@@ -116,6 +124,7 @@ type Incident struct {
 	Capped   bool   `json:"cap,omitempty"`  // its level is worse than Level: that is no rise yet
 	Ack      string `json:"ack,omitempty"`  // the ID of its acknowledgement; "" if it has none
 	AckLevel Level  `json:"ackLevel,omitempty"`
+	Took     string `json:"took,omitempty"` // the ID of its last acknowledgement, which may be over
 	// Withheld: a silence holds back news that no machine's record tells
 	Withheld bool `json:"held,omitempty"`
 	// LiftedBy: the ID of the last silence that ended; Lifted: the revision by its first news since, or 0

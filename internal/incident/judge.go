@@ -76,7 +76,7 @@ func (s *State) Judge(o Observation, rules Rules) (past []Record) {
 	for _, c := range o.Changed {
 		past = append(past, s.change(c, o.At, rules)...)
 	}
-	s.read(o, rules)
+	past = append(past, s.read(o, rules)...)
 	for key, end := range sorted(o.Gone) {
 		s.gone(key, end, o.At)
 	}
@@ -215,8 +215,8 @@ func (s *State) change(c Changed, at time.Time, rules Rules) (past []Record) {
 		i.Worst = c.Now
 	}
 	news, better := r.machines(i, c.Changes, at, rules), true
+	past = recordsOf(i, c)
 	for _, ch := range c.Changes {
-		past = append(past, recordOf(i, c.CLB, ch))
 		back := ch.Kind == lb.Recovered || ch.Kind == lb.Healthy
 		better = better && back
 		never := back && ch.Out != nil && ch.Out.New // it was added stopped, and serves for the first time

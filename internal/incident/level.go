@@ -139,6 +139,9 @@ func (r *Root) relevel(i *Incident, at time.Time, rules Rules) {
 	alone := i.Alone
 	is := i.level(rules)
 	i.Level = is
+	if !i.About.Blind() {
+		i.Peak = max(i.Peak, is)
+	}
 	for m := range slices.Backward(levelOfMark[:]) {
 		switch l := levelOfMark[m]; {
 		case i.Level < l || i.Risen[m]:

@@ -69,12 +69,13 @@ func (p *Period) fold(changes map[string][]lb.Change) {
 // change is the change that a line of the history remembers, as far as it does.
 func (p *Past) change(at time.Time) lb.Change {
 	ch := lb.Change{Kind: p.Kind, At: at, Was: p.Was, Backend: lb.Backend{ID: p.ID, Name: p.Name, Status: p.Is}}
+	ch.Lost, ch.Ill, ch.Part = p.Lost, p.Ill, p.Part
 	switch p.Kind {
 	case lb.Unhealthy, lb.Unbound, lb.Bound:
-		ch.Part = &lb.Part{} // which checks or bindings is not remembered
+		ch.Part = cmp.Or(p.Part, &lb.Part{})
 	}
 	if !p.Out.IsZero() {
-		ch.Out = &lb.Out{Since: p.Out}
+		ch.Out = &lb.Out{Since: p.Out, AtLeast: p.More, New: p.New}
 	}
 	return ch
 }

@@ -314,11 +314,23 @@ func (s *State) acknowledge(q Silence) {
 	for _, r := range s.Roots {
 		for _, i := range r.Incidents {
 			if i.Open() && !i.About.Blind() && (i.ID == q.Incident || r.Leads(q.Incident)) {
-				i.Ack, i.AckLevel = q.ID, i.Level
+				i.Ack, i.AckLevel, i.Took = q.ID, i.Level, q.ID
 				r.Rev++ // its root says so
+				r.taken(q)
 			}
 		}
 	}
+}
+
+// maxTakers is how many acknowledgements a root remembers the makers of.
+const maxTakers = 4
+
+// taken notes who made an acknowledgement.
+func (r *Root) taken(q Silence) {
+	if q.By == "" || slices.ContainsFunc(r.Takers, func(t Taker) bool { return t.Ack == q.ID }) {
+		return
+	}
+	r.Takers = append(slices.Clone(r.Takers[max(0, len(r.Takers)-maxTakers+1):]), Taker{q.ID, q.By})
 }
 
 // Foresee takes in silences before an observation does, for a message that shows them at once. Nothing that

@@ -243,7 +243,7 @@ func (h *Head) validate() error {
 		}
 	}
 	for _, r := range h.Tail {
-		if (r.Change == nil) == (r.Closed == nil) {
+		if !r.Valid() {
 			return errors.New("its history has a line that says nothing")
 		}
 	}

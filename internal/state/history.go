@@ -260,7 +260,7 @@ func records(ctx context.Context, s Store, seg Segment, since time.Time) iter.Se
 				failed(fmt.Errorf("%w: line %d: %w", ErrDamaged, lines+2, err))
 				return
 			}
-			if (rec.Change == nil) == (rec.Closed == nil) {
+			if !rec.Valid() {
 				failed(fmt.Errorf("%w: line %d says nothing", ErrDamaged, lines+2))
 				return
 			}

@@ -310,7 +310,7 @@ func TestEndingASilenceTwiceKeepsTheFirstEnd(t *testing.T) {
 	for _, id := range []string{"2", "0", "-1", "01", "", "1.end", "window 2", "../head/1", "9999999999"} {
 		if _, err := h.End(t.Context(), id, "U0ENDER", h.now); err == nil ||
 			!strings.Contains(err.Error(), fmt.Sprintf("no silence %q", id)) ||
-			!strings.Contains(advice.Of(err), "`clbwatch silence` lists") {
+			!strings.Contains(advice.Of(err), "`clbwatch silence`, or list in Slack") {
 			t.Errorf("End(%q) = %v, want an error that names it and says what to do", id, err)
 		}
 	}

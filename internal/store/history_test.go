@@ -7,6 +7,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
+	"clbwatch/internal/sandbox/cos"
 	"clbwatch/internal/state"
 )
 
@@ -419,4 +421,105 @@ func TestDamagedHeadThatOthersFollowIsOfNoConcern(t *testing.T) {
 	if err := s.Collect(t.Context()); err != nil {
 		t.Errorf("Collect = %v", err)
 	}
+}
+
+// TestAWeekOfHistoryTakesFewRequests: seven days of up to 1,000 incidents cost at most 40 requests to COS.
+func TestAWeekOfHistoryTakesFewRequests(t *testing.T) {
+	t.Parallel()
+	bucket, open := sandboxPlace(t)
+	p := open("")
+	var head *state.Head
+	for day := range 8 {
+		for hour := range 24 {
+			at := p.Now()
+			head = head.Next(fmt.Sprintf("nonce-%02d-%02d", day, hour), state.CLI, at)
+			for n := range 6 { // 1,152 incidents of 5 lines each
+				head.Tail = append(head.Tail, incidentLines(fmt.Sprint(day*1000+hour*10+n), at)...)
+			}
+			if err := state.Commit(t.Context(), p, head); err != nil {
+				t.Fatal(err)
+			}
+			bucket.Advance(time.Hour)
+		}
+	}
+	before := requests(bucket)
+	all, err := state.Current(t.Context(), open(""), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	closed := 0
+	for r, err := range all.Read(t.Context(), p.Now().Add(-7*24*time.Hour)) {
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Closed != nil {
+			closed++
+		}
+	}
+	if n := requests(bucket) - before; closed < 1000 || n > 40 {
+		t.Errorf("%d incidents of 7 days took %d requests, want at most 40", closed, n)
+	}
+}
+
+func requests(b *cos.Bucket) (n int) {
+	for _, count := range b.Requests() {
+		n += count
+	}
+	return n
+}
+
+// incidentLines are what the history has of an incident in which two machines stop and recover.
+func incidentLines(id string, at time.Time) (lines []incident.Record) {
+	clb := lb.CLB{Region: "ap-guangzhou", ID: "lb-" + id, Title: "load-balancer-" + id}
+	is := lb.Capacity{Running: 6, Total: 8, Weight: 80, Serving: 60}
+	for n, kind := range []lb.Kind{lb.LeftRunning, lb.LeftRunning, lb.Recovered, lb.Recovered} {
+		lines = append(lines, incident.Record{At: at, Incident: id, CLB: clb,
+			Change: &incident.Past{Kind: kind, ID: fmt.Sprintf("ins-%s-%d", id, n%2), Name: "machine", Is: 4, Was: 2, Lost: 10},
+			Stood:  &incident.Stood{Before: is, Now: is}})
+	}
+	return append(lines, incident.Record{At: at, Incident: id, CLB: clb, Closed: &incident.Summary{Began: at, Ended: at,
+		End: incident.EndResolved, Level: incident.Impaired, Before: is, Worst: is, Now: is, Messages: 3}})
+}
+
+// BenchmarkReadHistory reads 100,000 incidents of 90 days, and reports the most that is in memory.
+func BenchmarkReadHistory(b *testing.B) {
+	now := time.Date(2026, 11, 23, 4, 53, 0, 0, time.UTC)
+	p := OpenFiles(b.TempDir(), func() time.Time { return now })
+	var head *state.Head
+	id := 0
+	for day := range 90 {
+		head = head.Next(fmt.Sprintf("nonce-%06d", day), state.CLI, now)
+		for range 1112 {
+			id++
+			head.Tail = append(head.Tail, incidentLines(fmt.Sprint(id), now)...)
+		}
+		now = now.Add(24 * time.Hour)
+		if err := state.Commit(b.Context(), p, head); err != nil {
+			b.Fatal(err)
+		}
+	}
+	var most uint64
+	for b.Loop() {
+		all, err := state.Current(b.Context(), p, nil)
+		if err != nil {
+			b.Fatal(err)
+		}
+		n := 0
+		for r, err := range all.Read(b.Context(), now.Add(-100*24*time.Hour)) {
+			if err != nil {
+				b.Fatal(err)
+			}
+			if r.Closed != nil {
+				if n++; n%20_000 == 0 {
+					var m runtime.MemStats
+					runtime.ReadMemStats(&m)
+					most = max(most, m.HeapInuse)
+				}
+			}
+		}
+		if n != id {
+			b.Fatalf("%d of %d incidents", n, id)
+		}
+	}
+	b.ReportMetric(float64(most)/(1<<20), "MB-in-use")
 }

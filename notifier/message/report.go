@@ -3,7 +3,6 @@ package message
 import (
 	"cmp"
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"time"
@@ -330,7 +329,7 @@ func changedBlocks(r report.Report, pools []report.PoolChanges, room room) []blo
 	}
 	shown := pools[:min(len(pools), room.clbs)]
 	for _, p := range shown {
-		b = append(b, lineOf(bold(report.Name(p.CLB)), words("  "+countChanges(p.Counts))))
+		b = append(b, lineOf(bold(report.Name(p.CLB)), words("  "+report.Counted(p.Counts))))
 		changes -= p.Counts.Total()
 	}
 	if more := len(pools) - len(shown); more > 0 {
@@ -338,17 +337,6 @@ func changedBlocks(r report.Report, pools []report.PoolChanges, room room) []blo
 		b = append(b, lineOf(words("… and "+on+" with "+text.Plural(changes, "change"))))
 	}
 	return []block{b}
-}
-
-func countChanges(c lb.Counts) string {
-	var says []string
-	byRank := func(a, b lb.Kind) int { return cmp.Compare(lb.Rank[a], lb.Rank[b]) }
-	for _, k := range slices.SortedFunc(maps.Keys(lb.Rank), byRank) {
-		if n := c.Of(k); n != nil && *n > 0 {
-			says = append(says, fmt.Sprintf("%d %s", *n, report.Happened(k)))
-		}
-	}
-	return strings.Join(says, ", ")
 }
 
 // sentence is a sentence of the report with its times in the reader's zone.

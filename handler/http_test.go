@@ -45,8 +45,7 @@ func TestInvokeTakesHTTP(t *testing.T) {
 }
 
 // TestInvokeRefusesHTTPWithoutAnError checks that whatever is wrong, the platform is told of no error, and
-// the
-// answer says nothing.
+// the answer says nothing.
 func TestInvokeRefusesHTTPWithoutAnError(t *testing.T) {
 	t.Parallel()
 	const event = `{"body":"text=list","headers":{"x-a":"hunter2"},"httpMethod":"POST"}`

@@ -21,9 +21,8 @@ var hooks = map[string]bool{"hooks.slack.com": true, "hooks.slack-gov.com": true
 const respondTimeout = 3 * time.Second
 
 // Respond tells people what a click did, once: nothing is repeated, because nobody would wait for it. It
-// needs
-// neither a bot nor a webhook. apiURL is where the Web API is: an address on this machine is taken only if
-// that is on this machine, too. Its error does not hold the address.
+// needs neither a bot nor a webhook. apiURL is where the Web API is: an address on this machine is taken only
+// if that is on this machine, too. Its error does not hold the address.
 func Respond(ctx context.Context, transport http.RoundTripper, apiURL string, r talk.Reply) error {
 	to, err := url.Parse(r.To)
 	if err != nil || to.User != nil || !hookOf(to, apiURL) {

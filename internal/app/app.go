@@ -76,8 +76,7 @@ var errNoSlack = errors.New("neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is se
 // process started. function is its "region/namespace/name", if the platform says it. shard is the one that
 // the event names; "" leaves it to the setting SHARD. memory is how many bytes the platform grants; 0 if it
 // does not say. It is an error if it can neither post nor answer. An error is logged here as well as
-// returned,
-// because without an App the caller has no log.
+// returned, because without an App the caller has no log.
 func (p *Process) Function(invocation map[string]string, function, shard string, memory int64) (*App, error) {
 	environ := p.environ(invocation)
 	if shard != "" {

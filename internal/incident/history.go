@@ -101,6 +101,8 @@ type Summary struct {
 	Worst  lb.Capacity `json:"worst,omitzero"`
 	Now    lb.Capacity `json:"now,omitzero"`
 	Counts lb.Counts   `json:"counts,omitzero"`
+	// Root: the number of its root; "" if that is its own
+	Root string `json:"root,omitempty"`
 	// Messages: how many its root took in Slack, the incidents beside it included
 	Messages int `json:"messages"`
 	// By: who acknowledged it last; "" if nobody did, or nobody knows. Untrusted text
@@ -149,6 +151,9 @@ func (r *Root) record(i *Incident, at time.Time, undelivered string) Record {
 		Worst: i.Worst, Now: i.Now, Counts: i.Counts, Messages: r.Delivery.Messages, Undelivered: undelivered}
 	if i.About.Blind() {
 		went.Level = Impaired
+	}
+	if id := r.ID(); id != i.ID {
+		went.Root = id
 	}
 	if n := slices.IndexFunc(r.Takers, func(t Taker) bool { return t.Ack == i.Took }); n >= 0 {
 		went.By = r.Takers[n].By

@@ -25,8 +25,9 @@ type Past struct {
 	Before *lb.Capacity `json:"before,omitempty"`
 	Worst  *lb.Capacity `json:"worst,omitempty"`
 	Counts lb.Counts    `json:"changes"`
-	// of all incidents in its message
+	// of all incidents in its message, which goes by the number in Message, if that is not its own
 	Messages     int    `json:"messages"`
+	Message      string `json:"message,omitempty"`
 	Acknowledged string `json:"acknowledgedBy,omitempty"` // untrusted text
 	Undelivered  string `json:"undelivered,omitempty"`    // why its news was not, or perhaps not, delivered
 }
@@ -38,8 +39,9 @@ func PastOf(r incident.Record) (Past, bool) {
 		return Past{}, false
 	}
 	p := Past{ID: r.Incident, CLB: r.CLB, About: string(c.About), Began: c.Began, Ended: c.Ended, End: string(c.End),
-		Level: c.Level.String(), Counts: c.Counts, Messages: c.Messages, Acknowledged: c.By,
-		Undelivered: c.Undelivered}
+		Level: c.Level.String(), Counts: c.Counts, Messages: c.Messages, Message: c.Root,
+		Acknowledged: c.By,
+		Undelivered:  c.Undelivered}
 	if p.End == "" {
 		p.End = "open"
 	}
@@ -88,6 +90,9 @@ func (p Past) says() string {
 	}
 	if p.Worst != nil && p.Worst.Running < p.Before.Running {
 		says += fmt.Sprintf(", at worst %d of %d running", p.Worst.Running, p.Worst.Total)
+	}
+	if p.Message != "" {
+		return says + ", in the message of incident " + text.Clean(p.Message, maxName)
 	}
 	return fmt.Sprintf("%s, %s", says, text.Plural(p.Messages, "message"))
 }

@@ -442,8 +442,7 @@ func acknowledged(on incident.Route) incident.Document {
 }
 
 // TestClickOnAWebhooksMessage holds that what a webhook posted shows who clicked at once: nothing else can
-// edit
-// it.
+// edit it.
 func TestClickOnAWebhooksMessage(t *testing.T) {
 	t.Parallel()
 	d := &desk{shown: acknowledged("webhook")}

@@ -16,8 +16,7 @@ const maxHeader = 200
 
 // verify returns the body as it was signed, if Slack signed it less than 5 minutes ago: HMAC-SHA256 over the
 // time and the raw body, compared in constant time. Source: docs.slack.dev, verifying requests from Slack.
-// Its
-// error holds nothing of the request.
+// Its error holds nothing of the request.
 func (t *Talk) verify(r Request) ([]byte, error) {
 	switch {
 	case t.Secret == "":

@@ -62,9 +62,8 @@ func Length(s string) (d time.Duration, ok bool) {
 }
 
 // LengthFirst takes a length of time from the beginning of some words, if they begin with one, and returns
-// the
-// others. A first word that begins with a digit and is none from least to most, which bounds has in words, is
-// an error: somebody meant it to be one.
+// the others. A first word that begins with a digit and is none from least to most, which bounds has in
+// words, is an error: somebody meant it to be one.
 func LengthFirst(words []string, least, most time.Duration, bounds string) (d time.Duration, rest []string,
 	err error) {
 	if len(words) == 0 || words[0] == "" || words[0][0] < '0' || words[0][0] > '9' {

@@ -75,9 +75,9 @@ func openAll(ctx context.Context, all state.Level) ([]*state.Snapshot, error) {
 		})
 	}
 	opening.Wait()
-	opened := func(s *state.Snapshot) bool { return s == nil }
+	missing := func(s *state.Snapshot) bool { return s == nil }
 	if err := errors.Join(errs...); err != nil {
-		return slices.DeleteFunc(snapshots, opened), err
+		return slices.DeleteFunc(snapshots, missing), err
 	}
 	return snapshots, nil
 }
@@ -159,8 +159,7 @@ func (v *view) named(key string) lb.CLB {
 }
 
 // glob is what only one load balancer is matched by: its name, if that is so, else its id. The name is the
-// one
-// that ticks know it by, which go by the silence.
+// one that ticks know it by, which go by the silence.
 func (v *view) glob(key string) string {
 	c := v.named(key)
 	for _, name := range []string{c.Label, c.Title} {
@@ -209,8 +208,7 @@ func (v *view) answer(ctx context.Context, all ...incident.Silence) (SilenceAnsw
 }
 
 // shown is the root that goes by a number, if a webhook posted it, with all silences taken in that there are
-// by
-// now; else no more of it than where it is.
+// by now; else no more of it than where it is.
 func (v *view) shown(id string, silences []incident.Silence) incident.Document {
 	asked := func(i *incident.Incident) bool { return i.ID == id }
 	for _, h := range v.heads {

@@ -110,8 +110,7 @@ func TestStoredOfAllShards(t *testing.T) {
 }
 
 // TestSilenceOfARoot holds that the load balancers that are open in a message are silenced, each by a name
-// that
-// only it has, and no others.
+// that only it has, and no others.
 func TestSilenceOfARoot(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct{ web, api, want string }{
@@ -217,8 +216,7 @@ func TestSilenceAskedAgain(t *testing.T) {
 }
 
 // TestSilenceOfARootShortensNothing holds that a press on a button does not take the place of a silence that
-// is
-// longer, or stricter, and that what is silenced by others needs no other.
+// is longer, or stricter, and that what is silenced by others needs no other.
 func TestSilenceOfARootShortensNothing(t *testing.T) {
 	t.Parallel()
 	for name, tt := range map[string]struct {
@@ -311,8 +309,7 @@ func (l *late) Read(p []byte) (int, error) {
 }
 
 // TestSilenceWithoutTimeToCount holds that a silence is made, or ended, though there is no time to count what
-// it
-// covers.
+// it covers.
 func TestSilenceWithoutTimeToCount(t *testing.T) {
 	t.Parallel()
 	_, v, kept := silenced(t)

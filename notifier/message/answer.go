@@ -14,8 +14,7 @@ import (
 
 // Webhook is the message as Slack takes it where no bot posts it: by an incoming webhook, as the answer to a
 // command, or at the address that comes with one. public shows such an answer to everybody in the channel,
-// and
-// not only to who asked.
+// and not only to who asked.
 func (m Message) Webhook(public bool) *slack.WebhookMessage {
 	off := false
 	w := &slack.WebhookMessage{Text: m.Text, UnfurlLinks: &off, UnfurlMedia: &off}

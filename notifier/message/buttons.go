@@ -10,8 +10,7 @@ import (
 
 // The action_id of the button that acknowledges what is open of a root, and how those begin that silence its
 // load balancers: a length of time follows, such as 30m, as text.Length reads it. The value of a button is
-// the
-// number of the root.
+// the number of the root.
 const (
 	Acknowledge = "acknowledge"
 	SilenceFor  = "silence-"

@@ -58,8 +58,10 @@ func (p Past) Lines(now time.Time, zone *time.Location) []string {
 	if ended.IsZero() {
 		ended = now
 	}
-	head := []string{p.Began.In(zone).Format("2006-01-02 15:04 MST"), "incident " + text.Clean(p.ID, maxName), Name(p.CLB),
-		p.says(), pastEnds[p.End] + " " + text.Duration(ended.Sub(p.Began))}
+	head := []string{
+		p.Began.In(zone).Format("2006-01-02 15:04 MST"), "incident " + text.Clean(p.ID, maxName),
+		Name(p.CLB), p.says(), pastEnds[p.End] + " " + text.Duration(ended.Sub(p.Began)),
+	}
 	lines := []string{strings.Join(head, "  ")}
 	add := func(format string, args ...any) { lines = append(lines, "  "+fmt.Sprintf(format, args...)) }
 	if by := text.Clean(p.Acknowledged, incident.MaxSilenceText); by != "" {

@@ -147,8 +147,11 @@ func (r *Root) SoFar(at time.Time) (all []Record) {
 
 // record is what the history keeps of an incident.
 func (r *Root) record(i *Incident, at time.Time, undelivered string) Record {
-	went := &Summary{About: i.About, Began: i.Began, Ended: i.Closed.Truncate(time.Second), End: i.End, Level: i.Peak, Before: i.Before,
-		Worst: i.Worst, Now: i.Now, Counts: i.Counts, Messages: r.Delivery.Messages, Undelivered: undelivered}
+	went := &Summary{
+		About: i.About, Began: i.Began, Ended: i.Closed.Truncate(time.Second), End: i.End, Level: i.Peak,
+		Before: i.Before, Worst: i.Worst, Now: i.Now, Counts: i.Counts,
+		Messages: r.Delivery.Messages, Undelivered: undelivered,
+	}
 	if i.About.Blind() {
 		went.Level = Impaired
 	}

@@ -38,10 +38,11 @@ func PastOf(r incident.Record) (Past, bool) {
 	if c == nil || c.About.Notice() {
 		return Past{}, false
 	}
-	p := Past{ID: r.Incident, CLB: r.CLB, About: string(c.About), Began: c.Began, Ended: c.Ended, End: string(c.End),
+	p := Past{
+		ID: r.Incident, CLB: r.CLB, About: string(c.About), Began: c.Began, Ended: c.Ended, End: string(c.End),
 		Level: c.Level.String(), Counts: c.Counts, Messages: c.Messages, Message: c.Root,
-		Acknowledged: c.By,
-		Undelivered:  c.Undelivered}
+		Acknowledged: c.By, Undelivered: c.Undelivered,
+	}
 	if p.End == "" {
 		p.End = "open"
 	}

@@ -111,8 +111,8 @@ func Current(ctx context.Context, store Store, states States) (Level, error) {
 	return l, nil
 }
 
-// level loads the state of so many shards, some at once, and says which of them are not there: those without a head, and
-// those whose head is not younger than an era, left from when the state was here before.
+// level loads the state of so many shards, some at once, and says which of them are not there: those without a
+// head, and those whose head is not younger than an era, left from when the state was here before.
 func (s States) level(ctx context.Context, of, era, atOnce int) (l Level, absent []int, err error) {
 	l = Level{Of: of, Heads: make([]*Head, of), Stores: make([]Store, of), states: s, era: math.MaxInt}
 	errs := make([]error, of)

@@ -10,9 +10,9 @@ import (
 )
 
 // Incidents hands on each incident that left the state in the time before, in that order, and then those that
-// are open, of which Ended is zero. now is the time by the store's clock. It holds no more in memory than a segment of the
-// history takes, asks the cloud nothing, and changes no state. What cannot be read is left out, and the first
-// reason is the error that comes at the end. An error of take ends it.
+// are open, of which Ended is zero. now is the time by the store's clock. It holds no more in memory than a
+// segment of the history takes, asks the cloud nothing, and changes no state. What cannot be read is left out,
+// and the first reason is the error that comes at the end. An error of take ends it.
 func (w *Watcher) Incidents(ctx context.Context, back time.Duration,
 	take func(r incident.Record, now time.Time) error) error {
 	all, err := w.current(ctx)

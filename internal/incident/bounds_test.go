@@ -21,15 +21,15 @@ func TestHeadStaysSmall(t *testing.T) {
 	clb := func(n int) lb.CLB {
 		return lb.CLB{Region: "ap-shanghai-fsi", ID: fmt.Sprintf("lb-%08d", n), Label: name, Title: name}
 	}
+	unread := make([]Unread, 20_000)
+	for n := range unread {
+		why := Reason{Why: fmt.Sprintf("%s %d %s", strings.Repeat("<", 200), n, name), Do: name}
+		unread[n] = Unread{Key: clb(n).Key(), About: Reading, LastGood: at, Reason: why}
+	}
 	for tick := range 15 {
 		at = at.Add(time.Minute)
 		rules.Tag = fmt.Sprintf("tag-%04d", tick)
-		o := Observation{At: at}
-		for n := range 20_000 {
-			why := Reason{Why: fmt.Sprintf("%s %d %s", strings.Repeat("<", 200), n, name), Do: name}
-			o.Unread = append(o.Unread, Unread{Key: clb(n).Key(), About: Reading,
-				LastGood: at.Add(-time.Minute), Reason: why})
-		}
+		o := Observation{At: at, Unread: unread}
 		for n := 20_000 + tick*68; n < 20_000+tick*68+68; n++ {
 			b := lb.Backend{ID: fmt.Sprintf("ins-%08d", n), Name: name, LanIP: "192.168.100.200",
 				Status: lb.Running, Weight: 10}

@@ -536,7 +536,7 @@ func (s *storm) compareHistory() {
 		case r.Change != nil:
 			stored[r.Change.Name] = append(stored[r.Change.Name], r.Change.Kind)
 			of = append(of, r.Incident)
-		default:
+		case r.Closed != nil:
 			incidents[r.Incident] += r.Closed.End
 		}
 	}

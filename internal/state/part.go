@@ -23,7 +23,8 @@ const (
 	maxReasons = 20
 )
 
-// States opens the state of any shard, of however many there are or were.
+// States opens the state of any shard, of however many there are or were. It may be called several times at
+// once, and what it opens used so.
 type States func(Shard) (Store, error)
 
 // Part is the state of one shard, as one run uses it.

@@ -6,6 +6,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -17,6 +18,7 @@ import (
 
 // shards is the state of every shard there ever was.
 type shards struct {
+	mu     sync.Mutex // guards places
 	t      *testing.T
 	now    time.Time
 	places map[state.Shard]*statetest.Memory
@@ -38,6 +40,8 @@ func (s *shards) open(shard state.Shard) (state.Store, error) {
 	if shard.Of <= 1 {
 		shard = state.Shard{}
 	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if s.places[shard] == nil {
 		m := statetest.New(func() time.Time { return s.now })
 		m.Fail(func(op, what string) (bool, error) {

@@ -15,7 +15,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/chromedp/cdproto"
 	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -189,18 +188,19 @@ func TestPage(t *testing.T) {
 	}
 }
 
-// click presses the button for which this XPath condition holds, once it is enabled. If the page redraws it
-// meanwhile, it is looked up again.
+// click presses a button that can be pressed, once there is one: by name, and not by where it is, because the
+// page moves what is below a line that comes or goes.
 func click(condition string) chromedp.Action {
-	press := chromedp.Click(fmt.Sprintf(`//button[%s and not(@disabled)]`, condition), chromedp.BySearch)
-	return chromedp.ActionFunc(func(ctx context.Context) error {
-		for {
-			err := press.Do(ctx)
-			if gone, ok := errors.AsType[*cdproto.Error](err); !ok || gone.Code != -32000 {
-				return err
-			}
-		}
-	})
+	const press = `(xpath) => {
+		const found = document.evaluate(xpath, document, null, XPathResult.FIRST_ORDERED_NODE_TYPE, null);
+		const button = found.singleNodeValue;
+		if (!button) return false;
+		button.focus();
+		button.click();
+		return true;
+	}`
+	return chromedp.PollFunction(press, nil,
+		chromedp.WithPollingArgs(fmt.Sprintf(`//button[%s and not(@disabled)]`, condition)))
 }
 
 // never is an error of the page if it shows what an XPath selects.

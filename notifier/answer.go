@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"net/url"
 	"slices"
 	"strings"
 
@@ -107,10 +106,7 @@ func (s *Slack) once(ctx context.Context, call incident.Call, do sending) result
 		limit = maxAPIAnswer
 	}
 	x, client := s.exchange(limit)
-	err = do(x.trace(ctx), client)
-	for u := (*url.Error)(nil); errors.As(err, &u); { // it quotes the whole URL; what it wraps does not
-		err = u.Err
-	}
+	err = unquoted(do(x.trace(ctx), client))
 	r := s.result(call, s.judge(x, err))
 	r.header = x.header
 	return r

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptrace"
+	"net/url"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -58,12 +59,22 @@ func (e *rateLimited) Error() string {
 // exchange returns a client for one call, and what keeps its answer.
 func (s *Slack) exchange(limit int64) (*exchange, *http.Client) {
 	x := &exchange{next: s.cfg.Transport, limit: limit, conceal: s.conceal}
-	return x, &http.Client{
-		Transport: x,
-		Timeout:   postTimeout,
-		// A followed redirect would turn the post into an empty GET and look like success.
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	return x, straight(x, postTimeout)
+}
+
+// straight is a client that follows no redirect, which would turn a post into an empty GET and look like
+// success.
+func straight(transport http.RoundTripper, timeout time.Duration) *http.Client {
+	return &http.Client{Transport: transport, Timeout: timeout,
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+}
+
+// unquoted is an error without the URL that net/http puts around it, which is a secret.
+func unquoted(err error) error {
+	for u := (*url.Error)(nil); errors.As(err, &u); {
+		err = u.Err
 	}
+	return err
 }
 
 // keepPace waits until a second after the last post on the same route.

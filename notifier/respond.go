@@ -30,9 +30,7 @@ func Respond(ctx context.Context, transport http.RoundTripper, apiURL string, r 
 	}
 	m := r.Message.Webhook(r.Public)
 	m.ThreadTimestamp, m.ReplaceOriginal = r.Thread, r.Replace
-	client := &http.Client{Transport: transport, Timeout: respondTimeout,
-		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
-	err = slack.PostWebhookCustomHTTPContext(ctx, r.To, client, m)
+	err = slack.PostWebhookCustomHTTPContext(ctx, r.To, straight(transport, respondTimeout), m)
 	var status slack.StatusCodeError
 	switch {
 	case err == nil:
@@ -42,11 +40,7 @@ func Respond(ctx context.Context, transport http.RoundTripper, apiURL string, r 
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, context.Canceled):
 		return errors.New("Slack did not answer in time")
 	}
-	var with *url.Error // its text has the address
-	if errors.As(err, &with) {
-		err = with.Err
-	}
-	return fmt.Errorf("Slack was not reached: %w", err)
+	return fmt.Errorf("Slack was not reached: %w", unquoted(err))
 }
 
 // hookOf reports whether an address is one of Slack's.

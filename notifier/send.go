@@ -3,7 +3,6 @@ package notifier
 import (
 	"context"
 	"errors"
-	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -96,10 +95,8 @@ func (s *Slack) checkWebhook(ctx context.Context) error {
 	case incident.Content:
 		return nil
 	case incident.Done:
-		return fmt.Errorf(
-			"SLACK_WEBHOOK_URL: an empty message was taken, which Slack would refuse; check that it " +
-				"is a Slack webhook",
-		)
+		return errors.New("SLACK_WEBHOOK_URL: an empty message was taken, which Slack would refuse; check that " +
+			"it is a Slack webhook")
 	default:
 		return r.Err
 	}

@@ -112,6 +112,18 @@ func Current(ctx context.Context, store Store, states States) (Level, error) {
 	return l, nil
 }
 
+// Open opens the snapshots of all shards. The caller closes them, and those that come along with an error.
+func (l Level) Open(ctx context.Context) ([]*Snapshot, error) {
+	snapshots, errs := make([]*Snapshot, len(l.Heads)), make([]error, len(l.Heads))
+	each(len(l.Heads), readers, func(i int) {
+		snapshots[i], errs[i] = OpenSnapshot(ctx, l.Stores[i], l.Heads[i])
+	})
+	if err := errors.Join(errs...); err != nil {
+		return slices.DeleteFunc(snapshots, func(s *Snapshot) bool { return s == nil }), err
+	}
+	return snapshots, nil
+}
+
 // level loads the state of so many shards, some at once, and says which of them are not there: those without a
 // head, and those whose head is not younger than an era, left from when the state was here before.
 func (s States) level(ctx context.Context, of, era, atOnce int) (l Level, absent []int, err error) {

@@ -245,17 +245,10 @@ func (s *Silences) List(ctx context.Context, known []incident.Silence) ([]incide
 		order = order[:maxRead]
 	}
 	results := make([]outcome, len(order))
-	var reading sync.WaitGroup
-	slots := make(chan struct{}, readers)
-	for i, n := range order {
-		slots <- struct{}{}
-		reading.Go(func() {
-			known, is := all[n]
-			results[i] = s.read(ctx, n, unread[n], known, is)
-			<-slots
-		})
-	}
-	reading.Wait()
+	each(len(order), readers, func(i int) {
+		known, is := all[order[i]]
+		results[i] = s.read(ctx, order[i], unread[order[i]], known, is)
+	})
 	var failed []error
 	var over []int64
 	for i, n := range order {

@@ -7,7 +7,6 @@ import (
 	"maps"
 	"slices"
 	"strings"
-	"sync"
 	"time"
 	"unicode"
 
@@ -25,7 +24,6 @@ type view struct {
 	at        time.Time         // by the store's clock
 	clbs      map[string]lb.CLB // by key
 	level     state.Level
-	heads     []*state.Head // of level
 	roots     []*incident.Root
 	snapshots []*state.Snapshot // open
 }
@@ -39,11 +37,10 @@ func (w *Watcher) view(ctx context.Context) (*view, error) {
 	}
 	v := &view{
 		level: all,
-		heads: all.Heads,
 		at:    w.Store.Now().UTC().Truncate(time.Second),
 		clbs:  make(map[string]lb.CLB),
 	}
-	v.snapshots, err = openAll(ctx, all)
+	v.snapshots, err = all.Open(ctx)
 	if err != nil {
 		v.close()
 		return nil, fmt.Errorf("load state: %w", err)
@@ -60,26 +57,6 @@ func (w *Watcher) view(ctx context.Context) (*view, error) {
 		v.clbs[c.Key()] = c
 	}
 	return v, nil
-}
-
-// openAll opens the snapshots of all shards, several at a time. What it opened comes along with an error.
-func openAll(ctx context.Context, all state.Level) ([]*state.Snapshot, error) {
-	snapshots, errs := make([]*state.Snapshot, len(all.Heads)), make([]error, len(all.Heads))
-	var opening sync.WaitGroup
-	slots := make(chan struct{}, 8)
-	for i, head := range all.Heads {
-		slots <- struct{}{}
-		opening.Go(func() {
-			snapshots[i], errs[i] = state.OpenSnapshot(ctx, all.Stores[i], head)
-			<-slots
-		})
-	}
-	opening.Wait()
-	missing := func(s *state.Snapshot) bool { return s == nil }
-	if err := errors.Join(errs...); err != nil {
-		return slices.DeleteFunc(snapshots, missing), err
-	}
-	return snapshots, nil
 }
 
 // part is a context with a share of the time that is left of another, so that what follows has some, too.
@@ -211,7 +188,7 @@ func (v *view) answer(ctx context.Context, all ...incident.Silence) (SilenceAnsw
 // by now; else no more of it than where it is.
 func (v *view) shown(id string, silences []incident.Silence) incident.Document {
 	asked := func(i *incident.Incident) bool { return i.ID == id }
-	for _, h := range v.heads {
+	for _, h := range v.level.Heads {
 		if h == nil || id == "" {
 			continue
 		}

@@ -28,8 +28,7 @@ type Silences interface {
 	End(ctx context.Context, id, by string, at time.Time) (incident.Silence, error)
 }
 
-// SilenceRequest is what somebody wants of silences. What, Incident, Root or End is set, and only one of
-// them.
+// SilenceRequest is what somebody wants of silences. One of What, Incident, Root and End is set.
 type SilenceRequest struct {
 	What     string        // a glob of load balancers
 	Incident string        // the number of an incident, to acknowledge it
@@ -205,7 +204,7 @@ func (w *Watcher) goingOn(ctx context.Context, v *view) ([]incident.Silence, err
 		return nil, fmt.Errorf("list the silences: %w", err)
 	}
 	all = slices.SortedFunc(slices.Values(all), bySilence)
-	over := func(s incident.Silence) bool { return !s.Active(v.at) || isOver(s, v.heads) }
+	over := func(s incident.Silence) bool { return !s.Active(v.at) || isOver(s, v.level.Heads) }
 	return slices.DeleteFunc(all, over), nil
 }
 

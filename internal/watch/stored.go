@@ -27,8 +27,8 @@ func (w *Watcher) Stored(ctx context.Context, back time.Duration, brief bool) (f
 		return Survey{}, err
 	}
 	defer v.close()
-	found = Survey{SilencesErr: silencesErr, Silences: w.activeSilences(made, v.at, v.heads)}
-	for _, h := range v.heads {
+	found = Survey{SilencesErr: silencesErr, Silences: w.activeSilences(made, v.at, v.level.Heads)}
+	for _, h := range v.level.Heads {
 		if h == nil {
 			continue
 		}
@@ -88,7 +88,7 @@ func (v *view) stand(ctx context.Context, found *Survey, brief bool) error {
 			return fmt.Errorf("read the state: %w", err)
 		}
 	}
-	for _, h := range v.heads {
+	for _, h := range v.level.Heads {
 		if h != nil {
 			unreadable(h.Incidents, out)
 		}

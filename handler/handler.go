@@ -1,7 +1,6 @@
 // Package handler is the way in: one event of the platform becomes one tick, report, silence, test message or
 // answer to Slack. It refuses an event that it does not understand before anything is touched, and decides
-// nothing about load
-// balancers.
+// nothing about load balancers.
 package handler
 
 import (

@@ -3,6 +3,7 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"time"
 
@@ -28,7 +29,7 @@ func (p *Program) history(ctx context.Context, c *cli.Command) error {
 		return usageError{fmt.Errorf("--since: %w", err)}
 	}
 	if c.IsSet("clb") && c.String("clb") == "" {
-		return usageError{fmt.Errorf("--clb needs a glob of load balancers, such as 'prod-*'")}
+		return usageError{errors.New("--clb needs a glob of load balancers, such as 'prod-*'")}
 	}
 	a, err := p.Open(p.Environ)
 	if err != nil {

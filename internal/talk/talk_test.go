@@ -192,13 +192,8 @@ func TestOnlySlackIsAnswered(t *testing.T) {
 		d := &desk{}
 		a := talker(d).Answer(t.Context(), r)
 		if a.Status != 401 || len(a.Body) > 0 || len(d.asked)+d.stored+len(d.once)+len(d.replies) > 0 {
-			t.Errorf(
-				"%s: answer %d %s, and %d things were touched, want an empty 401 and none",
-				name,
-				a.Status,
-				a.Body,
-				len(d.asked)+d.stored+len(d.once)+len(d.replies),
-			)
+			t.Errorf("%s: answer %d %s, and %d things were touched, want an empty 401 and none", name, a.Status,
+				a.Body, len(d.asked)+d.stored+len(d.once)+len(d.replies))
 		}
 		if len(a.Log) != 2 || a.Log[0] != "refused" || len(a.Log[1]) > 100 {
 			t.Errorf("%s: logged %q, want why in a few words", name, a.Log)
@@ -257,12 +252,7 @@ func TestCommands(t *testing.T) {
 			t.Errorf("%q asks for %+v, want %+v", text, d.asked, want)
 		}
 		if b.Type != "in_channel" || !strings.Contains(string(b.Attachments), "3 backends") {
-			t.Errorf(
-				"%q is answered with %s %s, want it for everybody, and what it covers",
-				text,
-				b.Type,
-				b.Attachments,
-			)
+			t.Errorf("%q is answered with %s %s, want it for everybody, and what it covers", text, b.Type, b.Attachments)
 		}
 	}
 }
@@ -491,14 +481,7 @@ func TestForgedClicks(t *testing.T) {
 		form := url.Values{"payload": {payload}}
 		a := talker(d).Answer(t.Context(), signed(form.Encode(), time.Now()))
 		if a.Status != 200 || len(a.Body) > 0 || len(d.asked)+len(d.replies)+len(d.once) > 0 {
-			t.Errorf(
-				"%s: answer %d %s, asked %v, told %v, want nothing done",
-				name,
-				a.Status,
-				a.Body,
-				d.asked,
-				d.replies,
-			)
+			t.Errorf("%s: answer %d %s, asked %v, told %v, want nothing done", name, a.Status, a.Body, d.asked, d.replies)
 		}
 	}
 }

@@ -57,11 +57,7 @@ func TestStored(t *testing.T) {
 	gone, cancel := context.WithCancel(deadline(t, w))
 	cancel()
 	if found, err := v.Stored(gone, time.Hour, false); !errors.Is(err, context.Canceled) || !found.Known {
-		t.Errorf(
-			"Stored without time = %v, %v, want what there was time for, and why it is not all",
-			found.Known,
-			err,
-		)
+		t.Errorf("Stored without time = %v, %v, want what there was time for, and why it is not all", found.Known, err)
 	}
 }
 

@@ -35,14 +35,15 @@ func (a *App) Report(ctx context.Context, since time.Duration) (report.Report, e
 	if a.slack == nil {
 		return report.Report{}, errNoSlack
 	}
-	r := a.Read(ctx, since)
+	r := a.Read(ctx, since, 0)
 	return r, a.slack.Report(ctx, r)
 }
 
-// Read reads how things stand, and what happened in the time before. It posts nothing, and needs no Slack.
-func (a *App) Read(ctx context.Context, since time.Duration) report.Report {
+// Read reads how things stand, and what happened in the time before, which is divided into cells of a length;
+// 0: as people look at them. It posts nothing, and needs no Slack.
+func (a *App) Read(ctx context.Context, since, cell time.Duration) report.Report {
 	start := a.now()
-	found, err := a.watcher.Survey(ctx, start.Add(-since))
+	found, err := a.watcher.Survey(ctx, start.Add(-since), cell)
 	return report.New(start.UTC(), a.now().Sub(start), found, since, err)
 }
 
@@ -57,10 +58,10 @@ func (a *App) Silences(ctx context.Context) ([]incident.Silence, error) {
 	return a.watcher.ListSilences(ctx)
 }
 
-// Incidents hands on each incident of the time before: see package watch.
-func (a *App) Incidents(ctx context.Context, back time.Duration,
+// History hands on each line of the history of the time before: see package watch.
+func (a *App) History(ctx context.Context, back time.Duration,
 	take func(r incident.Record, now time.Time) error) error {
-	return a.watcher.Incidents(ctx, back, take)
+	return a.watcher.History(ctx, back, take)
 }
 
 // Zone is the zone of times in a terminal.

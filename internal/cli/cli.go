@@ -25,7 +25,7 @@ import (
 // App does what commands ask for.
 type App interface {
 	// Read reads how things stand. It posts and stores nothing.
-	Read(ctx context.Context, since time.Duration) report.Report
+	Read(ctx context.Context, since, cell time.Duration) report.Report
 	// Tick does one tick.
 	Tick(ctx context.Context) (watch.Summary, error)
 	// Preview returns the message that a tick would post, as text for a terminal; "" if it would post none.
@@ -40,7 +40,7 @@ type App interface {
 	Silences(ctx context.Context) ([]incident.Silence, error)
 	// Incidents hands on each incident of the time before, oldest first, and then those that are open. now is the
 	// time by the state's clock. What cannot be read is left out, and the error at the end says why.
-	Incidents(ctx context.Context, back time.Duration, take func(r incident.Record, now time.Time) error) error
+	History(ctx context.Context, back time.Duration, take func(r incident.Record, now time.Time) error) error
 	// Zone is the zone of times in the terminal.
 	Zone() *time.Location
 	// State says what is there of the state, of each of its shards. It changes nothing. What it found comes

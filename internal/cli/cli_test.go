@@ -49,7 +49,7 @@ func (f *fake) Silences(context.Context) ([]incident.Silence, error) {
 	return f.silences, f.err
 }
 
-func (f *fake) Incidents(_ context.Context, back time.Duration,
+func (f *fake) History(_ context.Context, back time.Duration,
 	take func(incident.Record, time.Time) error) error {
 	f.calls = append(f.calls, "incidents "+back.String())
 	for _, r := range f.past {
@@ -77,7 +77,7 @@ func (f *fake) Repair(context.Context) ([]state.Repaired, error) {
 	return f.repaired, f.err
 }
 
-func (f *fake) Read(_ context.Context, since time.Duration) report.Report {
+func (f *fake) Read(_ context.Context, since, _ time.Duration) report.Report {
 	f.calls = append(f.calls, "read")
 	return report.New(time.Time{}, 0, watch.Survey{Standings: f.standings}, since, nil)
 }

@@ -58,7 +58,7 @@ func (p *Program) report(ctx context.Context, c *cli.Command) error {
 	if err != nil {
 		return err
 	}
-	r := a.Read(ctx, since)
+	r := a.Read(ctx, since, 0)
 	if c.Bool("json") {
 		err = r.WriteJSON(p.Stdout)
 	} else {

@@ -37,7 +37,7 @@ func (p *Program) history(ctx context.Context, c *cli.Command) error {
 	}
 	found, out := 0, json.NewEncoder(p.Stdout)
 	out.SetEscapeHTML(false)
-	err = a.Incidents(ctx, back, func(r incident.Record, now time.Time) error {
+	err = a.History(ctx, back, func(r incident.Record, now time.Time) error {
 		past, ok := report.PastOf(r)
 		if !ok || c.IsSet("clb") && !r.CLB.Matches(c.String("clb")) {
 			return nil

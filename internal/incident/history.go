@@ -9,29 +9,39 @@ import (
 	"clbwatch/internal/lb"
 )
 
-// Record is one line of the history: a change, or how an incident went once it is over, or that something
-// could not be seen for a while. Exactly one of Change, Closed and Unseen is set.
+// Record is one line of the history: a change; how an incident went, once it is over; that watching a load
+// balancer began or ended; that something was not seen for a while; or that a silence began or ended. Exactly
+// one of Change, Closed, First, Gone, Unseen and Silence is set.
 type Record struct {
 	At       time.Time `json:"at"`                 // observation that showed it
-	Incident string    `json:"incident,omitempty"` // its number; "" of Unseen
-	CLB      lb.CLB    `json:"clb"`                // of a list: ID is what CLB_DISCOVER says of the region
-	Change   *Past     `json:"change,omitempty"`
+	Incident string    `json:"incident,omitempty"` // the number, of Change and Closed
+	// of a list: ID is what CLB_DISCOVER says of the region. Zero of Silence, and of Unseen with Shard
+	CLB    lb.CLB `json:"clb,omitzero"`
+	Change *Past  `json:"change,omitempty"`
 	// Stood: of the last of several changes of a load balancer in one observation, how it stood then
 	Stood  *Stood   `json:"stood,omitempty"`
 	Closed *Summary `json:"closed,omitempty"`
-	// Unseen: since when the load balancer could not be read, until At
+	// First: how the load balancer stood when it was read for the first time
+	First *lb.Capacity `json:"first,omitempty"`
+	// Gone: why the load balancer is not watched any more: EndDeleted or EndDropped
+	Gone End `json:"gone,omitempty"`
+	// Unseen: since when the load balancer could not be read, or no tick ran, until At
 	Unseen *time.Time `json:"unseen,omitempty"`
+	// Shard: of Unseen, where no tick ran: for which load balancers, such as "2/4" or "1/1" for all
+	Shard   string   `json:"shard,omitempty"`
+	Silence *Silence `json:"silence,omitempty"` // as it begins, or as it ends: then Ended says when
 }
 
 // Valid reports whether the record says one thing.
 func (r Record) Valid() bool {
 	says := 0
-	for _, is := range []bool{r.Change != nil, r.Closed != nil, r.Unseen != nil} {
+	for _, is := range []bool{r.Change != nil, r.Closed != nil, r.First != nil, r.Gone != "", r.Unseen != nil,
+		r.Silence != nil} {
 		if is {
 			says++
 		}
 	}
-	return says == 1 && (r.Stood == nil || r.Change != nil)
+	return says == 1 && (r.Stood == nil || r.Change != nil) && (r.Shard == "" || r.Unseen != nil)
 }
 
 // Past is one change of one backend: all that judging it again takes.
@@ -94,6 +104,7 @@ func (s *Stood) UnmarshalJSON(raw []byte) error {
 type Summary struct {
 	About  About       `json:"about,omitempty"`
 	Began  time.Time   `json:"began"`
+	Last   time.Time   `json:"last,omitzero"`  // observation of its last change
 	Ended  time.Time   `json:"ended,omitzero"` // observation that closed it; its Record may come later
 	End    End         `json:"end,omitempty"`
 	Level  Level       `json:"level,omitempty"` // at worst
@@ -135,11 +146,25 @@ func (r *Root) records(at time.Time, undelivered string) (all []Record) {
 	return all
 }
 
-// SoFar is what the history would have of those incidents of the root that are open, at a time.
-func (r *Root) SoFar(at time.Time) (all []Record) {
-	for _, i := range r.Incidents {
-		if i.Open() {
-			all = append(all, r.record(i, at, ""))
+// SoFar is what the history would have, at a time, of the incidents that are open and of the load balancers
+// that cannot be read.
+func (s *State) SoFar(at time.Time) (all []Record) {
+	blind := func(key string, since time.Time) {
+		all = append(all, Record{At: at, CLB: lb.ParseKey(key), Unseen: &since})
+	}
+	for key := range sorted(s.Unread) {
+		if u := s.Unread[key]; u.About == Reading {
+			blind(u.Key, u.Since)
+		}
+	}
+	for _, r := range s.Roots {
+		for _, i := range r.Incidents {
+			if i.Open() && i.About == Reading && !i.Readable {
+				blind(i.Key, i.LastChange())
+			}
+			if i.Open() {
+				all = append(all, r.record(i, at, ""))
+			}
 		}
 	}
 	return all
@@ -148,7 +173,8 @@ func (r *Root) SoFar(at time.Time) (all []Record) {
 // record is what the history keeps of an incident.
 func (r *Root) record(i *Incident, at time.Time, undelivered string) Record {
 	went := &Summary{
-		About: i.About, Began: i.Began, Ended: i.Closed.Truncate(time.Second), End: i.End, Level: i.Peak,
+		About: i.About, Began: i.Began, Last: i.LastChange().Truncate(time.Second),
+		Ended: i.Closed.Truncate(time.Second), End: i.End, Level: i.Peak,
 		Before: i.Before, Worst: i.Worst, Now: i.Now, Counts: i.Counts,
 		Messages: r.Delivery.Messages, Undelivered: undelivered,
 	}

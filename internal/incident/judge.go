@@ -71,7 +71,7 @@ func (s *State) Judge(o Observation, rules Rules) (past []Record) {
 	s.name, s.crowded = o.Name, false
 	s.settleRoutes(rules)
 	s.byKey = s.indexed()
-	over := s.hush(o, rules)
+	over, past := s.hush(o, rules)
 	s.pause(o, rules)
 	for _, c := range o.Changed {
 		past = append(past, s.change(c, o.At, rules)...)

@@ -195,8 +195,9 @@ func (r *Root) unack(i *Incident, at time.Time) {
 
 // hush takes in which silences there are, and which incidents they cover from now on. It returns the
 // incidents that none covers any more: what was held back of those is told once this observation's changes
-// are taken in, so that what is over is not told as if it went on.
-func (s *State) hush(o Observation, rules Rules) (over map[*Incident]string) {
+// are taken in, so that what is over is not told as if it went on. past is what the history is to have of
+// silences that began or ended.
+func (s *State) hush(o Observation, rules Rules) (over map[*Incident]string, past []Record) {
 	before := make(map[string]Silence, len(s.Silences))
 	for _, q := range s.Silences {
 		before[q.ID] = q
@@ -206,6 +207,7 @@ func (s *State) hush(o Observation, rules Rules) (over map[*Incident]string) {
 	others := make(map[string]bool) // numbers that another window of the settings has now
 	for _, q := range s.Silences {
 		old, known := before[q.ID]
+		past = append(past, s.turned(old, q, o.At)...)
 		s.stirred = s.stirred || q.Active(o.At) != old.Active(s.At)
 		switch {
 		case !known && q.Incident != "" && q.Active(o.At):
@@ -235,7 +237,30 @@ func (s *State) hush(o Observation, rules Rules) (over map[*Incident]string) {
 			}
 		}
 	}
-	return over
+	return over, past
+}
+
+// turned is what the history is to have of a silence that was old at the last observation, zero if it was not
+// known, and is now at this one: that it ended, or began, or ended and another began under its number.
+func (s *State) turned(old, now Silence, at time.Time) (past []Record) {
+	same := old.What == now.What && old.Made.Equal(now.Made)
+	was, is := old.Active(s.At), now.Active(at)
+	if was && !(same && is) {
+		ended := old
+		if same {
+			ended = now
+		}
+		ended.Ended = ended.End()
+		if ended.Ended.After(at) {
+			ended.Ended = at.Truncate(time.Second)
+		}
+		past = append(past, Record{At: at, Silence: &ended})
+	}
+	if is && !(same && was) {
+		began := now
+		past = append(past, Record{At: at, Silence: &began})
+	}
+	return past
 }
 
 // Learn adds what is known of silences elsewhere. What is known to have ended has ended: a listing may be

@@ -67,8 +67,10 @@ func TestSilence(t *testing.T) {
 			if len(d.s.Roots) != 0 {
 				t.Errorf("it is over, and stays in the state: %+v", d.s.Roots[0].Incidents[0])
 			}
-			if p := d.past; len(p) != 3 || p[2].Closed == nil || p[2].Closed.End != EndResolved {
-				t.Errorf("the history has %+v, want both changes and the end", p)
+			if p := d.past; len(p) != 5 || p[0].Silence == nil || p[1].Change == nil || p[2].Change == nil ||
+				p[3].Closed == nil || p[3].Closed.End != EndResolved || p[4].Silence == nil ||
+				!p[4].Silence.Ended.Equal(p[4].Silence.Until) {
+				t.Errorf("the history has %+v, want the silence, both changes, and the end of each", p)
 			}
 
 			d = desk().hush("prod-*", 30).pass(1).set("prod-a", six("w0")).pass(28)

@@ -15,6 +15,7 @@ import (
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/text"
+	"clbwatch/internal/timeline"
 	"clbwatch/internal/watch"
 )
 
@@ -37,6 +38,13 @@ type Report struct {
 	// Changed is all that ticks found since then; zero if no tick has run
 	ChangesFrom time.Time     `json:"changesFrom,omitzero"`
 	Changed     []PoolChanges `json:"changes,omitempty"` // by load balancer, worst first as WorstFirst
+
+	// Total: how all load balancers stood over that time, those among them that are not watched any more; nil
+	// if that is not known
+	Total *timeline.Numbers `json:"total,omitempty"`
+	Cell  float64           `json:"cellSeconds,omitempty"` // how long a cell of a Course is; the first may be shorter
+	// the same in full; nil if it is not known
+	Timeline *timeline.Past `json:"-"`
 }
 
 // Pool is one load balancer in a Report.
@@ -60,6 +68,8 @@ type Pool struct {
 	HealthErr string `json:"healthError,omitempty"`
 	Err       string `json:"error,omitempty"` // why it could not be read; the counts are 0 then. Untrusted text
 	Do        string `json:"do,omitempty"`    // what a person can do about Err or HealthErr
+
+	Course *Course `json:"course,omitempty"` // how it stood over the time of the report; nil if that is not known
 
 	// Members are the first of the backends: those not running, those unhealthy, then the others by name. They
 	// are for lists that people read, and not in the JSON: a function's answer would become too long.
@@ -88,7 +98,7 @@ func New(at time.Time, took time.Duration, found watch.Survey, since time.Durati
 		p := Pool{CLB: s.CLB, Kind: s.Kind, Backends: s.Total, Running: s.Running, Weight: s.Weight,
 			Serving:    s.Serving,
 			NotRunning: s.NotRunning, Unhealthy: s.Ill, Unknown: s.Unknown, Odd: s.Odd, Functions: s.Functions,
-			Members: members(s)}
+			Members: members(s), Course: courseOf(found.Timeline, s.CLB.Key())}
 		switch {
 		case s.Err != nil:
 			p.Err, p.Do = s.Err.Error(), advice.Of(s.Err)
@@ -105,6 +115,9 @@ func New(at time.Time, took time.Duration, found watch.Survey, since time.Durati
 	slices.SortStableFunc(r.Open, func(a, b Open) int { return cmp.Compare(b.level, a.level) })
 	if found.Known {
 		r.ChangesFrom, r.Changed = r.Since, r.changed(&found.Past)
+	}
+	if t := found.Timeline; t != nil {
+		r.Timeline, r.Total, r.Cell = t, new(t.Total.Numbers()), t.Cell.Seconds()
 	}
 	return r
 }

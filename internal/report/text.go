@@ -19,6 +19,9 @@ const maxWhy = 300
 // maxOpen is how many silences, and how many open incidents, are listed.
 const maxOpen = 20
 
+// maxCourses is of how many load balancers the figures are listed.
+const maxCourses = 50
+
 // WriteJSON writes the report as indented JSON.
 func (r Report) WriteJSON(w io.Writer) error {
 	e := json.NewEncoder(w)
@@ -40,7 +43,8 @@ func (r Report) WriteText(w io.Writer, color bool) error {
 	t.silences(r)
 	t.open(r)
 	pools := r.WorstFirst()
-	t.pools(pools)
+	t.pools(r, pools)
+	t.course(r)
 	for _, w := range Ways() {
 		t.notWell(w, pools, r)
 	}
@@ -99,13 +103,17 @@ func (t *terminal) head(s string) {
 	t.line(paint{bold}, s)
 }
 
-func (t *terminal) pools(pools []Pool) {
+func (t *terminal) pools(r Report, pools []Pool) {
 	if len(pools) == 0 {
 		return
 	}
+	strips := ""
+	if r.Timeline != nil {
+		strips = strings.ToUpper(strings.TrimPrefix(r.Back(), "the ") + " " + r.ByCell())
+	}
 	kinds := slices.ContainsFunc(pools, func(p Pool) bool { return p.Kind != lb.Classic })
 	rows := [][]string{{"LOAD BALANCER", "ID", "REGION", "", "RUNNING", "", fmt.Sprintf("%-16s",
-		"WEIGHT SERVING")}}
+		"WEIGHT SERVING"), strips}}
 	for _, p := range pools {
 		ill := ""
 		if n := len(p.Unhealthy); n > 0 {
@@ -120,7 +128,7 @@ func (t *terminal) pools(pools []Pool) {
 			id = "-"
 		}
 		rows = append(rows, []string{Name(p.CLB), id, text.Clean(p.CLB.Region, maxName), kind, p.Ratio(), ill,
-			fmt.Sprintf("%-16s", p.Share())})
+			fmt.Sprintf("%-16s", p.Share()), fmt.Sprintf("%-*s", len(strips), strip(p))})
 	}
 	lines := text.Columns(rows, 4)
 	t.head(lines[0])
@@ -130,6 +138,52 @@ func (t *terminal) pools(pools []Pool) {
 			p = paint{s.ink()}
 		}
 		t.line(p, l)
+	}
+}
+
+// strip is how the load balancer stood over the time of the report, a character for each cell; "" if that is
+// not known.
+func strip(p Pool) string {
+	if p.Course == nil {
+		return ""
+	}
+	return p.Course.Strip
+}
+
+// course writes the figures of the time that the report looks back on: of all load balancers, and of those of
+// which there is something to tell.
+func (t *terminal) course(r Report) {
+	all := r.Course()
+	if all == "" {
+		return
+	}
+	t.head(strings.ToUpper("in " + r.Back()))
+	t.line(nil, all)
+	pools, well := r.Courses()
+	if len(pools) == 0 {
+		return
+	}
+	rows := [][]string{append([]string{""}, FigureNames()...)}
+	for _, p := range pools[:min(len(pools), maxCourses)] {
+		rows = append(rows, append([]string{Name(p.CLB)}, FigureRow(p.Course.Figures)...))
+	}
+	for _, l := range text.Columns(rows, 9) {
+		t.line(nil, l)
+	}
+	if more := len(pools) - maxCourses; more > 0 {
+		t.line(nil, fmt.Sprintf("… and %d more", more))
+	}
+	if len(well) > 0 {
+		t.line(nil, text.Plural(len(well), "other")+" in service all the time, with all of the weight")
+	}
+	for _, p := range pools {
+		var names []string
+		for _, f := range p.Course.Figures.Flapping {
+			names = append(names, FlapperName(f))
+		}
+		if len(names) > 0 {
+			t.line(nil, "Flapping on "+Name(p.CLB)+": "+text.Few(names, 3))
+		}
 	}
 }
 

@@ -17,6 +17,7 @@ import (
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
+	"clbwatch/internal/watchtest"
 )
 
 var update = flag.Bool("update", false, "rewrite the golden files")
@@ -39,7 +40,8 @@ func past(c lb.CLB, when time.Time, k lb.Kind, name string) incident.Record {
 
 // surveyed is a survey whose history has these lines.
 func surveyed(log []incident.Record, all ...watch.Standing) watch.Survey {
-	return watch.Survey{Standings: all, Known: true, Past: period(log...)}
+	return watch.Survey{Standings: all, Known: true, Past: period(log...),
+		Timeline: watchtest.Course(at(4, 53), 24*time.Hour, log, all...)}
 }
 
 // period is the history of these lines.
@@ -119,8 +121,7 @@ func TestWriteText(t *testing.T) {
 		Weight: 10, Serving: 10}}}}
 	fresh := watch.Survey{Standings: []watch.Standing{{CLB: web, Capacity: lb.Capacity{Total: 1, Weight: 10},
 		NotRunning: []lb.Backend{{ID: "ins-1", Name: "web-01", Status: 4}}}}}
-	watched := well
-	watched.Known = true
+	watched := surveyed(nil, well.Standings...)
 	silenced := watched
 	silenced.Silences = []incident.Silence{
 		{ID: "7", What: "prod-*", Until: at(14, 0), By: "ada", Why: "deploy 4711"},

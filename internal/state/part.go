@@ -12,6 +12,7 @@ import (
 
 	"clbwatch/internal/advice"
 	"clbwatch/internal/incident"
+	"clbwatch/internal/lb"
 )
 
 const (
@@ -322,11 +323,7 @@ func (s Shard) inherit(h, old *Head, from Shard) {
 		}
 	}
 	for _, r := range old.Tail {
-		about := incident.Backends
-		if r.Closed != nil {
-			about = r.Closed.About
-		}
-		if s.reports(r.CLB.Key(), about) {
+		if s.keeps(r) {
 			h.Tail = append(h.Tail, r)
 		}
 	}
@@ -336,6 +333,18 @@ func (s Shard) inherit(h, old *Head, from Shard) {
 		}
 	}
 	s.inheritIncidents(&h.Incidents, old.Incidents.Clone())
+}
+
+// keeps reports whether a line of the history goes to this shard: that of its load balancer, or the first if
+// it is about none.
+func (s Shard) keeps(r incident.Record) bool {
+	switch {
+	case r.CLB == (lb.CLB{}):
+		return s.First()
+	case r.Closed != nil:
+		return s.reports(r.CLB.Key(), r.Closed.About)
+	}
+	return s.Owns(r.CLB.Key())
 }
 
 // takesSegment reports whether a segment goes to this shard: the one whose store has it or, if no shard of

@@ -29,6 +29,12 @@ func (s Shard) Owns(key string) bool {
 	return int(h.Sum32()%uint32(s.Of)) == s.N-1
 }
 
+// OwnedBy reports whether a load balancer is in a shard that String wrote; not if that is none.
+func OwnedBy(shard, key string) bool {
+	s, err := parseShard(shard)
+	return err == nil && s.Owns(key)
+}
+
 // First reports whether the shard is the one that speaks for all.
 func (s Shard) First() bool { return s.N <= 1 }
 

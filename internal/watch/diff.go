@@ -26,6 +26,7 @@ type delta struct {
 	listedNow bool               // one was by this sweep, or failed for the first time
 	unposted  []string           // see state.Head.Unposted
 	baseline  *incident.Baseline // load balancers read for the first time
+	past      []incident.Record  // what the history is to have beside what Judge says
 }
 
 // empty reports whether the head need not change because of it.
@@ -33,18 +34,26 @@ func (d *delta) empty() bool {
 	return d.snapshot == nil && !d.listedNow && len(d.seen.Changed)+len(d.seen.Notices) == 0
 }
 
-// apply takes all but the snapshot over into a head, and judges it.
-func (d *delta) apply(h *state.Head, rules incident.Rules) {
+// apply takes all but the snapshot over into the head of a shard, and judges it.
+func (d *delta) apply(h *state.Head, of state.Shard, rules incident.Rules) {
 	if d.stale {
 		return
 	}
+	if last := h.Incidents.At; !last.IsZero() && d.seen.At.Sub(last) >= gap {
+		h.Tail = append(h.Tail, incident.Record{At: d.seen.At, Shard: of.String(), Unseen: &last})
+	}
+	h.Tail = append(h.Tail, d.past...)
 	h.Listed, h.Unlisted, h.Unposted = d.listed, d.unlisted, d.unposted
 	at := h.ObservedAt
 	if d.read {
 		at = d.seen.At
 	}
 	h.Observe(h.Writer, at)
-	h.Tail = append(h.Tail, h.Incidents.Judge(d.seen, rules)...)
+	for _, r := range h.Incidents.Judge(d.seen, rules) {
+		if r.Silence == nil || of.First() { // each shard knows every silence
+			h.Tail = append(h.Tail, r)
+		}
+	}
 }
 
 func (d *delta) close() {
@@ -125,6 +134,7 @@ func (w *Watcher) compare(ctx context.Context, b base, seen *sweep, d *delta) er
 	if err := old.Drain(); err != nil {
 		return err
 	}
+	d.dropped(b, seen, clbs)
 	// Only bytes that we do not keep changed: the new digests can wait.
 	if same && (maps.Equal(clbs, b.known) || !renews(b.head, w.Store.Now()) && !remember) {
 		d.close()
@@ -209,8 +219,28 @@ func (w *Watcher) follow(b base, seen *sweep, i int, line []byte, d *delta) ([]b
 	return state.EncodePool(clb.Key(), now)
 }
 
+// dropped notes for the history which load balancers are not watched any more.
+func (d *delta) dropped(b base, seen *sweep, now map[string]state.Entry) {
+	deleted := make(map[string]bool, len(seen.gone))
+	for _, g := range seen.gone {
+		deleted[g.CLB.Key()] = g.deleted
+	}
+	for key, e := range b.known {
+		if _, ok := now[key]; ok || !e.Known() {
+			continue
+		}
+		r := incident.Record{At: d.seen.At, CLB: seen.name(key), Gone: incident.EndDropped}
+		if deleted[key] {
+			r.Gone = incident.EndDeleted
+		}
+		d.past = append(d.past, r)
+	}
+	slices.SortFunc(d.past, func(a, b incident.Record) int { return cmp.Compare(a.CLB.Key(), b.CLB.Key()) })
+}
+
 // first notes a load balancer that was read for the first time.
 func (d *delta) first(clb lb.CLB, is lb.Capacity) {
+	d.past = append(d.past, incident.Record{At: d.seen.At, CLB: clb, First: &is})
 	if d.baseline == nil {
 		d.baseline = &incident.Baseline{}
 	}

@@ -3,17 +3,24 @@ package watch
 import (
 	"context"
 	"fmt"
+	"iter"
 	"time"
 
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
+	"clbwatch/internal/state"
+	"clbwatch/internal/timeline"
 )
 
-// Incidents hands on each incident that left the state in the time before, in that order, and then those that
-// are open, of which Ended is zero. now is the time by the store's clock. It holds no more in memory than a
-// segment of the history takes, asks the cloud nothing, and changes no state. What cannot be read is left out,
-// and the first reason is the error that comes at the end. An error of take ends it.
-func (w *Watcher) Incidents(ctx context.Context, back time.Duration,
+// keptFor is how long the history goes back, at least: a report that asks for more gets no more.
+const keptFor = 90 * 24 * time.Hour
+
+// History hands on each line of the history in the time before, those of one load balancer in the order in
+// which they happened, and then what goes on: incidents that are open, of which Ended is zero, and what is not
+// seen now. now is the time by the store's clock. It holds no more in memory than a segment of the history
+// takes, asks the cloud nothing, and changes no state. What cannot be read is left out, and the first reason
+// is the error that comes at the end. An error of take ends it.
+func (w *Watcher) History(ctx context.Context, back time.Duration,
 	take func(r incident.Record, now time.Time) error) error {
 	all, err := w.current(ctx)
 	if err != nil {
@@ -24,38 +31,81 @@ func (w *Watcher) Incidents(ctx context.Context, back time.Duration,
 	for _, c := range w.CLBs {
 		names[c.Key()] = c
 	}
-	hand := func(r incident.Record) error {
-		if r.Closed == nil {
-			return nil
-		}
-		if c, ok := names[r.CLB.Key()]; ok && r.CLB.Label == "" {
-			r.CLB.Label = c.Label
-		}
-		return take(r, now)
-	}
 	var damage error
-	for r, err := range all.Read(ctx, now.Add(-back)) {
+	for r, err := range lines(ctx, all, now.Add(-back), now) {
 		if err != nil {
 			if damage == nil {
 				damage = fmt.Errorf("read the history: %w", err)
 			}
 			continue
 		}
-		if err := hand(r); err != nil {
+		if c, ok := names[r.CLB.Key()]; ok && r.CLB.Label == "" {
+			r.CLB.Label = c.Label
+		}
+		if err := take(r, now); err != nil {
 			return err
 		}
 	}
-	for _, h := range all.Heads {
-		if h == nil {
-			continue
+	return damage
+}
+
+// lines are those of the history since a time, and then what goes on.
+func lines(ctx context.Context, all state.Level, since, now time.Time) iter.Seq2[incident.Record, error] {
+	return func(yield func(incident.Record, error) bool) {
+		for r, err := range all.Read(ctx, since) {
+			if !yield(r, err) {
+				return
+			}
 		}
-		for _, r := range h.Incidents.Roots {
-			for _, rec := range r.SoFar(now) {
-				if err := hand(rec); err != nil {
-					return err
+		for i, h := range all.Heads {
+			if h == nil {
+				continue
+			}
+			so := h.Incidents.SoFar(now)
+			if last := h.Incidents.At; !last.IsZero() && now.Sub(last) >= gap {
+				shard := state.Shard{N: i + 1, Of: all.Of}
+				so = append(so, incident.Record{At: now, Shard: shard.String(), Unseen: &last})
+			}
+			for _, r := range so {
+				if !yield(r, nil) {
+					return
 				}
 			}
 		}
 	}
-	return damage
+}
+
+// remember adds to a survey what changed and how everything stood since a time, until now. cell is how long
+// the cells of its timeline are; 0: as people look at them.
+func (found *Survey) remember(ctx context.Context, all state.Level, since, now time.Time,
+	cell time.Duration) (err error) {
+	from := since
+	if oldest := now.Add(-keptFor); from.Before(oldest) {
+		from = oldest
+	}
+	if cell == 0 {
+		cell = timeline.CellOf(now.Sub(from))
+	}
+	past := timeline.New(from, now, cell, state.OwnedBy)
+	found.Past, err = incident.PeriodOf(since, func(yield func(incident.Record, error) bool) {
+		for r, err := range lines(ctx, all, since, now) {
+			if err == nil {
+				past.Take(r)
+			}
+			if !yield(r, err) {
+				return
+			}
+		}
+	})
+	if err != nil { // what is left is there all the same
+		return fmt.Errorf("read the history: %w", err)
+	}
+	var standing []timeline.Standing
+	for _, s := range found.Standings {
+		if s.Err == nil {
+			standing = append(standing, timeline.Standing{CLB: s.CLB, Capacity: s.Capacity})
+		}
+	}
+	found.Timeline = past.Done(standing)
+	return nil
 }

@@ -326,7 +326,7 @@ func TestShardThatNeverRanIsBroughtAlong(t *testing.T) {
 		t.Fatal(err)
 	}
 	w.Set(keys[3], up("ins-0003-a")...)
-	found, err := w.Watcher(keys...).Survey(deadline(t, w), time.Time{})
+	found, err := w.Watcher(keys...).Survey(deadline(t, w), time.Time{}, 0)
 	if err == nil || !strings.Contains(err.Error(),
 		"the state of 4 shards is not whole: 3 of them have not run yet") || advice.Of(err) == "" ||
 		len(found.Standings) != 8 {

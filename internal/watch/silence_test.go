@@ -428,12 +428,12 @@ func TestSurveyTellsWhatIsSilenced(t *testing.T) {
 	if _, err := v.Silence(deadline(t, w), ask{What: "prod-*"}); err != nil {
 		t.Fatal(err)
 	}
-	got, err := v.Survey(deadline(t, w), time.Time{})
+	got, err := v.Survey(deadline(t, w), time.Time{}, 0)
 	if err != nil || ids(got.Silences) != "1" || got.SilencesErr != nil {
 		t.Errorf("Survey says that %+v is silenced, %v, %v", got.Silences, got.SilencesErr, err)
 	}
 	kept.fails = "list"
-	got, err = v.Survey(deadline(t, w), time.Time{})
+	got, err = v.Survey(deadline(t, w), time.Time{}, 0)
 	if err != nil || got.SilencesErr == nil || len(got.Standings) != 3 || len(got.Open) != 1 {
 		t.Errorf("Survey = %+v, %v, want all but the silences, and why", got, err)
 	}

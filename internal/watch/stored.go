@@ -42,14 +42,12 @@ func (w *Watcher) Stored(ctx context.Context, back time.Duration, brief bool) (f
 		return found, errors.New("no tick has stored anything yet")
 	}
 	found.Age = max(v.at.Sub(found.At), time.Second)
-	found.Past = incident.Period{Since: v.at.Add(-back)}
+	since := v.at.Add(-back)
+	found.Past = incident.Period{Since: since}
 	if err := v.stand(ctx, &found, brief); err != nil || brief {
 		return found, err
 	}
-	if found.Past, err = incident.PeriodOf(found.Past.Since, v.level.Read(ctx, found.Past.Since)); err != nil {
-		return found, fmt.Errorf("read the history: %w", err) // what is left is there all the same
-	}
-	return found, nil
+	return found, found.remember(ctx, v.level, since, v.at, 0)
 }
 
 // stand adds how each load balancer stood.

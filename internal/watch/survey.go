@@ -11,6 +11,7 @@ import (
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/state"
+	"clbwatch/internal/timeline"
 )
 
 // Survey is how everything stands now, and what the state knows of how it came to that.
@@ -22,7 +23,8 @@ type Survey struct {
 	Standings []Standing          // by key, then the regions that could not be searched
 	Open      []incident.Document // what is open, as the newest heads have it
 	Past      incident.Period     // what changed since the time that was asked for
-	// there is a state, and all of its history could be read, so that Past is complete
+	Timeline  *timeline.Past      // how everything stood since then; nil if that is not known
+	// there is a state, and all of its history could be read, so that Past and Timeline are complete
 	Known bool
 
 	// Of what was not read now, but stored by ticks: when it was stored, and how long ago that is, by the
@@ -58,8 +60,9 @@ const (
 )
 
 // Survey reads every load balancer and says how it stands. It changes no state. Of the state it needs only
-// what was before: if that cannot be had, the standings come without it, and the error says why.
-func (w *Watcher) Survey(ctx context.Context, since time.Time) (Survey, error) {
+// what was before, since a time, which is divided into cells of a length; 0: as people look at them. If that
+// cannot be had, the standings come without it, and the error says why.
+func (w *Watcher) Survey(ctx context.Context, since time.Time, cell time.Duration) (Survey, error) {
 	t := w.schedule(ctx)
 	readCtx, cancel := context.WithDeadline(ctx, t.readUntil) // or no time is left to tell
 	defer cancel()
@@ -101,7 +104,7 @@ func (w *Watcher) Survey(ctx context.Context, since time.Time) (Survey, error) {
 	recallCtx, cancel2 := context.WithDeadline(ctx, t.readUntil.Add(t.sendUntil.Sub(t.readUntil)/2))
 	defer cancel2()
 	made, silencesErr := w.madeSilences(recallCtx) // first: the history may take all the time
-	heads, err := w.recall(recallCtx, &found)
+	heads, err := w.recall(recallCtx, &found, cell)
 	found.Silences, found.SilencesErr = w.activeSilences(made, w.Store.Now(), heads), silencesErr
 	for _, s := range w.Discover {
 		if err := r.unlistedErr(s); err != nil {
@@ -166,7 +169,7 @@ func (s *Standing) has(backends []lb.Backend, of int) {
 
 // recall adds what the state knows: since when backends are out, what is open, and what happened. Where it is
 // divided into shards, all of them are asked, and their heads returned.
-func (w *Watcher) recall(ctx context.Context, found *Survey) ([]*state.Head, error) {
+func (w *Watcher) recall(ctx context.Context, found *Survey, cell time.Duration) ([]*state.Head, error) {
 	all, err := state.Current(ctx, w.Store, w.States)
 	if err != nil {
 		return nil, err
@@ -192,11 +195,12 @@ func (w *Watcher) recall(ctx context.Context, found *Survey) ([]*state.Head, err
 			return all.Heads, err
 		}
 	}
-	found.Past, err = incident.PeriodOf(found.Past.Since, all.Read(ctx, found.Past.Since))
-	if err != nil { // what is left is there all the same
-		return all.Heads, fmt.Errorf("read the history: %w", err)
+	if err := found.remember(ctx, all, found.Past.Since, w.Store.Now(), cell); err != nil {
+		return all.Heads, err
 	}
-	found.Known = known
+	if found.Known = known; !known {
+		found.Timeline = nil
+	}
 	return all.Heads, nil
 }
 

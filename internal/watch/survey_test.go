@@ -29,7 +29,7 @@ func TestSurvey(t *testing.T) {
 	before, down := w.Head().N, w.Now()
 	w.Set(web, backend("ins-a", 4), backend("ins-b", 4))
 	calls := ops(w)
-	got, err := w.Watcher(web, other).Survey(deadline(t, w), time.Time{})
+	got, err := w.Watcher(web, other).Survey(deadline(t, w), time.Time{}, 0)
 	if err != nil || len(got.Standings) != 2 || got.Standings[0].Err == nil ||
 		got.Standings[0].CLB.Key() != other {
 		t.Fatalf("Survey = %+v, %v, want two standings, the first with an error", got, err)
@@ -63,7 +63,7 @@ func TestSurveyTellsWhatIsOpenAndWhatHappened(t *testing.T) {
 		since time.Time
 		want  string
 	}{{time.Time{}, "ins-a ins-b"}, {since, "ins-b"}} {
-		got, err := v.Survey(deadline(t, w), tt.since)
+		got, err := v.Survey(deadline(t, w), tt.since, 0)
 		if ids := past(got); err != nil || strings.Join(ids, " ") != tt.want || !got.Known ||
 			!got.Past.Since.Equal(tt.since) {
 			t.Errorf("Survey since %v = %q, known: %v, %v, want %s", tt.since, ids, got.Known, err, tt.want)
@@ -87,7 +87,7 @@ func TestSurveyOfTheHistoryIsBounded(t *testing.T) {
 	tick(t, w, web)
 	w.Set(web, up("ins-a")...)
 	tick(t, w, web)
-	got, err := w.Watcher(web).Survey(deadline(t, w), time.Time{})
+	got, err := w.Watcher(web).Survey(deadline(t, w), time.Time{}, 0)
 	if err != nil || len(past(got)) > 1000 {
 		t.Errorf("Survey of 6,002 changes names %d machines, %v", len(past(got)), err)
 	}
@@ -111,7 +111,7 @@ func TestSurveyWithoutStateKnowsNothingOfThePast(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
 	w.Set(web, backend("ins-a", 4))
-	got, err := w.Watcher(web).Survey(deadline(t, w), w.Now().Add(-time.Hour))
+	got, err := w.Watcher(web).Survey(deadline(t, w), w.Now().Add(-time.Hour), 0)
 	if err != nil || len(got.Standings) != 1 || got.Known || len(past(got))+len(got.Open) > 0 {
 		t.Errorf("Survey = %+v, %v, want the standing, and no word about the past", got, err)
 	}
@@ -144,7 +144,7 @@ func TestSurveySaysWhatItHadToDoWithout(t *testing.T) {
 		case fault == nil:
 			v.Store = foreign{v.Store}
 		}
-		if got, err := v.Survey(deadline(t, w), time.Time{}); err == nil || len(got.Standings) != 1 ||
+		if got, err := v.Survey(deadline(t, w), time.Time{}, 0); err == nil || len(got.Standings) != 1 ||
 			len(got.Standings[0].NotRunning) != 1 {
 			t.Errorf("%s: Survey = %+v, %v, want the standing and an error", name, got, err)
 		} else if got.Known {
@@ -166,7 +166,7 @@ func TestSurveyOfADamagedHistory(t *testing.T) {
 	w.Set(web, backend("ins-a", 4))
 	tick(t, w, web)
 	w.Fail(fail("open segment", errors.New("down")))
-	got, err := w.Watcher(web).Survey(deadline(t, w), w.Now().Add(-48*time.Hour))
+	got, err := w.Watcher(web).Survey(deadline(t, w), w.Now().Add(-48*time.Hour), 0)
 	if err == nil || !strings.Contains(err.Error(), "read the history") ||
 		!slices.Equal(past(got), []string{"ins-a"}) || got.Known {
 		t.Errorf("Survey = %q, known: %v, %v, want what is left, and an error", past(got), got.Known, err)
@@ -193,7 +193,7 @@ func TestSurveySortsBackends(t *testing.T) {
 	since := w.Now()
 	w.Set(web, ill("ins-a", 2, "TCP:81 → 81"), stopped, lb.Backend{ID: "ins-u", Status: lb.Unknown,
 		Weight: lb.UnknownWeight})
-	got, err := w.Watcher(web).Survey(deadline(t, w), time.Time{})
+	got, err := w.Watcher(web).Survey(deadline(t, w), time.Time{}, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -214,7 +214,7 @@ func TestSurveyOfManyListsNoBackends(t *testing.T) {
 	w := watchtest.New()
 	keys := many(w, 101)
 	for _, n := range []int{100, 101} {
-		got, err := w.Watcher(keys[:n]...).Survey(deadline(t, w), time.Time{})
+		got, err := w.Watcher(keys[:n]...).Survey(deadline(t, w), time.Time{}, 0)
 		if err != nil || (len(got.Standings[0].Backends) > 0) != (n == 100) || got.Standings[0].Total != 2 {
 			t.Errorf("Survey of %d lists %d of %d backends of the first, %v", n, len(got.Standings[0].Backends),
 				got.Standings[0].Total, err)
@@ -232,7 +232,7 @@ func TestSurveyLeavesTimeToPost(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second)
 		defer cancel()
 		start := time.Now()
-		got, err := v.Survey(ctx, time.Time{})
+		got, err := v.Survey(ctx, time.Time{}, 0)
 		if took := time.Since(start); err != nil || took > 2*time.Second || got.Standings[0].Err == nil {
 			t.Errorf("Survey = %+v, %v after %v of 3 s, want time left to post the report", got, err, took)
 		}
@@ -254,7 +254,7 @@ func TestSurveyConfirmsAnEmptyReading(t *testing.T) {
 		if late {
 			v.Sleep = func(context.Context, time.Duration) error { return context.DeadlineExceeded }
 		}
-		got, err := v.Survey(deadline(t, w), time.Time{})
+		got, err := v.Survey(deadline(t, w), time.Time{}, 0)
 		if s := got.Standings[0]; err != nil || (s.Total == 1) == late || (s.Err != nil) != late || late &&
 			advice.Of(s.Err) == "" {
 			t.Errorf("no time: %v: Survey = %+v, %v, want what the second reading says, or an error", late, s, err)
@@ -271,13 +271,13 @@ func TestSurveyFindsWhatThereIsNow(t *testing.T) {
 	w.Name(api, "fresh", nil)
 	v := w.Watcher()
 	v.Discover = guangzhou
-	found, err := v.Survey(deadline(t, w), time.Time{})
+	found, err := v.Survey(deadline(t, w), time.Time{}, 0)
 	if err != nil || len(found.Standings) != 2 || found.Standings[0].CLB.Name() != "fresh" ||
 		found.Standings[0].Total != 1 {
 		t.Errorf("Survey = %+v, %v, want the new one too", found.Standings, err)
 	}
 	w.Fail(fail("list", errors.New("code 4101")))
-	found, err = v.Survey(deadline(t, w), time.Time{})
+	found, err = v.Survey(deadline(t, w), time.Time{}, 0)
 	if err != nil || len(found.Standings) != 2 || found.Standings[0].Total != 1 ||
 		found.Standings[1].Err == nil ||
 		found.Standings[1].CLB.ID != "ap-guangzhou" {
@@ -287,12 +287,12 @@ func TestSurveyFindsWhatThereIsNow(t *testing.T) {
 	w.Advance(5 * time.Minute)
 	discovers(t, w, 1, guangzhou) // which cannot be listed, and is left alone by ticks for now
 	w.Fail(nil)
-	if found, err := v.Survey(deadline(t, w), time.Time{}); err != nil || len(found.Standings) != 2 ||
+	if found, err := v.Survey(deadline(t, w), time.Time{}, 0); err != nil || len(found.Standings) != 2 ||
 		found.Standings[1].Err != nil {
 		t.Errorf("Survey = %+v, %v, want the region searched", found.Standings, err)
 	}
 	w.Delete(web)
-	if found, err := v.Survey(deadline(t, w), time.Time{}); err != nil || len(found.Standings) != 1 ||
+	if found, err := v.Survey(deadline(t, w), time.Time{}, 0); err != nil || len(found.Standings) != 1 ||
 		found.Standings[0].CLB.Key() != api {
 		t.Errorf("Survey = %+v, %v, want what was deleted left out", found.Standings, err)
 	}
@@ -310,7 +310,7 @@ func TestSurveyTakesNoLongerThanAThirdForLists(t *testing.T) {
 		ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 		defer cancel()
 		start := time.Now()
-		found, err := v.Survey(ctx, time.Time{})
+		found, err := v.Survey(ctx, time.Time{}, 0)
 		if took := time.Since(start); err != nil || len(found.Standings) != 3 || found.Standings[0].Total != 1 ||
 			took > 16*time.Second {
 			t.Errorf("Survey = %+v, %v after %v, want one read, and two regions that could not be listed",
@@ -333,7 +333,7 @@ func TestSurveyOfAllShards(t *testing.T) {
 	}
 	shards(t, w, 4, keys...)
 	shards(t, w, 2, keys...) // each takes its own part of the history along
-	found, err := w.Watcher(keys...).Survey(deadline(t, w), time.Time{})
+	found, err := w.Watcher(keys...).Survey(deadline(t, w), time.Time{}, 0)
 	if err != nil || len(found.Standings) != 10 || len(past(found)) != 20 {
 		t.Fatalf("Survey = %d standings, %d changes, %v; want 10 and 20", len(found.Standings), len(past(found)),
 			err)

@@ -223,7 +223,7 @@ func TestNothingStaysOpen(t *testing.T) {
 		"tick":    func(ctx context.Context, v *watch.Watcher) error { _, err := v.Tick(ctx); return err },
 		"preview": func(ctx context.Context, v *watch.Watcher) error { _, _, err := v.Preview(ctx); return err },
 		"survey": func(ctx context.Context, v *watch.Watcher) error {
-			_, err := v.Survey(ctx, time.Time{})
+			_, err := v.Survey(ctx, time.Time{}, 0)
 			return err
 		},
 		"conflict": func(ctx context.Context, v *watch.Watcher) error {

@@ -172,7 +172,7 @@ func (w *Watcher) Preview(ctx context.Context) (posts []Preview, sum Summary, er
 	defer d.close()
 	sum.Changes = d.changes
 	h := w.Next(b.head)
-	d.apply(h, w.rules())
+	d.apply(h, w.Shard, w.rules())
 	now := w.Store.Now()
 	h.Incidents.Plan(d.seen.At, now, "preview", now.Add(time.Minute), w.rules())
 	roots, _ := h.Incidents.Claimed("preview")
@@ -310,7 +310,7 @@ func (w *Watcher) write(ctx context.Context, old *state.Head, d *delta, t schedu
 	h = w.Next(old)
 	rules, now := w.rules(), w.Store.Now()
 	busy := old != nil && old.Incidents.Busy()
-	d.apply(h, rules)
+	d.apply(h, w.Shard, rules)
 	until := now.Add(t.end.Sub(w.Now()) + claimSlack)
 	h.Tail = append(h.Tail, h.Incidents.Plan(h.Incidents.At, now, h.Writer, until, rules)...)
 	busy = busy || h.Incidents.Busy() || h.Incidents.Stirred()

@@ -19,10 +19,12 @@ const (
 	maxFew       = 15 // backends of a single load balancer that the message names: then there are no pages
 	maxType      = 12 // characters of what a backend is
 	maxNameCells = 28 // cells of a load balancer's name in a row
+	maxStrip     = 48 // characters that show how a load balancer stood over time: the last ones
 )
 
 // Report renders a report: silences and open incidents, then what is not running or unhealthy and what could
-// not be read, then the load balancers, the worst first, then what changed, as far as there is room.
+// not be read, then the load balancers, the worst first, then what changed, then how they stood over time, as far
+// as there is room.
 func Report(r report.Report, s Style) Message {
 	pools := r.WorstFirst()
 	p := s.reportPage(r, pools)
@@ -48,7 +50,8 @@ func Report(r report.Report, s Style) Message {
 		} else {
 			blocks = append(blocks, standBlocks(pools, room)...)
 		}
-		return append(blocks, changedBlocks(r, changed, room)...)
+		blocks = append(blocks, changedBlocks(r, changed, room)...)
+		return append(blocks, courseBlocks(r, room)...)
 	})
 }
 
@@ -300,6 +303,46 @@ func (s Style) openBlocks(r report.Report, room room) []block {
 	}
 	if more := len(r.Open) - shown; more > 0 {
 		b = append(b, lineOf(words(fmt.Sprintf("… and %d more", more))))
+	}
+	return []block{b}
+}
+
+// courseBlocks show how load balancers stood over the time of the report: a character for each hour or day, the
+// worst first.
+func courseBlocks(r report.Report, room room) []block {
+	all := r.Course()
+	if all == "" {
+		return nil
+	}
+	b := block{lineOf(bold("In "+r.Back()), words("  "+all))}
+	bad, well := r.Courses()
+	pools := slices.Concat(bad, well)
+	shown := min(len(pools), room.clbs)
+	cells := 0
+	lines := make([]string, 0, 2*shown+1) // a phone has no room for both in one
+	for _, p := range pools[:shown] {
+		strip := []rune(p.Course.Strip)
+		cells = len(strip)
+		name := ""
+		if len(r.Pools) > 1 {
+			name = "  " + text.Short(report.Name(p.CLB), maxNameCells)
+		}
+		lines = append(lines, fmt.Sprintf("%7s%s", report.Percent(p.Course.Figures.InService()), name),
+			string(strip[max(0, len(strip)-maxStrip):]))
+	}
+	if rest := pools[shown:]; len(rest) > 0 {
+		more := "… and " + text.Plural(len(rest), "more load balancer")
+		if rest[0].Course.Figures.Well() {
+			more += ", in service all the time"
+		}
+		lines = append(lines, more)
+	}
+	if len(lines) > 0 {
+		key := "Weight in service " + r.ByCell()
+		if cells > maxStrip {
+			key += fmt.Sprintf(", the last %d", maxStrip)
+		}
+		b = append(b, lineOf(words(key)), pre(lines))
 	}
 	return []block{b}
 }

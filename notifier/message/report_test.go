@@ -18,6 +18,7 @@ import (
 	"clbwatch/internal/lb"
 	"clbwatch/internal/report"
 	"clbwatch/internal/watch"
+	"clbwatch/internal/watchtest"
 	"clbwatch/notifier/message"
 )
 
@@ -92,7 +93,8 @@ func surveyed(log []incident.Record, all ...watch.Standing) watch.Survey {
 			}
 		}
 	})
-	return watch.Survey{Standings: all, Known: true, Past: p}
+	return watch.Survey{Standings: all, Known: true, Past: p,
+		Timeline: watchtest.Course(at(4, 53), 24*time.Hour, log, all...)}
 }
 
 func small() watch.Standing {

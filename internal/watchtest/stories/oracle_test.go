@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"clbwatch/internal/story"
 	"clbwatch/internal/watchtest/stories"
 )
 
@@ -57,7 +58,7 @@ func (p *player) complain(format string, args ...any) {
 
 // takes reports whether Slack takes messages about the load balancer now.
 func (o *oracle) takes(clb string) bool {
-	bad, poisoned := strings.CutPrefix(o.p.world.Slack, poison)
+	bad, poisoned := strings.CutPrefix(o.p.world.Slack, story.Poison)
 	return o.p.world.Slack == "" || poisoned && clb != bad
 }
 
@@ -553,7 +554,7 @@ func (o *oracle) counts(open []*stories.CLB, pg page) {
 	}
 }
 
-func running(pool map[string]stories.Backend) (n int) {
+func running(pool map[string]story.Backend) (n int) {
 	for _, b := range pool {
 		if b.Status == 2 {
 			n++

@@ -16,6 +16,7 @@ import (
 	"testing"
 
 	"clbwatch/internal/sandbox/slack"
+	"clbwatch/internal/story"
 	"clbwatch/internal/watchtest/stories"
 )
 
@@ -29,8 +30,8 @@ func pool(clb string, n, status int) map[string]int {
 }
 
 // step is a step that sets backends.
-func step(t int, clb string, set map[string]int) stories.Step {
-	return stories.Step{T: t, CLB: clb, Set: set}
+func step(t int, clb string, set map[string]int) story.Step {
+	return story.Step{T: t, CLB: clb, Set: set}
 }
 
 // one is one backend in a status.
@@ -59,7 +60,7 @@ func TestStoryOfLostAnswers(t *testing.T) {
 	} {
 		t.Run(c.name+"/"+by(c.bot), func(t *testing.T) {
 			t.Parallel()
-			s := stories.Story{Name: c.name, Ticks: 60, Steps: []stories.Step{
+			s := story.Story{Name: c.name, Ticks: 60, Steps: []story.Step{
 				step(-1, "a", pool("a", 4, 2)), step(0, "a", pool("a", 4, 4))}}
 			p := play(t, s, c.bot, func(p *player) {
 				p.without = true
@@ -116,7 +117,7 @@ func TestStoryOfLostAnswers(t *testing.T) {
 // minute.
 func TestStoryOfMoreEditsThanOneTickMakes(t *testing.T) {
 	t.Parallel()
-	s := stories.Story{Name: "more than 20 edits", Ticks: 42,
+	s := story.Story{Name: "more than 20 edits", Ticks: 42,
 		Settings: map[string]string{"STABLE_AFTER": "2m"}}
 	const clbs = 30
 	for n := range clbs {
@@ -125,7 +126,7 @@ func TestStoryOfMoreEditsThanOneTickMakes(t *testing.T) {
 			step(40, clb, one(clb+"-w1", 4)),
 			step(42, clb, map[string]int{clb + "-w0": 2, clb + "-w1": 2}))
 	}
-	slices.SortStableFunc(s.Steps, func(a, b stories.Step) int { return a.T - b.T })
+	slices.SortStableFunc(s.Steps, func(a, b story.Step) int { return a.T - b.T })
 	edits, most := 0, 0
 	p := play(t, s, true, func(p *player) {
 		p.oracle.grace = 2
@@ -159,7 +160,7 @@ func TestStoryOfNoticesBesideIncidents(t *testing.T) {
 	for _, bot := range []bool{true, false} {
 		t.Run(by(bot), func(t *testing.T) {
 			t.Parallel()
-			s := stories.Story{Name: "notices beside incidents", Ticks: 40, Steps: []stories.Step{
+			s := story.Story{Name: "notices beside incidents", Ticks: 40, Steps: []story.Step{
 				step(-1, "a", pool("a", 4, 2)), step(-1, "gone", pool("gone", 3, 2)),
 				step(-1, "ill", pool("ill", 3, 2)),
 				step(0, "a", one("a-w0", 4)), step(4, "ill", one("ill-w0", 4)),
@@ -225,7 +226,7 @@ func TestStoryOfAChangedTransport(t *testing.T) {
 	for _, bot := range []bool{true, false} {
 		t.Run("from "+by(bot), func(t *testing.T) {
 			t.Parallel()
-			s := stories.Story{Name: "transport changes, from " + by(bot), Ticks: 60, Steps: []stories.Step{
+			s := story.Story{Name: "transport changes, from " + by(bot), Ticks: 60, Steps: []story.Step{
 				step(-1, "a", pool("a", 4, 2)), step(0, "a", pool("a", 4, 4)),
 				step(20, "a", pool("a", 4, 2))}}
 			p := play(t, s, bot, func(p *player) {
@@ -303,7 +304,7 @@ const secondChannel = "C0SANDBOX2"
 // TestStoryOfAChangedChannel has the settings name another channel while something is down.
 func TestStoryOfAChangedChannel(t *testing.T) {
 	t.Parallel()
-	s := stories.Story{Name: "channel changes", Ticks: 60, Steps: []stories.Step{
+	s := story.Story{Name: "channel changes", Ticks: 60, Steps: []story.Step{
 		step(-1, "a", pool("a", 4, 2)), step(0, "a", pool("a", 4, 4)), step(20, "a", pool("a", 4, 2))}}
 	var second *slack.Workspace
 	p := play(t, s, true, func(p *player) {
@@ -339,9 +340,9 @@ func TestStoryOfAChangedChannel(t *testing.T) {
 
 // crowd is a story of up to so many changes of machines, each of which is behind several load balancers: what
 // happens at first, what joins that and what happens in between is drawn.
-func crowd(seed uint64, machines, clbs, most int) stories.Story {
+func crowd(seed uint64, machines, clbs, most int) story.Story {
 	r := rand.New(rand.NewPCG(seed, 1))
-	s := stories.Story{Name: fmt.Sprintf("crowd %02d", seed), Ticks: 5}
+	s := story.Story{Name: fmt.Sprintf("crowd %02d", seed), Ticks: 5}
 	behind := make(map[string][]string) // by machine
 	sets := make([]map[string]map[string]int, 5)
 	for n := range sets {

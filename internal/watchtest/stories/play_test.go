@@ -19,6 +19,7 @@ import (
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/sandbox/slack"
+	"clbwatch/internal/story"
 	"clbwatch/internal/watch"
 	"clbwatch/internal/watchtest"
 	"clbwatch/internal/watchtest/stories"
@@ -32,11 +33,11 @@ const region = "ap-guangzhou"
 // and HTTP to a Slack that is strict about its rules and rates. All of them go by the world's clock.
 type player struct {
 	t     testing.TB
-	story stories.Story
+	story story.Story
 	bot   bool // now
 	first bool // at first
 	truth *stories.Truth
-	world stories.World
+	world story.World
 
 	life    *watchtest.World
 	begin   time.Time // of minute 0
@@ -80,7 +81,7 @@ type seen struct {
 // inChannel reports whether people see it without opening a thread.
 func (m *seen) inChannel() bool { return m.Thread == "" || m.Broadcast }
 
-func play(t testing.TB, s stories.Story, bot bool, change func(*player)) *player {
+func play(t testing.TB, s story.Story, bot bool, change func(*player)) *player {
 	t.Helper()
 	p := &player{t: t, story: s, bot: bot, first: bot, truth: stories.NewTruth(s), life: watchtest.New(),
 		slack: slack.New(), gone: make(map[string]bool)}
@@ -108,7 +109,7 @@ func play(t testing.TB, s stories.Story, bot bool, change func(*player)) *player
 		change(p)
 	}
 	next := 0
-	for p.minute = -1; p.minute < s.Ticks+stories.Settle; p.minute++ {
+	for p.minute = -1; p.minute < s.Ticks+story.Settle; p.minute++ {
 		for ; next < len(s.Steps) && s.Steps[next].T <= p.minute; next++ {
 			p.world.Take(s.Steps[next])
 		}
@@ -204,7 +205,7 @@ func (p *player) tick() {
 	p.look()
 	world := p.world
 	world.CLBs = maps.Clone(p.world.CLBs)
-	maps.DeleteFunc(world.CLBs, func(clb string, _ map[string]stories.Backend) bool { return p.gone[clb] })
+	maps.DeleteFunc(world.CLBs, func(clb string, _ map[string]story.Backend) bool { return p.gone[clb] })
 	p.truth.Observe(p.minute, &world)
 	if !p.without && len(p.windows) == 0 { // it knows nothing of silences
 		p.oracle.check()
@@ -221,16 +222,14 @@ func (p *player) conditions() {
 		p.cut = cut
 		p.wire.CloseIdleConnections()
 	}
-	if strings.HasPrefix(p.world.Slack, poison) || p.world.Slack == "" && p.extra == nil {
+	if strings.HasPrefix(p.world.Slack, story.Poison) || p.world.Slack == "" && p.extra == nil {
 		p.slack.ClearFaults()
 	}
-	if bad, ok := strings.CutPrefix(p.world.Slack, poison); ok {
+	if bad, ok := strings.CutPrefix(p.world.Slack, story.Poison); ok {
 		broken := slack.Answer(http.StatusInternalServerError, "rollup_error")
 		p.slack.FailCalls(slack.Calls{Naming: bad}, broken)
 	}
 }
-
-const poison = "500 to what names "
 
 // look reads the channel.
 func (p *player) look() {
@@ -256,8 +255,8 @@ func (p *player) look() {
 	}
 }
 
-// count counts what Slack accepted from minute 0 on, as stories.Bounds has it.
-func (p *player) count() (b stories.Bounds) {
+// count counts what Slack accepted from minute 0 on, as story.Bounds has it.
+func (p *player) count() (b story.Bounds) {
 	for _, m := range p.channel {
 		if m.minute < 0 {
 			continue // now watching
@@ -278,12 +277,7 @@ func (p *player) count() (b stories.Bounds) {
 		b.Messages = 0
 		return b
 	}
-	return stories.Bounds{Messages: b.Messages}
-}
-
-func within(got, most stories.Bounds) bool {
-	return got.Channel <= most.Channel && got.Updates <= most.Updates && got.Broadcast <= most.Broadcast &&
-		got.Mentions <= most.Mentions && got.Messages <= most.Messages
+	return story.Bounds{Messages: b.Messages}
 }
 
 // keyOf is what a message is recognised by; "" if it has no metadata.

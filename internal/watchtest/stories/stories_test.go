@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"clbwatch/internal/sandbox/terminal"
+	"clbwatch/internal/story"
 	"clbwatch/internal/watchtest/stories"
 )
 
@@ -40,11 +41,11 @@ func TestStories(t *testing.T) {
 			t.Run(fmt.Sprintf("%s/%s", s.Name, by(bot)), func(t *testing.T) {
 				t.Parallel()
 				p := play(t, s, bot, nil)
-				want := s.Webhook
+				want := *s.Webhook
 				if bot {
-					want = s.Bot
+					want = *s.Bot
 				}
-				if got := p.count(); !within(got, want) {
+				if got := p.count(); !got.Within(want) {
 					t.Errorf("too much: %v, want at most %v", words(got), words(want))
 				}
 				p.report()
@@ -55,8 +56,8 @@ func TestStories(t *testing.T) {
 }
 
 // words are counts as stories.md and the table have them.
-func words(b stories.Bounds) string {
-	if b.Messages > 0 || b == (stories.Bounds{}) {
+func words(b story.Bounds) string {
+	if b.Messages > 0 || b == (story.Bounds{}) {
 		return strconv.Itoa(b.Messages)
 	}
 	return fmt.Sprintf("%d (+%d) / %d / %d", b.Channel, b.Broadcast, b.Updates, b.Mentions)

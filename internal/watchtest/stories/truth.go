@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"clbwatch/internal/lb"
+	"clbwatch/internal/story"
 )
 
 // Truth is what is true of the load balancers of a story, minute by minute, by docs/design.md and by its own
@@ -35,7 +36,7 @@ func (l Level) String() string { return [...]string{"ok", "impaired", "degraded"
 // CLB is what is true of one load balancer.
 type CLB struct {
 	Name    string
-	Pool    map[string]Backend
+	Pool    map[string]story.Backend
 	Changed map[string]int // when each backend changed last
 
 	Open, Stable bool // an incident goes on; it is stable
@@ -51,7 +52,7 @@ type CLB struct {
 	ran, granted   map[string]bool // it served while it was watched; its outage is taken for granted
 	since          map[string]int  // since when what may pass by itself lasts
 	last           int             // News, and the minutes without a reading since
-	before         Backend         // how many ran when it began, and their weight
+	before         story.Backend   // how many ran when it began, and their weight
 	removed, added int             // weight
 	wasOut         bool
 	left           [2]int // since when it is not at degraded, at down; -1 while it is
@@ -65,7 +66,7 @@ type Duty struct {
 }
 
 // NewTruth is the truth before the first minute.
-func NewTruth(s Story) *Truth {
+func NewTruth(s story.Story) *Truth {
 	return &Truth{CLBs: make(map[string]*CLB), Stable: int(s.Duration("STABLE_AFTER") / time.Minute),
 		transient: int(s.Duration("TRANSIENT_FOR") / time.Minute)}
 }
@@ -74,7 +75,7 @@ func NewTruth(s Story) *Truth {
 func (t *Truth) Tenths(n int) int { return (t.Stable*n + 9) / 10 }
 
 // Observe goes on to a minute, in which the world is as it is.
-func (t *Truth) Observe(minute int, w *World) {
+func (t *Truth) Observe(minute int, w *story.World) {
 	if t.Blind, t.Seen = t.Blind+1, 0; !w.Fails {
 		t.Blind, t.Seen = 0, t.Seen+1
 	}
@@ -94,7 +95,7 @@ func (t *Truth) Observe(minute int, w *World) {
 	}
 }
 
-func begin(name string, pool map[string]Backend) *CLB {
+func begin(name string, pool map[string]story.Backend) *CLB {
 	c := &CLB{Name: name, Pool: maps.Clone(pool), Changed: make(map[string]int), ran: make(map[string]bool),
 		granted: make(map[string]bool), since: make(map[string]int)}
 	for id, b := range pool {
@@ -105,7 +106,7 @@ func begin(name string, pool map[string]Backend) *CLB {
 
 // held is the pool as it counts: what may pass by itself is as it was, until it has lasted long enough, or
 // until nothing serves any more.
-func (t *Truth) held(c *CLB, pool map[string]Backend, minute int) map[string]Backend {
+func (t *Truth) held(c *CLB, pool map[string]story.Backend, minute int) map[string]story.Backend {
 	seen := maps.Clone(pool)
 	c.Held = make(map[string]bool)
 	for id, b := range pool {
@@ -119,7 +120,7 @@ func (t *Truth) held(c *CLB, pool map[string]Backend, minute int) map[string]Bac
 			c.since[id] = minute
 		}
 		if minute-c.since[id] < t.transient {
-			seen[id], c.Held[id] = Backend{Status: was.Status, Weight: b.Weight}, true
+			seen[id], c.Held[id] = story.Backend{Status: was.Status, Weight: b.Weight}, true
 		}
 	}
 	for _, b := range pool {
@@ -131,7 +132,7 @@ func (t *Truth) held(c *CLB, pool map[string]Backend, minute int) map[string]Bac
 	return pool
 }
 
-func (c *CLB) change(minute int, pool map[string]Backend) {
+func (c *CLB) change(minute int, pool map[string]story.Backend) {
 	changed, better := false, true
 	before, removed, added := c.serving(), 0, 0
 	for id, was := range c.Pool {
@@ -217,7 +218,7 @@ func (c *CLB) settle(minute, stable int) {
 func (c *CLB) owe(what string, l Level) { c.Owed = append(c.Owed, Duty{what, l}) }
 
 // serving is how many run, as Status, and the weight that serves.
-func (c *CLB) serving() (n Backend) {
+func (c *CLB) serving() (n story.Backend) {
 	for _, b := range c.Pool {
 		if b.Status == int(lb.Running) {
 			n.Status++

@@ -39,7 +39,7 @@ func PeriodOf(since time.Time, lines iter.Seq2[Record, error]) (p Period, err er
 		}
 		if count := at[key].Counts.Of(rec.Change.Kind); count != nil { // or it is a kind of another version
 			*count++
-			changes[key] = append(changes[key], rec.Change.change(rec.At))
+			changes[key] = append(changes[key], rec.Change.Change(rec.At))
 		}
 		if n++; n%maxFolded == 0 {
 			p.fold(changes)
@@ -66,8 +66,8 @@ func (p *Period) fold(changes map[string][]lb.Change) {
 	}
 }
 
-// change is the change that a line of the history remembers, as far as it does.
-func (p *Past) change(at time.Time) lb.Change {
+// Change is the change that a line of the history remembers, as far as it does.
+func (p *Past) Change(at time.Time) lb.Change {
 	ch := lb.Change{Kind: p.Kind, At: at, Was: p.Was, Backend: lb.Backend{ID: p.ID, Name: p.Name, Status: p.Is}}
 	ch.Lost, ch.Ill, ch.Part = p.Lost, p.Ill, p.Part
 	switch p.Kind {

@@ -9,6 +9,7 @@ import (
 	"fmt"
 	"io"
 	"iter"
+	"maps"
 	"regexp"
 	"slices"
 	"time"
@@ -276,52 +277,157 @@ func compareSegments(a, b Segment) int {
 	return cmp.Or(cmp.Compare(a.Day, b.Day), cmp.Compare(a.In, b.In), cmp.Compare(a.N, b.N))
 }
 
+// place is a segment and the store that has it.
+type place struct {
+	Segment
+	store Store
+}
+
+// places are the segments that the head of the ith shard lists and that have lines since a time.
+func (l Level) places(i int, since time.Time) (all []place, err error) {
+	for _, seg := range l.Heads[i].History {
+		if seg.To.Before(since) {
+			continue
+		}
+		store, damage := l.storeOf(seg, i)
+		if damage != nil {
+			err = errors.Join(err, fmt.Errorf("history of %s: %w", seg.Day, damage))
+			continue
+		}
+		all = append(all, place{seg, store})
+	}
+	return all, err
+}
+
 // Read streams the history since a time: the segments that the heads list, then their tails. Of one shard it
 // is in order, oldest first; of several, one day after the other. What cannot be read is an error in its
 // place, and the next segment follows. It holds no more in memory than a segment's stored bytes.
 func (l Level) Read(ctx context.Context, since time.Time) iter.Seq2[incident.Record, error] {
-	type place struct {
-		Segment
-		store Store
-	}
 	return func(yield func(incident.Record, error) bool) {
 		var all []place
 		for i, h := range l.Heads {
 			if h == nil {
 				continue
 			}
-			for _, seg := range h.History {
-				if seg.To.Before(since) {
-					continue
-				}
-				store, err := l.storeOf(seg, i)
-				if err != nil {
-					if !yield(incident.Record{}, fmt.Errorf("history of %s: %w", seg.Day, err)) {
-						return
-					}
-					continue
-				}
-				all = append(all, place{seg, store})
+			segments, err := l.places(i, since)
+			if err != nil && !yield(incident.Record{}, err) {
+				return
 			}
+			all = append(all, segments...)
 		}
 		slices.SortStableFunc(all, func(a, b place) int { return cmp.Compare(a.Day, b.Day) })
-		for _, seg := range all {
-			for r, err := range records(ctx, seg.store, seg.Segment, since) {
-				if !yield(r, err) || err != nil && ctx.Err() != nil {
-					return
-				}
-			}
+		if !read(ctx, all, since, yield) {
+			return
 		}
 		for _, h := range l.Heads {
+			if h != nil && !h.readTail(since, yield) {
+				return
+			}
+		}
+	}
+}
+
+// read streams segments, and reports whether to go on.
+func read(ctx context.Context, all []place, since time.Time, yield func(incident.Record, error) bool) bool {
+	for _, seg := range all {
+		for r, err := range records(ctx, seg.store, seg.Segment, since) {
+			if !yield(r, err) || err != nil && ctx.Err() != nil {
+				return false
+			}
+		}
+	}
+	return true
+}
+
+func (h *Head) readTail(since time.Time, yield func(incident.Record, error) bool) bool {
+	for _, r := range h.Tail {
+		if !r.At.Before(since) && !yield(r, nil) {
+			return false
+		}
+	}
+	return true
+}
+
+// InOrder streams the same, oldest first whatever the shard. It holds a segment's stored bytes for each shard
+// that there is, and that there was in the time.
+func (l Level) InOrder(ctx context.Context, since time.Time) iter.Seq2[incident.Record, error] {
+	return func(yield func(incident.Record, error) bool) {
+		var merged merge
+		defer func() { merged.stop() }()
+		for i, h := range l.Heads {
 			if h == nil {
 				continue
 			}
-			for _, r := range h.Tail {
-				if !r.At.Before(since) && !yield(r, nil) {
-					return
-				}
+			segments, err := l.places(i, since)
+			if err != nil && !yield(incident.Record{}, err) {
+				return
+			}
+			of := make(map[string][]place) // by the shard that wrote them
+			for _, seg := range segments {
+				of[seg.In] = append(of[seg.In], seg)
+			}
+			for _, in := range slices.Sorted(maps.Keys(of)) {
+				merged.add(func(yield func(incident.Record, error) bool) { read(ctx, of[in], since, yield) })
+			}
+			merged.add(func(yield func(incident.Record, error) bool) { h.readTail(since, yield) })
+		}
+		merged.each(yield)
+	}
+}
+
+// merge makes one stream of several that are each in order.
+type merge []*stream
+
+// stream is one of them, with the line that comes next.
+type stream struct {
+	next func() (incident.Record, error, bool)
+	stop func()
+	line incident.Record
+	err  error
+}
+
+// add adds a stream. Of lines of the same time, those of streams that were added before come first.
+func (m *merge) add(lines iter.Seq2[incident.Record, error]) {
+	s := new(stream)
+	s.next, s.stop = iter.Pull2(lines)
+	if s.advance() {
+		*m = append(*m, s)
+	}
+}
+
+// advance goes to the next line, and reports whether there is one.
+func (s *stream) advance() (ok bool) {
+	if s.line, s.err, ok = s.next(); !ok {
+		s.stop()
+	}
+	return ok
+}
+
+func (m *merge) each(yield func(incident.Record, error) bool) {
+	for len(*m) > 0 {
+		first := 0
+		for n, s := range *m {
+			if s.err != nil { // it has no time
+				first = n
+				break
+			}
+			if s.line.At.Before((*m)[first].line.At) {
+				first = n
 			}
 		}
+		s := (*m)[first]
+		if !yield(s.line, s.err) {
+			return
+		}
+		if !s.advance() {
+			*m = slices.Delete(*m, first, first+1)
+		}
+	}
+}
+
+func (m *merge) stop() {
+	for _, s := range *m {
+		s.stop()
 	}
 }
 

@@ -15,11 +15,11 @@ import (
 // keptFor is how long the history goes back, at least: a report that asks for more gets no more.
 const keptFor = 90 * 24 * time.Hour
 
-// History hands on each line of the history in the time before, those of one load balancer in the order in
-// which they happened, and then what goes on: incidents that are open, of which Ended is zero, and what is not
-// seen now. now is the time by the store's clock. It holds no more in memory than a segment of the history
-// takes, asks the cloud nothing, and changes no state. What cannot be read is left out, and the first reason
-// is the error that comes at the end. An error of take ends it.
+// History hands on each line of the history in the time before, oldest first, and then what goes on: incidents
+// that are open, of which Ended is zero, and what is not seen now. now is the time by the store's clock. It
+// holds no more in memory than a segment of the history of each shard takes, asks the cloud nothing, and
+// changes no state. What cannot be read is left out, and the first reason is the error that comes at the end.
+// An error of take ends it.
 func (w *Watcher) History(ctx context.Context, back time.Duration,
 	take func(r incident.Record, now time.Time) error) error {
 	all, err := w.current(ctx)
@@ -32,7 +32,7 @@ func (w *Watcher) History(ctx context.Context, back time.Duration,
 		names[c.Key()] = c
 	}
 	var damage error
-	for r, err := range lines(ctx, all, now.Add(-back), now) {
+	for r, err := range lines(all, all.InOrder(ctx, now.Add(-back)), now) {
 		if err != nil {
 			if damage == nil {
 				damage = fmt.Errorf("read the history: %w", err)
@@ -49,10 +49,11 @@ func (w *Watcher) History(ctx context.Context, back time.Duration,
 	return damage
 }
 
-// lines are those of the history since a time, and then what goes on.
-func lines(ctx context.Context, all state.Level, since, now time.Time) iter.Seq2[incident.Record, error] {
+// lines are those of the history, and then what goes on.
+func lines(all state.Level, history iter.Seq2[incident.Record, error],
+	now time.Time) iter.Seq2[incident.Record, error] {
 	return func(yield func(incident.Record, error) bool) {
-		for r, err := range all.Read(ctx, since) {
+		for r, err := range history {
 			if !yield(r, err) {
 				return
 			}
@@ -88,7 +89,7 @@ func (found *Survey) remember(ctx context.Context, all state.Level, since, now t
 	}
 	past := timeline.New(from, now, cell, state.OwnedBy)
 	found.Past, err = incident.PeriodOf(since, func(yield func(incident.Record, error) bool) {
-		for r, err := range lines(ctx, all, since, now) {
+		for r, err := range lines(all, all.Read(ctx, since), now) {
 			if err == nil {
 				past.Take(r)
 			}

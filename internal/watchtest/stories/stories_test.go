@@ -1,6 +1,7 @@
 package stories_test
 
 import (
+	"context"
 	"flag"
 	"fmt"
 	"os"
@@ -9,7 +10,10 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
+	"clbwatch/internal/incident"
+	"clbwatch/internal/replay"
 	"clbwatch/internal/sandbox/terminal"
 	"clbwatch/internal/story"
 	"clbwatch/internal/watchtest/stories"
@@ -45,14 +49,63 @@ func TestStories(t *testing.T) {
 				if bot {
 					want = *s.Bot
 				}
-				if got := p.count(); !got.Within(want) {
+				got := p.count()
+				if !got.Within(want) {
 					t.Errorf("too much: %v, want at most %v", words(got), words(want))
+				}
+				if again := replayed(t, s, bot, replay.Story(s), windows(t, s.Settings["SILENCES"], false)); again != got {
+					t.Errorf("a replay takes %v, but it took %v", words(again), words(got))
+				}
+				if slackIsWell(s) {
+					again, whole := replayed(t, s, bot, p.history(), p.windows), got
+					if bot {
+						whole.Channel++ // now watching
+					} else {
+						whole.Messages++
+					}
+					if again != whole {
+						t.Errorf("a replay of its history takes %v, but it took %v", words(again), words(whole))
+					}
 				}
 				p.report()
 				p.tell(words(want))
 			})
 		}
 	}
+}
+
+// replayed is what a replay takes.
+func replayed(t *testing.T, s story.Story, bot bool, ticks replay.Ticks, silences incident.Windows) story.Bounds {
+	t.Helper()
+	rules := incident.Rules{StableAfter: s.Duration("STABLE_AFTER"), TransientFor: s.Duration("TRANSIENT_FOR"),
+		MentionAt: 50, BlindAfter: 3, Windows: silences, Route: "webhook:abcd"}
+	if bot {
+		rules.Route = "C0123456789"
+	}
+	got, err := replay.Play(ticks, rules, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	n := got.Counts
+	if bot {
+		return story.Bounds{Channel: n.Channel, Updates: n.Updates, Broadcast: n.Broadcast, Mentions: n.Mentions}
+	}
+	return story.Bounds{Messages: n.Messages}
+}
+
+// slackIsWell reports whether Slack takes everything: the history does not say what it did not take.
+func slackIsWell(s story.Story) bool {
+	return !slices.ContainsFunc(s.Steps, func(s story.Step) bool { return s.Slack != "" && s.Slack != "well" })
+}
+
+// history are the ticks that the history has once the story is over.
+func (p *player) history() replay.Ticks {
+	v := p.life.Watcher()
+	return replay.Past(func(take func(incident.Record) error) error {
+		return v.History(context.Background(), 90*24*time.Hour, func(r incident.Record, _ time.Time) error {
+			return take(r)
+		})
+	}, p.life.Now())
 }
 
 // words are counts as stories.md and the table have them.

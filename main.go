@@ -40,6 +40,7 @@ func commandLine() int {
 	c := cli.Program{
 		Version: version,
 		Environ: environ(),
+		Stdin:   os.Stdin,
 		Stdout:  os.Stdout,
 		Stderr:  os.Stderr,
 		Open:    func(environ map[string]string) (cli.App, error) { return p.Open(environ) },

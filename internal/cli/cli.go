@@ -16,8 +16,10 @@ import (
 	"clbwatch/internal/advice"
 	"clbwatch/internal/check"
 	"clbwatch/internal/incident"
+	"clbwatch/internal/replay"
 	"clbwatch/internal/report"
 	"clbwatch/internal/state"
+	"clbwatch/internal/story"
 	"clbwatch/internal/text"
 	"clbwatch/internal/watch"
 )
@@ -38,9 +40,15 @@ type App interface {
 	// Silences are those that are active, with the windows of the setting SILENCES that are open. If those
 	// that people made cannot be listed, the windows come along with the error.
 	Silences(ctx context.Context) ([]incident.Silence, error)
-	// Incidents hands on each incident of the time before, oldest first, and then those that are open. now is the
-	// time by the state's clock. What cannot be read is left out, and the error at the end says why.
+	// History hands on each line of the history of the time before, oldest first, and then what goes on. now is
+	// the time by the state's clock. What cannot be read is left out, and the error at the end says why.
 	History(ctx context.Context, back time.Duration, take func(r incident.Record, now time.Time) error) error
+	// Rules are the rules of notification that the settings make; with webhook set, those of a webhook.
+	Rules(webhook bool) incident.Rules
+	// Replay plays a story, or if that is nil the history of the time before, through rules, and compares that
+	// with others, if there are any. say is given each message of the first, in words.
+	Replay(ctx context.Context, back time.Duration, s *story.Story, rules incident.Rules, others *incident.Rules,
+		say func(m replay.Message, words string) error) (replay.Result, error)
 	// Zone is the zone of times in the terminal.
 	Zone() *time.Location
 	// State says what is there of the state, of each of its shards. It changes nothing. What it found comes
@@ -58,6 +66,7 @@ type App interface {
 type Program struct {
 	Version        string
 	Environ        map[string]string // the settings, NO_COLOR, and USER, who silences
+	Stdin          io.Reader         // of a replay
 	Stdout, Stderr io.Writer
 	// Open makes the App from the environment. Its error names every setting that is wrong.
 	Open func(environ map[string]string) (App, error)

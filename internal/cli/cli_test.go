@@ -16,8 +16,10 @@ import (
 	"clbwatch/internal/cli"
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
+	"clbwatch/internal/replay"
 	"clbwatch/internal/report"
 	"clbwatch/internal/state"
+	"clbwatch/internal/story"
 	"clbwatch/internal/watch"
 )
 
@@ -75,6 +77,15 @@ func (f *fake) Take(context.Context) ([]state.Shard, state.Lineage, error) {
 func (f *fake) Repair(context.Context) ([]state.Repaired, error) {
 	f.calls = append(f.calls, "repair")
 	return f.repaired, f.err
+}
+
+func (f *fake) Rules(webhook bool) incident.Rules {
+	return incident.Rules{Route: map[bool]incident.Route{true: "webhook:x", false: "C0123456789"}[webhook]}
+}
+
+func (f *fake) Replay(context.Context, time.Duration, *story.Story, incident.Rules, *incident.Rules,
+	func(replay.Message, string) error) (replay.Result, error) {
+	return replay.Result{}, nil
 }
 
 func (f *fake) Read(_ context.Context, since, _ time.Duration) report.Report {

@@ -23,6 +23,7 @@ func (p *Program) commands() []*cli.Command {
 		command("check", "try settings, clock, credentials, each load balancer, the state and Slack", p.check,
 			asJSON, &cli.BoolFlag{Name: "send", Usage: "post a test message too"}),
 		p.historyCommand(),
+		p.replayCommand(),
 		p.silenceCommand(),
 		command("state", "print what is stored, and what to do if it is damaged; changes nothing", p.state,
 			&cli.BoolFlag{Name: "take", Usage: "let whichever function ticks next go on with this state"},

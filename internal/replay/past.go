@@ -17,22 +17,22 @@ const maxKept = 500_000
 // errTooMuch is the error of a period that has more than that.
 var errTooMuch = errors.New("too much could not be read in this time: choose a shorter one")
 
-// Lines hands on the lines of the history, oldest first. An error of take ends it.
-type Lines func(take func(incident.Record) error) error
+// Lines hands on the lines of the history, oldest first, and then of what goes on now. An error of take ends it.
+type Lines func(take func(r incident.Record, now time.Time) error) error
 
-// Past are the observations that the history has, until a time: lines of that time or later say what goes on.
-// It reads the lines twice: that something could not be read is written when it can be again.
+// Past are the observations that the history has. It reads the lines twice: that something could not be read is
+// written when it can be again.
 //
 // What the history does not have is played as if it were not: what was open before its first line, why
 // something could not be read, addresses of backends, and ticks that only one of several shards missed.
-func Past(lines Lines, end time.Time) Ticks {
+func Past(lines Lines) Ticks {
 	return func(yield func(Tick) error) error {
-		p := &past{end: end, keys: make(map[string]string), clbs: make(map[string]lb.CLB)}
+		p := &past{keys: make(map[string]string), clbs: make(map[string]lb.CLB)}
 		if err := lines(p.foresee); err != nil {
 			return err
 		}
 		p.order()
-		if err := lines(func(r incident.Record) error { return p.take(r, yield) }); err != nil {
+		if err := lines(func(r incident.Record, _ time.Time) error { return p.take(r, yield) }); err != nil {
 			return err
 		}
 		if err := p.flush(yield); err != nil {
@@ -47,7 +47,8 @@ func Past(lines Lines, end time.Time) Ticks {
 
 // past is a history as it is played.
 type past struct {
-	end     time.Time         // earlier where ticks ended before
+	now     time.Time         // of the first reading: lines of then say what goes on
+	end     time.Time         // the same, or the last tick, if that is long ago
 	dark    []dark            // by begin
 	notices []notice          // by time
 	left    []incident.Record // incidents that were left as they are, by time
@@ -75,15 +76,18 @@ type notice struct {
 }
 
 // foresee takes in what must be known before the lines are played.
-func (p *past) foresee(r incident.Record) error {
+func (p *past) foresee(r incident.Record, now time.Time) error {
+	if p.now.IsZero() {
+		p.now, p.end = now, now
+	}
 	if len(p.dark)+len(p.notices)+len(p.left) > maxKept {
 		return errTooMuch
 	}
 	c := r.Closed
-	goesOn := !r.At.Before(p.end)
+	goesOn := !r.At.Before(p.now)
 	until := r.At
 	if goesOn {
-		until = p.end.Add(every)
+		until = p.now.Add(every)
 	}
 	switch {
 	case r.Shard == "1/1" && goesOn:
@@ -122,7 +126,7 @@ func (p *past) order() {
 
 // take collects the lines of one observation.
 func (p *past) take(r incident.Record, yield func(Tick) error) error {
-	if r.At.After(p.end) || r.Closed != nil && r.Closed.Ended.IsZero() {
+	if !r.At.Before(p.now) {
 		return nil
 	}
 	if !r.At.Equal(p.at) {

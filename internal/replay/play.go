@@ -1,7 +1,6 @@
 package replay
 
 import (
-	"cmp"
 	"slices"
 	"time"
 
@@ -10,7 +9,7 @@ import (
 )
 
 // maxListed is how many changes a Result lists of each kind.
-const maxListed = 50
+const maxListed = 20
 
 // Result is what came of a play.
 type Result struct {
@@ -29,7 +28,7 @@ type Result struct {
 type Shift struct {
 	N       int
 	Longest time.Duration // by which they are later or sooner
-	Listed  []Moved       // the first 50
+	Listed  []Moved       // by time; the 20 that are moved most, or the first 20
 }
 
 // Moved is a change that is reported at another time.
@@ -96,7 +95,7 @@ func (g *game) take(t Tick) error {
 		until = t.LastBefore
 	}
 	if t.Over {
-		return g.quiet(t.At)
+		return g.quiet(t.At.Add(-1))
 	}
 	if err := g.quiet(until); err != nil {
 		return err
@@ -242,8 +241,18 @@ func (g *game) done(w *news) {
 func (s *Shift) add(m Moved) {
 	s.N++
 	s.Longest = max(s.Longest, m.By)
-	if len(s.Listed) < maxListed {
-		s.Listed = append(s.Listed, m)
-		slices.SortStableFunc(s.Listed, func(a, b Moved) int { return cmp.Or(a.At.Compare(b.At)) })
+	if len(s.Listed) == maxListed {
+		least := 0
+		for n := range s.Listed {
+			if s.Listed[n].By <= s.Listed[least].By { // of the same, the last
+				least = n
+			}
+		}
+		if m.By <= s.Listed[least].By {
+			return
+		}
+		s.Listed = slices.Delete(s.Listed, least, least+1)
 	}
+	s.Listed = append(s.Listed, m)
+	slices.SortStableFunc(s.Listed, func(a, b Moved) int { return a.At.Compare(b.At) })
 }

@@ -24,7 +24,7 @@ type Tick struct {
 	LastBefore time.Time
 	// Slack: how Slack answers from here on: as story.Step has it; "" is well
 	Slack string
-	// Over: it is no observation, but the end, at which what is open stays open
+	// Over: it is no observation, but the end: what is open stays open
 	Over bool
 }
 

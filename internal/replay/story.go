@@ -37,7 +37,7 @@ func Story(s story.Story) Ticks {
 				return err
 			}
 		}
-		end := start.Add(time.Duration(s.Ticks+story.Settle-1) * every)
+		end := start.Add(time.Duration(s.Ticks+story.Settle) * every)
 		return yield(Tick{Observation: incident.Observation{At: end}, Over: true})
 	}
 }

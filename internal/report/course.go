@@ -166,5 +166,8 @@ func MessagesADay(n int, period time.Duration) string {
 
 // FlapperName is what people call a backend that flaps, and how often it was out, Clean.
 func FlapperName(f timeline.Flapper) string {
-	return fmt.Sprintf("%s (%s)", BackendName(lb.Backend{ID: f.ID, Name: f.Name}), text.Plural(f.Outages, "outage"))
+	return fmt.Sprintf("%s (%s)", MachineName(f.ID, f.Name), text.Plural(f.Outages, "outage"))
 }
+
+// MachineName is what people call a backend, Clean.
+func MachineName(id, name string) string { return BackendName(lb.Backend{ID: id, Name: name}) }

@@ -77,6 +77,10 @@ func Base() map[string]string {
 	return map[string]string{"STABLE_AFTER": "10m", "CLB_BLIND_AFTER": "3", "SLACK_MENTION": "here"}
 }
 
+// settings are those that a story may have.
+var settings = []string{"CLB_BLIND_AFTER", "SILENCES", "SLACK_MENTION", "SLACK_MENTION_AT", "STABLE_AFTER",
+	"TRANSIENT_FOR"}
+
 // Setting is one of the story's settings, or of Base; "" if it is in neither.
 func (s Story) Setting(name string) string { return cmp.Or(s.Settings[name], Base()[name]) }
 
@@ -151,6 +155,13 @@ func (s *Story) head(line []byte) error {
 		return fmt.Errorf("story has %d bytes, expected at most %d", len(s.Name), maxName)
 	case s.Ticks < 1 || s.Ticks > maxTicks:
 		return fmt.Errorf("ticks is %d, expected the minutes that it lasts, 1 to %d", s.Ticks, maxTicks)
+	case !s.Start.IsZero() && (s.Start.Year() < 2000 || s.Start.Year() > 2200):
+		return fmt.Errorf("start is in the year %d, expected a time such as 2026-11-30T20:00:00Z", s.Start.Year())
+	}
+	for name := range s.Settings {
+		if !slices.Contains(settings, name) {
+			return fmt.Errorf("settings has %.40q, expected some of %s", name, strings.Join(settings, ", "))
+		}
 	}
 	return nil
 }

@@ -101,11 +101,9 @@ func slackIsWell(s story.Story) bool {
 // history are the ticks that the history has once the story is over.
 func (p *player) history() replay.Ticks {
 	v := p.life.Watcher()
-	return replay.Past(func(take func(incident.Record) error) error {
-		return v.History(context.Background(), 90*24*time.Hour, func(r incident.Record, _ time.Time) error {
-			return take(r)
-		})
-	}, p.life.Now())
+	return replay.Past(func(take func(incident.Record, time.Time) error) error {
+		return v.History(context.Background(), 90*24*time.Hour, take)
+	})
 }
 
 // words are counts as stories.md and the table have them.

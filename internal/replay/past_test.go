@@ -1,0 +1,176 @@
+package replay_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"clbwatch/internal/incident"
+	"clbwatch/internal/lb"
+	"clbwatch/internal/replay"
+	"clbwatch/internal/watch"
+	"clbwatch/internal/watchtest"
+)
+
+// life is a watcher's life in a world in which Slack is well.
+type life struct {
+	w       *watchtest.World
+	keys    []string
+	pools   map[string]map[string]int // statuses of backends
+	unread  map[string]bool
+	begin   time.Time
+	stable  time.Duration
+	passing time.Duration
+}
+
+func newLife(stable, passing time.Duration, clbs int) *life {
+	l := &life{w: watchtest.New(), pools: make(map[string]map[string]int), unread: make(map[string]bool),
+		stable: stable, passing: passing}
+	l.begin = l.w.Now()
+	for n := range clbs {
+		key := fmt.Sprintf("ap-test/lb-%d", n)
+		l.keys = append(l.keys, key)
+		l.pools[key] = map[string]int{"w0": 2, "w1": 2, "w2": 2, "w3": 2}
+	}
+	return l
+}
+
+func (l *life) watcher() *watch.Watcher {
+	v := l.w.Watcher(l.keys...)
+	for n := range v.CLBs {
+		v.CLBs[n].Label = "prod-" + strings.TrimPrefix(v.CLBs[n].ID, "lb-")
+	}
+	v.Rules.StableAfter, v.Rules.TransientFor = l.stable, l.passing
+	return v
+}
+
+func (l *life) tick() error {
+	for key, pool := range l.pools {
+		var bs []lb.Backend
+		for id, status := range pool {
+			bs = append(bs, lb.Backend{ID: key[8:] + id, Name: id, Status: lb.Status(status), Weight: 10})
+		}
+		lb.SortBackends(bs)
+		l.w.Set(key, bs...)
+	}
+	l.w.Fail(func(op, key string) (bool, error) {
+		if op == "read" && l.unread[key] {
+			return false, errors.New("RequestLimitExceeded")
+		}
+		return true, nil
+	})
+	ctx, cancel := context.WithDeadline(context.Background(), l.w.Now().Add(58*time.Second))
+	defer cancel()
+	_, err := l.watcher().Tick(ctx)
+	if next := l.w.Now().Truncate(time.Minute).Add(time.Minute); err == nil || len(l.unread) > 0 {
+		l.w.Advance(next.Sub(l.w.Now()))
+		return nil
+	}
+	return err
+}
+
+func (l *life) say(at time.Time, p incident.Post, thread bool) string {
+	says := fmt.Sprintf("%d", int(at.Sub(l.begin)/time.Minute))
+	for _, is := range []struct {
+		so   bool
+		what string
+	}{{p.Root, "root"}, {p.Broadcast, "broadcast"}, {p.Mention, "mention"}, {p.Reminder, "reminder"},
+		{p.End, "end"}, {thread, "thread"}} {
+		if is.so {
+			says += " " + is.what
+		}
+	}
+	return says
+}
+
+// posted are the messages that there were.
+func (l *life) posted() (all []string) {
+	for _, m := range l.w.Slack() {
+		all = append(all, l.say(m.At, m.Call.Post, m.Call.TS != ""))
+	}
+	return all
+}
+
+// lines is the history.
+func (l *life) lines() replay.Lines {
+	return func(take func(incident.Record, time.Time) error) error {
+		return l.watcher().History(context.Background(), 24*time.Hour, take)
+	}
+}
+
+// replayed are the messages of a replay.
+func (l *life) replayed(rules incident.Rules) (all []string, err error) {
+	_, err = replay.Play(replay.Past(l.lines()), rules, nil, func(m replay.Message) error {
+		all = append(all, l.say(m.At, m.Call.Post, m.Call.TS != ""))
+		return nil
+	})
+	return all, err
+}
+
+// TestPastIsPlayedAsItWas holds that a replay of random lives has the very messages that there were, minute by
+// minute.
+func TestPastIsPlayedAsItWas(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		l := newLife(rapid.SampledFrom([]time.Duration{2 * time.Minute, 10 * time.Minute}).Draw(t, "stable"),
+			rapid.SampledFrom([]time.Duration{0, 3 * time.Minute}).Draw(t, "passing"),
+			rapid.IntRange(1, 3).Draw(t, "load balancers"))
+		all := slices.Clone(l.keys)
+		for range rapid.IntRange(10, 120).Draw(t, "minutes") {
+			key := rapid.SampledFrom(all).Draw(t, "load balancer")
+			id := rapid.SampledFrom([]string{"w0", "w1", "w2", "w3", "w4"}).Draw(t, "backend")
+			switch rapid.IntRange(0, 30).Draw(t, "what") {
+			case 0, 1, 2:
+				l.pools[key][id] = rapid.SampledFrom([]int{4, 7}).Draw(t, "status")
+			case 3, 4, 5:
+				l.pools[key][id] = 2
+			case 6:
+				delete(l.pools[key], id)
+			case 7:
+				if l.unread[key] {
+					delete(l.unread, key)
+				} else if len(l.unread) < len(all)-1 { // or the tick fails
+					l.unread[key] = true
+				}
+			case 8:
+				if rapid.IntRange(0, 5).Draw(t, "no ticks") == 0 {
+					l.w.Advance(time.Duration(rapid.IntRange(12, 40).Draw(t, "for")) * time.Minute)
+				}
+			case 9:
+				if n := slices.Index(l.keys, key); n >= 0 && len(l.keys) > 1 && !l.unread[key] {
+					l.keys = slices.Delete(slices.Clone(l.keys), n, n+1)
+				} else if n < 0 {
+					l.keys = append(slices.Clone(l.keys), key)
+				}
+			case 10:
+				ask := watch.SilenceRequest{What: "prod-" + key[len(key)-1:], By: "ada",
+					For: time.Duration(rapid.IntRange(1, 30).Draw(t, "minutes")) * time.Minute,
+					All: rapid.Bool().Draw(t, "all")}
+				_, _ = l.watcher().Silence(context.Background(), ask) // it may cover nothing
+			case 11:
+				ask := watch.SilenceRequest{Incident: fmt.Sprint(rapid.IntRange(1, 9).Draw(t, "incident")), By: "ada"}
+				_, _ = l.watcher().Silence(context.Background(), ask) // there may be none
+			case 12:
+				ask := watch.SilenceRequest{End: fmt.Sprint(rapid.IntRange(1, 4).Draw(t, "silence")), By: "bob"}
+				_, _ = l.watcher().Silence(context.Background(), ask) // there may be none
+			}
+			if err := l.tick(); err != nil {
+				t.Fatal(err)
+			}
+		}
+		rules := l.watcher().Rules
+		got, err := l.replayed(rules)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := l.posted(); !slices.Equal(got, want) {
+			t.Errorf("a replay has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+		}
+	})
+}

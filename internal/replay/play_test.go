@@ -1,0 +1,189 @@
+package replay_test
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"clbwatch/internal/incident"
+	"clbwatch/internal/lb"
+	"clbwatch/internal/replay"
+	"clbwatch/internal/story"
+)
+
+// day is a story of a load balancer with four backends, of which some do something.
+func day(t *testing.T, ticks int, steps ...string) story.Story {
+	t.Helper()
+	text := fmt.Sprintf(`{"story":"day","ticks":%d,"start":"2026-11-30T00:00:00Z"}
+{"t":-1,"clb":"web","set":{"w0":2,"w1":2,"w2":2,"w3":2}}
+%s`, ticks, strings.Join(steps, "\n"))
+	s, err := story.Read(strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func says(s replay.Shift) (all []string) {
+	for _, m := range s.Listed {
+		line := fmt.Sprintf("%s %s %s", m.At.Format("15:04"), m.ID, m.Kind)
+		if m.By > 0 {
+			line += fmt.Sprint(" ", m.By.Round(time.Minute))
+		}
+		all = append(all, line)
+	}
+	return all
+}
+
+// TestSettingsAreCompared holds what is said to be reported later, sooner or not at all.
+func TestSettingsAreCompared(t *testing.T) {
+	t.Parallel()
+	reboots := day(t, 60,
+		`{"t":0,"clb":"web","set":{"w0":7}}`, `{"t":1,"clb":"web","set":{"w0":2}}`, // passes by itself
+		`{"t":30,"clb":"web","set":{"w1":7}}`, `{"t":36,"clb":"web","set":{"w1":2}}`) // lasts longer
+	night := day(t, 60, `{"t":10,"clb":"web","set":{"w0":4}}`, `{"t":12,"clb":"web","set":{"w0":2}}`,
+		`{"t":40,"clb":"web","set":{"w0":4}}`)
+	patient := incident.Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot}
+	waits, silent := patient, patient
+	waits.TransientFor = 3 * time.Minute
+	silent.Windows = incident.Windows{{What: "web", Days: [7]bool{true, true, true, true, true, true, true},
+		To: 30, Zone: time.UTC}}
+	for _, tt := range []struct {
+		name                       string
+		story                      story.Story
+		rules, others              incident.Rules
+		messages, otherMessages    int
+		never, later, sooner, only []string
+	}{
+		{"the same settings", reboots, patient, patient, 4, 4, nil, nil, nil, nil},
+		{"what passes is held back", reboots, waits, patient, 2, 4,
+			[]string{"00:00 w0 left running", "00:01 w0 recovered"}, []string{"00:30 w1 left running 3m0s"}, nil, nil},
+		{"what passes is held back no more", reboots, patient, waits, 4, 2, nil, nil,
+			[]string{"00:30 w1 left running 3m0s"}, []string{"00:00 w0 left running", "00:01 w0 recovered"}},
+		{"a window of silence", night, silent, patient, 1, 3,
+			[]string{"00:10 w0 left running", "00:12 w0 recovered"}, nil, nil, nil},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			said := 0
+			got, err := replay.Play(replay.Story(tt.story), tt.rules, &tt.others, func(replay.Message) error {
+				said++
+				return nil
+			})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if got.Counts.Messages != tt.messages || got.Other.Messages != tt.otherMessages || said != tt.messages {
+				t.Errorf("%d messages, %d with the others, %d handed on, want %d, %d and %d", got.Counts.Messages,
+					got.Other.Messages, said, tt.messages, tt.otherMessages, tt.messages)
+			}
+			for _, kind := range []struct {
+				what string
+				is   replay.Shift
+				want []string
+			}{{"never", got.Never, tt.never}, {"later", got.Later, tt.later}, {"sooner", got.Sooner, tt.sooner},
+				{"only", got.Only, tt.only}} {
+				if is := says(kind.is); !slices.Equal(is, kind.want) || kind.is.N != len(kind.want) {
+					t.Errorf("%s: %q, want %q", kind.what, is, kind.want)
+				}
+			}
+		})
+	}
+}
+
+// TestManyMovedChangesAreCounted holds that a list has the changes that moved most, by time.
+func TestManyMovedChangesAreCounted(t *testing.T) {
+	t.Parallel()
+	var steps []string
+	for n := range 30 { // each lasts one minute longer than the one before
+		steps = append(steps, fmt.Sprintf(`{"t":%d,"clb":"web","set":{"w0":7}}`, 60*n),
+			fmt.Sprintf(`{"t":%d,"clb":"web","set":{"w0":2}}`, 60*n+10))
+	}
+	rules := incident.Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot}
+	waits := rules
+	waits.TransientFor = 5 * time.Minute
+	got, err := replay.Play(replay.Story(day(t, 1800, steps...)), waits, &rules, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	list := got.Later.Listed
+	sorted := slices.IsSortedFunc(list, func(a, b replay.Moved) int { return a.At.Compare(b.At) })
+	if got.Later.N != 30 || len(list) != 20 || !sorted || got.Later.Longest.Round(time.Minute) != 5*time.Minute {
+		t.Errorf("%d later, %d listed, in order: %v, by %v at most, want 30, 20, in order, by 5 min", got.Later.N,
+			len(list), sorted, got.Later.Longest)
+	}
+}
+
+func TestWhatIsOpenAtTheEndIsCompared(t *testing.T) {
+	t.Parallel()
+	rules := incident.Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot}
+	waits := rules
+	waits.TransientFor = time.Hour
+	got, err := replay.Play(replay.Story(day(t, 1, `{"t":0,"clb":"web","set":{"w0":7}}`)), waits, &rules, nil)
+	if err != nil || got.Never.N != 1 || got.Changes != 1 {
+		t.Errorf("%+v, %v, want one change that is not reported any more", got, err)
+	}
+}
+
+func TestReplayEndsWhereItsReaderFails(t *testing.T) {
+	t.Parallel()
+	enough := errors.New("enough")
+	rules := incident.Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot}
+	s := day(t, 10, `{"t":0,"clb":"web","set":{"w0":4}}`)
+	if _, err := replay.Play(replay.Story(s), rules, nil, func(replay.Message) error { return enough }); !errors.Is(
+		err, enough) {
+		t.Errorf("Play = %v, want what say failed with", err)
+	}
+	broken := func(func(incident.Record, time.Time) error) error { return enough }
+	if _, err := replay.Play(replay.Past(broken), rules, nil, nil); !errors.Is(err, enough) {
+		t.Errorf("Play = %v, want what reading the history failed with", err)
+	}
+}
+
+// TestNothingIsKnownOfAnEmptyPast holds that no history is no news.
+func TestNothingIsKnownOfAnEmptyPast(t *testing.T) {
+	t.Parallel()
+	none := func(func(incident.Record, time.Time) error) error { return nil }
+	rules := incident.Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot}
+	got, err := replay.Play(replay.Past(none), rules, &rules, nil)
+	if err != nil || got.Counts != (replay.Counts{}) {
+		t.Errorf("Play = %+v, %v, want nothing", got, err)
+	}
+}
+
+// TestPastOfAnApplication plays what hides in listeners: bindings, and rules that nothing serves.
+func TestPastOfAnApplication(t *testing.T) {
+	t.Parallel()
+	l := newLife(10*time.Minute, 0, 1)
+	key := l.keys[0]
+	l.w.SetKind(key, lb.Application)
+	on := func(id string, status lb.Status, listeners ...string) lb.Backend {
+		b := lb.Backend{ID: id, Name: id, Status: status, Weight: 10 * len(listeners)}
+		for _, listener := range listeners {
+			b.Bindings = append(b.Bindings, lb.Binding{Listener: listener, Port: 80, Weight: 10})
+		}
+		return b
+	}
+	l.pools = nil // they are set here
+	for _, pool := range [][]lb.Backend{
+		{on("a", 2, "TCP:80"), on("b", 2, "TCP:80", "TCP:443")},
+		{on("a", 2, "TCP:80"), on("b", 4, "TCP:80", "TCP:443")}, // nothing serves TCP:443
+		{on("a", 2, "TCP:80"), on("b", 2, "TCP:80", "TCP:443")},
+		{on("a", 2, "TCP:80"), on("b", 2, "TCP:80")}, // nor now, because it was unbound
+		{on("a", 2, "TCP:80"), on("b", 2, "TCP:80", "TCP:443")},
+	} {
+		l.w.Set(key, pool...)
+		for range 15 {
+			if err := l.tick(); err != nil {
+				t.Fatal(err)
+			}
+		}
+	}
+	got, err := l.replayed(l.watcher().Rules)
+	if want := l.posted(); err != nil || !slices.Equal(got, want) || len(want) < 6 {
+		t.Errorf("a replay has\n%s\n%v, want\n%s", strings.Join(got, "\n"), err, strings.Join(want, "\n"))
+	}
+}

@@ -54,8 +54,7 @@ type Past struct {
 	Lost int       `json:"lost,omitempty"` // see lb.Change
 	Ill  bool      `json:"ill,omitempty"`
 	Part *lb.Part  `json:"part,omitempty"`
-	// Out: recovered and healthy again only: since when it had been out, at least if More; it had been out
-	// since it came if New
+	// Out: of what was out before: since when, at least if More; it had been out since it came if New
 	Out  time.Time `json:"out,omitzero"`
 	More bool      `json:"more,omitempty"`
 	New  bool      `json:"new,omitempty"`
@@ -127,8 +126,8 @@ func recordsOf(i *Incident, c Changed) (all []Record) {
 	for _, ch := range c.Changes {
 		p := &Past{Kind: ch.Kind, ID: ch.Backend.ID, Name: ch.Backend.Name, Is: ch.Backend.Status, Was: ch.Was,
 			Lost: ch.Lost, Ill: ch.Ill, Part: ch.Part}
-		if ch.Out != nil {
-			p.Out, p.More, p.New = ch.Out.Since, ch.Out.AtLeast, ch.Out.New
+		if out := outBefore(ch); out != nil {
+			p.Out, p.More, p.New = out.Since, out.AtLeast, out.New
 		}
 		all = append(all, Record{At: ch.At, Incident: i.ID, CLB: c.CLB, Change: p})
 	}
@@ -136,6 +135,15 @@ func recordsOf(i *Incident, c Changed) (all []Record) {
 		all[n-1].Stood = &Stood{c.Before, c.Now, c.Removed, c.Added, c.Bare, c.Emptied, c.Refilled}
 	}
 	return all
+}
+
+// outBefore is since when a backend was out before a change; nil if it was not, or nobody knows.
+func outBefore(ch lb.Change) *lb.Out {
+	switch ch.Kind {
+	case lb.Removed, lb.Unbound, lb.Bound:
+		return ch.Backend.Out
+	}
+	return ch.Out
 }
 
 // records are what the history keeps of a root that leaves the state.
@@ -146,8 +154,8 @@ func (r *Root) records(at time.Time, undelivered string) (all []Record) {
 	return all
 }
 
-// SoFar is what the history would have, at a time, of the incidents that are open and of the load balancers
-// that cannot be read.
+// SoFar is what the history would have, at a time, of the incidents that have not left the state, most of which
+// are open, and of the load balancers that cannot be read.
 func (s *State) SoFar(at time.Time) (all []Record) {
 	blind := func(key string, since time.Time) {
 		all = append(all, Record{At: at, CLB: lb.ParseKey(key), Unseen: &since})
@@ -162,9 +170,7 @@ func (s *State) SoFar(at time.Time) (all []Record) {
 			if i.Open() && i.About == Reading && !i.Readable {
 				blind(i.Key, i.LastChange())
 			}
-			if i.Open() {
-				all = append(all, r.record(i, at, ""))
-			}
+			all = append(all, r.record(i, at, ""))
 		}
 	}
 	return all

@@ -74,8 +74,15 @@ func (p *Past) Change(at time.Time) lb.Change {
 	case lb.Unhealthy, lb.Unbound, lb.Bound:
 		ch.Part = cmp.Or(p.Part, &lb.Part{})
 	}
-	if !p.Out.IsZero() {
-		ch.Out = &lb.Out{Since: p.Out, AtLeast: p.More, New: p.New}
+	if p.Out.IsZero() {
+		return ch
+	}
+	out := &lb.Out{Since: p.Out, AtLeast: p.More, New: p.New}
+	switch p.Kind {
+	case lb.Removed, lb.Unbound, lb.Bound: // see outBefore
+		ch.Backend.Out = out
+	default:
+		ch.Out = out
 	}
 	return ch
 }

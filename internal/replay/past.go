@@ -27,7 +27,7 @@ type Lines func(take func(r incident.Record, now time.Time) error) error
 // something could not be read, addresses of backends, and ticks that only one of several shards missed.
 func Past(lines Lines) Ticks {
 	return func(yield func(Tick) error) error {
-		p := &past{keys: make(map[string]string), clbs: make(map[string]lb.CLB)}
+		p := &past{acked: make(map[string]string), clbs: make(map[string]lb.CLB)}
 		if err := lines(p.foresee); err != nil {
 			return err
 		}
@@ -53,7 +53,7 @@ type past struct {
 	notices []notice          // by time
 	left    []incident.Record // incidents that were left as they are, by time
 
-	keys     map[string]string // of load balancers, by the number of an incident
+	acked    map[string]string // what incidents are about that somebody acknowledged, by number: see subject
 	clbs     map[string]lb.CLB // by key
 	unread   []dark            // goes on now
 	silences []incident.Silence
@@ -84,6 +84,12 @@ func (p *past) foresee(r incident.Record, now time.Time) error {
 		return errTooMuch
 	}
 	c := r.Closed
+	if q := r.Silence; q != nil && q.Incident != "" && q.Ended.IsZero() {
+		p.acked[q.Incident] = "" // what it is about, a later line says
+	}
+	if _, ok := p.acked[r.Incident]; ok && c != nil {
+		p.acked[r.Incident] = subject(r.CLB.Key(), c.About)
+	}
 	goesOn := !r.At.Before(p.now)
 	until := r.At
 	if goesOn {
@@ -117,6 +123,9 @@ func (p *past) foresee(r incident.Record, now time.Time) error {
 	}
 	return nil
 }
+
+// subject is what an incident is about: here it has another number.
+func subject(key string, about incident.About) string { return key + " " + string(about) }
 
 func (p *past) order() {
 	slices.SortStableFunc(p.dark, func(a, b dark) int { return a.from.Compare(b.from) })
@@ -163,7 +172,6 @@ func (p *past) flush(yield func(Tick) error) error {
 				c = &incident.Changed{CLB: r.CLB}
 				changed[key], order = c, append(order, key)
 			}
-			p.keys[r.Incident] = key
 			c.Changes = append(c.Changes, r.Change.Change(r.At))
 			if s := r.Stood; s != nil {
 				c.Before, c.Now, c.Removed, c.Added = s.Before, s.Now, s.Removed, s.Added
@@ -200,13 +208,10 @@ func (p *past) flush(yield func(Tick) error) error {
 
 // silence takes in that one began or ended. Windows of the settings are the rules' business.
 func (p *past) silence(q incident.Silence) {
-	if q.What == "" {
-		key, ok := p.keys[q.Incident]
-		if !ok {
-			return
-		}
-		q.Incident = key // see player.judge
-	} else if q.By == "SILENCES" {
+	switch {
+	case q.What == "":
+		q.Incident = p.acked[q.Incident] // see player.silences
+	case q.By == "SILENCES":
 		return
 	}
 	p.silences = slices.DeleteFunc(p.silences, func(s incident.Silence) bool { return s.ID == q.ID })

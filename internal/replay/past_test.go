@@ -89,6 +89,20 @@ func (l *life) say(at time.Time, p incident.Post, thread bool) string {
 	return says
 }
 
+// open are the numbers of the incidents that are open.
+func (l *life) open() (all []string) {
+	if h := l.w.Head(); h != nil {
+		for _, r := range h.Incidents.Roots {
+			for _, i := range r.Incidents {
+				if i.Open() {
+					all = append(all, i.ID)
+				}
+			}
+		}
+	}
+	return all
+}
+
 // posted are the messages that there were.
 func (l *life) posted() (all []string) {
 	for _, m := range l.w.Slack() {
@@ -148,17 +162,17 @@ func TestPastIsPlayedAsItWas(t *testing.T) {
 				} else if n < 0 {
 					l.keys = append(slices.Clone(l.keys), key)
 				}
-			case 10:
-				ask := watch.SilenceRequest{What: "prod-" + key[len(key)-1:], By: "ada",
-					For: time.Duration(rapid.IntRange(1, 30).Draw(t, "minutes")) * time.Minute,
-					All: rapid.Bool().Draw(t, "all")}
-				_, _ = l.watcher().Silence(context.Background(), ask) // it may cover nothing
-			case 11:
-				ask := watch.SilenceRequest{Incident: fmt.Sprint(rapid.IntRange(1, 9).Draw(t, "incident")), By: "ada"}
-				_, _ = l.watcher().Silence(context.Background(), ask) // there may be none
-			case 12:
-				ask := watch.SilenceRequest{End: fmt.Sprint(rapid.IntRange(1, 4).Draw(t, "silence")), By: "bob"}
-				_, _ = l.watcher().Silence(context.Background(), ask) // there may be none
+			case 10, 11:
+				lasts := time.Duration(rapid.IntRange(2, 30).Draw(t, "minutes")) * time.Minute
+				l.w.Silence(incident.Silence{What: "prod-" + key[len(key)-1:], By: "ada",
+					All: rapid.Bool().Draw(t, "all")}, lasts)
+			case 12, 13:
+				if open := l.open(); len(open) > 0 {
+					l.w.Silence(incident.Silence{Incident: rapid.SampledFrom(open).Draw(t, "incident"), By: "ada"},
+						time.Hour)
+				}
+			case 14:
+				l.w.EndSilence(fmt.Sprint(rapid.IntRange(1, 4).Draw(t, "silence")))
 			}
 			if err := l.tick(); err != nil {
 				t.Fatal(err)

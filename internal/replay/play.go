@@ -193,17 +193,15 @@ func (g *game) told(n int, r *incident.Root, p incident.Post) {
 }
 
 // shows reports whether a post shows what happened to a machine of an incident last; m is nil if the machine
-// has no details.
+// has no details. A root shows what is pending, too.
 func shows(p incident.Post, i *incident.Incident, m *incident.Machine) bool {
 	switch {
-	case i.Untold():
-		return false
 	case m == nil:
-		return i.CrowdRev <= p.Rev
+		return !i.Untold()
 	case p.Root:
 		return !m.Silent
 	}
-	return !m.Held() && m.Rev <= p.Rev
+	return !m.Held()
 }
 
 // settle notes that a player will not report any more what is left of an incident.

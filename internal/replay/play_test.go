@@ -46,11 +46,20 @@ func TestSettingsAreCompared(t *testing.T) {
 		`{"t":30,"clb":"web","set":{"w1":7}}`, `{"t":36,"clb":"web","set":{"w1":2}}`) // lasts longer
 	night := day(t, 60, `{"t":10,"clb":"web","set":{"w0":4}}`, `{"t":12,"clb":"web","set":{"w0":2}}`,
 		`{"t":40,"clb":"web","set":{"w0":4}}`)
+	// dev is silenced, and shares messages with web; so does what restarts while something else stops
+	both := day(t, 60, `{"t":-1,"clb":"dev","set":{"d0":2,"d1":2,"d2":2}}`, `{"t":10,"clb":"web","set":{"w0":4}}`,
+		`{"t":10,"clb":"dev","set":{"d0":4}}`, `{"t":12,"clb":"web","set":{"w0":2}}`, `{"t":12,"clb":"dev","set":{"d0":2}}`)
+	beside := day(t, 60, `{"t":0,"clb":"web","set":{"w0":4}}`, `{"t":1,"clb":"web","set":{"w1":7}}`,
+		`{"t":2,"clb":"web","set":{"w1":2}}`, `{"t":3,"clb":"web","set":{"w0":2}}`)
+	rooted := day(t, 60, `{"t":0,"clb":"web","set":{"w1":7}}`, `{"t":1,"clb":"web","set":{"w0":4}}`,
+		`{"t":4,"clb":"web","set":{"w0":2,"w1":2}}`)
 	patient := incident.Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot}
 	waits, silent := patient, patient
 	waits.TransientFor = 3 * time.Minute
 	silent.Windows = incident.Windows{{What: "web", Days: [7]bool{true, true, true, true, true, true, true},
 		To: 30, Zone: time.UTC}}
+	quiet := patient
+	quiet.Windows = incident.Windows{{What: "dev", Days: silent.Windows[0].Days, To: 59, Zone: time.UTC}}
 	for _, tt := range []struct {
 		name                       string
 		story                      story.Story
@@ -65,6 +74,12 @@ func TestSettingsAreCompared(t *testing.T) {
 			[]string{"00:30 w1 left running 3m0s"}, []string{"00:00 w0 left running", "00:01 w0 recovered"}},
 		{"a window of silence", night, silent, patient, 1, 3,
 			[]string{"00:10 w0 left running", "00:12 w0 recovered"}, nil, nil, nil},
+		{"a silence of one of two", both, quiet, patient, 2, 2,
+			[]string{"00:10 d0 left running", "00:12 d0 recovered"}, nil, nil, nil},
+		{"what passes beside something else", beside, waits, patient, 2, 5,
+			[]string{"00:01 w1 left running", "00:02 w1 recovered"}, nil, nil, nil},
+		{"what is held back is in the message about something else", rooted, waits, patient, 4, 4,
+			nil, []string{"00:00 w1 left running 1m0s"}, nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()

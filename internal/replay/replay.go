@@ -112,8 +112,7 @@ func (p *player) judge(o incident.Observation) {
 	p.now = o.At.Add(time.Second)
 }
 
-// silences are those of an observation, in which an acknowledgement names a load balancer: here, the incident
-// has another number.
+// silences are those of an observation, in which an acknowledgement names the subject of an incident.
 func (p *player) silences(all []incident.Silence) (known []incident.Silence) {
 	for _, q := range all {
 		if q.What == "" {
@@ -129,11 +128,11 @@ func (p *player) silences(all []incident.Silence) (known []incident.Silence) {
 	return known
 }
 
-// openOf is the number of the incident that is open about a load balancer's backends; "" if none is.
-func (p *player) openOf(key string) string {
+// openOf is the number of the incident that is open about a subject; "" if none is.
+func (p *player) openOf(what string) string {
 	for _, r := range p.state.Roots {
 		for _, i := range r.Incidents {
-			if i.About == incident.Backends && i.Open() && i.Key == key {
+			if i.Open() && subject(i.Key, i.About) == what {
 				return i.ID
 			}
 		}

@@ -48,7 +48,7 @@ func Past(lines Lines) Ticks {
 // past is a history as it is played.
 type past struct {
 	now     time.Time         // of the first reading: lines of then say what goes on
-	end     time.Time         // the same, or the last tick, if that is long ago
+	end     time.Time         // the same, or after the last tick, if that is long ago
 	dark    []dark            // by begin
 	notices []notice          // by time
 	left    []incident.Record // incidents that were left as they are, by time
@@ -97,7 +97,7 @@ func (p *past) foresee(r incident.Record, now time.Time) error {
 	}
 	switch {
 	case r.Shard == "1/1" && goesOn:
-		p.end = *r.Unseen
+		p.end = r.Unseen.Add(time.Second) // then was the last
 	case r.Unseen != nil && r.Shard == "":
 		p.dark = append(p.dark, dark{r.CLB.Key(), incident.Reading, *r.Unseen, until})
 	case c == nil:

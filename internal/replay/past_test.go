@@ -132,7 +132,7 @@ func (l *life) replayed(rules incident.Rules) (all []string, err error) {
 func TestPastIsPlayedAsItWas(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		l := newLife(rapid.SampledFrom([]time.Duration{2 * time.Minute, 10 * time.Minute}).Draw(t, "stable"),
+		l := newLife(rapid.SampledFrom([]time.Duration{10 * time.Second, 2 * time.Minute, 10 * time.Minute}).Draw(t, "stable"),
 			rapid.SampledFrom([]time.Duration{0, 3 * time.Minute}).Draw(t, "passing"),
 			rapid.IntRange(1, 3).Draw(t, "load balancers"))
 		all := slices.Clone(l.keys)
@@ -173,10 +173,19 @@ func TestPastIsPlayedAsItWas(t *testing.T) {
 				}
 			case 14:
 				l.w.EndSilence(fmt.Sprint(rapid.IntRange(1, 4).Draw(t, "silence")))
+			case 15:
+				for range 25 { // what is out is left as it is, for the least patient
+					if err := l.tick(); err != nil {
+						t.Fatal(err)
+					}
+				}
 			}
 			if err := l.tick(); err != nil {
 				t.Fatal(err)
 			}
+		}
+		if rapid.IntRange(0, 3).Draw(t, "no ticks at the end") == 0 {
+			l.w.Advance(time.Hour)
 		}
 		rules := l.watcher().Rules
 		got, err := l.replayed(rules)
@@ -187,4 +196,92 @@ func TestPastIsPlayedAsItWas(t *testing.T) {
 			t.Errorf("a replay has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
 		}
 	})
+}
+
+// record is a line of the history.
+func record(minute int, r incident.Record) incident.Record {
+	r.At = time.Date(2026, 11, 30, 0, minute, 0, 5e8, time.UTC)
+	return r
+}
+
+// playLines plays lines of the history until minute 60, and counts the messages.
+func playLines(t *testing.T, rules incident.Rules, lines ...incident.Record) replay.Counts {
+	t.Helper()
+	got, err := replay.Play(replay.Past(func(take func(incident.Record, time.Time) error) error {
+		for _, r := range lines {
+			if err := take(r, record(60, incident.Record{}).At); err != nil {
+				return err
+			}
+		}
+		return nil
+	}), rules, nil, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return got.Counts
+}
+
+var (
+	prodA = lb.CLB{Region: "ap-test", ID: "lb-a", Label: "prod-a"}
+	prodB = lb.CLB{Region: "ap-test", ID: "lb-b", Label: "prod-b"}
+)
+
+// stops is the line of a backend that stopped, when so many of ten run then.
+func stops(minute int, c lb.CLB, id string, running int) incident.Record {
+	was, is := lb.Capacity{Running: running + 1, Total: 10, Weight: 100, Serving: 10*running + 10},
+		lb.Capacity{Running: running, Total: 10, Weight: 100, Serving: 10 * running, Lost: 10, Out: 1}
+	return record(minute, incident.Record{CLB: c, Incident: "1", Change: &incident.Past{Kind: lb.LeftRunning, ID: id,
+		Is: 4, Was: 2, Lost: 10}, Stood: &incident.Stood{Before: was, Now: is}})
+}
+
+// TestNoticesArePlayed holds that news that needs nobody has its message, which lines tell later.
+func TestNoticesArePlayed(t *testing.T) {
+	t.Parallel()
+	rules := incident.Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot}
+	first := record(0, incident.Record{CLB: prodA, First: &lb.Capacity{Running: 10, Total: 10}})
+	deleted := record(22, incident.Record{CLB: prodA, Incident: "2", Closed: &incident.Summary{About: incident.Deleted,
+		Began: record(10, incident.Record{}).At, Ended: record(10, incident.Record{}).At, End: incident.EndNotice}})
+	if got, want := playLines(t, rules, first, deleted), (replay.Counts{Messages: 2, Channel: 2}); got != want {
+		t.Errorf("%+v, want %+v", got, want)
+	}
+}
+
+// TestAnObservationIsOneTick holds that what a line says later counts as seen in the very observation that
+// other lines are of, although lines tell whole seconds.
+func TestAnObservationIsOneTick(t *testing.T) {
+	t.Parallel()
+	rules := incident.Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 4, Route: bot}
+	lines := []incident.Record{stops(4, prodB, "w0", 9)}
+	for minute := 5; minute < 8; minute++ { // at each of which lb-a cannot be read
+		lines = append(lines, stops(minute, prodB, fmt.Sprint("w", minute-4), 13-minute))
+	}
+	since := lines[1].At.Truncate(time.Second)
+	lines = append(lines, record(8, incident.Record{CLB: prodA, Unseen: &since}))
+	if got := playLines(t, rules, lines...); got.Channel != 1 {
+		t.Errorf("%+v, want one message in the channel: three ticks without a reading are no news", got)
+	}
+}
+
+// TestHealthAndSearchesThatCannotBeReadArePlayed holds that what only an incident tells is played, too.
+func TestHealthAndSearchesThatCannotBeReadArePlayed(t *testing.T) {
+	t.Parallel()
+	rules := incident.Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot}
+	for _, about := range []incident.About{incident.Health, incident.Listing} {
+		c := prodA
+		if about == incident.Listing {
+			c = lb.CLB{Region: "ap-test", ID: "ap-test/prod-*"}
+		}
+		for name, ended := range map[string]time.Time{"over": record(40, incident.Record{}).At, "open": {}} {
+			at := 50
+			if ended.IsZero() {
+				at = 60
+			}
+			line := record(at, incident.Record{CLB: c, Incident: "7", Closed: &incident.Summary{About: about,
+				Began: record(10, incident.Record{}).At, Last: record(30, incident.Record{}).At, Ended: ended}})
+			got := playLines(t, rules, line)
+			if want := map[string]int{"over": 1, "open": 0}[name]; got.Channel != 1 || got.Updates < want {
+				t.Errorf("%q that is %s: %+v, want one message, and its end if it is over", about, name, got)
+			}
+		}
+	}
 }

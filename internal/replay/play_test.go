@@ -132,6 +132,23 @@ func TestManyMovedChangesAreCounted(t *testing.T) {
 	}
 }
 
+// TestMessagesAreCountedByKind counts those of a load balancer that goes down, by bot and by webhook.
+func TestMessagesAreCountedByKind(t *testing.T) {
+	t.Parallel()
+	s := day(t, 60, `{"t":0,"clb":"web","set":{"w0":4}}`, `{"t":5,"clb":"web","set":{"w1":4,"w2":4,"w3":4}}`,
+		`{"t":20,"clb":"web","set":{"w0":2,"w1":2,"w2":2,"w3":2}}`)
+	for route, want := range map[incident.Route]replay.Counts{
+		bot:     {Messages: 4, Channel: 1, Updates: 3, Broadcast: 2, Mentions: 1},
+		webhook: {Messages: 4, Channel: 4, Mentions: 1},
+	} {
+		rules := incident.Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: route}
+		got, err := replay.Play(replay.Story(s), rules, nil, nil)
+		if err != nil || got.Counts != want {
+			t.Errorf("%s: %+v, %v, want %+v", route, got.Counts, err, want)
+		}
+	}
+}
+
 func TestWhatIsOpenAtTheEndIsCompared(t *testing.T) {
 	t.Parallel()
 	rules := incident.Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot}
@@ -179,6 +196,9 @@ func TestPastOfAnApplication(t *testing.T) {
 		b := lb.Backend{ID: id, Name: id, Status: status, Weight: 10 * len(listeners)}
 		for _, listener := range listeners {
 			b.Bindings = append(b.Bindings, lb.Binding{Listener: listener, Port: 80, Weight: 10})
+		}
+		if id == "a" { // so that only the listener that nothing serves is bad
+			b.Weight, b.Bindings[0].Weight = 100, 100
 		}
 		return b
 	}

@@ -16,6 +16,7 @@ import (
 	"clbwatch/internal/replay"
 	"clbwatch/internal/watch"
 	"clbwatch/internal/watchtest"
+	"clbwatch/notifier/message"
 )
 
 // life is a watcher's life in a world in which Slack is well.
@@ -75,8 +76,10 @@ func (l *life) tick() error {
 	return err
 }
 
-func (l *life) say(at time.Time, p incident.Post, thread bool) string {
-	says := fmt.Sprintf("%d", int(at.Sub(l.begin)/time.Minute))
+func (l *life) say(at time.Time, call incident.Call, shows *incident.Root) string {
+	p, thread := call.Post, call.TS != ""
+	says := fmt.Sprintf("%d %s", int(at.Sub(l.begin)/time.Minute),
+		message.Of(incident.Document{Root: shows, Name: l.name}, call, message.Style{}).Text)
 	for _, is := range []struct {
 		so   bool
 		what string
@@ -103,10 +106,17 @@ func (l *life) open() (all []string) {
 	return all
 }
 
+// name is what a load balancer is called.
+func (l *life) name(key string) lb.CLB {
+	c := lb.ParseKey(key)
+	c.Label = "prod-" + strings.TrimPrefix(c.ID, "lb-")
+	return c
+}
+
 // posted are the messages that there were.
 func (l *life) posted() (all []string) {
 	for _, m := range l.w.Slack() {
-		all = append(all, l.say(m.At, m.Call.Post, m.Call.TS != ""))
+		all = append(all, l.say(m.At, m.Call, &m.First))
 	}
 	return all
 }
@@ -121,7 +131,7 @@ func (l *life) lines() replay.Lines {
 // replayed are the messages of a replay.
 func (l *life) replayed(rules incident.Rules) (all []string, err error) {
 	_, err = replay.Play(replay.Past(l.lines()), rules, nil, func(m replay.Message) error {
-		all = append(all, l.say(m.At, m.Call.Post, m.Call.TS != ""))
+		all = append(all, l.say(m.At, m.Call, m.Document.Root))
 		return nil
 	})
 	return all, err
@@ -278,9 +288,12 @@ func TestHealthAndSearchesThatCannotBeReadArePlayed(t *testing.T) {
 			}
 			line := record(at, incident.Record{CLB: c, Incident: "7", Closed: &incident.Summary{About: about,
 				Began: record(10, incident.Record{}).At, Last: record(30, incident.Record{}).At, Ended: ended}})
-			got := playLines(t, rules, line)
-			if want := map[string]int{"over": 1, "open": 0}[name]; got.Channel != 1 || got.Updates < want {
-				t.Errorf("%q that is %s: %+v, want one message, and its end if it is over", about, name, got)
+			want := replay.Counts{Messages: 1, Channel: 1}
+			if name == "over" {
+				want = replay.Counts{Messages: 3, Channel: 1, Updates: 2, Broadcast: 1}
+			}
+			if got := playLines(t, rules, line); got != want {
+				t.Errorf("%q that is %s: %+v, want %+v", about, name, got, want)
 			}
 		}
 	}

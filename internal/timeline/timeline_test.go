@@ -38,6 +38,17 @@ func changed(c lb.CLB, minute, from, to int, id string) incident.Record {
 		Stood: &incident.Stood{Before: of(from), Now: of(to)}}
 }
 
+// emptied is a line of a load balancer that has so many backends before and after, all of which serve.
+func emptied(c lb.CLB, minute, from, to int) incident.Record {
+	r := changed(c, minute, from, to, "a")
+	r.Change.Kind = lb.Removed
+	whole := func(n int) lb.Capacity {
+		return lb.Capacity{Running: n, Total: n, Weight: 10 * n, Serving: 10 * n}
+	}
+	r.Stood = &incident.Stood{Before: whole(from), Now: whole(to)}
+	return r
+}
+
 func unseen(c lb.CLB, from, to int) incident.Record {
 	since := at(from)
 	return incident.Record{At: at(to), CLB: c, Unseen: &since}
@@ -91,6 +102,12 @@ func TestFigures(t *testing.T) {
 			"▇▇▁▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇", "0.9583 0.9583 0.9583 0"},
 		{"all out for a minute", []incident.Record{changed(web, 121, 10, 0, "a"), changed(web, 122, 0, 10, "a")}, both,
 			"▇▇▅▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇", "0.9993 0.9993 0.9993 0"},
+		{"one of ten out for a minute", []incident.Record{changed(web, 121, 10, 9, "a"), changed(web, 122, 9, 10, "a")},
+			both, "▇▇▅▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇", "1 0.9993 0.9999 0"},
+		{"the last backend removed for an hour", []incident.Record{emptied(web, 60, 1, 0), emptied(web, 120, 0, 1)},
+			map[lb.CLB]int{web: 10}, "▇▁▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇", "0.9583 0.9583 0.9583 0"},
+		{"no backends until noon", []incident.Record{emptied(web, 720, 0, 1)}, both,
+			"············▇▇▇▇▇▇▇▇▇▇▇▇", "1 1 1 0"},
 		{"one of ten out from noon on", []incident.Record{changed(web, 720, 10, 9, "a")}, map[lb.CLB]int{web: 9},
 			"▇▇▇▇▇▇▇▇▇▇▇▇▅▅▅▅▅▅▅▅▅▅▅▅", "1 0.5 0.95 0"},
 		{"one was out from before until noon", []incident.Record{changed(web, 720, 9, 10, "a")}, both,
@@ -164,8 +181,9 @@ func TestIncidentsAndMachines(t *testing.T) {
 		closed(web, "5", "", incident.EndResolved, 100, 130, 2),
 		closed(web, "6", "", incident.EndOver, 200, 400, 1),
 		closed(web, "7", "", incident.EndNotice, 500, 500, 1),
+		closed(web, "8", "", incident.EndResolved, 600, 700, 2),
 	}
-	lines[4].Closed.About = incident.Upgraded
+	lines[4].Closed.About, lines[5].Closed.About = incident.Upgraded, incident.Reading
 	for _, minute := range []int{0, 30, 60, 300, 500} {
 		lines = append(lines, changed(web, minute, 10, 9, "flaps"), changed(web, minute+1, 9, 10, "flaps"))
 	}
@@ -186,7 +204,7 @@ func TestIncidentsAndMachines(t *testing.T) {
   "incidents": 3,
   "medianRecoverySeconds": 240,
   "worstRecoverySeconds": 1800,
-  "messages": 7,
+  "messages": 9,
   "flappingBackends": 1,
   "flapping": [
    {
@@ -204,7 +222,7 @@ func TestIncidentsAndMachines(t *testing.T) {
   "incidents": 4,
   "medianRecoverySeconds": 1200,
   "worstRecoverySeconds": 1800,
-  "messages": 8,
+  "messages": 10,
   "flappingBackends": 1
  }
 ]`

@@ -118,15 +118,15 @@ func (t *track) settle(at time.Time) {
 }
 
 // notSeen notes a time in which it was not seen: nothing changed within.
-func (t *track) notSeen(s span) {
-	t.settle(s.to)
-	t.dark = append(t.dark, s)
-}
+func (t *track) notSeen(s span) { t.dark = append(t.dark, s) }
 
 // unreadable notes a time in which it could not be read.
 func (t *track) unreadable(s span) {
 	t.notSeen(s)
-	if len(t.dark) > maxDark && t.turned.IsZero() {
+	if len(t.dark) <= maxDark {
+		return
+	}
+	if t.settle(s.to); t.turned.IsZero() {
 		t.addUp(s.to) // all that follows is later
 	}
 }
@@ -146,9 +146,7 @@ func (t *track) addUp(to time.Time) {
 	slices.SortFunc(t.dark, func(a, b span) int { return a.from.Compare(b.from) })
 	at := t.done
 	for _, d := range t.dark {
-		if d.from.After(at) {
-			t.add(at, earlier(d.from, to))
-		}
+		t.add(at, earlier(d.from, to))
 		at = later(at, d.to)
 	}
 	t.add(at, to)

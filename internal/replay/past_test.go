@@ -137,75 +137,121 @@ func (l *life) replayed(rules incident.Rules) (all []string, err error) {
 	return all, err
 }
 
+// step is something that happens to lives.
+type step func(l *life) error
+
+// drawStep draws what happens in a minute or more. Two lives to which the same happens see the same, but for
+// acknowledgements: their incidents have other numbers.
+func drawStep(t *rapid.T, clbs int, acks bool) step {
+	n := rapid.IntRange(0, clbs-1).Draw(t, "load balancer")
+	key := fmt.Sprintf("ap-test/lb-%d", n)
+	id := rapid.SampledFrom([]string{"w0", "w1", "w2", "w3", "w4"}).Draw(t, "backend")
+	some := rapid.IntRange(2, 30).Draw(t, "minutes")
+	yes := rapid.Bool().Draw(t, "yes")
+	what := rapid.IntRange(0, 30).Draw(t, "what")
+	return func(l *life) error {
+		ticks := 1
+		switch what {
+		case 0, 1, 2:
+			l.pools[key][id] = map[bool]int{true: 4, false: 7}[yes]
+		case 3, 4, 5:
+			l.pools[key][id] = 2
+		case 6:
+			delete(l.pools[key], id)
+		case 7:
+			if l.unread[key] {
+				delete(l.unread, key)
+			} else if len(l.unread) < clbs-1 { // or the tick fails
+				l.unread[key] = true
+			}
+		case 8:
+			if some < 6 {
+				l.w.Advance(time.Duration(12+some) * time.Minute)
+			}
+		case 9:
+			if n := slices.Index(l.keys, key); n >= 0 && len(l.keys) > 1 && !l.unread[key] {
+				l.keys = slices.Delete(slices.Clone(l.keys), n, n+1)
+			} else if n < 0 {
+				l.keys = append(slices.Clone(l.keys), key)
+			}
+		case 10, 11:
+			l.w.Silence(incident.Silence{What: "prod-" + key[len(key)-1:], By: "ada", All: yes},
+				time.Duration(some)*time.Minute)
+		case 12, 13:
+			if open := l.open(); acks && len(open) > 0 {
+				l.w.Silence(incident.Silence{Incident: open[some%len(open)], By: "ada"}, time.Hour)
+			}
+		case 14:
+			l.w.EndSilence(fmt.Sprint(some % 4))
+		case 15: // what is out is left as it is, for the least patient
+			ticks = 25
+		}
+		for range ticks {
+			if err := l.tick(); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
+}
+
+// draw draws how patient a watcher is.
+func drawSettings(t *rapid.T) (stable, passing time.Duration) {
+	return rapid.SampledFrom([]time.Duration{10 * time.Second, 2 * time.Minute, 10 * time.Minute}).Draw(t, "stable"),
+		rapid.SampledFrom([]time.Duration{0, 3 * time.Minute}).Draw(t, "passing")
+}
+
 // TestPastIsPlayedAsItWas holds that a replay of random lives has the very messages that there were, minute by
-// minute.
+// minute and word for word.
 func TestPastIsPlayedAsItWas(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		l := newLife(rapid.SampledFrom([]time.Duration{10 * time.Second, 2 * time.Minute, 10 * time.Minute}).Draw(t, "stable"),
-			rapid.SampledFrom([]time.Duration{0, 3 * time.Minute}).Draw(t, "passing"),
-			rapid.IntRange(1, 3).Draw(t, "load balancers"))
-		all := slices.Clone(l.keys)
-		for range rapid.IntRange(10, 120).Draw(t, "minutes") {
-			key := rapid.SampledFrom(all).Draw(t, "load balancer")
-			id := rapid.SampledFrom([]string{"w0", "w1", "w2", "w3", "w4"}).Draw(t, "backend")
-			switch rapid.IntRange(0, 30).Draw(t, "what") {
-			case 0, 1, 2:
-				l.pools[key][id] = rapid.SampledFrom([]int{4, 7}).Draw(t, "status")
-			case 3, 4, 5:
-				l.pools[key][id] = 2
-			case 6:
-				delete(l.pools[key], id)
-			case 7:
-				if l.unread[key] {
-					delete(l.unread, key)
-				} else if len(l.unread) < len(all)-1 { // or the tick fails
-					l.unread[key] = true
-				}
-			case 8:
-				if rapid.IntRange(0, 5).Draw(t, "no ticks") == 0 {
-					l.w.Advance(time.Duration(rapid.IntRange(12, 40).Draw(t, "for")) * time.Minute)
-				}
-			case 9:
-				if n := slices.Index(l.keys, key); n >= 0 && len(l.keys) > 1 && !l.unread[key] {
-					l.keys = slices.Delete(slices.Clone(l.keys), n, n+1)
-				} else if n < 0 {
-					l.keys = append(slices.Clone(l.keys), key)
-				}
-			case 10, 11:
-				lasts := time.Duration(rapid.IntRange(2, 30).Draw(t, "minutes")) * time.Minute
-				l.w.Silence(incident.Silence{What: "prod-" + key[len(key)-1:], By: "ada",
-					All: rapid.Bool().Draw(t, "all")}, lasts)
-			case 12, 13:
-				if open := l.open(); len(open) > 0 {
-					l.w.Silence(incident.Silence{Incident: rapid.SampledFrom(open).Draw(t, "incident"), By: "ada"},
-						time.Hour)
-				}
-			case 14:
-				l.w.EndSilence(fmt.Sprint(rapid.IntRange(1, 4).Draw(t, "silence")))
-			case 15:
-				for range 25 { // what is out is left as it is, for the least patient
-					if err := l.tick(); err != nil {
-						t.Fatal(err)
-					}
-				}
-			}
-			if err := l.tick(); err != nil {
+		clbs := rapid.IntRange(1, 3).Draw(t, "load balancers")
+		stable, passing := drawSettings(t)
+		l := newLife(stable, passing, clbs)
+		for range rapid.IntRange(10, 120).Draw(t, "steps") {
+			if err := drawStep(t, clbs, true)(l); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if rapid.IntRange(0, 3).Draw(t, "no ticks at the end") == 0 {
 			l.w.Advance(time.Hour)
 		}
-		rules := l.watcher().Rules
-		got, err := l.replayed(rules)
-		if err != nil {
-			t.Fatal(err)
-		}
-		if want := l.posted(); !slices.Equal(got, want) {
-			t.Errorf("a replay has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
-		}
+		l.mustReplay(t, l)
 	})
+}
+
+// TestOtherSettingsArePlayedAsTheyWouldHaveBeen holds that a replay with other settings has the very messages
+// that these would have posted.
+func TestOtherSettingsArePlayedAsTheyWouldHaveBeen(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		clbs := rapid.IntRange(1, 3).Draw(t, "load balancers")
+		was := newLife(10*time.Second, 0, clbs)
+		was.stable, was.passing = drawSettings(t)
+		other := newLife(10*time.Second, 0, clbs)
+		other.stable, other.passing = drawSettings(t)
+		for range rapid.IntRange(10, 80).Draw(t, "steps") {
+			s := drawStep(t, clbs, false)
+			if err := errors.Join(s(was), s(other)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		was.mustReplay(t, other)
+	})
+}
+
+// mustReplay holds that a replay of the history of a life with the settings of another has the messages of the
+// other.
+func (l *life) mustReplay(t *rapid.T, other *life) {
+	t.Helper()
+	got, err := l.replayed(other.watcher().Rules)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := other.posted(); !slices.Equal(got, want) {
+		t.Errorf("a replay has\n%s\nwant\n%s", strings.Join(got, "\n"), strings.Join(want, "\n"))
+	}
 }
 
 // record is a line of the history.

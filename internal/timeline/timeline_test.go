@@ -129,6 +129,8 @@ func TestFigures(t *testing.T) {
 			"▇··▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇", "1 1 1 0.0833"},
 		{"no tick of its shard", []incident.Record{noTick("1/2", 60, 120)}, both,
 			"▇·▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇▇", "1 1 1 0.0417"},
+		{"no tick of the other shard, later", []incident.Record{changed(web, 0, 9, 10, "a"), noTick("2/2", 60, 120)}, both,
+			well, "1 1 1 0"},
 		{"no tick of the other shard", []incident.Record{noTick("2/2", 60, 120)}, both, well, "1 1 1 0"},
 		{"watched from noon on", []incident.Record{first(web, 720, 10)}, both,
 			"············▇▇▇▇▇▇▇▇▇▇▇▇", "1 1 1 0"},
@@ -299,6 +301,7 @@ func TestFiguresAgainstEachMinute(t *testing.T) {
 		is := rapid.IntRange(0, 10).Draw(t, "at first")
 		since := -1 // when it became unreadable
 		last := 0   // the observation before
+		calm := rapid.Bool().Draw(t, "calm")
 		for minute := 0; minute < day; {
 			// from one observation to the next, nothing is known to change
 			step := 1
@@ -317,7 +320,8 @@ func TestFiguresAgainstEachMinute(t *testing.T) {
 			}
 			readable := rapid.IntRange(0, 5).Draw(t, "readable") > 0
 			if readable {
-				if to := rapid.IntRange(-20, 10).Draw(t, "serves"); to >= 0 && to != is {
+				most := map[bool]int{true: 500, false: 20}[calm]
+				if to := rapid.IntRange(-most, 10).Draw(t, "serves"); to >= 0 && to != is {
 					lines = append(lines, changed(web, minute, is, to, "a"))
 					is = to
 				}

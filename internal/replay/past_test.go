@@ -241,6 +241,49 @@ func TestOtherSettingsArePlayedAsTheyWouldHaveBeen(t *testing.T) {
 	})
 }
 
+// TestWhatIsLeftAsItIsUnderOtherSettings has a backend that is out for so long that one of two watchers takes it
+// for granted, and then something else happens.
+func TestWhatIsLeftAsItIsUnderOtherSettings(t *testing.T) {
+	t.Parallel()
+	for name, then := range map[string]func(pool map[string]int){
+		"it is back":               func(pool map[string]int) { pool["w0"] = 2 },
+		"it is removed":            func(pool map[string]int) { delete(pool, "w0") },
+		"another stops":            func(pool map[string]int) { pool["w1"] = 4 },
+		"all others stop":          func(pool map[string]int) { pool["w1"], pool["w2"], pool["w3"] = 4, 4, 4 },
+		"it and another are gone":  func(pool map[string]int) { delete(pool, "w0"); delete(pool, "w1") },
+		"it is back, another gone": func(pool map[string]int) { delete(pool, "w1"); pool["w0"] = 2 },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			lives := []*life{newLife(10*time.Second, 0, 1), newLife(10*time.Minute, 0, 1)}
+			for _, l := range lives {
+				pool := l.pools[l.keys[0]]
+				for minute := range 120 {
+					switch minute {
+					case 1:
+						pool["w0"] = 4
+					case 40:
+						then(pool)
+					case 80: // and once more
+						pool["w1"], pool["w2"] = 4, 2
+					}
+					if err := l.tick(); err != nil {
+						t.Fatal(err)
+					}
+				}
+			}
+			for n, l := range lives {
+				other := lives[1-n]
+				got, err := l.replayed(other.watcher().Rules)
+				if want := other.posted(); err != nil || !slices.Equal(got, want) {
+					t.Errorf("a replay of %v with %v has\n%s\n%v, want\n%s", l.stable, other.stable,
+						strings.Join(got, "\n"), err, strings.Join(want, "\n"))
+				}
+			}
+		})
+	}
+}
+
 // mustReplay holds that a replay of the history of a life with the settings of another has the messages of the
 // other.
 func (l *life) mustReplay(t *rapid.T, other *life) {

@@ -170,6 +170,27 @@ func TestFigures(t *testing.T) {
 	}
 }
 
+// TestManyTimesWithoutAReading holds that they count once and in their places, however many there are, and that
+// what changed when it could be read again changed then.
+func TestManyTimesWithoutAReading(t *testing.T) {
+	t.Parallel()
+	for change := range 100 {
+		var lines []incident.Record
+		for n := range 100 {
+			if n == change {
+				lines = append(lines, changed(web, 10*n+5, 10, 5, "a"))
+			}
+			lines = append(lines, unseen(web, 10*n, 10*n+5))
+		}
+		l := of24h(map[lb.CLB]int{web: 5}, lines...).Of(web.Key())
+		whole := time.Duration(5*change) * time.Minute
+		if seen := (24*60 - 500) * time.Minute; l.Seen != seen || l.Whole != whole {
+			t.Errorf("changed after time %d: seen for %v, whole for %v, want %v and %v", change, l.Seen, l.Whole, seen,
+				whole)
+		}
+	}
+}
+
 // TestIncidentsAndMachines holds what is counted beside time.
 func TestIncidentsAndMachines(t *testing.T) {
 	t.Parallel()

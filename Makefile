@@ -95,7 +95,9 @@ fuzz: ## every fuzz test in turn, each for FUZZTIME (60s)
 campaign: ## 10,000 random histories (HISTORIES) with the state in files, as many in COS; a few run in `make test`
 	go test ./internal/store -run TestCampaign -v -timeout 12h -rapid.checks=$(HISTORIES)
 
-stories: ## what a day does to the channel: every story through Slack, what it took beside its bounds (a minute); short ones run in `make test`
+stories: build/clbwatch ## what a day does to the channel: every story replayed, and through Slack, beside its bounds (a minute); short ones run in `make test`
+	for s in internal/watchtest/stories/*.jsonl; do \
+		for by in --webhook=false --webhook; do build/clbwatch replay --quiet $$by $$s >build/replay.txt || exit 1; done; done
 	go test -c -o build/stories.test ./internal/watchtest/stories
 	build/stories.test -stories -test.timeout 1h
 

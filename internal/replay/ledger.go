@@ -1,8 +1,6 @@
 package replay
 
 import (
-	"slices"
-
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 )
@@ -26,9 +24,7 @@ func (l *ledger) accept(key string) {
 func (l *ledger) change(c incident.Changed, sign int) incident.Changed {
 	key := c.CLB.Key()
 	l.figures(key, &c.Before, sign)
-	c.Changes = slices.Clone(c.Changes)
-	for n := range c.Changes {
-		ch := &c.Changes[n]
+	for _, ch := range c.Changes {
 		id := ch.Backend.ID
 		weight, granted := l.granted[key][id]
 		switch ch.Kind {
@@ -44,11 +40,6 @@ func (l *ledger) change(c incident.Changed, sign int) incident.Changed {
 			}
 			drop(l.out, key, id)
 		case lb.Recovered, lb.Healthy:
-			if granted && ch.Out != nil {
-				out := *ch.Out
-				out.AtLeast = sign < 0
-				ch.Out = &out
-			}
 			drop(l.out, key, id)
 		default:
 			continue

@@ -120,7 +120,7 @@ func (r *run) watcher(keys ...string) *watch.Watcher {
 		}},
 		CLBs: clbs, Source: (*source)(r), Finder: (*source)(r), Notifier: (*slack)(r), Silences: (*silences)(r),
 		Rules: incident.Rules{StableAfter: StableAfter, MentionAt: 50, BlindAfter: 3, Route: w.Route()},
-		Spool: func() (watch.Spool, error) { return &spool{}, nil },
+		Spool: MemorySpool,
 		Now:   r.local, Sleep: func(ctx context.Context, d time.Duration) error { w.Advance(d); return ctx.Err() },
 	}
 }
@@ -455,6 +455,9 @@ func (w *snapshotWriter) Commit() (b state.Blob, err error) {
 }
 
 func (w *snapshotWriter) Close() error { return nil }
+
+// MemorySpool is room for the readings of a tick, in memory.
+func MemorySpool() (watch.Spool, error) { return &spool{}, nil }
 
 type spool struct{ b []byte }
 

@@ -77,6 +77,7 @@ type Flapper struct {
 
 // sum is what is known of a cell.
 type sum struct {
+	watched bool // in any of it
 	seen    time.Duration
 	service float64 // seconds, times the share of the weight
 	lowest  float64
@@ -179,17 +180,19 @@ func orOne(share float64, ok bool) float64 {
 
 // Cell is one part of a period.
 type Cell struct {
-	From   time.Time
-	Seen   bool    // any of it was; else the rest is 0
-	Share  float64 // of the weight in service on average, 0 to 1
-	Lowest float64 // and at the least
+	From    time.Time
+	Watched bool    // in any of it
+	Seen    bool    // any of it was; else the rest is 0
+	Share   float64 // of the weight in service on average, 0 to 1
+	Lowest  float64 // and at the least
 }
 
 // Cells are the parts of the period, oldest first.
 func (p *Past) Cells(l *Line) []Cell {
 	cells := make([]Cell, len(l.sums))
 	for n, s := range l.sums {
-		c := Cell{From: later(p.From, p.To.Add(-time.Duration(len(l.sums)-n)*p.Cell)), Seen: s.seen > 0}
+		c := Cell{From: later(p.From, p.To.Add(-time.Duration(len(l.sums)-n)*p.Cell)), Watched: s.watched,
+			Seen: s.seen > 0}
 		if c.Seen {
 			c.Share, c.Lowest = min(s.service/s.seen.Seconds(), 1), s.lowest
 			if s.lowest == 1 {

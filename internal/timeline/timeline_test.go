@@ -258,6 +258,44 @@ func TestIncidentsAndMachines(t *testing.T) {
 	}
 }
 
+// TestCellsTellNotSeenFromNotWatched holds what of a cell in which nothing was seen is known.
+func TestCellsTellNotSeenFromNotWatched(t *testing.T) {
+	t.Parallel()
+	gone := incident.Record{At: at(20 * 60), CLB: web, Gone: incident.EndDeleted}
+	for _, tt := range []struct {
+		name  string
+		lines []incident.Record
+		want  string // w: watched and seen, x: watched and not seen, -: not watched
+	}{
+		{"watched all the time", []incident.Record{unseen(web, 60, 180)}, "wxxwwwwwwwwwwwwwwwwwwwww"},
+		{"added and deleted", []incident.Record{first(web, 270, 10), noTick("1/1", 360, 480), gone},
+			"----wwxxwwwwwwwwwwww----"},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			t.Parallel()
+			now := map[lb.CLB]int{web: 10}
+			if slices.ContainsFunc(tt.lines, func(r incident.Record) bool { return r.Gone != "" }) {
+				now = nil
+			}
+			p := of24h(now, tt.lines...)
+			got := ""
+			for _, c := range p.Cells(p.Of(web.Key())) {
+				switch {
+				case c.Seen:
+					got += "w"
+				case c.Watched:
+					got += "x"
+				default:
+					got += "-"
+				}
+			}
+			if got != tt.want {
+				t.Errorf("the cells are %s, want %s", got, tt.want)
+			}
+		})
+	}
+}
+
 func TestSilences(t *testing.T) {
 	t.Parallel()
 	says := func(minute int, q incident.Silence) incident.Record {

@@ -143,6 +143,7 @@ func (t *track) addUp(to time.Time) {
 		return
 	}
 	t.line.Watched += to.Sub(t.done)
+	t.each(t.done, to, func(s *sum, _ time.Duration) { s.watched = true })
 	slices.SortFunc(t.dark, func(a, b span) int { return a.from.Compare(b.from) })
 	at := t.done
 	for _, d := range t.dark {
@@ -158,14 +159,19 @@ func (t *track) add(from, to time.Time) {
 	if !to.After(from) {
 		return
 	}
+	t.each(from, to, func(s *sum, d time.Duration) { s.add(d, t.is) })
+	t.line.count(to.Sub(from), t.is)
+}
+
+// each calls f for each cell that a time has a part in, with how long that is.
+func (t *track) each(from, to time.Time, f func(s *sum, d time.Duration)) {
 	for at := from; at.Before(to); {
 		// the last cell ends with the period, so the first may be shorter than the others
 		n := len(t.line.sums) - 1 - int((t.to.Sub(at)-1)/t.cell)
 		end := earlier(t.to.Add(-time.Duration(len(t.line.sums)-1-n)*t.cell), to)
-		t.line.sums[n].add(end.Sub(at), t.is)
+		f(&t.line.sums[n], end.Sub(at))
 		at = end
 	}
-	t.line.count(to.Sub(from), t.is)
 }
 
 // resolve says how it stood until now, where that was not known.
@@ -183,7 +189,7 @@ func (t *track) resolve(is standing) {
 	for n := range t.line.sums {
 		s := &t.line.sums[n]
 		seen := s.seen
-		if *s = (sum{}); seen > 0 {
+		if *s = (sum{watched: s.watched}); seen > 0 {
 			s.add(seen, is)
 		}
 	}

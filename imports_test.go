@@ -66,6 +66,9 @@ func TestImports(t *testing.T) {
 	only("github.com/klauspost/compress", "how snapshots are stored is the store's business",
 		"clbwatch/internal/store")
 	only("github.com/urfave/cli/v3", "there is one command line", "clbwatch/internal/cli")
+	only("github.com/go-analyze/charts", "charts are on the page, and nowhere else", "clbwatch/internal/page")
+	only("html/template", "what is HTML is the page", "clbwatch/internal/page")
+	only("clbwatch/internal/page", "it is a file that the command line writes", "clbwatch/internal/cli")
 	only("clbwatch/internal/config", "parts get what they need, not the settings", "clbwatch/internal/app")
 	only("clbwatch/internal/clb", "adapters do not know one another", "clbwatch/internal/app")
 	only("clbwatch/internal/store", "adapters do not know one another", "clbwatch/internal/app")
@@ -101,6 +104,8 @@ func TestImports(t *testing.T) {
 		"clbwatch/internal/timeline": {"clbwatch/internal/lb", "clbwatch/internal/incident"},
 		"clbwatch/internal/state": {"clbwatch/internal/lb", "clbwatch/internal/advice",
 			"clbwatch/internal/incident"},
+		"clbwatch/internal/page": {"clbwatch/internal/incident", "clbwatch/internal/lb", "clbwatch/internal/report",
+			"clbwatch/internal/text", "clbwatch/internal/timeline", "github.com/go-analyze/charts/chartdraw"},
 		"clbwatch/notifier/message": {"clbwatch/internal/incident", "clbwatch/internal/lb",
 			"clbwatch/internal/report", "clbwatch/internal/text", "clbwatch/internal/advice",
 			"net/url", "github.com/slack-go/slack"},

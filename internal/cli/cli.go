@@ -1,6 +1,6 @@
 // Package cli is the command line: it runs one command and returns the exit code. It decides nothing about
 // load balancers, and touches nothing of the process but the arguments, environment and writers that it is
-// given.
+// given, and the file that report --html names.
 package cli
 
 import (
@@ -26,7 +26,8 @@ import (
 
 // App does what commands ask for.
 type App interface {
-	// Read reads how things stand. It posts and stores nothing.
+	// Read reads how things stand, and how they stood in the time before, in cells of a length; 0: as long as
+	// is good to read as text. It posts and stores nothing.
 	Read(ctx context.Context, since, cell time.Duration) report.Report
 	// Tick does one tick.
 	Tick(ctx context.Context) (watch.Summary, error)

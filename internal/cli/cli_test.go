@@ -88,8 +88,8 @@ func (f *fake) Replay(context.Context, time.Duration, *story.Story, incident.Rul
 	return replay.Result{}, nil
 }
 
-func (f *fake) Read(_ context.Context, since, _ time.Duration) report.Report {
-	f.calls = append(f.calls, "read")
+func (f *fake) Read(_ context.Context, since, cell time.Duration) report.Report {
+	f.calls = append(f.calls, strings.TrimSuffix("read in cells of "+cell.String(), " in cells of 0s"))
 	return report.New(time.Time{}, 0, watch.Survey{Standings: f.standings}, since, nil)
 }
 
@@ -146,6 +146,10 @@ func TestUsage(t *testing.T) {
 		{"unknown flag of a command", "report --nonsense", 2, "", unknown + "-nonsense\n"},
 		{"flag of another command", "tick --send", 2, "", unknown + "-send\n"},
 		{"value that is no boolean", "report --json=maybe", 2, "", "maybe"},
+		{"page and JSON", "report --html page.html --json", 2, "",
+			"clbwatch: --html and --json are not for one run\n"},
+		{"page without a file", "report --html=", 2, "",
+			"clbwatch: --html needs a file, or - for standard output\n"},
 		{"argument", "tick now", 2, "", "clbwatch: tick takes no argument, not \"now\"\n"},
 		{"take and repair", "state --take --repair", 2, "",
 			"clbwatch: --take and --repair are not for one run: repair first, then take\n"},
@@ -265,7 +269,7 @@ func (closed) Write([]byte) (int, error) { return 0, errors.New("broken pipe") }
 func TestOutputThatCannotBeWrittenIsAFailure(t *testing.T) {
 	t.Parallel()
 	for _, args := range []string{
-		"report", "report --json", "tick", "tick --dry-run", "check", "check --json", "version",
+		"report", "report --json", "report --html -", "tick", "tick --dry-run", "check", "check --json", "version",
 		"silence", "silence prod-*", "state", "state --take", "state --repair", "manifest",
 	} {
 		var errs bytes.Buffer

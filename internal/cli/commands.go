@@ -3,13 +3,16 @@ package cli
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
+	"time"
 
 	"github.com/urfave/cli/v3"
 
 	"clbwatch/internal/check"
 	"clbwatch/internal/text"
+	"clbwatch/internal/timeline"
 )
 
 // commands are all there are.
@@ -17,7 +20,8 @@ func (p *Program) commands() []*cli.Command {
 	asJSON := &cli.BoolFlag{Name: "json", Usage: "print JSON"}
 	since := &cli.StringFlag{Name: "since", Value: "24h", Usage: "how far back to look: 1m to 90d"}
 	return []*cli.Command{
-		command("report", "read now and print how things stand; posts nothing", p.report, asJSON, since),
+		command("report", "read now and print how things stand; posts nothing", p.report, asJSON, since,
+			&cli.StringFlag{Name: "html", Usage: "write a page with charts to `FILE` instead; - is standard output"}),
 		command("tick", "read, compare with the last tick, and post what changed", p.tick,
 			&cli.BoolFlag{Name: "dry-run", Usage: "print what would be posted; post and store nothing"}),
 		command("check", "try settings, clock, credentials, each load balancer, the state and Slack", p.check,
@@ -49,20 +53,37 @@ func command(name, about string, run cli.ActionFunc, flags ...cli.Flag) *cli.Com
 	}
 }
 
-// report prints how things stand. It fails if a load balancer could not be read, or the state.
+// report prints how things stand, or writes a page. It fails if a load balancer could not be read, or the
+// state.
 func (p *Program) report(ctx context.Context, c *cli.Command) error {
 	since, err := text.Period(c.String("since"))
-	if err != nil {
+	file := c.String("html")
+	switch {
+	case err != nil:
 		return usageError{fmt.Errorf("--since: %w", err)}
+	case c.IsSet("html") && file == "":
+		return usageError{errors.New("--html needs a file, or - for standard output")}
+	case file != "" && c.Bool("json"):
+		return usageError{errors.New("--html and --json are not for one run")}
 	}
 	a, err := p.Open(p.Environ)
 	if err != nil {
 		return err
 	}
-	r := a.Read(ctx, since, 0)
-	if c.Bool("json") {
+	cell := time.Duration(0)
+	if file != "" {
+		if file, err = pageFile(file); err != nil { // before reading, which takes a while
+			return err
+		}
+		cell = timeline.FineCellOf(since)
+	}
+	r := a.Read(ctx, since, cell)
+	switch {
+	case file != "":
+		err = p.page(file, r, a.Zone())
+	case c.Bool("json"):
 		err = r.WriteJSON(p.Stdout)
-	} else {
+	default:
 		err = r.WriteText(p.Stdout, p.color())
 	}
 	if err != nil {

@@ -63,7 +63,7 @@ check: lint package build/clbwatch $(licenses) ## what CI wants beyond test: lin
 	tools/check-zip
 	go run ./cmd/sandbox -function build/clbwatch -fast
 
-test-page: ## the demo's page in a real browser (Chromium)
+test-page: ## the demo's page and a report's in a real browser (Chromium)
 	tools/page-test
 
 test-versitygw: ## the COS store against versitygw, a server in a process of its own

@@ -3,6 +3,8 @@ package e2e
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 	"time"
@@ -32,6 +34,7 @@ func testCommandLine(t *testing.T, in place) {
 	check(0, version, "", "version")
 	check(0, "web-1", "", "report")
 	check(0, `"ins-web-1"`, "", "report", "--json")
+	check(0, "It is not known how load balancers stood", "", "report", "--html", "-")
 	check(0, "no state yet", "", "check")
 	check(0, "Now watching", "", "tick", "--dry-run")
 	check(0, version, "", "--version")
@@ -40,6 +43,11 @@ func testCommandLine(t *testing.T, in place) {
 	}
 	check(0, `"sent":1`, "", "tick")
 	check(0, "a test message was posted", "", "check", "--send")
+	page := filepath.Join(t.TempDir(), "page.html")
+	check(0, "wrote "+page+": 2 load balancers, ", "", "report", "--html", page, "--since", "30d")
+	if b, err := os.ReadFile(page); err != nil || !strings.Contains(string(b), `<svg class="chart `) {
+		t.Errorf("%s: %v, want a page with charts", page, err)
+	}
 	if n := len(l.slack.Messages()); n != 2 {
 		t.Errorf("%d messages, want 2", n)
 	}

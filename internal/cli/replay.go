@@ -121,7 +121,7 @@ func (p *Program) try(c *cli.Command, environ map[string]string, a App) (inciden
 
 // readStory reads a file, or standard input.
 func (p *Program) readStory(file string) (*story.Story, error) {
-	var from io.Reader = p.Stdin
+	from := p.Stdin
 	if file != "-" {
 		f, err := os.Open(file)
 		if err != nil {

@@ -22,7 +22,7 @@ sbom     = build/bin/cyclonedx-gomod-$(CYCLONEDX)
 vuln     = build/bin/govulncheck-$(GOVULNCHECK)
 proxy    = build/bin/toxiproxy-$(TOXIPROXY)
 
-.PHONY: help build test check bench sizes demo page package deploy deploy-slack test-page test-versitygw test-s3rver test-sdk lint fmt fuzz stories campaign kills break draw images vuln licenses sbom clean
+.PHONY: help build test check bench sizes demo page package deploy deploy-slack test-page test-versitygw test-s3rver test-sdk lint fmt fuzz stories campaign month kills break draw images vuln licenses sbom clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -100,6 +100,10 @@ stories: build/clbwatch ## what a day does to the channel: every story replayed,
 		for by in --webhook=false --webhook; do build/clbwatch replay --quiet $$by $$s >build/replay.txt || exit 1; done; done
 	go test -c -o build/stories.test ./internal/watchtest/stories
 	build/stories.test -stories -test.timeout 1h
+
+month: ## 600 load balancers live a month of stories: build/month has its history, report, page and replays (10 minutes)
+	mkdir -p build/month
+	go test ./internal/e2e -run '^TestMonth$$' -v -timeout 2h -month $(CURDIR)/build/month
 
 kills: $(proxy) ## the built function killed at random moments while 500 backends change (CHANGES), and behind a bad network
 	go test ./internal/e2e -run '^(TestKill|TestNetwork)$$' -v -timeout 1h -changes $(CHANGES) -toxiproxy $(CURDIR)/$(proxy)

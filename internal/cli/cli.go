@@ -15,6 +15,7 @@ import (
 
 	"clbwatch/internal/advice"
 	"clbwatch/internal/check"
+	"clbwatch/internal/deploy"
 	"clbwatch/internal/incident"
 	"clbwatch/internal/replay"
 	"clbwatch/internal/report"
@@ -69,6 +70,8 @@ type Program struct {
 	Environ        map[string]string // the settings, NO_COLOR, and USER, who silences
 	Stdin          io.Reader         // of a replay
 	Stdout, Stderr io.Writer
+	// Deploy deploys the function, or takes it away, and says what it does.
+	Deploy func(ctx context.Context, environ map[string]string, r deploy.Request, out io.Writer) error
 	// Open makes the App from the environment. Its error names every setting that is wrong.
 	Open func(environ map[string]string) (App, error)
 }

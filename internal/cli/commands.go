@@ -32,6 +32,7 @@ func (p *Program) commands() []*cli.Command {
 		command("state", "print what is stored, and what to do if it is damaged; changes nothing", p.state,
 			&cli.BoolFlag{Name: "take", Usage: "let whichever function ticks next go on with this state"},
 			&cli.BoolFlag{Name: "repair", Usage: "go back to the newest head that can be read"}),
+		p.deployCommand(),
 		p.manifestCommand(),
 		command("version", "print the version", func(context.Context, *cli.Command) error {
 			_, err := fmt.Fprintln(p.Stdout, p.Version)

@@ -56,6 +56,8 @@ type Config struct {
 
 	Silences incident.Windows // those that recur
 
+	Deploy Deploy
+
 	Slack    Slack
 	State    State
 	LogLevel slog.Level
@@ -84,6 +86,12 @@ type Slack struct {
 type Route struct {
 	Glob    string // of their labels, names and ids: see lb.CLB.Matches
 	Channel string // an ID
+}
+
+// Deploy is where `clbwatch deploy` puts the function.
+type Deploy struct {
+	Region string
+	API    *url.URL // instead of the hosts of API 3.0; nil for those
 }
 
 // State is where the state lives: in the folder Dir or, if that is "", in a COS bucket.
@@ -131,6 +139,8 @@ type settings struct {
 	Zone     zone       `env:"TZ"                envDefault:"UTC"  expect:"a time zone, such as Asia/Shanghai"`
 	SlackAPI string     `env:"SLACK_API_URL"     envDefault:"https://slack.com/api/"`
 	State    string     `env:"STATE_URL"`
+	DeployTo string     `env:"DEPLOY_REGION"     envDefault:"ap-guangzhou"`
+	DeployBy string     `env:"DEPLOY_API_URL"`
 	Level    slog.Level `env:"LOG_LEVEL"         envDefault:"info" expect:"debug, info, warn or error"`
 }
 
@@ -207,6 +217,8 @@ func Parse(environ map[string]string) (*Config, error) {
 	note("HEARTBEAT_URL", err)
 	c.State, err = parseState(s.State, p)
 	note("STATE_URL", err)
+	c.Deploy, wrong = parseDeploy(s)
+	errs = append(errs, wrong...)
 	if err := c.credentials(p); err != nil {
 		errs = append(errs, err)
 	}

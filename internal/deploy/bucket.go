@@ -1,0 +1,180 @@
+package deploy
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+
+	"github.com/tencentyun/cos-go-sdk-v5"
+
+	"clbwatch/internal/advice"
+)
+
+// Bucket is the COS bucket that the state is kept in. All fields must be set, unless they say otherwise.
+type Bucket struct {
+	Name     string   // with the appid, such as "ops-1250000000"
+	Region   string   // such as "ap-guangzhou"
+	Prefix   string   // of the state, without slashes at its ends; "" is the whole bucket
+	Endpoint *url.URL // nil: the bucket's own address
+	Keys     Keys
+	HTTP     http.RoundTripper
+}
+
+// appid is the account's, which a bucket's name ends in.
+func (b Bucket) appid() string { return b.Name[strings.LastIndex(b.Name, "-")+1:] }
+
+// short is the name without the appid, as SCF wants it.
+func (b Bucket) short() string { return strings.TrimSuffix(b.Name, "-"+b.appid()) }
+
+func (b Bucket) client() (*cos.Client, error) {
+	at := b.Endpoint
+	if at == nil {
+		u, err := cos.NewBucketURL(b.Name, b.Region, true)
+		if err != nil {
+			return nil, err
+		}
+		at = u
+	}
+	c := cos.NewClient(&cos.BaseURL{BucketURL: at}, &http.Client{
+		Transport: &cos.AuthorizationTransport{SecretID: b.Keys.SecretID, SecretKey: b.Keys.SecretKey,
+			SessionToken: b.Keys.Token, Transport: bounded{b.HTTP}},
+		CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse },
+	})
+	c.Conf.RetryOpt = cos.RetryOptions{Count: 1} // steps look before they repeat
+	return c, nil
+}
+
+// bucketError is what a call of COS failed with.
+type bucketError struct {
+	call, code, message string
+	status              int
+	unknown             bool // it may have happened all the same
+}
+
+// Error says what came.
+func (e *bucketError) Error() string {
+	if e.code == "" {
+		return fmt.Sprintf("%s: %.300s", e.call, e.message)
+	}
+	return fmt.Sprintf("%s: %.80s: %.300s", e.call, e.code, e.message)
+}
+
+// Do says what a person can do about it.
+func (e *bucketError) Do() string {
+	switch {
+	case e.status == http.StatusForbidden:
+		return "see whether the bucket in STATE_URL is your account's, and allow " + e.call +
+			" to the user whose keys these are"
+	case e.unknown:
+		return "run the command again: it goes on from where it stopped"
+	}
+	return ""
+}
+
+// failed is what a call of COS failed with; nil if it did not.
+func failed(name string, err error) error {
+	if err == nil {
+		return nil
+	}
+	var answer *cos.ErrorResponse
+	if !errors.As(err, &answer) || answer.Response == nil {
+		return &bucketError{call: name, message: plain(err), unknown: true}
+	}
+	status := answer.Response.StatusCode
+	return &bucketError{call: name, code: answer.Code, message: fmt.Sprintf("%s (HTTP %d)", answer.Message, status),
+		status: status, unknown: status >= http.StatusInternalServerError}
+}
+
+// step makes the bucket, unless it is there. One that is there must be private, and never have had versions: in
+// such a one the state is not safe (docs/design.md, State).
+func (b Bucket) step() step {
+	return step{what: "bucket " + b.Name + " in " + b.Region, look: func(ctx context.Context) ([]change, error) {
+		client, err := b.client()
+		if err != nil {
+			return nil, err
+		}
+		ctx, cancel := context.WithTimeout(ctx, callTime)
+		defer cancel()
+		_, err = client.Bucket.Head(ctx)
+		var e *bucketError
+		if err = failed("cos:HeadBucket", err); errors.As(err, &e) && e.status == http.StatusNotFound {
+			return []change{b.create(client)}, nil
+		}
+		if err != nil {
+			return nil, err
+		}
+		return b.private(ctx, client)
+	}}
+}
+
+func (b Bucket) create(client *cos.Client) change {
+	return change{says: "created", call: b.call("PutBucket", map[string]any{"ACL": "private"}),
+		do: func(ctx context.Context) error {
+			ctx, cancel := context.WithTimeout(ctx, callTime)
+			defer cancel()
+			_, err := client.Bucket.Put(ctx, &cos.BucketPutOptions{XCosACL: "private"})
+			return failed("cos:PutBucket", err)
+		}}
+}
+
+// call is a call of COS, to be shown.
+func (b Bucket) call(action string, params map[string]any) call {
+	params["Bucket"], params["Region"] = b.Name, b.Region
+	return call{service: "cos", action: action, params: params}
+}
+
+// private says what to change so that nobody but the account can read the bucket.
+func (b Bucket) private(ctx context.Context, client *cos.Client) ([]change, error) {
+	versions, _, err := client.Bucket.GetVersioning(ctx)
+	if err = failed("cos:GetBucketVersioning", err); err != nil {
+		return nil, err
+	}
+	if versions.Status != "" {
+		err := fmt.Errorf("versioning is %s there, and then two runs can overwrite each other's state", versions.Status)
+		return nil, advice.Add(err, "take another bucket for STATE_URL: versioning cannot be undone")
+	}
+	acl, _, err := client.Bucket.GetACL(ctx)
+	if err = failed("cos:GetBucketACL", err); err != nil {
+		return nil, err
+	}
+	for _, g := range acl.AccessControlList {
+		if g.Grantee != nil && strings.Contains(g.Grantee.URI+g.Grantee.ID, "AllUsers") ||
+			g.Grantee != nil && strings.Contains(g.Grantee.ID, "anonymous") {
+			err := errors.New("anybody may read it, and the state names machines and addresses")
+			return nil, advice.Add(err, "make it private in the console, or take another bucket for STATE_URL")
+		}
+	}
+	return nil, nil
+}
+
+// codeKey is where code is put for SCF to fetch: an API call has no room for it.
+func (b Bucket) codeKey(sum string) string {
+	return strings.TrimPrefix(b.Prefix+"/code/"+sum+".zip", "/")
+}
+
+func (b Bucket) putCode(ctx context.Context, sum string, zip []byte) error {
+	client, err := b.client()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, 10*callTime)
+	defer cancel()
+	_, err = client.Object.Put(ctx, b.codeKey(sum), bytes.NewReader(zip), nil)
+	return failed("cos:PutObject", err)
+}
+
+// dropCode deletes code that SCF has fetched.
+func (b Bucket) dropCode(ctx context.Context, sum string) error {
+	client, err := b.client()
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, callTime)
+	defer cancel()
+	_, err = client.Object.Delete(ctx, b.codeKey(sum))
+	return failed("cos:DeleteObject", err)
+}

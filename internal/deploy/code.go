@@ -1,0 +1,119 @@
+package deploy
+
+import (
+	"archive/zip"
+	"bytes"
+	"crypto/sha256"
+	"debug/elf"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"time"
+
+	"clbwatch/internal/advice"
+)
+
+// Code is the program as SCF wants it.
+type Code struct {
+	Zip []byte
+	Sum string // tells it from others: 16 hexadecimal digits
+}
+
+const maxZip = 50 << 20 // bytes that SCF takes (https://cloud.tencent.com/document/product/583/11637)
+
+func codeOf(zip []byte) Code {
+	sum := sha256.Sum256(zip)
+	return Code{zip, hex.EncodeToString(sum[:8])}
+}
+
+// ReadZip reads a zip that `make package` or a release made.
+func ReadZip(file string) (Code, error) {
+	text, err := readUpTo(file, maxZip)
+	if err != nil {
+		return Code{}, err
+	}
+	z, err := zip.NewReader(bytes.NewReader(text), int64(len(text)))
+	if err != nil {
+		return Code{}, fmt.Errorf("%s: %w", file, err)
+	}
+	for _, f := range z.File {
+		if f.Name == handler && f.Mode()&0o111 != 0 {
+			return codeOf(text), nil
+		}
+	}
+	return Code{}, fmt.Errorf("%s: there is no program %s in it", file, handler)
+}
+
+func readUpTo(file string, most int64) ([]byte, error) {
+	f, err := os.Open(file)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = f.Close() }() // only read
+	text, err := io.ReadAll(io.LimitReader(f, most+1))
+	if err == nil && int64(len(text)) > most {
+		err = fmt.Errorf("%s has more than %d bytes", file, most)
+	}
+	return text, err
+}
+
+// FromProgram packs a program, which may be this one. It is an error if SCF could not start it.
+func FromProgram(file string) (Code, error) {
+	binary, err := readUpTo(file, 4*maxZip)
+	if err != nil {
+		return Code{}, err
+	}
+	if err := Startable(binary); err != nil {
+		return Code{}, fmt.Errorf("%s: %w", file, err)
+	}
+	var packed bytes.Buffer
+	if err := Pack(&packed, binary); err != nil {
+		return Code{}, fmt.Errorf("pack %s: %w", file, err)
+	}
+	return codeOf(packed.Bytes()), nil
+}
+
+// Startable is nil for a static linux/amd64 program. A dynamic one is refused because SCF runs CentOS 7.6, whose C
+// library is older than the one it would be linked with.
+func Startable(binary []byte) error {
+	f, err := elf.NewFile(bytes.NewReader(binary))
+	if err != nil || f.OSABI != elf.ELFOSABI_NONE && f.OSABI != elf.ELFOSABI_LINUX || f.Machine != elf.EM_X86_64 {
+		return errOtherMachine
+	}
+	if f.Type != elf.ET_EXEC {
+		return errLinked
+	}
+	for _, p := range f.Progs {
+		if p.Type == elf.PT_INTERP {
+			return errLinked
+		}
+	}
+	return nil
+}
+
+// Pack writes the zip of a program. What a machine would leave in it, such as the time and the mode of the file, is
+// fixed: the same program gives the same bytes.
+func Pack(w io.Writer, binary []byte) error {
+	h := &zip.FileHeader{Name: handler, Method: zip.Deflate,
+		Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)} // the first time that a zip can hold
+	h.SetMode(0o755) // without the executable bit SCF cannot start it
+	z := zip.NewWriter(w)
+	entry, err := z.CreateHeader(h)
+	if err != nil {
+		return err
+	}
+	if _, err := entry.Write(binary); err != nil {
+		return err
+	}
+	return z.Close()
+}
+
+// errLinked is the error of a program that needs a C library.
+var errLinked = advice.Add(errors.New("this program is dynamically linked, and SCF's C library is old"),
+	"build it with make build/clbwatch")
+
+// errOtherMachine is the error of a program that SCF cannot run.
+var errOtherMachine = advice.Add(errors.New("this program is not built for Linux on amd64, as SCF is"),
+	"give the function's zip of the same release with --zip clbwatch.zip")

@@ -17,7 +17,7 @@ import (
 
 // The bounds of either API.
 const (
-	maxSkew    = 5 * time.Minute // between a request's time stamp and the Cloud's clock
+	maxSkew    = 5 * time.Minute // between the Timestamp of a request of API 2.0 and the clock
 	maxRefused = 100             // refusals kept for Refused
 
 	defaultLimit = 20

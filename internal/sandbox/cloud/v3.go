@@ -1,10 +1,6 @@
 package cloud
 
 import (
-	"crypto/hmac"
-	"crypto/sha256"
-	"crypto/subtle"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,16 +11,11 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"clbwatch/internal/sandbox"
 )
 
-const (
-	algorithmV3 = "TC3-HMAC-SHA256"
-	maxBodyV3   = 10 << 20 // bytes of a POST signed with TC3-HMAC-SHA256
-	maxIDsV3    = 20       // load balancers. Source: DescribeLoadBalancers, LoadBalancerIds
-)
+const maxIDsV3 = 20 // load balancers. Source: DescribeLoadBalancers, LoadBalancerIds
 
 // V3 answers API 3.0 at the path /, for POST with JSON signed by TC3-HMAC-SHA256: what there is to know of
 // load balancers, and of CVM's instances, as the action says. It shows the same cloud to the same
@@ -96,7 +87,7 @@ func (c *Cloud) serveV3(w http.ResponseWriter, r *http.Request) {
 	c.callsV3++
 	c.callsV3To[name]++
 	c.mu.Unlock()
-	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, maxBodyV3))
+	body, err := io.ReadAll(http.MaxBytesReader(w, r.Body, sandbox.MaxBodyTC3))
 	if c.Latency > 0 && !sandbox.Pause(r.Context(), c.Latency) {
 		return
 	}
@@ -154,8 +145,7 @@ func (e errorV3) body() []byte {
 
 // envelopeV3 is the body of API 3.0, with a new RequestId.
 func envelopeV3(response map[string]any) []byte {
-	id := sandbox.RandomHex(16)
-	response["RequestId"] = strings.Join([]string{id[:8], id[8:12], id[12:16], id[16:20], id[20:]}, "-")
+	response["RequestId"] = sandbox.RequestID()
 	return marshal(map[string]any{"Response": response})
 }
 
@@ -276,99 +266,12 @@ func numberV3(raw json.RawMessage, low, high int) (int, error) {
 	return n, nil
 }
 
+// authenticateV3 checks who sent a request, and that it is what they signed.
 func (c *Cloud) authenticateV3(r *http.Request, body []byte, service string) error {
-	a, err := parseTC3(r.Header.Get("Authorization"))
-	if err != nil {
-		return errorV3{"AuthFailure.InvalidAuthorization", err.Error()}
+	err := sandbox.CheckTC3(r, body, service, c.Now(), c.Credential)
+	var e sandbox.APIError
+	if errors.As(err, &e) {
+		return errorV3{e.Code, e.Message}
 	}
-	stamp := r.Header.Get("X-TC-Timestamp")
-	seconds, err := strconv.ParseInt(stamp, 10, 64)
-	if err != nil {
-		return fmt.Errorf("X-TC-Timestamp %q is not in UNIX seconds", stamp)
-	}
-	at := time.Unix(seconds, 0).UTC()
-	if skew := c.Now().Sub(at).Abs(); skew > maxSkew {
-		return errorV3{"AuthFailure.SignatureExpire",
-			fmt.Sprintf("the X-TC-Timestamp is %v off", skew.Truncate(time.Second))}
-	}
-	cr, ok := c.Credential(a.id)
-	if !ok {
-		return errorV3{"AuthFailure.SecretIdNotFound", "the SecretId does not exist"}
-	}
-	if want := at.Format(time.DateOnly) + "/" + service + "/tc3_request"; a.scope != want {
-		return errorV3{"AuthFailure.SignatureFailure", fmt.Sprintf("the scope %q is not %q", a.scope, want)}
-	}
-	want, err := a.sign(r, body, cr.SecretKey)
-	if err != nil {
-		return errorV3{"AuthFailure.SignatureFailure", err.Error()}
-	}
-	if subtle.ConstantTimeCompare([]byte(a.signature), []byte(want)) == 0 {
-		return errorV3{"AuthFailure.SignatureFailure", "the signature does not match"}
-	}
-	if r.Header.Get("X-TC-Token") != cr.Token {
-		return errorV3{"AuthFailure.TokenFailure", "the X-TC-Token is missing or not that of the SecretId"}
-	}
-	return nil
-}
-
-// tc3 is what a header Authorization says.
-type tc3 struct {
-	id, scope string   // scope is date/service/tc3_request
-	signed    []string // names of headers, in order
-	signature string
-}
-
-func parseTC3(s string) (a tc3, err error) {
-	rest, ok := strings.CutPrefix(s, algorithmV3+" Credential=")
-	credential, rest, ok2 := strings.Cut(rest, ", SignedHeaders=")
-	signed, signature, ok3 := strings.Cut(rest, ", Signature=")
-	id, scope, ok4 := strings.Cut(credential, "/")
-	if !ok || !ok2 || !ok3 || !ok4 || id == "" {
-		return a, errors.New("not of the form " + algorithmV3 +
-			" Credential=ID/SCOPE, SignedHeaders=NAMES, Signature=HEX")
-	}
-	a = tc3{id, scope, strings.Split(signed, ";"), signature}
-	if !slices.IsSorted(a.signed) || strings.ToLower(signed) != signed {
-		return a, errors.New("SignedHeaders are not in lower case and in order")
-	}
-	if !slices.Contains(a.signed, "content-type") || !slices.Contains(a.signed, "host") {
-		return a, errors.New("SignedHeaders lack content-type or host")
-	}
-	return a, nil
-}
-
-// sign returns the signature that a request should have. Other headers than content-type and host, such as
-// x-tc-token, are signed only if the client says so; the host is signed as it was sent, with its port.
-func (a tc3) sign(r *http.Request, body []byte, secretKey string) (string, error) {
-	var headers strings.Builder
-	for _, name := range a.signed {
-		values := r.Header.Values(name)
-		if name == "host" {
-			values = []string{r.Host} // net/http keeps it apart
-		}
-		if len(values) != 1 {
-			return "", fmt.Errorf("the signed header %s was sent %d times", name, len(values))
-		}
-		headers.WriteString(name + ":" + strings.ToLower(strings.TrimSpace(values[0])) + "\n")
-	}
-	request := strings.Join([]string{r.Method, "/", r.URL.RawQuery, headers.String(),
-		strings.Join(a.signed, ";"), sha256Hex(body)}, "\n")
-	date, rest, _ := strings.Cut(a.scope, "/")
-	service, end, _ := strings.Cut(rest, "/")
-	key := "TC3" + secretKey
-	for _, part := range []string{
-		date, service, end,
-		strings.Join([]string{algorithmV3, r.Header.Get("X-TC-Timestamp"), a.scope,
-			sha256Hex([]byte(request))}, "\n"),
-	} {
-		mac := hmac.New(sha256.New, []byte(key))
-		mac.Write([]byte(part))
-		key = string(mac.Sum(nil))
-	}
-	return hex.EncodeToString([]byte(key)), nil
-}
-
-func sha256Hex(b []byte) string {
-	sum := sha256.Sum256(b)
-	return hex.EncodeToString(sum[:])
+	return err
 }

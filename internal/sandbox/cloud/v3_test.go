@@ -72,11 +72,11 @@ func TestTC3Vectors(t *testing.T) {
 			r.Header.Set(k, val)
 		}
 		r.Header.Set("X-TC-Timestamp", fmt.Sprint(stamp))
-		a, err := parseTC3(auth)
+		a, err := sandbox.ParseTC3(auth)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if got, err := a.sign(r, []byte(body), v.key); err != nil || got != v.want {
+		if got, err := a.Sign(r, []byte(body), v.key); err != nil || got != v.want {
 			t.Errorf("the cloud's signature is %s, %v, want %s", got, err, v.want)
 		}
 	}
@@ -347,7 +347,7 @@ func TestV3IsStrict(t *testing.T) {
 		{"limit 0", body(`{"Limit":0}`), value},
 		{"offset below 0", body(`{"Offset":-1}`), value},
 		{"name of API 2.0", body(`{"loadBalancerIds":["lb-a"]}`), "UnknownParameter"},
-		{"body too long", call{sent: strings.Repeat(" ", maxBodyV3+1)}, parameter},
+		{"body too long", call{sent: strings.Repeat(" ", sandbox.MaxBodyTC3+1)}, parameter},
 	}
 	refused := 0
 	for _, tt := range tests {

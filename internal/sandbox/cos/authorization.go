@@ -23,41 +23,41 @@ type authorization struct {
 
 // authorize checks who sent the request, and that it is what they signed. Codes are those of
 // https://cloud.tencent.com/document/product/436/40105; for a wrong token none is documented.
-func (c *Bucket) authorize(r *http.Request, query url.Values) error {
+func (c *Bucket) authorize(r *http.Request, query url.Values) (secretID string, err error) {
 	mismatch := func(format string, args ...any) error {
 		return refusal{http.StatusForbidden, "SignatureDoesNotMatch", "the signature does not match",
 			fmt.Sprintf(format, args...)}
 	}
 	if r.Header.Get("Authorization") == "" {
-		return refusal{http.StatusForbidden, "AccessDenied", "Access Denied.", "Authorization is missing"}
+		return "", refusal{http.StatusForbidden, "AccessDenied", "Access Denied.", "Authorization is missing"}
 	}
 	a, err := parseAuthorization(r.Header.Get("Authorization"))
 	if err != nil {
-		return mismatch("Authorization: %v", err)
+		return "", mismatch("Authorization: %v", err)
 	}
 	cr, ok := c.accepts(a.secretID)
 	if !ok {
-		return refusal{http.StatusForbidden, "InvalidAccessKeyId", "the SecretId does not exist", a.secretID}
+		return "", refusal{http.StatusForbidden, "InvalidAccessKeyId", "the SecretId does not exist", a.secretID}
 	}
 	if now := c.Now(); now.Before(a.from) || now.After(a.to) {
-		return refusal{http.StatusForbidden, "AccessDenied", "Request has expired",
+		return "", refusal{http.StatusForbidden, "AccessDenied", "Request has expired",
 			fmt.Sprintf("signed for %s, now %d", a.keyTime, now.Unix())}
 	}
 	for name := range r.Header {
 		if name = strings.ToLower(name); strings.HasPrefix(name, "x-cos-") &&
 			!slices.Contains(a.headers, name) {
-			return mismatch("header %s is not signed", name)
+			return "", mismatch("header %s is not signed", name)
 		}
 	}
 	want := a.sign(r, query, cr.SecretKey)
 	if subtle.ConstantTimeCompare([]byte(a.signature), []byte(want)) == 0 {
-		return mismatch("of %s", a.secretID)
+		return "", mismatch("of %s", a.secretID)
 	}
 	if r.Header.Get("X-Cos-Security-Token") != cr.Token {
-		return refusal{http.StatusForbidden, "AccessDenied", "Access Denied.",
+		return "", refusal{http.StatusForbidden, "AccessDenied", "Access Denied.",
 			"x-cos-security-token is missing or not that of the SecretId"}
 	}
-	return nil
+	return a.secretID, nil
 }
 
 func parseAuthorization(s string) (a authorization, err error) {

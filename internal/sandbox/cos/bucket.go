@@ -1,4 +1,4 @@
-// Package cos is one bucket of Cloud Object Storage on the laptop, as strict as its documentation, whose
+// Package cos is Cloud Object Storage on the laptop, one bucket or several, as strict as its documentation, whose
 // answers a test makes go wrong. Whatever the real one knows and this one does not, it refuses rather than
 // ignores.
 package cos
@@ -21,7 +21,7 @@ import (
 )
 
 const (
-	bucketName = "sandbox-1250000000"
+	bucketName, bucketRegion = "sandbox-1250000000", "ap-guangzhou" // of New
 
 	maxRefused = 100 // refusals kept for Refused
 	maxChanges = 100 // remembered for StaleList
@@ -29,7 +29,8 @@ const (
 
 // Bucket is one bucket of Cloud Object Storage at the root of a server, as a virtual-host address has it: the
 // path is the key. It has PUT, GET, HEAD, DELETE and multi-delete of objects, the listing (without a
-// delimiter) and the versioning status; whatever else the real one knows is refused rather than ignored.
+// delimiter), and of buckets HEAD and PUT, the ACL and the versioning status; whatever else the real one knows
+// is refused rather than ignored. A Service has several, which need not be there yet.
 // Requests must be signed in their Authorization header. It is safe for concurrent use. Make one with New.
 type Bucket struct {
 	// the clock of signatures; set it before serving
@@ -38,10 +39,18 @@ type Bucket struct {
 	Prefix string
 	// the policy allows no listing; set it before serving
 	DenyList bool
+	// what whoever has a SecretId may do besides, such as account.Account.May: action is like name/cos:GetObject,
+	// resource like qcs::cos:ap-guangzhou:uid/1250000000:ops-1250000000/key. nil is everything; set it before
+	// serving
+	May func(secretID, action, resource string) bool
 
-	accepts func(secretID string) (sandbox.Credential, bool)
+	accepts      func(secretID string) (sandbox.Credential, bool)
+	name, region string
 
 	mu         sync.Mutex
+	absent     bool          // it was not made yet
+	foreign    bool          // it is somebody else's
+	acl        string        // private, public-read or public-read-write
 	ahead      time.Duration // of Now: see Advance
 	objects    map[string]stored
 	versioning string   // "" until it is enabled for the first time
@@ -70,8 +79,8 @@ type change struct {
 // New returns an empty bucket for the credentials that accepts knows, such as those of
 // cloud.Cloud.Credential.
 func New(accepts func(secretID string) (sandbox.Credential, bool)) *Bucket {
-	return &Bucket{Now: time.Now, accepts: accepts, objects: make(map[string]stored),
-		requests: make(map[string]int)}
+	return &Bucket{Now: time.Now, accepts: accepts, name: bucketName, region: bucketRegion, acl: private,
+		objects: make(map[string]stored), requests: make(map[string]int)}
 }
 
 // Keys lists the keys that begin with prefix, in order.
@@ -134,8 +143,9 @@ func (c *Bucket) Advance(d time.Duration) {
 func (c *Bucket) time() time.Time { return c.Now().Add(c.ahead) }
 
 // Fail makes the next requests of an operation go wrong, or any if op is "". The operations are PUT, GET,
-// HEAD, DELETE (multi-delete too), LIST and VERSIONING. times below 0 lasts until ClearFaults. Faults apply
-// one after another, those of the operation first, and only to requests that are right themselves.
+// HEAD, DELETE (multi-delete too), LIST, HEAD BUCKET, PUT BUCKET, ACL, PUT ACL, VERSIONING and PUT VERSIONING.
+// times below 0 lasts until ClearFaults. Faults apply one after another, those of the operation first, and only
+// to requests that are right themselves.
 func (c *Bucket) Fail(op string, f Fault, times int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -165,8 +175,12 @@ func (c *Bucket) Refused() []string {
 }
 
 // ServeHTTP answers one request.
-func (c *Bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) {
-	q := request{op: operation(r), key: strings.TrimPrefix(r.URL.Path, "/"), resource: r.Host + r.URL.Path}
+func (c *Bucket) ServeHTTP(w http.ResponseWriter, r *http.Request) { c.serve(w, r, "") }
+
+// serve is ServeHTTP for an address that names a region; "" if it names none.
+func (c *Bucket) serve(w http.ResponseWriter, r *http.Request, region string) {
+	q := request{op: operation(r), key: strings.TrimPrefix(r.URL.Path, "/"), resource: r.Host + r.URL.Path,
+		region: region}
 	c.mu.Lock()
 	c.requests[q.op]++
 	w.Header().Set("Date", c.time().UTC().Format(http.TimeFormat))
@@ -206,12 +220,13 @@ func (c *Bucket) do(q request) (f Fault, a answer) {
 
 // apply is the right answer, and its effect. The caller holds c.mu.
 func (c *Bucket) apply(q request, f Fault) answer {
+	if a, done := c.applyToBucket(q); done {
+		return a
+	}
 	o, exists := c.objects[q.key]
 	switch q.op {
-	case "VERSIONING":
-		return xmlAnswer(http.StatusOK, versioningStatus{Status: c.versioning})
 	case "LIST":
-		return xmlAnswer(http.StatusOK, list(c.asOf(f.back), q))
+		return xmlAnswer(http.StatusOK, list(c.name, c.asOf(f.back), q))
 	case "PUT":
 		if c.conflicts(q) && !f.overwrites {
 			return refusal{http.StatusConflict, "FileAlreadyExists",
@@ -266,7 +281,7 @@ func (c *Bucket) remove(key string) {
 func (c *Bucket) removeAll(q request) answer {
 	var result deleteResult
 	for _, o := range q.multi.Objects {
-		if !strings.HasPrefix(o.Key, c.Prefix) {
+		if q.denied[o.Key] {
 			result.Errors = append(result.Errors, deleteError{o.Key, "AccessDenied", "Access Denied."})
 			continue
 		}
@@ -309,9 +324,9 @@ func (o stored) header() http.Header {
 }
 
 // list is a page of the objects: those after the marker, in the order of their bytes.
-func list(objects map[string]stored, q request) listing {
+func list(bucket string, objects map[string]stored, q request) listing {
 	show := func(s string) string { return s }
-	l := listing{Name: bucketName, MaxKeys: q.max}
+	l := listing{Name: bucket, MaxKeys: q.max}
 	if q.encoded {
 		show, l.EncodingType = escape, "url"
 	}

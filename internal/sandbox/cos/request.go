@@ -33,7 +33,12 @@ type request struct {
 	max            int
 	encoded        bool
 
-	multi *deleteMany // nil unless DELETE is a multi-delete
+	multi  *deleteMany     // nil unless DELETE is a multi-delete
+	denied map[string]bool // keys of it that may not be deleted
+
+	region string // that the address named; "" if it named none
+	acl    string // of a PUT BUCKET or PUT ACL; "" if it was not given
+	status string // of a PUT VERSIONING
 }
 
 // operation names what a request asks for, "" if it is nothing that the bucket does.
@@ -45,8 +50,8 @@ func operation(r *http.Request) string {
 			r.Method) {
 			return r.Method
 		}
-	case r.Method == http.MethodGet && query.Has("versioning"):
-		return "VERSIONING"
+	case bucketOperation(r.Method, query) != "":
+		return bucketOperation(r.Method, query)
 	case r.Method == http.MethodGet:
 		return "LIST"
 	case r.Method == http.MethodPost && query.Has("delete"):
@@ -63,7 +68,8 @@ func (c *Bucket) check(r *http.Request, q *request) error {
 	if err != nil {
 		return fmt.Errorf("query: %w", err)
 	}
-	if err := c.authorize(r, query); err != nil {
+	secretID, err := c.authorize(r, query)
+	if err != nil {
 		return err
 	}
 	if q.op == "" {
@@ -73,7 +79,7 @@ func (c *Bucket) check(r *http.Request, q *request) error {
 	if bodyErr != nil {
 		return bodyErr
 	}
-	if err := c.permit(q, query); err != nil {
+	if err := c.permit(q, query, secretID); err != nil {
 		return err
 	}
 	if err := onlyKnown(r, q.op, query); err != nil {
@@ -83,10 +89,16 @@ func (c *Bucket) check(r *http.Request, q *request) error {
 		return err
 	}
 	switch {
+	case ofBucket(q.op):
+		return q.readBucket(r, body)
 	case q.op == "LIST":
 		return q.readList(query)
 	case r.Method == http.MethodPost:
-		return q.readMulti(r, body)
+		if err := q.readMulti(r, body); err != nil {
+			return err
+		}
+		c.denyMulti(q, secretID)
+		return nil
 	case len(q.key) > maxKey:
 		return refusal{http.StatusBadRequest, "KeyTooLong", "the key is too long",
 			fmt.Sprintf("%d bytes", len(q.key))}
@@ -119,8 +131,11 @@ func readBody(r *http.Request) ([]byte, error) {
 	return body, nil
 }
 
-// permit holds the request against a policy for one prefix.
-func (c *Bucket) permit(q *request, query url.Values) error {
+// permit holds the request against the policy of whoever signed it, if there is May, and one for one prefix.
+func (c *Bucket) permit(q *request, query url.Values, secretID string) error {
+	if err := c.may(q, secretID); err != nil {
+		return err
+	}
 	what := ""
 	switch {
 	case q.op == "LIST" && (c.DenyList || !strings.HasPrefix(query.Get("prefix"), c.Prefix)):
@@ -138,7 +153,7 @@ func (c *Bucket) permit(q *request, query url.Values) error {
 func onlyKnown(r *http.Request, op string, query url.Values) error {
 	params := map[string][]string{
 		"LIST": {"prefix", "marker", "max-keys", "encoding-type"}, "VERSIONING": {"versioning"},
-		"DELETE": {"delete"},
+		"DELETE": {"delete"}, "PUT VERSIONING": {"versioning"}, "ACL": {"acl"}, "PUT ACL": {"acl"},
 	}[op]
 	if op == "DELETE" && r.Method != http.MethodPost {
 		params = nil
@@ -155,7 +170,7 @@ func onlyKnown(r *http.Request, op string, query url.Values) error {
 	for name := range r.Header {
 		name = strings.ToLower(name)
 		known := slices.Contains([]string{"x-cos-security-token", "x-cos-forbid-overwrite",
-			"x-cos-sdk-retry"}, name)
+			"x-cos-sdk-retry"}, name) || name == "x-cos-acl" && (op == "PUT BUCKET" || op == "PUT ACL")
 		if strings.HasPrefix(name, "x-cos-") && !known || strings.HasPrefix(name, "if-") || name == "range" {
 			return refusal{http.StatusNotImplemented, "NotImplemented", "not in this sandbox",
 				"header " + name}

@@ -135,7 +135,7 @@ func TestCOSRefuses(t *testing.T) {
 		{"compare and swap, which COS has not", "PUT", "/p/k", "x", header("If-None-Match", "*"), absent,
 			"if-none-match"},
 		{"a range", "GET", "/p/a", "", header("Range", "bytes=0-1"), absent, "range"},
-		{"making a bucket", "PUT", "/", "", nil, "405 MethodNotAllowed", "PUT /"},
+		{"deleting a bucket", "DELETE", "/", "", nil, "405 MethodNotAllowed", "DELETE /"},
 		{"appending", "POST", "/p/a?append&position=0", "x", nil, "405 MethodNotAllowed", "POST /p/a"},
 	}
 	for _, tt := range tests {

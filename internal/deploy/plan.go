@@ -183,11 +183,7 @@ func (d *Deployer) removal(f Function) []step {
 		}})
 	}
 	return append(steps, step{what: "role " + f.Name, look: func(ctx context.Context) ([]change, error) {
-		err := d.API.do(ctx, cam("GetRole", map[string]any{"RoleName": f.Name}), nil)
-		if codeIs(err, noRole...) {
-			return nil, nil
-		}
-		if err != nil {
+		if there, err := d.hasRole(ctx, f.Name); err != nil || !there {
 			return nil, err
 		}
 		others, err := d.attached(ctx, f.Name)

@@ -165,8 +165,20 @@ func (d *Deployer) lookAtPolicy(ctx context.Context, p policy) ([]change, error)
 		"PolicyDocument": p.String()})}}, nil
 }
 
-// attached are the policies of a role, by name.
+// hasRole reports whether there is such a role.
+func (d *Deployer) hasRole(ctx context.Context, name string) (bool, error) {
+	err := d.API.do(ctx, cam("GetRole", map[string]any{"RoleName": name}), nil)
+	if codeIs(err, noRole...) {
+		return false, nil
+	}
+	return err == nil, err
+}
+
+// attached are the policies of a role, by name; none if there is no such role.
 func (d *Deployer) attached(ctx context.Context, role string) (map[string]int64, error) {
+	if there, err := d.hasRole(ctx, role); err != nil || !there {
+		return nil, err
+	}
 	const each = 200
 	all := make(map[string]int64)
 	for page := 1; page <= 50; page++ {
@@ -176,12 +188,8 @@ func (d *Deployer) attached(ctx context.Context, role string) (map[string]int64,
 				PolicyName string
 			}
 		}
-		err := d.API.do(ctx, cam("ListAttachedRolePolicies", map[string]any{"RoleName": role, "Page": page, "Rp": each}),
-			&found)
-		if codeIs(err, noRole...) {
-			return nil, nil // a dry run comes here
-		}
-		if err != nil {
+		if err := d.API.do(ctx, cam("ListAttachedRolePolicies", map[string]any{"RoleName": role, "Page": page,
+			"Rp": each}), &found); err != nil {
 			return nil, err
 		}
 		for _, p := range found.List {

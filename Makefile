@@ -45,7 +45,7 @@ build: ## the function as SCF runs it: dist/main, static, linux/amd64
 package: build ## the function as a zip to upload by hand: build/clbwatch.zip, reproducible
 	go run ./cmd/package dist/main build/clbwatch.zip
 
-deploy: package ## deploy it with scf, as serverless.yml and .env say (README, Deploy)
+deploy: package ## deploy it with scf, as serverless.yml and .env say (docs/deploy.md)
 	deploy/scf-deploy
 
 deploy-slack: package ## deploy the function that answers Slack, and print its URL (docs/operations.md, Slack talks back)

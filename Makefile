@@ -118,10 +118,10 @@ draw: ## every golden Slack message as a picture in build/png, to be looked at
 
 images: ## the pictures in README and docs, from the golden messages
 	WIDTH=640 $(draw) docs/img $(call golden,degraded) $(call golden,down-resolved)
-	WIDTH=640 CAPTION='04:41: one of three backends stops.' $(draw) build/img $(call golden,incident-1-alert)
-	WIDTH=640 CAPTION='04:43: none runs any more. The message is edited, and a reply calls the team.' \
+	WIDTH=680 CAPTION='04:41: one of three backends stops.' $(draw) build/img $(call golden,incident-1-alert)
+	WIDTH=680 CAPTION='04:43: none runs any more. The message is edited, and a reply calls the team.' \
 		$(draw) build/img $(call golden,incident-2-worse)+$(call golden,incident-2-worse-update)
-	WIDTH=640 CAPTION='04:59: all are back, and have been for ten minutes. It is the same message.' \
+	WIDTH=680 CAPTION='04:59: all are back, and have been for ten minutes. It is the same message.' \
 		$(draw) build/img $(call golden,incident-3-resolved)
 	go run ./cmd/animate docs/img/incident \
 		4s build/img/incident-1-alert.png 6s build/img/incident-2-worse.png 6s build/img/incident-3-resolved.png

@@ -104,6 +104,21 @@ func stack(pictures []image.Image) image.Image {
 	return paletted(size, pictures...)
 }
 
+// outline draws a thin grey line around it, so that its white does not get lost on a white page.
+func outline(canvas draw.Image) {
+	all := canvas.Bounds()
+	within := all.Inset(2)
+	grey := image.NewUniform(color.Gray{Y: 0xd0})
+	for _, side := range []image.Rectangle{
+		{all.Min, image.Pt(all.Max.X, within.Min.Y)},
+		{image.Pt(all.Min.X, within.Max.Y), all.Max},
+		{all.Min, image.Pt(within.Min.X, all.Max.Y)},
+		{image.Pt(within.Max.X, all.Min.Y), all.Max},
+	} {
+		draw.Draw(canvas, side, grey, image.Point{}, draw.Src)
+	}
+}
+
 // paletted draws the pictures on white, one below the other, in the 256 colours that most of their pixels have. For
 // what is nearly all text that is as good as the original, and a fifth of its size. The other colours become the
 // nearest of these: dots of two colours beside each other would show.
@@ -115,6 +130,7 @@ func paletted(size image.Point, pictures ...image.Image) *image.Paletted {
 		draw.Draw(canvas, p.Bounds().Sub(p.Bounds().Min).Add(at), p, p.Bounds().Min, draw.Over)
 		at.Y += p.Bounds().Dy()
 	}
+	outline(canvas)
 
 	pixels := make(map[color.RGBA]int)
 	for y := range size.Y {

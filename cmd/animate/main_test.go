@@ -53,7 +53,7 @@ func TestRun(t *testing.T) {
 	}
 	white := color.RGBA{R: 255, G: 255, B: 255, A: 255}
 	for i, want := range []color.RGBA{red, white} {
-		if got := color.RGBAModel.Convert(g.Image[i].At(9, 19)); got != want || g.Image[i].Rect.Dy() != 20 {
+		if got := color.RGBAModel.Convert(g.Image[i].At(5, 17)); got != want || g.Image[i].Rect.Dy() != 20 {
 			t.Errorf("frame %d ends in %v at %v, want %v at 10x20", i, got, g.Image[i].Rect, want)
 		}
 	}
@@ -62,8 +62,8 @@ func TestRun(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if still.Bounds() != image.Rect(0, 0, 10, 25) || color.RGBAModel.Convert(still.At(0, 24)) != blue {
-		t.Errorf("the still is %v and ends in %v, want 10x25 and %v", still.Bounds(), still.At(0, 24), blue)
+	if still.Bounds() != image.Rect(0, 0, 10, 25) || color.RGBAModel.Convert(still.At(5, 22)) != blue {
+		t.Errorf("the still is %v and ends in %v, want 10x25 and %v", still.Bounds(), still.At(5, 22), blue)
 	}
 }
 

@@ -21,6 +21,8 @@ licenses = build/bin/go-licenses-$(GO_LICENSES)
 sbom     = build/bin/cyclonedx-gomod-$(CYCLONEDX)
 vuln     = build/bin/govulncheck-$(GOVULNCHECK)
 proxy    = build/bin/toxiproxy-$(TOXIPROXY)
+draw     = tools/slack-check/draw
+golden   = notifier/message/testdata/$(1).golden.json
 
 .PHONY: help build test check bench sizes demo page package deploy deploy-slack test-page test-versitygw test-s3rver test-sdk lint fmt fuzz stories campaign month kills break draw images vuln licenses sbom clean
 .DEFAULT_GOAL := help
@@ -43,7 +45,7 @@ build: ## the function as SCF runs it: dist/main, static, linux/amd64
 package: build ## the function as a zip to upload by hand: build/clbwatch.zip, reproducible
 	go run ./cmd/package dist/main build/clbwatch.zip
 
-deploy: package ## deploy it with scf, as serverless.yml and .env say (README, Deploy)
+deploy: package ## deploy it with scf, as serverless.yml and .env say (docs/deploy.md)
 	deploy/scf-deploy
 
 deploy-slack: package ## deploy the function that answers Slack, and print its URL (docs/operations.md, Slack talks back)
@@ -114,8 +116,15 @@ break: ## break the code on purpose, in many ways, and print which tests notice 
 draw: ## every golden Slack message as a picture in build/png, to be looked at
 	tools/slack-check/draw build/png notifier/message/testdata/*.golden.json
 
-images: ## the pictures in the README, from the golden messages
-	WIDTH=640 tools/slack-check/draw docs/img $(foreach m,degraded down-resolved,notifier/message/testdata/$(m).golden.json)
+images: ## the pictures in README and docs, from the golden messages
+	WIDTH=640 $(draw) docs/img $(call golden,degraded) $(call golden,down-resolved)
+	WIDTH=680 CAPTION='04:41: one of three backends stops.' $(draw) build/img $(call golden,incident-1-alert)
+	WIDTH=680 CAPTION='04:43: none runs any more. The message is edited, and a reply calls the team.' \
+		$(draw) build/img $(call golden,incident-2-worse)+$(call golden,incident-2-worse-update)
+	WIDTH=680 CAPTION='04:59: all are back, and have been for ten minutes. It is the same message.' \
+		$(draw) build/img $(call golden,incident-3-resolved)
+	go run ./cmd/animate docs/img/incident \
+		4s build/img/incident-1-alert.png 6s build/img/incident-2-worse.png 6s build/img/incident-3-resolved.png
 
 vuln: $(vuln) ## known vulnerabilities in what is called, by the database at vuln.go.dev
 	$(vuln) ./...

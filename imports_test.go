@@ -176,22 +176,14 @@ func TestSecurityDocIsTrue(t *testing.T) {
 	}
 }
 
-// TestDocsNameTestsThatExist holds that whatever docs/ shows something by is there.
+// TestDocsNameTestsThatExist holds that whatever a page shows something by is there.
 func TestDocsNameTestsThatExist(t *testing.T) {
 	t.Parallel()
-	docs, err := filepath.Glob("docs/*.md")
-	if err != nil || len(docs) < 4 {
-		t.Fatalf("%v, %v", docs, err)
-	}
 	tests, named := testsHere(t), regexp.MustCompile("`((?:Test|Fuzz|Benchmark)[A-Z]\\w*)`")
-	for _, doc := range docs {
-		b, err := os.ReadFile(doc)
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, m := range named.FindAllStringSubmatch(string(b), -1) {
+	for path, p := range pages(t) {
+		for _, m := range named.FindAllStringSubmatch(strings.Join(p.lines, "\n"), -1) {
 			if !tests[m[1]] {
-				t.Errorf("%s names %s, and there is none", doc, m[1])
+				t.Errorf("%s names %s, and there is none", path, m[1])
 			}
 		}
 	}

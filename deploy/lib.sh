@@ -46,7 +46,7 @@ need_settings() {
 	elif [[ -z $(setting SLACK_WEBHOOK_URL) ]]; then
 		missing+=("SLACK_BOT_TOKEN or SLACK_WEBHOOK_URL")
 	fi
-	((${#missing[@]} == 0)) || die "not set, neither in .env nor in the environment: ${missing[*]}; see README, Settings"
+	((${#missing[@]} == 0)) || die "not set, neither in .env nor in the environment: ${missing[*]}; see docs/settings.md"
 }
 
 need_tccli() {

@@ -289,7 +289,7 @@ const (
 
 func (s *Slack) doRedirect() string {
 	if s.bot() {
-		return "set SLACK_API_URL as the README says, or not at all"
+		return "set SLACK_API_URL as docs/settings.md says, or not at all"
 	}
 	return "copy it again from the Slack app's page Incoming Webhooks"
 }

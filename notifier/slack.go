@@ -64,7 +64,7 @@ func New(c Config) (*Slack, error) {
 	u, err := url.Parse(strings.TrimSpace(c.WebhookURL))
 	switch {
 	case c.WebhookURL == "":
-		return nil, errors.New("neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set; see README, Settings")
+		return nil, errors.New("neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set; see docs/settings.md")
 	case err != nil || u.Host == "" || u.User != nil || strings.Trim(u.Path, "/") == "":
 		// err is dropped: url.Parse quotes the URL.
 		return nil, errors.New("SLACK_WEBHOOK_URL is not a webhook's URL; copy it from the Slack app's page " +

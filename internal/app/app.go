@@ -70,7 +70,7 @@ func NewFunction(logs io.Writer, now func() time.Time, environ map[string]string
 }
 
 // errNoSlack is returned by whatever has to post, if no place to post to is set.
-var errNoSlack = errors.New("neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set; see README, Settings")
+var errNoSlack = errors.New("neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set; see docs/settings.md")
 
 // Function makes the App of one event from the environment of its invocation, beside that with which the
 // process started. function is its "region/namespace/name", if the platform says it. shard is the one that

@@ -69,7 +69,7 @@ func doGrant(action string) string {
 	if action == "clb:DescribeLoadBalancers" || strings.HasPrefix(action, "cvm:") { // it knows no resources
 		on = " on all resources (*)"
 	}
-	return "grant " + action + on + " to the user of the keys, on SCF to the execution role (README, Deploy)"
+	return "grant " + action + on + " to the user of the keys, on SCF to the execution role (docs/deploy.md)"
 }
 
 // Denied reports whether an error says that the account may not call an action.

@@ -238,7 +238,7 @@ func TestSettings(t *testing.T) {
 	}
 	bad := maps.Clone(good)
 	bad["CLB_RATE"], bad["LOG_LEVEL"], bad["TENCENTCLOUD_SECRET_ID"] = "x", "y", ""
-	const noSlack = "clbwatch: neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set; see README, Settings\n"
+	const noSlack = "clbwatch: neither SLACK_BOT_TOKEN nor SLACK_WEBHOOK_URL is set; see docs/settings.md\n"
 	for _, tt := range []struct {
 		name, args  string
 		environ     map[string]string

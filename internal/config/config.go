@@ -111,7 +111,7 @@ func (s State) String() string {
 	return "COS " + s.Bucket + "/" + s.Prefix
 }
 
-// settings is the environment as it comes. README's table of settings is held against it by a test.
+// settings is the environment as it comes. A test compares the table in docs/settings.md with it.
 type settings struct {
 	IDs      string     `env:"CLB_IDS"`
 	Region   string     `env:"CLB_REGION"`
@@ -287,7 +287,7 @@ func (c *Config) credentials(p platform) error {
 		return fmt.Errorf("%s is set and %s is not; both are needed", key, id)
 	case p.onSCF():
 		return errors.New("no credentials came with the invocation: the function has no execution role; see " +
-			"README, Deploy")
+			"docs/deploy.md")
 	}
 	return fmt.Errorf("%s and %s are not set; they sign the API calls", id, key)
 }

@@ -442,10 +442,10 @@ func TestSecretHides(t *testing.T) {
 	}
 }
 
-// TestReadmeListsEverySetting compares README's table of settings with the struct.
-func TestReadmeListsEverySetting(t *testing.T) {
+// TestDocsListEverySetting compares the table of docs/settings.md with the struct.
+func TestDocsListEverySetting(t *testing.T) {
 	t.Parallel()
-	b, err := os.ReadFile("../../README.md")
+	b, err := os.ReadFile("../../docs/settings.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -459,12 +459,12 @@ func TestReadmeListsEverySetting(t *testing.T) {
 	}
 	for name, def := range want {
 		if d, ok := got[name]; !ok || def != "" && d != def {
-			t.Errorf("README says that the default of %s is %q (in the table: %v), want %q", name, d, ok, def)
+			t.Errorf("docs/settings.md says that the default of %s is %q (in the table: %v), want %q", name, d, ok, def)
 		}
 		delete(got, name)
 	}
 	if len(got) > 0 {
-		t.Errorf("README lists settings that do not exist: %v", got)
+		t.Errorf("docs/settings.md lists settings that do not exist: %v", got)
 	}
 }
 

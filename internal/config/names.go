@@ -25,7 +25,7 @@ func parseCLBs(s, region string) ([]lb.CLB, []error) {
 	words := strings.FieldsFunc(s, func(r rune) bool { return r == ',' || unicode.IsSpace(r) })
 	if len(words) == 0 {
 		return nil, []error{errors.New("is not set, and neither is CLB_DISCOVER; expected [region/]lb-id[=label], " +
-			"separated by commas; see README, Settings")}
+			"separated by commas; see docs/settings.md")}
 	}
 	var clbs []lb.CLB
 	var errs []error

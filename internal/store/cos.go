@@ -385,7 +385,7 @@ func (b cosBucket) refused(what string, a *cos.ErrorResponse) error {
 			"execution role")
 	case status == http.StatusForbidden:
 		return advice.Add(err, "see whether the execution role has the COS policy for this bucket and prefix "+
-			"(README, Deploy)")
+			"(docs/deploy.md)")
 	}
 	return err
 }

@@ -43,6 +43,14 @@ func messages(t *testing.T) map[string]message.Message {
 	s.ticks(10)
 	all["down-resolved"] = s.root()
 
+	// What docs/img/incident.gif shows.
+	s = newStory(t).watch("prod-web", 3).set("prod-web", 4, "web-01").tick()
+	all["incident-1-alert"] = s.root()
+	s.tick().set("prod-web", 4, "web-02", "web-03").tick()
+	all["incident-2-worse"], all["incident-2-worse-update"] = s.root(), s.update()
+	s.ticks(5).set("prod-web", 2, "web-01", "web-02", "web-03").ticks(14)
+	all["incident-3-resolved"] = s.root()
+
 	s = newStory(t).watch("prod-web", 6).set("prod-web", 4, "web-01", "web-02", "web-03").tick()
 	all["degraded"] = s.root()
 

@@ -24,7 +24,7 @@ proxy    = build/bin/toxiproxy-$(TOXIPROXY)
 draw     = tools/slack-check/draw
 golden   = notifier/message/testdata/$(1).golden.json
 
-.PHONY: help build test check bench sizes demo page package deploy deploy-slack test-page test-versitygw test-s3rver test-sdk lint fmt fuzz stories campaign month kills break draw images vuln licenses sbom clean
+.PHONY: help build test check bench sizes demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz stories campaign month kills break draw images vuln licenses sbom clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -45,11 +45,8 @@ build: ## the function as SCF runs it: dist/main, static, linux/amd64
 package: build ## the function as a zip to upload by hand: build/clbwatch.zip, reproducible
 	go run ./cmd/package dist/main build/clbwatch.zip
 
-deploy: package ## deploy it with scf, as serverless.yml and .env say (docs/deploy.md)
-	deploy/scf-deploy
-
-deploy-slack: package ## deploy the function that answers Slack, and print its URL (docs/operations.md, Slack talks back)
-	deploy/scf-deploy slack
+deploy: build/clbwatch ## bring the function to your account, as .env says (docs/deploy.md)
+	build/clbwatch deploy --env-file .env
 
 check: lint package build/clbwatch $(licenses) ## what CI wants beyond test: lint, modules, licences, Slack's rules, deployment, the zip, the story
 	go mod tidy -diff
@@ -58,6 +55,7 @@ check: lint package build/clbwatch $(licenses) ## what CI wants beyond test: lin
 	tools/slack-check/check notifier/message/testdata/*.golden.json
 	tools/manifest-check/check build/clbwatch
 	tools/serverless-check/check
+	tools/deploy-check/check
 	tools/s3-server s3rver
 	tools/sdk-check/check build/clbwatch
 	tools/page-test

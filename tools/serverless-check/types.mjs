@@ -1,5 +1,4 @@
-// Do requests have the form that the API's official types give them? Those of SCF are npm's; CAM's are not published
-// there, and cam.d.ts has what its documentation says of the few actions used here.
+// Do requests have the form that the API's official types give them?
 import { execFileSync } from 'node:child_process';
 import fs from 'node:fs';
 import os from 'node:os';
@@ -9,7 +8,6 @@ import { fileURLToPath } from 'node:url';
 const home = path.dirname(fileURLToPath(import.meta.url));
 const models = {
   scf: path.join(home, 'node_modules/tencentcloud-sdk-nodejs-scf/tencentcloud/services/scf/v20180416/scf_models.js'),
-  cam: path.join(home, 'cam.js'),
 };
 
 // What tencent-component-toolkit sends beyond the published types.

@@ -43,6 +43,7 @@ func commandLine() int {
 		Stdin:   os.Stdin,
 		Stdout:  os.Stdout,
 		Stderr:  os.Stderr,
+		Columns: cli.Columns(os.Stdout),
 		Open:    func(environ map[string]string) (cli.App, error) { return p.Open(environ) },
 	}
 	return c.Run(ctx, os.Args)

@@ -67,6 +67,8 @@ func TestImports(t *testing.T) {
 		"clbwatch/internal/store")
 	only("github.com/urfave/cli/v3", "there is one command line", "clbwatch/internal/cli")
 	only("github.com/go-analyze/charts", "charts are on the page, and nowhere else", "clbwatch/internal/page")
+	only("golang.org/x/term", "only the command line has a terminal", "clbwatch/internal/cli")
+	only("clbwatch/internal/envfile", "files of settings are for the command line", "clbwatch/internal/cli")
 	only("html/template", "what is HTML is the page", "clbwatch/internal/page")
 	only("clbwatch/internal/page", "it is a file that the command line writes", "clbwatch/internal/cli")
 	only("clbwatch/internal/config", "parts get what they need, not the settings", "clbwatch/internal/app")
@@ -99,7 +101,7 @@ func TestImports(t *testing.T) {
 		"clbwatch/internal/text":     {"golang.org/x/text/width"},
 		"clbwatch/internal/incident": {"clbwatch/internal/lb", "clbwatch/internal/advice"},
 		"clbwatch/internal/watch": {"clbwatch/internal/lb", "clbwatch/internal/advice",
-			"clbwatch/internal/incident",
+			"clbwatch/internal/incident", "clbwatch/internal/text",
 			"clbwatch/internal/state", "clbwatch/internal/timeline"},
 		"clbwatch/internal/timeline": {"clbwatch/internal/lb", "clbwatch/internal/incident"},
 		"clbwatch/internal/state": {"clbwatch/internal/lb", "clbwatch/internal/advice",

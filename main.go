@@ -44,6 +44,7 @@ func commandLine() int {
 		Stdout:  os.Stdout,
 		Stderr:  os.Stderr,
 		Deploy:  p.Deploy,
+		Columns: cli.Columns(os.Stdout),
 		Open:    func(environ map[string]string) (cli.App, error) { return p.Open(environ) },
 	}
 	return c.Run(ctx, os.Args)

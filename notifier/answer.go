@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"net/url"
 	"slices"
 	"strings"
 
@@ -129,18 +130,17 @@ func (s *Slack) judge(x *exchange, err error) verdict {
 	}
 	switch {
 	case x.status == 0 && x.unsent():
-		v.why = fmt.Errorf("no connection to Slack: %w", err)
-		v.do = "see whether the internet can be reached from here"
+		v.why, v.do = fmt.Errorf("no connection to Slack: %w", err), s.doReach()
 	case x.status == 0:
-		v.class, v.why = incident.Unknown, fmt.Errorf("no answer: %w", err)
+		v.class, v.why, v.do = incident.Unknown, fmt.Errorf("no answer: %w", err), s.doReach()
 	case x.status == http.StatusTooManyRequests:
 		v.name, v.why = "", &rateLimited{x.retryAfter(s.cfg.Now())}
 	case x.status >= 300 && x.status < 400:
 		v.why, v.do = fmt.Errorf("answer %d, a redirect, which Slack does not send", x.status), s.doRedirect()
 	case x.broken != nil:
-		v.class, v.why = incident.Unknown, fmt.Errorf("the answer broke off: %w", x.broken)
+		v.class, v.why, v.do = incident.Unknown, fmt.Errorf("the answer broke off: %w", x.broken), s.doReach()
 	case x.status >= 500:
-		v.class, v.why = incident.Unknown, fmt.Errorf("answer %d", x.status)
+		v.class, v.why, v.do = incident.Unknown, fmt.Errorf("answer %d", x.status), doSlackDown
 	case said.yes && err == nil:
 		v.class = incident.Done
 	case x.status == http.StatusRequestEntityTooLarge:
@@ -151,8 +151,9 @@ func (s *Slack) judge(x *exchange, err error) verdict {
 		v.why, v.do = fmt.Errorf("answer %d, which is not Slack's", x.status), s.doProxy()
 	case err != nil:
 		v.class, v.why = incident.Unknown, fmt.Errorf("answer %d makes no sense: %w", x.status, err)
+		v.do = s.doProxy()
 	default:
-		v.class, v.why = incident.Unknown, fmt.Errorf("answer %d makes no sense", x.status)
+		v.class, v.why, v.do = incident.Unknown, fmt.Errorf("answer %d makes no sense", x.status), s.doProxy()
 	}
 	return v
 }
@@ -286,6 +287,22 @@ const (
 		"the app may post in the channel"
 	doWebhook = "make a new webhook in the Slack app's page Incoming Webhooks and set it"
 )
+
+// doSlackDown is what to do where Slack answers that it cannot.
+const doSlackDown = "usually clears by itself; https://slack-status.com says whether Slack has trouble"
+
+// doReach is what to do where Slack does not answer. Of a webhook's URL only the host is no secret.
+func (s *Slack) doReach() string {
+	to, setting := s.cfg.APIURL, "SLACK_API_URL"
+	if !s.bot() {
+		to, setting = s.cfg.WebhookURL, "SLACK_WEBHOOK_URL"
+	}
+	host := "Slack"
+	if u, err := url.Parse(to); err == nil && u.Hostname() != "" {
+		host = u.Hostname()
+	}
+	return "see whether " + host + " can be reached from here: DNS, firewall, proxy, " + setting
+}
 
 func (s *Slack) doRedirect() string {
 	if s.bot() {

@@ -1,7 +1,10 @@
 package notifier
 
 import (
+	"context"
+	"io"
 	"net/http"
+	"net/http/httptest"
 	"slices"
 	"strings"
 	"testing"
@@ -266,5 +269,44 @@ func checkAdvised(t *testing.T, err error, setting string) {
 	t.Helper()
 	if err == nil || !strings.Contains(err.Error(), setting) || len(advice.Of(err)) < 20 {
 		t.Errorf("%v, with the advice %q, want %s named and what to do", err, advice.Of(err), setting)
+	}
+}
+
+func TestNetworkErrorsHaveAdvice(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name   string
+		answer func(w http.ResponseWriter)
+		want   string // of the advice
+	}{
+		{"no connection", nil, "see whether 127.0.0.1 can be reached from here"},
+		{"no answer", func(http.ResponseWriter) { panic(http.ErrAbortHandler) },
+			"see whether 127.0.0.1 can be reached from here"},
+		{"server error", func(w http.ResponseWriter) { w.WriteHeader(http.StatusBadGateway) },
+			"https://slack-status.com"},
+		{"no sense", func(w http.ResponseWriter) { _, _ = io.WriteString(w, "<html>") },
+			"see whether a proxy is in between"},
+	} {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { tt.answer(w) }))
+		if tt.answer == nil {
+			s.Close()
+		}
+		for _, c := range []Config{
+			{WebhookURL: s.URL + "/services/T0/B0/hunter2hunter2"},
+			{Token: "xoxb-1-hunter2", Channel: "C0123456789", APIURL: s.URL + "/api/"},
+		} {
+			c.Now, c.Sleep = time.Now, func(context.Context, time.Duration) error { return nil }
+			n, err := New(c)
+			if err != nil {
+				t.Fatal(err)
+			}
+			err = n.Test(t.Context())
+			do := advice.Of(err)
+			if err == nil || !strings.Contains(do, tt.want) ||
+				strings.Contains(err.Error()+do, "hunter2") {
+				t.Errorf("%s: Test = %v, advice %q, want %q in it", tt.name, err, do, tt.want)
+			}
+		}
+		s.Close()
 	}
 }

@@ -70,7 +70,7 @@ func (a *App) Zone() *time.Location { return a.cfg.Zone }
 // Check tries what a tick needs and returns what it found, as JSON.
 func (a *App) Check(ctx context.Context) (json.RawMessage, error) {
 	var found bytes.Buffer
-	_, err := check.Run(ctx, &found, a.Probes(ctx, false), true)
+	_, err := check.Run(ctx, &found, a.Probes(ctx, false), true, 0)
 	return found.Bytes(), err
 }
 

@@ -33,6 +33,7 @@ func (a *App) Probes(ctx context.Context, send bool) []check.Probe {
 		Slack: noSlack{},
 		Bot:   a.cfg.Slack.Token != "",
 		Now:   a.store.Now,
+		Zone:  a.cfg.Zone,
 	}
 	if a.slack != nil {
 		p.Slack, p.Channels = a.slack, a.channels()

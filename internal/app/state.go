@@ -9,7 +9,11 @@ import (
 
 	"clbwatch/internal/advice"
 	"clbwatch/internal/state"
+	"clbwatch/internal/text"
 )
+
+// maxNamed is how many shards an error names.
+const maxNamed = 5
 
 // State says what is there of the state, of each of its shards. It reads all of it, and changes nothing.
 func (a *App) State(ctx context.Context) (all []*state.Inventory, err error) {
@@ -78,22 +82,33 @@ func (a *App) Repair(ctx context.Context) (all []state.Repaired, err error) {
 	return all, err
 }
 
-// each does something with the state of each shard. The error is that of all where it failed.
+// each does something with the state of each shard. The error is that of all where it failed, those together
+// that say the same.
 func (a *App) each(ctx context.Context, do func(state.Shard, state.Inspector) error) error {
 	shards, err := a.shards(ctx)
 	if err != nil {
 		return err
 	}
-	var errs []error
+	var failed []advice.Group
 	for _, s := range shards {
 		in, err := a.inspector(s)
 		if err == nil {
 			err = do(s, in)
 		}
-		if err != nil && s.Of > 1 {
-			err = advice.Add(fmt.Errorf("shard %s: %w", s, err), advice.Of(err))
+		if err != nil {
+			failed = advice.Put(failed, len(shards), s.String(), err)
 		}
-		errs = append(errs, err)
+	}
+	var errs []error
+	for _, g := range failed {
+		switch {
+		case len(shards) == 1 && shards[0].Of <= 1:
+			errs = append(errs, g.Err)
+		case len(g.Names) == 1:
+			errs = append(errs, fmt.Errorf("shard %s: %w", g.Names[0], g.Err))
+		default:
+			errs = append(errs, fmt.Errorf("shards %s: %w", text.Few(g.Names, maxNamed), g.Err))
+		}
 	}
 	return errors.Join(errs...)
 }

@@ -3,11 +3,13 @@
 package check
 
 import (
+	"cmp"
 	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"strings"
 
 	"clbwatch/internal/advice"
@@ -41,24 +43,33 @@ type Result struct {
 	Do    string `json:"do,omitempty"`    // what a person can do about it
 	// Optional: clbwatch does its job all the same.
 	Optional bool `json:"optional,omitempty"`
+
+	of, cause string // Wrong, divided: of what of several, and why
 }
 
 // Run runs probes one after another, writes a line or more for each as it is done, or all of them as JSON in
-// the end, and reports whether clbwatch has what it needs.
-func Run(ctx context.Context, w io.Writer, probes []Probe, asJSON bool) (well bool, err error) {
+// the end, and reports whether clbwatch has what it needs. The JSON has errors whole. Else an error that was
+// written before, or is a part of another, is not written again, and lines of errors are cut to so many
+// columns; 0: not at all.
+func Run(ctx context.Context, w io.Writer, probes []Probe, asJSON bool, columns int) (well bool, err error) {
 	well = true
+	t := table{w: w, columns: columns}
 	results := make([]Result, 0, len(probes))
 	for _, p := range probes {
 		found, err := p.Run(ctx)
 		r := Result{Name: p.Name, OK: err == nil, Found: found, Optional: p.Optional}
 		if err != nil {
 			r.Found, r.Wrong, r.Do = "", err.Error(), advice.Of(err)
+			r.cause = r.Wrong
+			if a := (about{}); errors.As(err, &a) {
+				r.of, r.cause = a.of, a.err.Error()
+			}
 			r.Optional = p.Optional || errors.As(err, new(Dispensable))
 			well = well && r.Optional
 		}
 		results = append(results, r)
 		if !asJSON {
-			if err := r.write(w); err != nil {
+			if err := t.write(r); err != nil {
 				return well, err
 			}
 		}
@@ -68,27 +79,83 @@ func Run(ctx context.Context, w io.Writer, probes []Probe, asJSON bool) (well bo
 		e.SetIndent("", "  ")
 		return well, e.Encode(results)
 	}
-	return well, nil
+	if t.cut {
+		_, err = fmt.Fprintln(w, "errors are cut to this terminal's width; --json has them whole")
+	}
+	return well, err
 }
 
-func (r Result) write(w io.Writer) error {
-	verdict, lines := "ok", []string{r.Found}
+// table writes results as text.
+type table struct {
+	w       io.Writer
+	columns int
+	said    []Result // that were wrong
+	cut     bool     // something was
+}
+
+// margin is how many columns are before what a result says.
+const margin = 22
+
+func (t *table) write(r Result) error {
+	verdict, lines, do := "ok", []string{r.Found}, r.Do
 	if !r.OK {
-		verdict, lines = "WRONG", strings.Split(r.Wrong, "\n")
+		wrong := t.refer(r.Wrong)
+		verdict, lines = "WRONG", strings.Split(wrong, "\n")
 		if r.Optional {
 			verdict = "note"
 		}
+		if wrong != r.Wrong && slices.ContainsFunc(t.said, func(s Result) bool { return s.Do == do }) {
+			do = ""
+		}
+		t.said = append(t.said, r)
+		for i := range lines {
+			lines[i] = text.Printable(lines[i])
+			if most := max(t.columns-margin, minWrong); t.columns > 0 && text.Cells(lines[i]) > most {
+				lines[i], t.cut = text.Short(lines[i], most), true
+			}
+		}
 	}
-	if r.Do != "" {
-		lines = append(lines, "→ "+r.Do)
+	if do != "" {
+		lines = append(lines, "→ "+do)
 	}
 	for i, l := range lines {
 		if i > 0 {
 			verdict, r.Name = "", ""
 		}
-		if _, err := fmt.Fprintf(w, "%-6s %-14s %s\n", verdict, r.Name, text.Printable(l)); err != nil {
+		if _, err := fmt.Fprintf(t.w, "%-6s %-14s %s\n", verdict, r.Name, text.Printable(l)); err != nil {
 			return err
 		}
 	}
 	return nil
 }
+
+// minWrong is how many columns an error is not cut below.
+const minWrong = 40
+
+// refer is an error in which what was said before of other probes is their names.
+func (t *table) refer(wrong string) string {
+	said := slices.Clone(t.said)
+	slices.SortStableFunc(said, func(a, b Result) int { return cmp.Compare(len(b.cause), len(a.cause)) })
+	for _, s := range said {
+		if len(s.cause) < minSaid {
+			continue
+		}
+		see := "see " + cmp.Or(s.of, s.Name) + " above"
+		if nameless := advice.Nameless(s.cause); strings.Contains(advice.Nameless(wrong), nameless) {
+			wrong = strings.ReplaceAll(advice.Nameless(wrong), nameless, see)
+		}
+	}
+	return wrong
+}
+
+// minSaid is how long an error is that it is worth a reference to.
+const minSaid = 30
+
+// about is an error, and of what of several.
+type about struct {
+	of  string
+	err error
+}
+
+func (a about) Error() string { return a.of + ": " + a.err.Error() }
+func (a about) Unwrap() error { return a.err }

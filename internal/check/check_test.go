@@ -24,7 +24,7 @@ func ExampleRun() {
 				errors.New("not granted")
 		}},
 	}
-	well, _ := check.Run(context.Background(), os.Stdout, probes, false)
+	well, _ := check.Run(context.Background(), os.Stdout, probes, false, 0)
 	fmt.Println(well)
 	// Output:
 	// ok     settings       2 load balancers
@@ -51,7 +51,8 @@ func TestRunSaysWhetherAllIsWell(t *testing.T) {
 			probe := check.Probe{Name: "x", Optional: tt.optional,
 				Run: func(context.Context) (string, error) { return "found", tt.err }}
 			var out strings.Builder
-			if got, err := check.Run(t.Context(), &out, []check.Probe{probe}, asJSON); got != tt.want || err != nil {
+			got, err := check.Run(t.Context(), &out, []check.Probe{probe}, asJSON, 0)
+			if got != tt.want || err != nil {
 				t.Errorf("%s: Run = %v, %v, want %v", tt.name, got, err, tt.want)
 			}
 			if !asJSON {
@@ -76,9 +77,48 @@ func TestOutputThatCannotBeWrittenIsAnError(t *testing.T) {
 	broken := errors.New("broken pipe")
 	probe := check.Probe{Name: "x", Run: func(context.Context) (string, error) { return "found", nil }}
 	for _, asJSON := range []bool{false, true} {
-		if _, err := check.Run(t.Context(), brokenPipe{broken}, []check.Probe{probe}, asJSON); !errors.Is(err,
+		if _, err := check.Run(t.Context(), brokenPipe{broken}, []check.Probe{probe}, asJSON, 0); !errors.Is(err,
 			broken) {
 			t.Errorf("Run, as JSON: %v: %v, want %v", asJSON, err, broken)
 		}
+	}
+}
+
+func TestErrorsAreWrittenOnce(t *testing.T) {
+	t.Parallel()
+	const why = "call the API: dial tcp 127.0.0.1:9: connection refused"
+	fails := func(name, says, do string) check.Probe {
+		return check.Probe{Name: name, Run: func(context.Context) (string, error) {
+			return "", advice.Add(errors.New(says), do)
+		}}
+	}
+	probes := []check.Probe{
+		fails("clock", why, "see whether a can be reached"),
+		fails("API 2.0", why+" (3 attempts)", "see whether a can be reached"),
+		fails("API 3.0", why+" (3 attempts)", "see whether b can be reached"),
+		fails("load balancer", `denied by the API, request "r-1"`, "grant it"),
+		fails("state", `load state: denied by the API, request "r-2"`, "grant it"),
+		fails("Slack", "too short", "wait"),
+		fails("Slack", "too short", "wait"),
+	}
+	var out strings.Builder
+	if _, err := check.Run(t.Context(), &out, probes, false, 0); err != nil {
+		t.Fatal(err)
+	}
+	want := `WRONG  clock          call the API: dial tcp 127.0.0.1:9: connection refused
+                      → see whether a can be reached
+WRONG  API 2.0        see clock above (3 attempts)
+WRONG  API 3.0        see API 2.0 above
+                      → see whether b can be reached
+WRONG  load balancer  denied by the API, request "r-1"
+                      → grant it
+WRONG  state          load state: see load balancer above
+WRONG  Slack          too short
+                      → wait
+WRONG  Slack          too short
+                      → wait
+`
+	if out.String() != want {
+		t.Errorf("Run writes\n%s, want\n%s", &out, want)
 	}
 }

@@ -34,6 +34,7 @@ type Parts struct {
 	Bot       bool      // Slack is reached by a bot, not by a webhook
 	Channels  []Channel // where else the bot posts
 	Now       func() time.Time
+	Zone      *time.Location // of times
 }
 
 // Cloud is the load balancers' API, in whichever version a tick would use.
@@ -199,7 +200,7 @@ func (p Parts) balancer(ctx context.Context, c lb.CLB, name string) (string, err
 		}
 	}
 	if err != nil {
-		return "", fmt.Errorf("%s: %w", c.Key(), err)
+		return "", about{c.Key(), err}
 	}
 	is := c.Key()
 	if name != "" {
@@ -239,7 +240,8 @@ func (p Parts) state(ctx context.Context) (string, error) {
 			late[0].ID())
 		return "", advice.Add(err, "see below what Slack says, and whether ticks run")
 	}
-	return fmt.Sprintf("%s was last written %s; %s open, %s due", p.Place, head.CommittedAt.Format(time.RFC3339),
+	return fmt.Sprintf("%s was last written %s; %s open, %s due", p.Place,
+		head.CommittedAt.In(p.Zone).Format("2006-01-02 15:04:05 MST"),
 		text.Plural(open(head), "incident"), text.Plural(head.Incidents.Pending(), "message")), nil
 }
 
@@ -272,7 +274,7 @@ func (c Channel) probe(ctx context.Context, clbs []lb.CLB, send bool) (string, e
 		try, says = c.Test, "a test message was posted"
 	}
 	if err := try(ctx); err != nil {
-		return "", fmt.Errorf("%s, for %s: %w", c.ID, c.What, err)
+		return "", about{c.ID + ", for " + c.What, err}
 	}
 	n := 0
 	for _, clb := range clbs {

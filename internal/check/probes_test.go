@@ -41,6 +41,7 @@ func (w *world) names(_ context.Context, r string, _ []string) (map[string]strin
 
 func (w *world) parts(clbs ...lb.CLB) check.Parts {
 	return check.Parts{
+		Zone:     time.FixedZone("CST", 8*3600),
 		Settings: "as they are",
 		Watched: func(context.Context) ([]lb.CLB, map[string]error) {
 			return clbs, map[string]error{"ap-b": errors.New("not granted")}
@@ -69,7 +70,7 @@ func (w *world) parts(clbs ...lb.CLB) check.Parts {
 func run(t *testing.T, p check.Parts, send bool) string {
 	t.Helper()
 	var out strings.Builder
-	if _, err := check.Run(t.Context(), &out, check.Probes(t.Context(), p, send), false); err != nil {
+	if _, err := check.Run(t.Context(), &out, check.Probes(t.Context(), p, send), false, 0); err != nil {
 		t.Fatal(err)
 	}
 	return out.String()
@@ -115,7 +116,7 @@ func TestProbes(t *testing.T) {
 	}
 	const (
 		wrongState = "WRONG  state          /state: "
-		okState    = "ok     state          /state was last written 2026-11-23T12:00:00Z; "
+		okState    = "ok     state          /state was last written 2026-11-23 20:00:00 CST; "
 	)
 	for name, tt := range map[string]struct {
 		world world

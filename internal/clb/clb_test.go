@@ -629,3 +629,19 @@ func FuzzDecode(f *testing.F) {
 		}
 	})
 }
+
+func TestClockAdviceNamesTheHostThatWasAsked(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ api, want string }{
+		{"v2", "see whether localhost can be reached from here: DNS, firewall, proxy, CLB_ENDPOINT"},
+		{"v3", "see whether 127.0.0.1 can be reached from here: DNS, firewall, proxy, CLB_V3_ENDPOINT"},
+		{"auto", "see whether 127.0.0.1 can be reached from here: DNS, firewall, proxy, CLB_V3_ENDPOINT"},
+	} {
+		c := &Client{API: API(tt.api), HTTP: http.DefaultClient, Now: time.Now,
+			Endpoint:   &url.URL{Scheme: "http", Host: "localhost:1", Path: "/"},
+			EndpointV3: &url.URL{Scheme: "http", Host: "127.0.0.1:1", Path: "/"}}
+		if _, err := c.Skew(t.Context()); advice.Of(err) != tt.want {
+			t.Errorf("%s: Skew = %v, advice %q, want %q", tt.api, err, advice.Of(err), tt.want)
+		}
+	}
+}

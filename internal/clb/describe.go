@@ -10,6 +10,7 @@ import (
 	"strconv"
 	"time"
 
+	"clbwatch/internal/advice"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/watch"
 )
@@ -299,16 +300,17 @@ func plausibleID(id string) bool {
 // are five minutes off (code 4500).
 func (c *Client) Skew(ctx context.Context) (time.Duration, error) {
 	if c.API == V3 {
-		return c.skew(ctx, c.EndpointV3)
+		return c.skew(ctx, c.EndpointV3, v3Name)
 	}
-	skew, err := c.skew(ctx, c.Endpoint)
+	skew, err := c.skew(ctx, c.Endpoint, v2Name)
 	if closed(err) && c.API == Auto {
-		return c.skew(ctx, c.EndpointV3)
+		return c.skew(ctx, c.EndpointV3, v3Name)
 	}
 	return skew, err
 }
 
-func (c *Client) skew(ctx context.Context, endpoint *url.URL) (time.Duration, error) {
+// skew asks an endpoint, which a setting names.
+func (c *Client) skew(ctx context.Context, endpoint *url.URL, setting string) (time.Duration, error) {
 	ctx, cancel := context.WithTimeout(ctx, attemptTimeout)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, http.MethodHead, endpoint.String(), nil)
@@ -317,12 +319,14 @@ func (c *Client) skew(ctx context.Context, endpoint *url.URL) (time.Duration, er
 	}
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
-		return 0, c.unreached(err)
+		return 0, unreached(err, endpoint, setting)
 	}
 	_ = resp.Body.Close() // a HEAD has none
 	theirs, err := http.ParseTime(resp.Header.Get("Date"))
 	if err != nil {
-		return 0, fmt.Errorf("the API does not say what time it is: Date is %.40q", resp.Header.Get("Date"))
+		err := fmt.Errorf("%s does not say what time it is: Date is %.40q", endpoint.Hostname(),
+			resp.Header.Get("Date"))
+		return 0, advice.Add(err, "see whether a proxy is in between, and whether "+setting+" is right")
 	}
 	return c.Now().Sub(theirs).Truncate(time.Second), nil
 }

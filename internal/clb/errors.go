@@ -92,6 +92,7 @@ const (
 	doClosed = "set CLB_API to auto or v3"
 	doCAM    = "grant it" // Error.Do says what
 	doKeys   = "see whether the keys are right and enabled, on SCF whether the function has its execution role"
+	doClock  = "see whether this machine's clock is right: clbwatch check compares it with the API's"
 	doWait   = "usually clears by itself"
 	doSlower = "lower CLB_RATE, or raise the timer's interval"
 )
@@ -111,10 +112,10 @@ var codes = map[int]struct {
 	4105: {never, "the token is refused", doKeys},
 	4106: {never, "the account asks for a second factor", doKeys},
 	4110: {never, "not authorised", doCAM},
-	4200: {resign, "the request is too old", "see whether the clock is right"},
+	4200: {resign, "the request is too old", doClock},
 	4300: {never, "API 2.0 is closed for this account", doClosed},
 	4400: {backoff, "too many calls", doSlower},
-	4500: {resign, "the timestamp or nonce is refused", "see whether the clock is right"},
+	4500: {resign, "the timestamp or nonce is refused", doClock},
 	4600: {never, "the API wants HTTPS", "see whether CLB_ENDPOINT begins with https://"},
 	5000: {never, "there is no such load balancer",
 		"see whether it was deleted, and its id and region in CLB_IDS"},

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"clbwatch/internal/advice"
@@ -23,9 +24,9 @@ const (
 // turn is what one Client learned of API 2.0: who comes first finds out, the others wait, so that a 2.0 that
 // is closed costs one call a sweep and not one for each reader.
 type turn struct {
-	first chan struct{} // has room for the one who finds out
-	known chan struct{} // closed when it is known
-	shut  chan struct{} // has something in it once 2.0 is closed
+	first chan struct{}         // has room for the one who finds out
+	known chan struct{}         // closed when it is known
+	shut  atomic.Pointer[error] // why 2.0 is taken for closed; nil if it is not
 	once  sync.Once
 }
 
@@ -34,7 +35,7 @@ type turn struct {
 func (t *turn) settle() { t.once.Do(func() { close(t.known) }) }
 
 func newTurn() *turn {
-	return &turn{first: make(chan struct{}, 1), known: make(chan struct{}), shut: make(chan struct{}, 1)}
+	return &turn{first: make(chan struct{}, 1), known: make(chan struct{})}
 }
 
 // maxFindOut is how long the others wait: a load balancer that hangs must not hold them up.
@@ -73,24 +74,22 @@ func (c *Client) either(ctx context.Context, by3 bool, do func(API) error) error
 	if !finder {
 		t.wait(ctx)
 	}
-	if len(t.shut) > 0 {
-		return do(V3)
-	}
-	err := do(V2)
-	if closed(err) {
-		select {
-		case t.shut <- struct{}{}:
-		default: // somebody else saw it too
+	why := t.shut.Load()
+	if why == nil {
+		err := do(V2)
+		if closed(err) {
+			t.shut.CompareAndSwap(nil, &err) // or somebody else saw it too
 		}
-	}
-	if finder {
-		t.settle()
-	}
-	if !closed(err) {
-		return err
+		if finder {
+			t.settle()
+		}
+		if !closed(err) {
+			return err
+		}
+		why = t.shut.Load()
 	}
 	if err3 := do(V3); err3 != nil {
-		return advice.Add(fmt.Errorf("%w; and by API 2.0: %w", err3, err), advice.Of(err3))
+		return advice.Add(fmt.Errorf("%w; and by API 2.0: %w", err3, *why), advice.Of(err3))
 	}
 	return nil
 }

@@ -97,7 +97,7 @@ func (c *Client) attempt(ctx context.Context, l *lease, q request) (page, error)
 	req.Header.Set("Content-Type", "application/x-www-form-urlencoded")
 	resp, err := c.HTTP.Do(req)
 	if err != nil {
-		return page{}, c.unreached(late(ctx, err))
+		return page{}, unreached(late(ctx, err), c.Endpoint, v2Name)
 	}
 	defer func() { _ = resp.Body.Close() }() // only read
 	body, err := l.read(resp.Body, resp.ContentLength, maxBody)
@@ -110,7 +110,7 @@ func (c *Client) attempt(ctx context.Context, l *lease, q request) (page, error)
 		return page{}, transient{advice.Add(err, doWait)}
 	case resp.StatusCode != http.StatusOK:
 		err := fmt.Errorf("the API answers %d, expected 200", resp.StatusCode)
-		return page{}, advice.Add(err, "see whether CLB_ENDPOINT is right")
+		return page{}, advice.Add(err, "see whether "+v2Name+" is right: it is "+c.Endpoint.String())
 	case err != nil:
 		return page{}, err
 	}
@@ -159,19 +159,23 @@ func nonce() string {
 	return strconv.FormatUint(binary.LittleEndian.Uint64(b[:])&math.MaxInt64|1, 10)
 }
 
-// unreached is an error of the transport, without the request's URL.
-func (c *Client) unreached(err error) error {
+// unreached is an error of the transport on the way to an endpoint, which a setting names, without the
+// request's URL.
+func unreached(err error, endpoint *url.URL, setting string) error {
 	var u *url.Error
 	if errors.As(err, &u) {
 		err = u.Err
 	}
-	err = advice.Add(fmt.Errorf("call the API: %w", err), reach(c.Endpoint, "CLB_ENDPOINT"))
+	err = advice.Add(fmt.Errorf("call the API: %w", err), reach(endpoint, setting))
 	// a name that is not there is one too
 	if dial := (*net.OpError)(nil); errors.As(err, &dial) && dial.Op == "dial" {
 		err = unreachable{err}
 	}
 	return transient{err}
 }
+
+// The settings that name the endpoints.
+const v2Name, v3Name = "CLB_ENDPOINT", "CLB_V3_ENDPOINT"
 
 // reach is what to do where an endpoint does not answer.
 func reach(u *url.URL, setting string) string {

@@ -149,9 +149,12 @@ func (c *Client) refusedV3(a action, endpoint *url.URL, err error) error {
 	if !errors.As(err, &sdk) || strings.HasPrefix(sdk.Code, "ClientError") {
 		if sdk != nil && strings.Contains(sdk.Code, "Parse") {
 			err := errors.New("API 3.0 answers with what is not its JSON")
-			return transient{advice.Add(err, reach(endpoint, "CLB_V3_ENDPOINT"))}
+			return transient{advice.Add(err, reach(endpoint, v3Name))}
 		}
-		return transient{advice.Add(fmt.Errorf("call API 3.0: %w", err), reach(endpoint, "CLB_V3_ENDPOINT"))}
+		if u := (*url.Error)(nil); errors.As(err, &u) { // its text has the URL, and the SDK's the word error twice
+			err = u.Err
+		}
+		return transient{advice.Add(fmt.Errorf("call API 3.0: %w", err), reach(endpoint, v3Name))}
 	}
 	r := &refusal{code: sdk.Code, message: sdk.Message, request: sdk.RequestId}
 	switch {
@@ -164,7 +167,7 @@ func (c *Client) refusedV3(a action, endpoint *url.URL, err error) error {
 	case deniedCode(r.code):
 		r.do = doGrant(a.service + ":" + a.name)
 	case r.code == "AuthFailure.SignatureExpire":
-		r.do = "see whether the clock is right"
+		r.do = doClock
 	case strings.HasPrefix(r.code, "AuthFailure"):
 		r.do = doKeys
 	case noRegion(r.code):

@@ -1,6 +1,6 @@
 // Package cli is the command line: it runs one command and returns the exit code. It decides nothing about
 // load balancers, and touches nothing of the process but the arguments, environment and writers that it is
-// given, and the file that report --html names.
+// given, and the files that the arguments name.
 package cli
 
 import (
@@ -72,6 +72,8 @@ type Program struct {
 	Stdout, Stderr io.Writer
 	// Deploy deploys the function, or takes it away, and says what it does.
 	Deploy func(ctx context.Context, environ map[string]string, r deploy.Request, out io.Writer) error
+	// Columns is how many a line of Stdout has; 0 if it is no terminal.
+	Columns int
 	// Open makes the App from the environment. Its error names every setting that is wrong.
 	Open func(environ map[string]string) (App, error)
 }
@@ -127,25 +129,49 @@ func (p *Program) root() *cli.Command {
 		Name: "clbwatch",
 		Usage: "tells Slack when a backend of a Tencent Cloud load balancer is added, removed or " +
 			"stops, and when it is back",
-		Description: "Settings come from the environment: CLB_IDS, CLB_REGION, SLACK_BOT_TOKEN, SLACK_CHANNEL, " +
-			"TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY and others; see README, Settings. " +
-			"Exit codes: 0 done, 1 failed, 2 wrong usage.",
-		UsageText:       "clbwatch COMMAND",
+		Description:     needs,
+		UsageText:       "clbwatch [--env-file FILE] COMMAND",
+		Flags:           []cli.Flag{envFileFlag()},
 		Version:         p.Version,
 		HideHelpCommand: true,
 		Writer:          p.Stdout,
 		ErrWriter:       p.Stderr,
 		ExitErrHandler:  func(context.Context, *cli.Command, error) {}, // the exit code is ours
 		OnUsageError:    wrongUsage,
-		Commands:        p.commands(),
+		Commands:        p.withSettings(p.commands()),
 		Action:          p.noCommand,
 	}
+}
+
+// helpCommand is what people type who do not know --help.
+func (p *Program) helpCommand() *cli.Command {
+	c := command("help", "print this, or the help of a command", p.help)
+	c.ArgsUsage, c.Action = "[COMMAND]", p.help
+	return c
+}
+
+// help prints the help of a command, or of all.
+func (p *Program) help(ctx context.Context, c *cli.Command) error {
+	name := c.Args().First()
+	switch {
+	case c.Args().Len() > 1:
+		return usageError{fmt.Errorf("help takes one command, not %q too", c.Args().Get(1))}
+	case name == "":
+		return cli.ShowRootCommandHelp(c.Root())
+	case c.Root().Command(name) == nil:
+		return noSuchCommand(name)
+	}
+	return cli.ShowCommandHelp(ctx, c.Root(), name)
+}
+
+func noSuchCommand(name string) error {
+	return usageError{fmt.Errorf("there is no command %q; clbwatch --help lists them", name)}
 }
 
 // noCommand is what runs if the command line names no command that there is.
 func (p *Program) noCommand(_ context.Context, c *cli.Command) error {
 	if c.Args().Present() {
-		return usageError{fmt.Errorf("there is no command %q; clbwatch --help lists them", c.Args().First())}
+		return noSuchCommand(c.Args().First())
 	}
 	c.Writer = p.Stderr
 	if err := cli.ShowRootCommandHelp(c); err != nil {

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"maps"
 	"strings"
@@ -157,6 +158,12 @@ func TestUsage(t *testing.T) {
 		{"help names the manifest", "--help", 0, "   manifest ", ""},
 		{"help", "--help", 0, "COMMANDS:\n   report ", ""},
 		{"help of a command", "tick --help", 0, "dry-run", ""},
+		{"help command", "help", 0, "COMMANDS:\n   report ", ""},
+		{"help command of a command", "help tick", 0, "dry-run", ""},
+		{"help of no command", "help nonsense", 2, "",
+			"clbwatch: there is no command \"nonsense\"; clbwatch --help lists them\n"},
+		{"help of two commands", "help tick report", 2, "",
+			"clbwatch: help takes one command, not \"report\" too\n"},
 		{"version flag", "--version", 0, "v1.2.3", ""},
 		{"version", "version", 0, "v1.2.3\n", ""},
 	} {
@@ -177,7 +184,11 @@ func TestCommands(t *testing.T) {
 	const complaint = "clbwatch: lb-1: timeout\nclbwatch: lb-2: [2Jtimeout\nclbwatch: → wait\n"
 	web := lb.CLB{Region: "ap-guangzhou", ID: "lb-8a3k2m1q", Label: "prod-web"}
 	well := watch.Standing{CLB: web, Capacity: lb.Capacity{Total: 1, Running: 1, Weight: 10, Serving: 10}}
-	gone := watch.Standing{Err: trouble}
+	gone := watch.Standing{CLB: lb.CLB{ID: "lb-1"}, Err: trouble}
+	gone2 := watch.Standing{CLB: lb.CLB{ID: "lb-2"}, Err: trouble}
+	unlisted := watch.Standing{CLB: lb.CLB{Region: "ap-a", ID: "ap-a/x-*"}, Err: errors.New("denied")}
+	sick := well
+	sick.HealthErr = errors.New("timeout")
 	unread := watch.Summary{CLBs: 2, Read: 1, Unread: trouble}
 	owed := watch.Summary{Pending: 1, Unsent: trouble}
 	reads := func(s ...watch.Standing) fake { return fake{standings: s} }
@@ -196,6 +207,15 @@ func TestCommands(t *testing.T) {
 		{"report as JSON", "report --json", "read", reads(well), 0, `"label": "prod-web"`, ""},
 		{"report, one unread", "report", "read", reads(well, gone), 1, "CANNOT BE READ", ""},
 
+		{"report, health unread", "report", "read", reads(sick), 1, "the health of prod-web  timeout", ""},
+		{"report, region unlisted", "report", "read", reads(well, unlisted), 1, "CANNOT BE READ", ""},
+		{"report, for one reason", "report", "read", reads(gone, gone2), 1, "lb-1, lb-2  lb-1: timeout", ""},
+		{"report in the zone", "report", "read", reads(well), 0, "times are CST (UTC+08:00)\n", ""},
+
+		{"tick, one unread and overdue", "tick", "tick", fake{sum: watch.Summary{Unsent: errors.New("no answer")},
+			err: errors.New("overdue")}, 1, "", "clbwatch: no answer\nclbwatch: overdue\n"},
+		{"tick, none read", "tick", "tick", fake{sum: unread, err: fmt.Errorf("none: %w", trouble)}, 1, "",
+			"clbwatch: none: lb-1: timeout\nclbwatch: lb-2: [2Jtimeout\nclbwatch: → wait\n"},
 		{"tick", "tick", "tick", ticks(watch.Summary{CLBs: 2, Read: 2, Sent: 1}), 0, `"sent":1`, ""},
 		{"tick fails", "tick", "tick", fake{err: trouble}, 1, "", complaint},
 		{"tick, one unread", "tick", "tick", ticks(unread), 0, `"read":1`, complaint},
@@ -226,6 +246,30 @@ func TestCommands(t *testing.T) {
 				t.Errorf("clbwatch %s calls %q, want %q", tt.args, calls, tt.calls)
 			}
 		})
+	}
+}
+
+func TestErrorsAreCutToTheTerminal(t *testing.T) {
+	t.Parallel()
+	long := errors.New("call the API: " + strings.Repeat("and so on, ", 20) + "connection refused")
+	clock := func(context.Context) (string, error) { return "", long }
+	a := &fake{probes: []check.Probe{{Name: "clock", Run: clock}},
+		standings: []watch.Standing{{CLB: lb.CLB{ID: "lb-1"}, Err: long}}}
+	for _, args := range []string{"check", "report"} {
+		p := cli.Program{Columns: 80, Open: func(map[string]string) (cli.App, error) { return a, nil }}
+		run(t, p, args, 1, "connection refused\n", "")
+		run(t, p, args, 1, "errors are cut to this terminal's width; --json has them whole\n", "")
+		run(t, p, args+" --json", 1, long.Error(), "")
+		var out bytes.Buffer
+		p.Stdout = &out
+		p.Run(t.Context(), []string{"clbwatch", args})
+		for l := range strings.Lines(out.String()) {
+			if n := len([]rune(strings.TrimSpace(l))); n > 80 {
+				t.Errorf("clbwatch %s: %d columns in %q", args, n, l)
+			}
+		}
+		p.Columns = 0
+		run(t, p, args, 1, long.Error(), "")
 	}
 }
 

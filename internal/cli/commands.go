@@ -5,12 +5,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"os"
 	"time"
 
 	"github.com/urfave/cli/v3"
 
 	"clbwatch/internal/check"
+	"clbwatch/internal/report"
 	"clbwatch/internal/text"
 	"clbwatch/internal/timeline"
 )
@@ -38,6 +38,7 @@ func (p *Program) commands() []*cli.Command {
 			_, err := fmt.Fprintln(p.Stdout, p.Version)
 			return err
 		}),
+		p.helpCommand(),
 	}
 }
 
@@ -54,8 +55,8 @@ func command(name, about string, run cli.ActionFunc, flags ...cli.Flag) *cli.Com
 	}
 }
 
-// report prints how things stand, or writes a page. It fails if a load balancer could not be read, or the
-// state.
+// report prints how things stand, or writes a page. It fails if not all could be read: load balancers, the
+// health of their backends, regions that are searched, silences or the state.
 func (p *Program) report(ctx context.Context, c *cli.Command) error {
 	since, err := text.Period(c.String("since"))
 	file := c.String("html")
@@ -85,25 +86,15 @@ func (p *Program) report(ctx context.Context, c *cli.Command) error {
 	case c.Bool("json"):
 		err = r.WriteJSON(p.Stdout)
 	default:
-		err = r.WriteText(p.Stdout, p.color())
+		err = r.WriteText(p.Stdout, report.Look{Color: p.color(), Columns: p.Columns, Zone: a.Zone()})
 	}
 	if err != nil {
 		return err
 	}
-	if _, _, unread := r.Totals(); unread > 0 || r.Note != "" {
+	if !r.Whole() {
 		return errSaid // the report says which, and why
 	}
 	return nil
-}
-
-// color reports whether colours are welcome: on a terminal, unless NO_COLOR is set (https://no-color.org).
-func (p *Program) color() bool {
-	f, ok := p.Stdout.(*os.File)
-	if !ok || p.Environ["NO_COLOR"] != "" {
-		return false
-	}
-	info, err := f.Stat()
-	return err == nil && info.Mode()&os.ModeCharDevice != 0
 }
 
 // tick does one tick and prints its summary as JSON. It does not fail because of a load balancer that could
@@ -117,11 +108,13 @@ func (p *Program) tick(ctx context.Context, c *cli.Command) error {
 		return p.preview(ctx, a)
 	}
 	sum, err := a.Tick(ctx)
+	if sum.Unread != nil && !errors.Is(err, sum.Unread) { // which would say it again
+		p.complain(sum.Unread)
+	}
+	p.complain(sum.Unsent)
 	if err != nil {
 		return err
 	}
-	p.complain(sum.Unread)
-	p.complain(sum.Unsent)
 	return json.NewEncoder(p.Stdout).Encode(sum)
 }
 
@@ -148,7 +141,7 @@ func (p *Program) check(ctx context.Context, c *cli.Command) error {
 	if err == nil {
 		probes = a.Probes(ctx, c.Bool("send"))
 	}
-	well, err := check.Run(ctx, p.Stdout, probes, c.Bool("json"))
+	well, err := check.Run(ctx, p.Stdout, probes, c.Bool("json"), p.Columns)
 	if err == nil && !well {
 		err = errSaid
 	}

@@ -53,7 +53,7 @@ func (p *Program) page(file string, r report.Report, zone *time.Location) error 
 	}
 	says := fmt.Sprintf("wrote %s: %s, %s", text.Printable(file), text.Plural(len(r.Pools), "load balancer"),
 		size(b.Len()))
-	if _, _, unread := r.Totals(); unread > 0 || r.Note != "" {
+	if !r.Whole() {
 		says += "; not all could be read, the page says what and why"
 	}
 	_, err := fmt.Fprintln(p.Stdout, says)

@@ -43,7 +43,7 @@ func (p *Program) silenceCommand() *cli.Command {
 
 // silence makes, ends or lists silences.
 func (p *Program) silence(ctx context.Context, c *cli.Command) error {
-	if c.NumFlags() == 0 && !c.Args().Present() {
+	if !c.IsSet("incident") && !c.IsSet("end") && !c.IsSet("all") && !c.Args().Present() {
 		return p.listSilences(ctx)
 	}
 	r, err := silenceOf(c)

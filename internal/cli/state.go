@@ -39,7 +39,7 @@ func (p *Program) state(ctx context.Context, c *cli.Command) error {
 	}
 	all, err := a.State(ctx)
 	sound := true
-	var out stored
+	out := stored{zone: a.Zone()}
 	for i, v := range all {
 		if i > 0 {
 			out.line("")
@@ -123,7 +123,10 @@ func committer(name string) string {
 }
 
 // stored is what is there of the state, as text for a terminal.
-type stored struct{ strings.Builder }
+type stored struct {
+	strings.Builder
+	zone *time.Location
+}
 
 // line writes one line. Text from outside can neither drive the terminal nor begin a line of its own.
 func (w *stored) line(format string, args ...any) {
@@ -209,7 +212,7 @@ func (w *stored) heads(v *state.Inventory) {
 	if len(h.By) > 0 {
 		by = " by " + committer(h.By[0].Name)
 	}
-	w.field("head", "%d, committed %s%s", h.N, when(h.CommittedAt, v.At), by)
+	w.field("head", "%d, committed %s%s", h.N, w.when(h.CommittedAt, v.At), by)
 	if n := len(v.Heads); n > 0 {
 		w.field("heads", "%s, the oldest is %d", text.Plural(n, "head"), v.Heads[n-1].N)
 	}
@@ -218,7 +221,7 @@ func (w *stored) heads(v *state.Inventory) {
 	}
 	var all []string
 	for _, c := range h.By {
-		all = append(all, committer(c.Name)+", last "+when(c.Alive, v.At))
+		all = append(all, committer(c.Name)+", last "+w.when(c.Alive, v.At))
 	}
 	w.list("committers", all)
 	if h.Snapshot == nil {
@@ -226,15 +229,15 @@ func (w *stored) heads(v *state.Inventory) {
 		return
 	}
 	w.field("snapshot", "%s, %s", text.Plural(v.CLBs, "load balancer"), text.Plural(v.Backends, "backend"))
-	w.field("observed", "%s", when(h.ObservedAt, v.At))
+	w.field("observed", "%s", w.when(h.ObservedAt, v.At))
 }
 
 // when is a time, and how long ago that was.
-func when(t, now time.Time) string {
+func (w *stored) when(t, now time.Time) string {
 	if t.IsZero() {
 		return "never"
 	}
-	says := t.UTC().Format("2006-01-02 15:04:05 UTC")
+	says := t.In(w.zone).Format("2006-01-02 15:04:05 MST")
 	if ago := now.Sub(t); ago >= 0 {
 		return says + " (" + text.Duration(ago) + " ago)"
 	}
@@ -261,7 +264,7 @@ func (w *stored) incidents(s *incident.State, now time.Time) {
 				}
 			}
 			open = append(open, fmt.Sprintf("incident %s  %s  %s since %s",
-				i.ID, report.Objects(i.About, i.CLB(), 1), how, i.Began.UTC().Format("2006-01-02 15:04 UTC")))
+				i.ID, report.Objects(i.About, i.CLB(), 1), how, i.Began.In(w.zone).Format("2006-01-02 15:04 MST")))
 		}
 	}
 	if len(open) == 0 {
@@ -285,10 +288,11 @@ func (w *stored) incidents(s *incident.State, now time.Time) {
 func (w *stored) unread(h *state.Head) {
 	s := &h.Incidents
 	var all []string
+	var reasons []advice.Group
 	add := func(i incident.Incident, since time.Time) {
-		says := report.Objects(i.About, i.CLB(), 1) + "  since " + since.UTC().Format("2006-01-02 15:04 UTC")
+		says := report.Objects(i.About, i.CLB(), 1) + "  since " + since.In(w.zone).Format("2006-01-02 15:04 MST")
 		if why := s.Reason(i.Why).Why; why != "" {
-			says += ": " + strings.ReplaceAll(why, "\n", "; ")
+			says += ": " + strings.ReplaceAll(sameAs(&reasons, report.Objects(i.About, i.CLB(), 1), why), "\n", "; ")
 		}
 		all = append(all, says)
 	}
@@ -309,6 +313,17 @@ func (w *stored) unread(h *state.Head) {
 			search, text.Plural(u.Tries, "time"), strings.ReplaceAll(u.Why, "\n", "; ")))
 	}
 	w.list("cannot be read", all)
+}
+
+// sameAs is why something cannot be read or, if that is so of something else, what that was.
+func sameAs(reasons *[]advice.Group, name, why string) string {
+	*reasons = advice.Put(*reasons, maxListed, name, errors.New(why))
+	for _, g := range *reasons {
+		if advice.Same(g.Err.Error(), why) && g.Names[0] != name {
+			return "as " + g.Names[0]
+		}
+	}
+	return why
 }
 
 // history writes how much of it there is.

@@ -50,18 +50,18 @@ func kept() *state.Inventory {
 }
 
 const wantKept = `state in /var/[2Jlib
-head            3, committed 2026-11-23 09:55:00 UTC (5 min ago) by function ap-guangzhou/default/clbwatch
+head            3, committed 2026-11-23 17:55:00 CST (5 min ago) by function ap-guangzhou/default/clbwatch
 heads           2 heads, the oldest is 2
-committers      function ap-guangzhou/default/clbwatch, last 2026-11-23 09:55:00 UTC (5 min ago)
-                the command line, last 2026-11-23 09:00:00 UTC (1 h ago)
-                function ap-guangzhou/default/clbwatch-[2Jold, last 2026-11-23 08:00:00 UTC (2 h ago)
+committers      function ap-guangzhou/default/clbwatch, last 2026-11-23 17:55:00 CST (5 min ago)
+                the command line, last 2026-11-23 17:00:00 CST (1 h ago)
+                function ap-guangzhou/default/clbwatch-[2Jold, last 2026-11-23 16:00:00 CST (2 h ago)
 snapshot        2 load balancers, 5 backends
-observed        2026-11-23 09:54:00 UTC (6 min ago)
-incidents       incident 12  prod-[2Jweb  down since 2026-11-23 09:00 UTC
-                incident 13  lb-c4r9t0zw  cannot be read since 2026-11-23 09:00 UTC
+observed        2026-11-23 17:54:00 CST (6 min ago)
+incidents       incident 12  prod-[2Jweb  down since 2026-11-23 17:00 CST
+                incident 13  lb-c4r9t0zw  cannot be read since 2026-11-23 17:00 CST
 messages        1 due, 1 overdue: incident 12
-cannot be read  lb-c4r9t0zw  since 2026-11-23 09:00 UTC: time[2Jout
-                the health of lb-f0f0f0f0  since 2026-11-23 09:59 UTC
+cannot be read  lb-c4r9t0zw  since 2026-11-23 17:00 CST: time[2Jout
+                the health of lb-f0f0f0f0  since 2026-11-23 17:59 CST
                 search ap-hongkong/*, tried 2 times in a row: denied; clbwatch: all is well
 history         2 days from 2026-11-20 to 2026-11-22: 500 lines, 1000 bytes in 3 segments; 3 lines in the head
 orphans         1 segment beside the history, to be collected

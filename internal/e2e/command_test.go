@@ -102,8 +102,8 @@ func testCheck(t *testing.T, in place) {
 		{"API 2.0 is closed, and nothing else is wanted", func(l *lab) {
 			l.settings["CLB_API"] = "v2"
 			l.cloud.Fail("", cloud.FaultCode(4300, "RequestForbidden", "x"), -1)
-		}, false, []string{"WRONG  load balancer  ap-guangzhou/lb-8a3k2m1q: look up its kind: API 2.0 is " +
-			"closed for this account", "→ set CLB_API to auto or v3"}},
+		}, false, []string{"WRONG  load balancer  ap-guangzhou/lb-8a3k2m1q: look up its kind: see API 2.0 " +
+			"above", "→ set CLB_API to auto or v3"}},
 		{"API 2.0 is not to be reached", func(l *lab) { l.settings["CLB_ENDPOINT"] = "http://127.0.0.1:1/" },
 			true, []string{"ok     clock", "note   API 2.0", "of API 3.0"}},
 		{"only API 3.0 is wanted", func(l *lab) { l.settings["CLB_API"] = "v3" }, true,

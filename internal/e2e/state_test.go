@@ -1,6 +1,7 @@
 package e2e
 
 import (
+	"bytes"
 	"fmt"
 	"strings"
 	"testing"
@@ -24,7 +25,13 @@ func testDamagedState(t *testing.T, in place) {
 				l.put(key, nil)
 			}
 		},
-		"snapshot deleted":          func(l *lab) { l.put(l.objects("snap/")[0], nil) },
+		"snapshot deleted": func(l *lab) { l.put(l.objects("snap/")[0], nil) },
+		"snapshot with another end": func(l *lab) {
+			key := l.objects("snap/")[0]
+			content := bytes.Clone(l.content(key))
+			content[len(content)-1] ^= 1
+			l.put(key, content)
+		},
 		"snapshot of other content": func(l *lab) { l.put(l.objects("snap/")[0], []byte("x")) },
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -34,6 +41,10 @@ func testDamagedState(t *testing.T, in place) {
 			l.tick(f)
 			l.end(f)
 			damage(l)
+			out, _, code := l.command("report")
+			if code != 1 || !strings.Contains(out, "Note: The state cannot be read") {
+				t.Errorf("report = %d, %q, want 1, and why", code, out)
+			}
 			f = l.start() // one that has nothing in its cache
 			l.cloud.SetStatus("ins-web-1", 4)
 			for range 3 {

@@ -15,10 +15,11 @@ import (
 
 // told is what a report says about changes, a line each.
 func told(r Report) []string {
-	lines := []string{r.sentence(r.ChangesTitle())}
+	terminal := &terminal{Look: Look{Zone: time.UTC}, at: r.At}
+	lines := []string{terminal.sentence(r.ChangesTitle())}
 	for _, p := range r.Changed {
 		for _, c := range p.Backends {
-			lines = append(lines, fmt.Sprintf("%s: %s %s", Name(p.CLB), c.Backend, r.sentence(c.Says)))
+			lines = append(lines, fmt.Sprintf("%s: %s %s", Name(p.CLB), c.Backend, terminal.sentence(c.Says)))
 		}
 	}
 	return lines
@@ -205,7 +206,7 @@ func TestOpenIncidentsAreListedWorstFirst(t *testing.T) {
 		t.Errorf("open = %+v, want 2, which is down, and 1", r.Open)
 	}
 	var text strings.Builder
-	if err := r.WriteText(&text, false); err != nil ||
+	if err := r.WriteText(&text, Look{}); err != nil ||
 		!strings.Contains(text.String(), "incident 1  prod-web  impaired since 2026-11-23 04:00 UTC") {
 		t.Errorf("the text is\n%s\n%v, want the open incidents in it", text.String(), err)
 	}

@@ -234,6 +234,9 @@ func (r Report) Unread() []Unread {
 	return append(all, r.Unlisted...)
 }
 
+// Whole reports whether all could be read that the report is about.
+func (r Report) Whole() bool { return r.Note == "" && len(r.Unread()) == 0 }
+
 // Way is a way in which backends are not well.
 type Way struct {
 	Name string                  // in words

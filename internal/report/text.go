@@ -9,12 +9,16 @@ import (
 	"strings"
 	"time"
 
+	"clbwatch/internal/advice"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/text"
 )
 
 // maxWhy is how many characters of an error, or of what to do about it, are shown.
 const maxWhy = 300
+
+// maxNamed is how many of those that cannot be read for one reason are named.
+const maxNamed = 5
 
 // maxOpen is how many silences, and how many open incidents, are listed.
 const maxOpen = 20
@@ -29,16 +33,26 @@ func (r Report) WriteJSON(w io.Writer) error {
 	return e.Encode(r)
 }
 
+// Look is how a report is written as text.
+type Look struct {
+	Color   bool
+	Columns int            // of the terminal, to which errors are cut; 0: to maxWhy characters
+	Zone    *time.Location // of times; nil is UTC
+}
+
 // WriteText writes the report for a terminal: silences, open incidents, a table of the load balancers, then
 // what is not running or unhealthy, what could not be read, and what changed. Names cannot move the cursor,
 // change a colour or start a line of their own.
-func (r Report) WriteText(w io.Writer, color bool) error {
-	t := terminal{color: color}
+func (r Report) WriteText(w io.Writer, look Look) error {
+	t := terminal{Look: look, at: r.At}
+	if t.Zone == nil {
+		t.Zone = time.UTC
+	}
 	t.line(paint{bold, r.Severity().ink()}, r.Summary())
-	t.line(paint{dim}, fmt.Sprintf("read %s in %.1f s; times are UTC",
-		r.At.UTC().Format("2006-01-02 15:04:05"), r.Took))
+	t.line(paint{dim}, fmt.Sprintf("read %s in %.1f s; times are %s",
+		r.At.In(t.Zone).Format("2006-01-02 15:04:05"), r.Took, zoneName(r.At.In(t.Zone))))
 	if r.Note != "" {
-		t.line(paint{yellow}, "Note: "+text.Clean(r.Note, maxWhy))
+		t.line(paint{yellow}, t.cut("Note: "+text.Clean(r.Note, maxWhy)))
 	}
 	t.silences(r)
 	t.open(r)
@@ -46,11 +60,15 @@ func (r Report) WriteText(w io.Writer, color bool) error {
 	t.pools(r, pools)
 	t.course(r)
 	for _, w := range Ways() {
-		t.notWell(w, pools, r)
+		t.notWell(w, pools, r.ChangesFrom)
 	}
 	t.odd(pools)
 	t.unread(r)
 	t.changes(r)
+	if t.short {
+		t.line(nil, "")
+		t.line(paint{dim}, "errors are cut to this terminal's width; --json has them whole")
+	}
 	_, err := io.WriteString(w, t.String())
 	return err
 }
@@ -82,12 +100,31 @@ type paint []ink
 // terminal is text for a terminal.
 type terminal struct {
 	strings.Builder
-	color bool
+	Look
+	at    time.Time // of the report
+	short bool      // an error was cut
 }
+
+// zoneName is the zone of a time, and how far it is from UTC.
+func zoneName(t time.Time) string {
+	return strings.TrimSuffix(t.Format("MST (UTC-07:00)"), " (UTC+00:00)")
+}
+
+// cut is an error, cut to the terminal's width.
+func (t *terminal) cut(s string) string {
+	if most := max(t.Columns, minColumns); t.Columns > 0 && text.Cells(s) > most {
+		t.short = true
+		return text.Short(s, most)
+	}
+	return s
+}
+
+// minColumns is how many columns an error has on the narrowest terminal.
+const minColumns = 40
 
 // line writes one line, in colour if that is wanted.
 func (t *terminal) line(p paint, s string) {
-	if !t.color || len(p) == 0 || s == "" {
+	if !t.Color || len(p) == 0 || s == "" {
 		t.WriteString(s + "\n")
 		return
 	}
@@ -208,8 +245,8 @@ func (t *terminal) odd(pools []Pool) {
 	}
 }
 
-// notWell writes which backends are not well in one way, and why.
-func (t *terminal) notWell(w Way, pools []Pool, r Report) {
+// notWell writes which backends are not well in one way, why, and since when, which is known from a time on.
+func (t *terminal) notWell(w Way, pools []Pool, known time.Time) {
 	head := strings.ToUpper(w.Name)
 	for _, p := range pools {
 		if len(w.Of(p)) == 0 {
@@ -225,7 +262,7 @@ func (t *terminal) notWell(w Way, pools []Pool, r Report) {
 			if id == BackendName(b) {
 				id = ""
 			}
-			rows = append(rows, []string{"  " + BackendName(b), Address(b), w.Why(b), r.outSince(b), id})
+			rows = append(rows, []string{"  " + BackendName(b), Address(b), w.Why(b), t.outSince(b, known), id})
 		}
 		t.of(p.CLB, rows)
 	}
@@ -240,37 +277,49 @@ func (t *terminal) of(c lb.CLB, rows [][]string) {
 }
 
 // outSince says since when a backend is not running, or unhealthy; "" if that is not known.
-func (r Report) outSince(b lb.Backend) string {
+func (t *terminal) outSince(b lb.Backend, known time.Time) string {
 	out := cmp.Or(b.Out, b.Ill)
 	switch {
-	case out == nil && r.ChangesFrom.IsZero():
+	case out == nil && known.IsZero():
 		return ""
 	case out == nil: // no tick has seen it so
 		return "seen just now"
 	case out.AtLeast:
-		return "since before " + r.stamp(out.Since)
+		return "since before " + t.stamp(out.Since)
 	}
-	return "since " + r.stamp(out.Since)
+	return "since " + t.stamp(out.Since)
 }
 
-// stamp is a time in UTC, with as much of the date as it takes beside that of the report.
-func (r Report) stamp(t time.Time) string {
-	t, now := t.UTC(), r.At.UTC()
+// stamp is a time, with as much of the date as it takes beside that of the report.
+func (t *terminal) stamp(at time.Time) string {
+	at, now := at.In(t.Zone), t.at.In(t.Zone)
 	switch {
-	case t.Year() != now.Year():
-		return t.Format("Jan 2 2006 15:04")
-	case t.YearDay() != now.YearDay():
-		return t.Format("Jan 2 15:04")
+	case at.Year() != now.Year():
+		return at.Format("Jan 2 2006 15:04")
+	case at.YearDay() != now.YearDay():
+		return at.Format("Jan 2 15:04")
 	}
-	return t.Format("15:04")
+	return at.Format("15:04")
 }
 
+// unread writes what could not be read: together what is so for the same reason.
 func (t *terminal) unread(r Report) {
-	for i, u := range r.Unread() {
-		if i == 0 {
-			t.head("CANNOT BE READ")
+	all := r.Unread()
+	if len(all) > 0 {
+		t.head("CANNOT BE READ")
+	}
+	for i, u := range all {
+		same := func(v Unread) bool { return advice.Same(u.Err, v.Err) && u.Do == v.Do }
+		if slices.ContainsFunc(all[:i], same) {
+			continue
 		}
-		t.line(nil, Objects(u.What, u.CLB, 1)+"  "+text.Clean(u.Err, maxWhy))
+		var what []string
+		for _, v := range all[i:] {
+			if same(v) {
+				what = append(what, Objects(v.What, v.CLB, 1))
+			}
+		}
+		t.line(nil, t.cut(text.Few(what, maxNamed)+"  "+text.Clean(u.Err, maxWhy)))
 		if u.Do != "" {
 			t.line(nil, "  → "+text.Clean(u.Do, maxWhy))
 		}
@@ -284,7 +333,7 @@ func (t *terminal) silences(r Report) {
 	}
 	t.head("Silences")
 	for _, s := range r.Silences[:min(len(r.Silences), maxOpen)] {
-		t.line(nil, fmt.Sprintf("  %s  %s  until %s UTC%s", SilenceName(s), SilenceScope(s), r.stamp(s.Until),
+		t.line(nil, fmt.Sprintf("  %s  %s  until %s%s", SilenceName(s), SilenceScope(s), t.stamp(s.Until),
 			SilencedBy(s.By, s.Why)))
 	}
 	if more := len(r.Silences) - maxOpen; more > 0 {
@@ -300,7 +349,7 @@ func (t *terminal) open(r Report) {
 	t.head("Open incidents")
 	for _, o := range r.Open[:min(len(r.Open), maxOpen)] {
 		says := fmt.Sprintf("  incident %s  %s  %s since %s", o.ID, Name(o.CLB), o.Is(),
-			o.Since.UTC().Format("2006-01-02 15:04 UTC"))
+			o.Since.In(t.Zone).Format("2006-01-02 15:04 MST"))
 		if o.Acknowledged {
 			says += "  acknowledged" + strings.TrimPrefix(SilencedBy(o.By, ""), " ")
 		}
@@ -316,27 +365,27 @@ func (t *terminal) changes(r Report) {
 	if title == nil {
 		return
 	}
-	t.head(strings.ToUpper(r.sentence(title)))
+	t.head(strings.ToUpper(t.sentence(title)))
 	for _, p := range r.Changed {
 		rows := make([][]string, 0, len(p.Backends))
 		for _, c := range p.Backends {
-			rows = append(rows, []string{"  " + c.Backend, r.sentence(c.Says)})
+			rows = append(rows, []string{"  " + c.Backend, t.sentence(c.Says)})
 		}
 		t.of(p.CLB, rows)
 	}
 }
 
 // sentence is spans as text.
-func (r Report) sentence(spans []Span) string {
+func (t *terminal) sentence(spans []Span) string {
 	var b strings.Builder
 	for _, s := range spans {
 		switch {
 		case s.At.IsZero():
 			b.WriteString(s.Text)
 		case s.Near:
-			b.WriteString(s.At.UTC().Format("15:04"))
+			b.WriteString(s.At.In(t.Zone).Format("15:04"))
 		default:
-			b.WriteString(r.stamp(s.At))
+			b.WriteString(t.stamp(s.At))
 		}
 	}
 	return b.String()

@@ -152,7 +152,7 @@ func TestWriteText(t *testing.T) {
 			t.Run(golden, func(t *testing.T) {
 				t.Parallel()
 				var got bytes.Buffer
-				if err := r.WriteText(&got, color); err != nil {
+				if err := r.WriteText(&got, Look{Color: color}); err != nil {
 					t.Fatal(err)
 				}
 				if *update {
@@ -176,7 +176,7 @@ func TestTextIsInUTC(t *testing.T) {
 	t.Parallel()
 	there, r := time.FixedZone("", 8*3600), sample()
 	var want, got strings.Builder
-	if err := r.WriteText(&want, false); err != nil {
+	if err := r.WriteText(&want, Look{}); err != nil {
 		t.Fatal(err)
 	}
 	r.At, r.ChangesFrom = r.At.In(there), r.ChangesFrom.In(there)
@@ -196,7 +196,7 @@ func TestTextIsInUTC(t *testing.T) {
 			}
 		}
 	}
-	if err := r.WriteText(&got, false); err != nil {
+	if err := r.WriteText(&got, Look{}); err != nil {
 		t.Fatal(err)
 	}
 	if got.String() != want.String() {
@@ -287,7 +287,7 @@ func FuzzWriteText(f *testing.F) {
 		found.SilencesErr = errors.New(err)
 		r := New(at(4, 53), 0, found, 24*time.Hour, errors.New(do))
 		var plain, color strings.Builder
-		if err := errors.Join(r.WriteText(&plain, false), r.WriteText(&color, true)); err != nil {
+		if err := errors.Join(r.WriteText(&plain, Look{}), r.WriteText(&color, Look{Color: true})); err != nil {
 			t.Fatal(err)
 		}
 		if n := strings.Count(plain.String(), "\n"); n > 33 {

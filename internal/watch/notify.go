@@ -7,9 +7,11 @@ import (
 	"slices"
 	"time"
 
+	"clbwatch/internal/advice"
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/state"
+	"clbwatch/internal/text"
 )
 
 const (
@@ -40,7 +42,8 @@ type round struct {
 	down  map[incident.Route]bool // routes on which nothing would arrive now
 	slow  map[incident.Route]bool // routes on which something went wrong: the others come first
 	steps []incident.Step         // what was done
-	errs  []error
+	errs  []advice.Group          // by incident: the first few
+	late  error                   // that no time was left
 	sent  int
 }
 
@@ -90,7 +93,7 @@ func (r *round) do(ctx context.Context, root *incident.Root, call incident.Call)
 	}
 	until, ok := r.until(root.Delivery.Claim)
 	if !ok {
-		r.fail(errors.New("no time left for calls to Slack: the next tick goes on"))
+		r.late = errors.New("no time left for calls to Slack: the next tick goes on")
 		r.down[call.Route] = true
 		return false
 	}
@@ -101,7 +104,7 @@ func (r *round) do(ctx context.Context, root *incident.Root, call incident.Call)
 	step := incident.Step{Root: root.Prefix(), Call: call, Outcome: out, Now: r.w.Store.Now(), At: r.at}
 	r.steps = append(r.steps, step)
 	if out.Class != incident.Done && out.Class != incident.NotThere {
-		r.fail(fmt.Errorf("incident %s: %w", root.ID(), out.Err))
+		r.errs = advice.Put(r.errs, maxUnread, root.ID(), out.Err)
 		r.slow[call.Route] = true
 	}
 	if out.Class == incident.Done && call.Do == incident.Send {
@@ -120,8 +123,15 @@ func (r *round) until(claim *incident.Claim) (until time.Time, ok bool) {
 	return now.Add(most), most > 0 && most >= r.least && claim.Until.Sub(r.w.Store.Now()) >= most
 }
 
-func (r *round) fail(err error) {
-	if len(r.errs) < maxUnread {
-		r.errs = append(r.errs, err)
+// unsent is what went wrong on the way to Slack.
+func (r *round) unsent() error {
+	errs := make([]error, 0, len(r.errs)+1)
+	for _, g := range r.errs {
+		which := "incident"
+		if len(g.Names) > 1 {
+			which = "incidents"
+		}
+		errs = append(errs, fmt.Errorf("%s %s: %w", which, text.Few(g.Names, maxNamed), g.Err))
 	}
+	return errors.Join(append(errs, r.late)...)
 }

@@ -163,9 +163,26 @@ func TestSummarySaysWhatWentWrongInAFewLines(t *testing.T) {
 	t.Parallel()
 	w := watchtest.New()
 	keys := apart(t, w, 7)
-	w.Fail(fail("send", watchtest.ErrTemporary))
+	n := 0
+	w.Fail(func(op, _ string) (bool, error) {
+		if n++; op == "send" {
+			return false, fmt.Errorf("%w, for reason %d", watchtest.ErrTemporary, n)
+		}
+		return true, nil
+	})
 	if sum := tick(t, w, keys...); sum.Pending != 7 || strings.Count(sum.Unsent.Error(), "\n") != 4 {
 		t.Errorf("%+v, want seven due, and five lines", sum)
+	}
+}
+
+func TestSummaryGivesOneReasonOnce(t *testing.T) {
+	t.Parallel()
+	w := watchtest.New()
+	keys := apart(t, w, 7)
+	w.Fail(fail("send", watchtest.ErrTemporary))
+	want := "incidents 2, 3, 4, 5, 6, and 2 more: " + watchtest.ErrTemporary.Error()
+	if sum := tick(t, w, keys...); sum.Pending != 7 || sum.Unsent.Error() != want {
+		t.Errorf("%+v, want seven due, and %q", sum, want)
 	}
 }
 

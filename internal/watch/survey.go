@@ -220,6 +220,7 @@ func recallShard(ctx context.Context, head *state.Head, store state.Store, found
 		return fmt.Errorf("load state: %w", err)
 	}
 	defer old.Close()
+	var since []func() // sets since when some are out
 	for i := range found.Standings {
 		s := found.Standings[i] // in the state of one shard there is nothing of another's
 		line, err := old.Seek(s.CLB.Key())
@@ -237,12 +238,20 @@ func recallShard(ctx context.Context, head *state.Head, store state.Store, found
 		for _, b := range before {
 			was[b.ID] = b
 		}
-		for i := range s.NotRunning {
-			s.NotRunning[i].Out = was[s.NotRunning[i].ID].Out
-		}
-		for i := range s.Ill {
-			s.Ill[i].Ill = was[s.Ill[i].ID].Ill
-		}
+		since = append(since, func() {
+			for i := range s.NotRunning {
+				s.NotRunning[i].Out = was[s.NotRunning[i].ID].Out
+			}
+			for i := range s.Ill {
+				s.Ill[i].Ill = was[s.Ill[i].ID].Ill
+			}
+		})
+	}
+	if err := old.Drain(); err != nil { // ticks fail by it, and nothing in it may be believed
+		return err
+	}
+	for _, set := range since {
+		set()
 	}
 	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"clbwatch/internal/incident"
 	"clbwatch/internal/lb"
 	"clbwatch/internal/state"
+	"clbwatch/internal/text"
 )
 
 const (
@@ -29,6 +30,8 @@ const (
 	clockSlack = time.Minute
 	// maxUnread bounds how many reasons a summary gives.
 	maxUnread = 5
+	// maxNamed bounds how many names a reason is given with.
+	maxNamed = 5
 	// maxConflicts is how often a commit starts over because another run was first.
 	maxConflicts = 8
 )
@@ -105,7 +108,7 @@ func (w *Watcher) Tick(ctx context.Context) (Summary, error) {
 	// for it.
 	if run := w.round(head, seen); run != nil {
 		run.notify(ctx, t.sendUntil)
-		sum.Sent, sum.Unsent = run.sent, errors.Join(run.errs...)
+		sum.Sent, sum.Unsent = run.sent, run.unsent()
 		// If we stop here, the same: a bot finds what it posted, and a webhook posts it once more, marked as a
 		// repeat.
 		if head, err = w.mark(ctx, head, run); err != nil {
@@ -358,33 +361,36 @@ func (w *Watcher) mark(ctx context.Context, h *state.Head, run *round) (*state.H
 
 func (w *Watcher) summary(s *sweep) Summary {
 	sum := Summary{CLBs: len(s.seen)}
-	var unread, odd []error
-	note := func(err error) {
-		if len(unread) < maxUnread {
-			unread = append(unread, err)
-		}
-	}
+	var unread, unhealthy []advice.Group
+	var errs, odd []error
 	for _, scope := range w.Discover {
-		if err := s.unlistedErr(scope); err != nil {
-			note(err)
+		if err := s.unlistedErr(scope); err != nil && len(errs) < maxUnread {
+			errs = append(errs, err)
 		}
 	}
 	for i, o := range s.seen {
 		if o.err != nil {
 			sum.Unreadable++
-			note(fmt.Errorf("cannot read %s: %w", s.clbs[i].Key(), o.err))
+			unread = advice.Put(unread, maxUnread, s.clbs[i].Key(), o.err)
 			continue
 		}
 		sum.Read++
 		if o.healthErr != nil {
-			note(fmt.Errorf("cannot read the health of %s: %w", s.clbs[i].Key(), o.healthErr))
+			unhealthy = advice.Put(unhealthy, maxUnread, s.clbs[i].Key(), o.healthErr)
 		}
+	}
+	for _, g := range unread {
+		errs = append(errs, fmt.Errorf("cannot read %s: %w", text.Few(g.Names, maxNamed), g.Err))
+	}
+	for _, g := range unhealthy {
+		errs = append(errs, fmt.Errorf("cannot read the health of %s: %w", text.Few(g.Names, maxNamed), g.Err))
 	}
 	for i, o := range s.seen {
 		if len(o.odd) > 0 && len(odd) < maxUnread {
 			odd = append(odd, fmt.Errorf("%s: %s", s.clbs[i].Key(), strings.Join(o.odd, "; ")))
 		}
 	}
-	sum.Unread, sum.Odd, sum.Unheard = errors.Join(unread...), errors.Join(odd...), s.silences.err
+	sum.Unread = errors.Join(errs[:min(len(errs), maxUnread)]...)
+	sum.Odd, sum.Unheard = errors.Join(odd...), s.silences.err
 	return sum
 }

@@ -153,12 +153,9 @@ const unfold = `(() => { for (const b of document.querySelectorAll('button.fold'
 // a desk, in light and dark, as it is at first and with all unfolded.
 func TestPagePictures(t *testing.T) {
 	address := fixedPage(t, fixedState(t))
-	for _, size := range []struct {
-		width, height int64
-		schemes       []string
-	}{{390, 3200, []string{"light", "dark"}}, {1280, 1900, []string{"light", "dark"}}} {
+	for _, size := range []struct{ width, height int64 }{{390, 3200}, {1280, 1900}} {
 		w := open(t, address)
-		for _, name := range size.schemes {
+		for _, name := range []string{"light", "dark"} {
 			for _, state := range []string{"folded", "unfolded"} {
 				var raw []byte
 				w.run(name, chromedp.EmulateViewport(size.width, size.height), scheme(name),
@@ -207,5 +204,111 @@ func compare(t *testing.T, name string, raw []byte) {
 	}
 	if err := alike(want, got); err != nil {
 		t.Errorf("%s: %v; tools/page-test -update rewrites the pictures", name, err)
+	}
+}
+
+// faint lists the texts whose contrast with what is behind them is too low for WCAG 2.2 AA: 4.5, or 3 if they
+// are large. What cannot be pressed now need not be read.
+const faint = `(() => {
+	const paint = document.createElement('canvas').getContext('2d', {willReadFrequently: true});
+	const rgba = (color) => {
+		paint.clearRect(0, 0, 1, 1);
+		paint.fillStyle = color;
+		paint.fillRect(0, 0, 1, 1);
+		return [...paint.getImageData(0, 0, 1, 1).data];
+	};
+	const over = (top, below) => below.map((v, i) => top[i] * top[3] / 255 + v * (1 - top[3] / 255));
+	const behind = (e) => {
+		if (!e) return [255, 255, 255];
+		const own = rgba(getComputedStyle(e).backgroundColor);
+		return own[3] === 255 ? own.slice(0, 3) : over(own, behind(e.parentElement));
+	};
+	const light = (c) => c.map((v) => v / 255).map((v) => v <= .04045 ? v / 12.92 : ((v + .055) / 1.055) ** 2.4)
+		.reduce((sum, v, i) => sum + v * [.2126, .7152, .0722][i], 0);
+	const found = [];
+	const texts = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
+	let n = 0;
+	const judge = (e, color, what) => {
+		const [a, b] = [light(over(rgba(color), behind(e))), light(behind(e))];
+		const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+		const style = getComputedStyle(e);
+		const size = parseFloat(style.fontSize);
+		const large = size >= 24 || size >= 18.66 && style.fontWeight >= 700;
+		n++;
+		if (ratio < (large ? 3 : 4.5)) found.push(ratio.toFixed(2) + ': ' + what);
+	};
+	while (texts.nextNode()) {
+		const e = texts.currentNode.parentElement;
+		const what = texts.currentNode.textContent.trim();
+		if (what && e.getClientRects().length && !e.closest(':disabled, .emoji, .unseen')) {
+			judge(e, getComputedStyle(e).color, what);
+		}
+	}
+	judge(line, getComputedStyle(line, '::placeholder').color, line.placeholder);
+	for (const e of document.querySelectorAll('button:not(.fold), #line')) {
+		const [a, b] = [light(rgba(getComputedStyle(e).borderColor).slice(0, 3)), light(behind(e.parentElement))];
+		const ratio = (Math.max(a, b) + .05) / (Math.min(a, b) + .05);
+		if (ratio < 3 && !e.disabled) found.push('the edge of ' + (e.ariaLabel ?? e.id) + ': ' + ratio.toFixed(2));
+	}
+	return {n, found};
+})()`
+
+// TestPageCanBeRead has all unfolded, a silence that ends with an error, and buttons that are on.
+func TestPageCanBeRead(t *testing.T) {
+	w := open(t, fixedPage(t, bytes.Replace(fixedState(t), []byte(`"slackFails":false`),
+		[]byte(`"slackFails":true`), 1)))
+	for _, width := range []int64{390, 1280} {
+		for _, name := range []string{"light", "dark"} {
+			var got struct {
+				N     int
+				Found []string
+			}
+			w.run(name, chromedp.EmulateViewport(width, 900), scheme(name), chromedp.Reload(), ready,
+				chromedp.Evaluate(unfold, nil), chromedp.Evaluate(`refused('there is none')`, nil),
+				chromedp.Evaluate(`looked = false; hear({posts: []}, now)`, nil), chromedp.Evaluate(faint, &got))
+			if got.N < 200 || len(got.Found) > 0 {
+				t.Errorf("%d px, %s: of %d texts these are too faint: %q", width, name, got.N, got.Found)
+			}
+		}
+	}
+}
+
+// TestPageSpeaks reads what assistive technology is told.
+func TestPageSpeaks(t *testing.T) {
+	w := open(t, fixedPage(t, fixedState(t)))
+	var got map[string]any
+	w.run("look", ready, chromedp.Evaluate(`(() => {
+		const all = (s) => [...document.querySelectorAll(s)];
+		const heard = document.getElementById('heard');
+		hear({posts: now.posts.slice(0, -1)}, now);
+		const said = heard.textContent;
+		hear(now, now);
+		const name = (e) => e.ariaLabel ?? document.getElementById(e.getAttribute('aria-labelledby'))?.textContent ?? '';
+		return {
+			notButtons: all('[onclick], div[tabindex], span[tabindex], [role=button]').length,
+			unnamed: all('button').filter((b) => !(b.ariaLabel || b.textContent.trim())).length,
+			unlike: all('button[aria-label]').filter((b) => !b.ariaLabel.toLowerCase().includes(
+				b.textContent.toLowerCase().trim().split(' ')[0])).map((b) => b.ariaLabel).join(),
+			regions: all('main > section, nav, article, [role=group]').filter((e) => !name(e)).length,
+			sections: all('main > section').map(name).join(),
+			order: all('main > section').map((e) => e.getBoundingClientRect()).map((r) => [r.left, r.top])
+				.map(([x, y], i, rs) => i === 0 || y > rs[i - 1][1] || x > rs[i - 1][0]).join(),
+			headings: all('h1, h2, main h3').map((h) => h.tagName).filter((h, i, hs) => h !== hs[i - 1]).join(),
+			live: all('[aria-live], [role=status], [role=alert]').map((e) => e.id + ' ' + (e.ariaLive ?? e.role)).join(),
+			folded: all('#channel button[aria-expanded=false]').map((b) => b.ariaLabel.slice(0, 41)).join('|'),
+			said, again: heard.textContent, language: document.documentElement.lang,
+		};
+	})()`, &got))
+	for what, want := range map[string]any{
+		"notButtons": 0.0, "unnamed": 0.0, "unlike": "", "regions": 0.0,
+		"sections": "Slack,Cloud,Runs of the function", "order": "true,true,true", "headings": "H1,H2,H3,H2",
+		"live":   "status status,refused alert,unsent alert,heard polite",
+		"folded": "Show more of the message of 17:17:32, par|1 reply, last reply today at 17:17, to 🟠|2 replies, last reply today at 17:17, to ",
+		"said":   "New message in #alerts: 🔴 prod-web degraded: 3 of 7 running @here",
+		"again":  "New message in #alerts: 🔴 prod-web degraded: 3 of 7 running @here", "language": "en",
+	} {
+		if got[what] != want {
+			t.Errorf("%s: %v, want %v", what, got[what], want)
+		}
 	}
 }

@@ -2,6 +2,7 @@ package demo
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
 	"strings"
@@ -223,8 +224,13 @@ func (s *stage) tenMinutes() error {
 
 // dismiss takes away a message that only ada sees.
 func (s *stage) dismiss(o order) error {
-	private := slices.ContainsFunc(s.posts(), func(p post) bool { return p.Private && p.TS == o.ID })
-	if !private {
+	private := make(map[string]bool) // by ts
+	for _, p := range s.posts() {
+		if p.Private {
+			private[p.TS] = true
+		}
+	}
+	if !private[o.ID] {
 		return fmt.Errorf("there is no message %.60q that only you see", o.ID)
 	}
 	s.mu.Lock()
@@ -232,11 +238,7 @@ func (s *stage) dismiss(o order) error {
 	if s.dismissed == nil {
 		s.dismissed = make(map[string]bool)
 	}
-	for ts := range s.dismissed { // those that Slack has forgotten
-		if !slices.ContainsFunc(s.posts(), func(p post) bool { return p.TS == ts }) {
-			delete(s.dismissed, ts)
-		}
-	}
+	maps.DeleteFunc(s.dismissed, func(ts string, _ bool) bool { return !private[ts] }) // Slack has forgotten them
 	s.dismissed[o.ID] = true
 	return nil
 }

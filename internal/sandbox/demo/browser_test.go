@@ -104,7 +104,7 @@ func fixedState(t *testing.T) []byte {
 // window is a browser window of a test's own.
 type window struct {
 	t   *testing.T
-	ctx context.Context //nolint:containedctx // chromedp keeps the browser in it
+	ctx context.Context // chromedp keeps the browser in it
 }
 
 // open opens a browser at an address.
@@ -310,5 +310,39 @@ func TestPageSpeaks(t *testing.T) {
 		if got[what] != want {
 			t.Errorf("%s: %v, want %v", what, got[what], want)
 		}
+	}
+}
+
+// TestPageStaysShortInABrowser lets thousands of messages pass before an open page, and then asks for all older
+// ones.
+func TestPageStaysShortInABrowser(t *testing.T) {
+	st, address := newPageTest(t, true)
+	w := open(t, address)
+	var first, later, all, back int64
+	const count = `document.querySelectorAll('*').length`
+	pass := func(from int) {
+		for i := range 2000 {
+			root := st.slack.Say(fmt.Sprintf("message %d", from+i))
+			st.ran(runState{What: "tick", Answer: fmt.Sprint(root)})
+			if i%100 == 0 {
+				time.Sleep(2 * calm) // the page sees it
+			}
+		}
+		last := fmt.Sprintf(`document.querySelector('#channel > li')?.textContent.includes('message %d')`, from+1999)
+		w.run("the last message", chromedp.Poll(last, nil))
+	}
+	pass(0)
+	w.run("count", chromedp.Evaluate(count, &first))
+	pass(2000)
+	w.run("count again", chromedp.Evaluate(count, &later),
+		chromedp.WaitVisible(`//button[@id="older" and starts-with(., "Older messages (3")]`, chromedp.BySearch),
+		chromedp.Focus("#older"),
+		chromedp.PollFunction(`() => document.getElementById('older').hidden || older.click()`, nil),
+		chromedp.Poll(`document.activeElement.id === 'newest'`, nil), chromedp.Evaluate(count, &all),
+		chromedp.Click("#newest"), chromedp.Poll(`document.querySelectorAll('#channel > li').length === 12`, nil),
+		chromedp.Poll(`document.activeElement.id === 'older'`, nil), chromedp.Evaluate(count, &back))
+	if first != later || back != later || later > 400 || all > 400+10*maxPosts {
+		t.Errorf("the page has %d elements after 2,000 messages, %d after 4,000, %d with all older ones and %d "+
+			"without; want at most 400, the same, at most %d and the same", first, later, all, back, 400+10*maxPosts)
 	}
 }

@@ -149,23 +149,23 @@ func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithA
 // unfold unfolds all that is folded.
 const unfold = `(() => { for (const b of document.querySelectorAll('button.fold')) b.click(); })()`
 
-// TestPagePictures compares the page with the pictures in testdata, which -update rewrites: on a phone and on
-// a desk, in light and dark, as it is at first and with all unfolded.
+// TestPagePictures compares the page with the pictures in testdata, which -update rewrites: a phone's beginning,
+// and the cloud further down, and a desk's beginning, and all unfolded, in light and dark.
 func TestPagePictures(t *testing.T) {
 	address := fixedPage(t, fixedState(t))
-	for _, size := range []struct{ width, height int64 }{{390, 3200}, {1280, 1900}} {
+	const cloud = `document.getElementById('cloud-part').scrollIntoView()`
+	for _, tt := range []struct {
+		name          string
+		width, height int64
+		script        string
+	}{{"390-folded", 390, 2400, ``}, {"390-cloud", 390, 2200, cloud}, {"1280-folded", 1280, 1900, ``},
+		{"1280-unfolded", 1280, 1900, unfold}} {
 		w := open(t, address)
 		for _, name := range []string{"light", "dark"} {
-			for _, state := range []string{"folded", "unfolded"} {
-				var raw []byte
-				w.run(name, chromedp.EmulateViewport(size.width, size.height), scheme(name),
-					chromedp.Navigate(address), ready)
-				if state == "unfolded" {
-					w.run(state, chromedp.Evaluate(unfold, nil))
-				}
-				w.run("take a picture", chromedp.CaptureScreenshot(&raw))
-				compare(t, fmt.Sprintf("%d-%s-%s", size.width, name, state), raw)
-			}
+			var raw []byte
+			w.run(name, chromedp.EmulateViewport(tt.width, tt.height), scheme(name), chromedp.Navigate(address), ready,
+				chromedp.Evaluate(tt.script, nil), chromedp.CaptureScreenshot(&raw))
+			compare(t, tt.name+"-"+name, raw)
 		}
 	}
 }

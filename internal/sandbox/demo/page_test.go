@@ -323,3 +323,41 @@ func TestPageShowsWhatTheBucketHas(t *testing.T) {
 		t.Errorf("an hour later the silences are %+v and the incident is %+v", b.Silences, b.Incident)
 	}
 }
+
+func TestPageFailsAHealthCheck(t *testing.T) {
+	t.Parallel()
+	st, url := newPageTest(t, true)
+	st.addShop()
+	order := func(action, lb, id string) (int, string) {
+		status, body, _ := request(t, http.MethodPost, url+"/do",
+			`{"action":"`+action+`","lb":"`+lb+`","id":"`+id+`"}`)
+		return status, body
+	}
+	const shop02 = "ins-shop02k2x"
+	seen := func() string {
+		b := st.state(fewPosts).Balancers[2]
+		return fmt.Sprint(b.Places, b.Backends[1].Failing, b.Running)
+	}
+	const well = "[{HTTPS:443 shop.example.com/ 4 4} {HTTPS:443 shop.example.com/pay 4 4} {TCP:8443 4 4}] [] 4"
+	for _, tt := range []struct{ action, want string }{
+		{"failCheck", "[{HTTPS:443 shop.example.com/ 4 3} {HTTPS:443 shop.example.com/pay 4 3} {TCP:8443 4 4}] " +
+			"[HTTPS:443 shop.example.com/ HTTPS:443 shop.example.com/pay] 4"},
+		{"passCheck", well},
+		{"stop", "[{HTTPS:443 shop.example.com/ 4 3} {HTTPS:443 shop.example.com/pay 4 3} {TCP:8443 4 3}] [] 3"},
+		{"start", well},
+	} {
+		status, body := order(tt.action, shop, shop02)
+		if got := seen(); status != http.StatusNoContent || got != tt.want {
+			t.Errorf("%s: %d %s, and the page shows %s, want %s", tt.action, status, body, got, tt.want)
+		}
+	}
+	for _, tt := range []struct{ action, lb, id, want string }{
+		{"failCheck", web, "ins-web01k2x", "not an application load balancer"},
+		{"failCheck", shop, "ins-x", "no backend"}, {"passCheck", shop, "ins-x", "no backend"},
+	} {
+		if status, body := order(tt.action, tt.lb, tt.id); status != http.StatusBadRequest ||
+			!strings.Contains(body, tt.want) {
+			t.Errorf("%s of %s: %d %s, want 400 and %q", tt.action, tt.id, status, body, tt.want)
+		}
+	}
+}

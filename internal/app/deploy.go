@@ -121,7 +121,7 @@ func (a *App) checkFirst(ctx context.Context, out io.Writer) error {
 		return p.Name == "state" || p.Name == "files" // the function's own are not here
 	})
 	var found strings.Builder
-	well, err := check.Run(ctx, &found, probes, false)
+	well, err := check.Run(ctx, &found, probes, false, 0)
 	if err != nil || well {
 		return err
 	}

@@ -49,14 +49,14 @@ func TestPage(t *testing.T) {
 		}
 	}
 	press := func(label string) chromedp.Action { return click(fmt.Sprintf("@aria-label=%q", label)) }
-	// shows waits until a message with all these words is in the channel.
+	// shows waits until a message with all these words is in the channel, or in a thread, and unfolds them all.
 	shows := func(words ...string) chromedp.Action {
 		var conditions []string
 		for _, w := range words {
 			conditions = append(conditions, fmt.Sprintf("contains(., %q)", w))
 		}
-		return chromedp.WaitVisible(`//*[@id="channel"]/li[`+strings.Join(conditions, " and ")+`]`,
-			chromedp.BySearch)
+		return chromedp.PollFunction(unfolded, nil,
+			chromedp.WithPollingArgs(`//*[@id="channel"]/li[`+strings.Join(conditions, " and ")+`]`))
 	}
 
 	// notes waits until a load balancer's card has a line with these words.
@@ -91,7 +91,15 @@ func TestPage(t *testing.T) {
 	if err := chromedp.Run(browser, chromedp.Navigate(address)); err != nil {
 		t.Fatal(err)
 	}
-	run("the baseline", shows("Now watching 2 load balancers"))
+	run("the baseline", shows("Now watching 3 load balancers"))
+	run("fail a health check", press("Have shop-02 fail its health check"), shows("#alerts",
+		"shop-02 unhealthy on prod-shop, 3 of 4 healthy", "HTTPS:443 shop.example.com/pay"),
+		chromedp.WaitVisible(`//*[@id="cloud"]//*[@class="place" and contains(., "/pay3 of 4 healthy")]`,
+			chromedp.BySearch))
+	run("pass it", press("Have shop-02 pass its health check"),
+		chromedp.WaitVisible(`//li[contains(., "1 reply") and contains(., "last reply today at")]`,
+			chromedp.BySearch), never(`//*[@id="channel"]//ol`), shows("shop-02 back on prod-shop", "1 reply"),
+		chromedp.WaitVisible(`#channel ol > li`), tenMinutes, shows("shop-02", "resolved after"))
 	run("stop", press("Stop web-07"), shows("#alerts", "web-07 stopped on prod-web, 6 of 7 running",
 		"shut down (4)"))
 	run("start", press("Start web-07"), shows("web-07 back on prod-web", "7 of 7 running", "(edited)",
@@ -104,7 +112,7 @@ func TestPage(t *testing.T) {
 	run("Slack is back", chromedp.Click("#slack"), shows("web-02 stopped on prod-web, 6 of 7 running"))
 	run("fail the API", press("Fail the API for prod-api"), shows("Cannot read prod-api"))
 	run("the API is back", press("Fail the API for prod-api"), shows("Readable again: prod-api"))
-	run("report", chromedp.Click("#report"), shows("backends running on 2 load balancers"))
+	run("report", chromedp.Click("#report"), shows("backends running on 3 load balancers"))
 
 	run("ten minutes later", press("Start web-02"), shows("web-02 back on prod-web"), tenMinutes,
 		never(`//*[@data-spot and contains(., "is open")]`))
@@ -149,7 +157,8 @@ func TestPage(t *testing.T) {
 	look("restarting")
 	run("to its end", tenMinutes, shows("5 machines out and back on prod-api"))
 	run("another rolling restart", press("Rolling restart of prod-api"), tenMinutes)
-	run("stop half", press("Stop half of prod-web"), shows("prod-web degraded", "@here"))
+	run("stop half", press("Stop half of prod-web"), shows("prod-web degraded", "@here"),
+		chromedp.WaitVisible(`//*[@class="mention mine" and .="@here"]`, chromedp.BySearch))
 	run("a command that is refused", types("/clb end 99"), shows("only visible to you", "there is no silence"))
 	run("an order that is refused", chromedp.Evaluate(`act('stop', {id: 'x'})`, nil, awaited),
 		chromedp.WaitVisible(`//*[@id="refused" and contains(., "there is no backend")]`, chromedp.BySearch))
@@ -187,6 +196,12 @@ func TestPage(t *testing.T) {
 		t.Errorf("on a phone the page is %d px wide, and %d buttons do not say what they act on", wide, many)
 	}
 }
+
+// unfolded unfolds all threads and messages, and reports whether the page shows what an XPath selects.
+const unfolded = `(xpath) => {
+	for (const b of document.querySelectorAll('#channel button.fold[aria-expanded="false"]')) b.click();
+	return document.evaluate(xpath, document, null, XPathResult.FIRST_ORDERED_NODE_TYPE, null).singleNodeValue;
+}`
 
 // click presses a button that can be pressed, once there is one: by name, and not by where it is, because the
 // page moves what is below a line that comes or goes.

@@ -82,6 +82,13 @@ func (c *Cloud) SetApplication(region, lb string) {
 	}
 }
 
+// Application reports whether a load balancer is of the application kind.
+func (c *Cloud) Application(region, lb string) bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.known(region, lb, application) != nil
+}
+
 // SetApplicationsEmpty chooses what DescribeLoadBalancerBackends answers for load balancers of the
 // application kind: in perfect form that nothing is bound, or code 5000.
 func (c *Cloud) SetApplicationsEmpty(empty bool) {

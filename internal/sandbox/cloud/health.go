@@ -53,6 +53,33 @@ func (c *Cloud) SetHealth(region, lb, id, listener, state string) {
 	}
 }
 
+// Check is what a health check says of a backend.
+type Check struct {
+	Place string // "HTTP:80 example.com/api", "TCP:8443", the same of a classic load balancer
+	ID    string // of the instance
+	State string // "Alive", "Dead" or "Unknown"
+}
+
+// Checks returns what the health checks of a load balancer say, in the order of its listeners and rules.
+func (c *Cloud) Checks(region, lb string) (all []Check) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	b := c.balancers[region+"/"+lb]
+	if b == nil {
+		return nil
+	}
+	for _, p := range b.checked() {
+		bound := b.pools[p.name]
+		if b.forward == classic {
+			bound = b.pools[""]
+		}
+		for _, in := range bound {
+			all = append(all, Check{p.name, in.ID, c.state(b, p, in)})
+		}
+	}
+	return all
+}
+
 // checked returns where backends are checked, in order: where they are bound, or at the listeners of a
 // classic load balancer.
 func (b *balancer) checked() []place {

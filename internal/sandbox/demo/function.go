@@ -24,7 +24,8 @@ type function struct {
 	settings map[string]string
 	instance *scf.Function      // nil if there is none
 	role     sandbox.Credential // of the last invocation
-	logs     []string           // of instances that are gone
+	logs     []string           // the last of instances that are gone
+	served   int                // invocations of the instance
 	over     bool               // no instance is started any more
 }
 
@@ -51,8 +52,22 @@ func (f *function) invoke(ctx context.Context, event []byte) ([]byte, *scf.Error
 	if err != nil {
 		return nil, nil, fmt.Errorf("start the function: %w", err)
 	}
-	return instance.Invoke(ctx, event)
+	answer, ferr, err := instance.Invoke(ctx, event)
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.served++; f.served >= maxServed {
+		_ = instance.Close() // never fails
+	}
+	return answer, ferr, err
 }
+
+const (
+	// maxServed is how many invocations an instance serves. The platform ends instances too, and what one has
+	// logged would grow for as long as it lives.
+	maxServed = 500
+	// maxLogs is how many lines of what was logged are kept of instances that are gone, and shown.
+	maxLogs = 30
+)
 
 func (f *function) start(ctx context.Context) (*scf.Function, error) {
 	f.mu.Lock()
@@ -64,8 +79,8 @@ func (f *function) start(ctx context.Context) (*scf.Function, error) {
 		return f.instance, nil
 	}
 	if f.instance != nil {
-		f.logs = append(f.logs, f.instance.Logs()...)
-		f.instance = nil
+		f.logs = lastLines(append(f.logs, f.instance.Logs()...))
+		f.instance, f.served = nil, 0
 	}
 	how := append(slices.Clone(f.how), scf.WithCredential(f.rotate))
 	instance, err := scf.Start(context.WithoutCancel(ctx), f.binary, f.settings, how...)
@@ -103,7 +118,7 @@ func (f *function) end() {
 	f.close()
 }
 
-// log is what the function logged, at most the last 30 lines.
+// log is what the function logged last.
 func (f *function) log() []string {
 	f.mu.Lock()
 	defer f.mu.Unlock()
@@ -111,5 +126,7 @@ func (f *function) log() []string {
 	if f.instance != nil {
 		all = append(all, f.instance.Logs()...)
 	}
-	return all[max(len(all)-30, 0):]
+	return lastLines(all)
 }
+
+func lastLines(all []string) []string { return slices.Clone(all[max(len(all)-maxLogs, 0):]) }

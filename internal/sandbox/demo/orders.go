@@ -2,8 +2,10 @@ package demo
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"slices"
+	"strings"
 
 	"clbwatch/internal/sandbox/cloud"
 	"clbwatch/internal/sandbox/scf"
@@ -28,11 +30,13 @@ var actions = map[string]func(*stage, order) error{
 	"failSlack": func(st *stage, _ order) error {
 		return st.fail(func(f *failing) error { f.slack = !f.slack; return nil })
 	},
-	"report":   func(st *stage, _ order) error { st.order(report); return nil },
-	"dismiss":  func(st *stage, o order) error { return st.dismiss(o) },
-	"stopHalf": func(st *stage, o order) error { return st.stopHalf(o) },
-	"restart":  func(st *stage, o order) error { return st.restart(o) },
-	"later":    func(st *stage, _ order) error { return st.tenMinutes() },
+	"report":    func(st *stage, _ order) error { st.order(report); return nil },
+	"dismiss":   func(st *stage, o order) error { return st.dismiss(o) },
+	"stopHalf":  func(st *stage, o order) error { return st.stopHalf(o) },
+	"restart":   func(st *stage, o order) error { return st.restart(o) },
+	"later":     func(st *stage, _ order) error { return st.tenMinutes() },
+	"failCheck": func(st *stage, o order) error { return st.failCheck(o) },
+	"passCheck": func(st *stage, o order) error { return st.passCheck(o) },
 }
 
 // order is one press of a button of the page's own.
@@ -46,7 +50,7 @@ type order struct {
 // balancer is a load balancer of the cast.
 type balancer struct{ id, name string }
 
-var cast = []balancer{{web, "prod-web"}, {api, "prod-api"}}
+var cast = []balancer{{web, "prod-web"}, {api, "prod-api"}, {shop, "prod-shop"}}
 
 const maxAdded = 50 // backends of one load balancer: the page is for people
 
@@ -83,6 +87,33 @@ func (s *stage) setStatus(o order, status int) error {
 	return nil
 }
 
+// failCheck has a backend of an application load balancer fail its health check at the first listener.
+func (s *stage) failCheck(o order) error {
+	if err := s.bound(o); err != nil {
+		return err
+	}
+	if !s.cloud.Application(scf.Region, o.LB) {
+		return fmt.Errorf("%.60q is not an application load balancer", o.LB)
+	}
+	for _, c := range s.cloud.Checks(scf.Region, o.LB) {
+		if c.ID == o.ID {
+			listener, _, _ := strings.Cut(c.Place, " ")
+			s.cloud.SetHealth(scf.Region, o.LB, o.ID, listener, "Dead")
+			return nil
+		}
+	}
+	return fmt.Errorf("no listener checks %.60q", o.ID)
+}
+
+// passCheck has a backend pass all its health checks.
+func (s *stage) passCheck(o order) error {
+	if err := s.bound(o); err != nil {
+		return err
+	}
+	s.cloud.SetHealth(scf.Region, o.LB, o.ID, "", "Alive")
+	return nil
+}
+
 func (s *stage) remove(o order) error {
 	if err := s.bound(o); err != nil {
 		return err
@@ -102,7 +133,7 @@ func (s *stage) add(o order) error {
 	s.added++
 	n := 20 + s.added
 	s.mu.Unlock()
-	prefix := map[string]string{web: "web", api: "api"}[o.LB]
+	prefix := map[string]string{web: "web", api: "api", shop: "shop"}[o.LB]
 	ins := instance(fmt.Sprintf("%s-%d", prefix, n), fmt.Sprintf("10.0.9.%d", n%250))
 	if o.Name != "" {
 		ins.Name = o.Name
@@ -193,8 +224,13 @@ func (s *stage) tenMinutes() error {
 
 // dismiss takes away a message that only ada sees.
 func (s *stage) dismiss(o order) error {
-	private := slices.ContainsFunc(s.posts(), func(p post) bool { return p.Private && p.TS == o.ID })
-	if !private {
+	private := make(map[string]bool) // by ts
+	for _, p := range s.posts() {
+		if p.Private {
+			private[p.TS] = true
+		}
+	}
+	if !private[o.ID] {
 		return fmt.Errorf("there is no message %.60q that only you see", o.ID)
 	}
 	s.mu.Lock()
@@ -202,6 +238,7 @@ func (s *stage) dismiss(o order) error {
 	if s.dismissed == nil {
 		s.dismissed = make(map[string]bool)
 	}
+	maps.DeleteFunc(s.dismissed, func(ts string, _ bool) bool { return !private[ts] }) // Slack has forgotten them
 	s.dismissed[o.ID] = true
 	return nil
 }

@@ -10,8 +10,12 @@ import (
 	"net"
 	"net/http"
 	"slices"
+	"strconv"
 	"strings"
 	"sync/atomic"
+	"time"
+
+	"clbwatch/internal/sandbox"
 )
 
 //go:embed page
@@ -132,16 +136,23 @@ func (p *webPage) done(w http.ResponseWriter, err error) {
 	w.WriteHeader(http.StatusNoContent)
 }
 
-// events sends the whole state whenever it changes.
+// calm is the least time between two states that are sent: what happens at once is sent at once.
+const calm = 50 * time.Millisecond
+
+// events sends the whole state whenever it changes, with as many messages as "messages" asks for.
 func (p *webPage) events(w http.ResponseWriter, r *http.Request) {
 	p.viewers.Add(1)
 	defer p.viewers.Add(-1)
 	w.Header().Set("Content-Type", "text/event-stream")
 	flush := http.NewResponseController(w)
+	asked, err := strconv.Atoi(r.URL.Query().Get("messages"))
+	if err != nil {
+		asked = fewPosts
+	}
 	for {
 		// before the state is taken, or a change in between is missed
 		ours, slacks := p.st.changed(), p.st.slack.Changed()
-		doc, err := json.Marshal(p.st.state())
+		doc, err := json.Marshal(p.st.state(asked))
 		if err == nil {
 			_, err = fmt.Fprintf(w, "data: %s\n\n", doc)
 		}
@@ -157,6 +168,7 @@ func (p *webPage) events(w http.ResponseWriter, r *http.Request) {
 		case <-r.Context().Done():
 			return
 		}
+		sandbox.Pause(r.Context(), calm)
 	}
 }
 

@@ -119,8 +119,8 @@ func TestPageRefusesBadOrders(t *testing.T) {
 	t.Parallel()
 	_, url := newPageTest(t, true)
 	for body, want := range map[string]string{
-		`{"action":"x"}`: "only add, dismiss, failAPI, failSlack, later, remove, report, restart, " +
-			"start, stop, stopHalf",
+		`{"action":"x"}`: "only add, dismiss, failAPI, failCheck, failSlack, later, passCheck, " +
+			"remove, report, restart, start, stop, stopHalf",
 		`x`: "JSON",
 		`{"action":"stop","lb":"lb-x","id":"ins-x"}`:          "no backend",
 		`{"action":"remove","lb":"` + web + `","id":"ins-x"}`: "no backend",
@@ -172,7 +172,7 @@ func TestPageSendsTheStateWhenItChanges(t *testing.T) {
 			}
 		}
 	}
-	if s := next(); !s.Live || len(s.Balancers) != 2 || s.Balancers[0].Running != 2 || len(s.Posts) != 0 {
+	if s := next(); !s.Live || len(s.Balancers) != 3 || s.Balancers[0].Running != 2 || len(s.Posts) != 0 {
 		t.Errorf("the first state is %+v", s)
 	}
 	st.slack.Say("hello")
@@ -238,8 +238,8 @@ func TestPageRestartsOneAfterTheOther(t *testing.T) {
 	order := `{"action":"restart","lb":"` + web + `"}`
 	request(t, http.MethodPost, url+"/do", order)
 	if status, body, _ := request(t, http.MethodPost, url+"/do", order); status != http.StatusBadRequest ||
-		!strings.Contains(body, "under way") || st.state().Balancers[0].Restarting != 3 {
-		t.Errorf("a second restart: %d %s, and the state is %+v", status, body, st.state().Balancers[0])
+		!strings.Contains(body, "under way") || st.state(fewPosts).Balancers[0].Restarting != 3 {
+		t.Errorf("a second restart: %d %s, and the state is %+v", status, body, st.state(fewPosts).Balancers[0])
 	}
 	for i, want := range [][]int{{4, 2, 4, 2}, {2, 4, 4, 2}, {2, 4, 4}, {2, 4, 2}} {
 		if i == 2 {
@@ -250,7 +250,7 @@ func TestPageRestartsOneAfterTheOther(t *testing.T) {
 			t.Errorf("after step %d the statuses are %v, want %v", i+1, got, want)
 		}
 	}
-	if n := st.state().Balancers[0].Restarting; n != 0 {
+	if n := st.state(fewPosts).Balancers[0].Restarting; n != 0 {
 		t.Errorf("%d backends are still to be restarted", n)
 	}
 }
@@ -258,28 +258,28 @@ func TestPageRestartsOneAfterTheOther(t *testing.T) {
 func TestPageLetsTenMinutesPass(t *testing.T) {
 	t.Parallel()
 	st, url := newPageTest(t, true)
-	began := st.state().Now
+	began := st.state(fewPosts).Now
 	request(t, http.MethodPost, url+"/do", `{"action":"later"}`)
 	status, body, _ := request(t, http.MethodPost, url+"/do", `{"action":"later"}`)
-	if why := st.state().Refused; status != http.StatusBadRequest || why != strings.TrimSpace(body) {
+	if why := st.state(fewPosts).Refused; status != http.StatusBadRequest || why != strings.TrimSpace(body) {
 		t.Errorf("ten minutes more: %d %s, and the page shows %q", status, body, why)
 	}
 	for left := 9; left >= 0; left-- {
-		if _, passing := st.next(); !passing || st.state().Minutes != left+1 {
-			t.Errorf("next = %v, with %d minutes to go, want %d", passing, st.state().Minutes, left+1)
+		if _, passing := st.next(); !passing || st.state(fewPosts).Minutes != left+1 {
+			t.Errorf("next = %v, with %d minutes to go, want %d", passing, st.state(fewPosts).Minutes, left+1)
 		}
-		if more := st.minuteOver(); more != (left > 0) || st.state().Minutes != left {
-			t.Errorf("minuteOver = %v, with %d minutes to go, want %d", more, st.state().Minutes, left)
+		if more := st.minuteOver(); more != (left > 0) || st.state(fewPosts).Minutes != left {
+			t.Errorf("minuteOver = %v, with %d minutes to go, want %d", more, st.state(fewPosts).Minutes, left)
 		}
 	}
 	if _, passing := st.next(); passing {
 		t.Error("an eleventh minute passes")
 	}
-	if took := st.state().Now.Sub(began); took < 10*time.Minute || took > 11*time.Minute {
+	if took := st.state(fewPosts).Now.Sub(began); took < 10*time.Minute || took > 11*time.Minute {
 		t.Errorf("%v passed", took)
 	}
 	request(t, http.MethodPost, url+"/do", `{"action":"report"}`)
-	if why := st.state().Refused; why != "" {
+	if why := st.state(fewPosts).Refused; why != "" {
 		t.Errorf("after an order that is taken the page shows %q", why)
 	}
 }
@@ -306,7 +306,7 @@ func TestPageShowsWhatTheBucketHas(t *testing.T) {
 		`{"id":"8","k":"ap-guangzhou/`+web+`","c":"2026-11-29T05:38:45Z","ack":"5"},`+
 		`{"id":"9","k":"ap-guangzhou/`+web+`","a":"reading"}]},{"incidents":[`+
 		`{"id":"10","k":"ap-guangzhou/`+api+`"},{"id":"11","k":"ap-guangzhou/`+api+`"}]}]}}`+"\nsha256 0\n"))
-	on, off := st.state().Balancers[0], st.state().Balancers[1]
+	on, off := st.state(fewPosts).Balancers[0], st.state(fewPosts).Balancers[1]
 	for _, b := range []balancerState{on, off} {
 		if len(b.Silences) != 1 || b.Silences[0].ID != "3" || b.Silences[0].By != "ada" {
 			t.Errorf("the silences of %s are %+v, want 3", b.Name, b.Silences)
@@ -319,7 +319,45 @@ func TestPageShowsWhatTheBucketHas(t *testing.T) {
 		t.Errorf("the incident of prod-api is %+v, want 11", i)
 	}
 	st.later(time.Hour)
-	if b := st.state().Balancers[0]; len(b.Silences) != 0 || b.Incident.Ack != nil {
+	if b := st.state(fewPosts).Balancers[0]; len(b.Silences) != 0 || b.Incident.Ack != nil {
 		t.Errorf("an hour later the silences are %+v and the incident is %+v", b.Silences, b.Incident)
+	}
+}
+
+func TestPageFailsAHealthCheck(t *testing.T) {
+	t.Parallel()
+	st, url := newPageTest(t, true)
+	st.addShop()
+	order := func(action, lb, id string) (int, string) {
+		status, body, _ := request(t, http.MethodPost, url+"/do",
+			`{"action":"`+action+`","lb":"`+lb+`","id":"`+id+`"}`)
+		return status, body
+	}
+	const shop02 = "ins-shop02k2x"
+	seen := func() string {
+		b := st.state(fewPosts).Balancers[2]
+		return fmt.Sprint(b.Places, b.Backends[1].Failing, b.Running)
+	}
+	const well = "[{HTTPS:443 shop.example.com/ 4 4} {HTTPS:443 shop.example.com/pay 4 4} {TCP:8443 4 4}] [] 4"
+	for _, tt := range []struct{ action, want string }{
+		{"failCheck", "[{HTTPS:443 shop.example.com/ 4 3} {HTTPS:443 shop.example.com/pay 4 3} {TCP:8443 4 4}] " +
+			"[HTTPS:443 shop.example.com/ HTTPS:443 shop.example.com/pay] 4"},
+		{"passCheck", well},
+		{"stop", "[{HTTPS:443 shop.example.com/ 4 3} {HTTPS:443 shop.example.com/pay 4 3} {TCP:8443 4 3}] [] 3"},
+		{"start", well},
+	} {
+		status, body := order(tt.action, shop, shop02)
+		if got := seen(); status != http.StatusNoContent || got != tt.want {
+			t.Errorf("%s: %d %s, and the page shows %s, want %s", tt.action, status, body, got, tt.want)
+		}
+	}
+	for _, tt := range []struct{ action, lb, id, want string }{
+		{"failCheck", web, "ins-web01k2x", "not an application load balancer"},
+		{"failCheck", shop, "ins-x", "no backend"}, {"passCheck", shop, "ins-x", "no backend"},
+	} {
+		if status, body := order(tt.action, tt.lb, tt.id); status != http.StatusBadRequest ||
+			!strings.Contains(body, tt.want) {
+			t.Errorf("%s of %s: %d %s, want 400 and %q", tt.action, tt.id, status, body, tt.want)
+		}
 	}
 }

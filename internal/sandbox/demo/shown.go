@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"clbwatch/internal/sandbox/cloud"
 	"clbwatch/internal/sandbox/scf"
 )
 
@@ -19,8 +20,9 @@ type state struct {
 	Refused    string          `json:"refused"`
 	SlackFails bool            `json:"slackFails"`
 	Balancers  []balancerState `json:"balancers"`
-	Posts      []post          `json:"posts"`
-	Runs       []runState      `json:"runs"` // the last ones, oldest first
+	Posts      []post          `json:"posts"` // of the channel the newest, with their threads; oldest first
+	Older      int             `json:"older"` // messages of the channel before these
+	Runs       []runState      `json:"runs"`  // the last ones, oldest first
 
 	Me     string            `json:"me"`     // ID of who types and presses
 	People map[string]string `json:"people"` // names of users by ID
@@ -29,6 +31,7 @@ type state struct {
 type balancerState struct {
 	ID         string         `json:"id"`
 	Name       string         `json:"name"`
+	Places     []placeState   `json:"places"` // where an application load balancer checks its backends; else none
 	Running    int            `json:"running"`
 	Fails      bool           `json:"fails"`
 	Restarting int            `json:"restarting"` // backends that a rolling restart has not started again
@@ -57,6 +60,15 @@ type backendState struct {
 	Name   string `json:"name"`
 	IP     string `json:"ip"`
 	Status int    `json:"status"`
+	// the places whose health check it fails, though it runs
+	Failing []string `json:"failing"`
+}
+
+// placeState is a listener without rules, or a rule.
+type placeState struct {
+	Name    string `json:"name"` // "HTTPS:443 shop.example.com/pay"
+	Bound   int    `json:"bound"`
+	Passing int    `json:"passing"` // of these
 }
 
 // runState is one run of the function.
@@ -70,16 +82,19 @@ type runState struct {
 
 const maxRuns = 20
 
-func (s *stage) state() state {
+// state is what the page shows, with so many messages of the channel.
+func (s *stage) state(messages int) state {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	doc := state{Live: s.live, Now: s.now(), Minutes: s.minutes, Refused: s.refused,
 		SlackFails: s.failing.slack, Runs: slices.Clone(s.runs), Me: ada, People: people}
-	doc.Posts = slices.DeleteFunc(s.posts(), func(p post) bool { return p.Private && s.dismissed[p.TS] })
+	doc.Posts, doc.Older = recent(slices.DeleteFunc(s.posts(), func(p post) bool {
+		return p.Private && s.dismissed[p.TS]
+	}), messages)
 	silences, open := s.activeSilences(), s.openIncidents()
 	for _, lb := range cast {
 		b := balancerState{ID: lb.id, Name: lb.name, Fails: s.failing.api[lb.id],
-			Silences: []silenceState{}, Backends: []backendState{}}
+			Silences: []silenceState{}, Backends: []backendState{}, Places: s.places(lb)}
 		if r := s.restarts[lb.id]; r != nil {
 			b.Restarting = len(r.left) + min(len(r.down), 1)
 		}
@@ -98,11 +113,40 @@ func (s *stage) state() state {
 			if ins.Status == 2 {
 				b.Running++
 			}
-			b.Backends = append(b.Backends, backendState{ins.ID, ins.Name, ins.LanIP, ins.Status})
+			b.Backends = append(b.Backends, backendState{ins.ID, ins.Name, ins.LanIP, ins.Status, s.failingAt(lb, ins)})
 		}
 		doc.Balancers = append(doc.Balancers, b)
 	}
 	return doc
+}
+
+// places are where an application load balancer checks its backends.
+func (s *stage) places(lb balancer) []placeState {
+	all := []placeState{}
+	if !s.cloud.Application(scf.Region, lb.id) {
+		return all
+	}
+	for _, c := range s.cloud.Checks(scf.Region, lb.id) {
+		if len(all) == 0 || all[len(all)-1].Name != c.Place {
+			all = append(all, placeState{Name: c.Place})
+		}
+		p := &all[len(all)-1]
+		if p.Bound++; c.State == "Alive" {
+			p.Passing++
+		}
+	}
+	return all
+}
+
+// failingAt are the places whose health check a backend fails, though it runs.
+func (s *stage) failingAt(lb balancer, ins cloud.Instance) []string {
+	names := []string{}
+	for _, c := range s.cloud.Checks(scf.Region, lb.id) {
+		if c.ID == ins.ID && c.State != "Alive" && ins.Status == 2 {
+			names = append(names, c.Place)
+		}
+	}
+	return names
 }
 
 // covers reports whether a silence is about a load balancer. The function's globs know no more than * and ?.

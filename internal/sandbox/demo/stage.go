@@ -60,6 +60,7 @@ func newStage(story Story) *stage {
 	s.bucket = cos.New(s.cloud.Credential)
 	s.slack.Now = s.now
 	s.slack.Unlimited = true // the story squeezes an hour into a minute
+	s.slack.Keep = maxPosts
 	s.slack.Mention, s.slack.Users = "here", slices.Collect(maps.Keys(people))
 	return s
 }
@@ -194,6 +195,17 @@ func actionOf(event string) string {
 	}
 	_ = json.Unmarshal([]byte(event), &e) // what it is then is for the function to say
 	return e.Action
+}
+
+// addShop makes the load balancer of the application kind.
+func (s *stage) addShop() {
+	s.cloud.SetApplication(scf.Region, shop)
+	s.cloud.Listen(scf.Region, shop, cloud.Listener{Protocol: "HTTPS", Port: 443, Rules: []cloud.Rule{
+		{Domain: "shop.example.com", URL: "/"}, {Domain: "shop.example.com", URL: "/pay"}}},
+		cloud.Listener{Protocol: "TCP", Port: 8443})
+	for i := range 4 {
+		s.cloud.Bind(scf.Region, shop, instance(fmt.Sprintf("shop-%02d", i+1), fmt.Sprintf("10.0.7.%d", 11+i)))
+	}
 }
 
 // route gives prod-api a channel of its own.

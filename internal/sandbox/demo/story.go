@@ -35,9 +35,9 @@ type Story struct {
 // patience is how long the page waits for somebody to look at it.
 const patience = 30 * time.Second
 
-// The cast: two load balancers with a dozen backends.
+// The cast: two classic load balancers and one of the application kind.
 const (
-	web, api = "lb-8a3k2m1q", "lb-c4r9t0zw"
+	web, api, shop = "lb-8a3k2m1q", "lb-c4r9t0zw", "lb-k5h0pq7d"
 
 	// the channel that prod-api gets
 	teamChannel, teamName = "C0SANDBOX2", "team-api"
@@ -74,7 +74,7 @@ const report = `{"action":"report"}`
 
 func scenes() []scene {
 	web02, web07 := instance("web-02", "10.0.3.12"), instance("web-07", "10.0.3.17")
-	web08 := instance("web-08", "10.0.3.18")
+	web08, shop02 := instance("web-08", "10.0.3.18"), instance("shop-02", "10.0.7.12")
 	api03, api05 := instance("api-03", "10.0.5.13"), instance("api-05", "10.0.5.15")
 	all := func(s *stage, status int) {
 		for i := range 5 {
@@ -84,7 +84,7 @@ func scenes() []scene {
 	return []scene{{
 		title: "The function is deployed. Its first tick has nothing to compare with: it posts what it " +
 			"watches.",
-		want: []string{"now watching", "prod-web", "prod-api"},
+		want: []string{"now watching", "prod-web", "prod-api", "prod-shop"},
 	}, {
 		title: "A minute later nothing has happened, and nothing is posted.",
 	}, {
@@ -205,6 +205,16 @@ func scenes() []scene {
 		ticks: 2,
 		want:  []string{"readable again: prod-api"}, // it has been for two minutes
 	}, {
+		title: "prod-shop is an application load balancer. shop-02 runs, but fails the health check of a " +
+			"listener (CLB_HEALTH).",
+		do:   func(s *stage) { s.cloud.SetHealth(scf.Region, shop, shop02.ID, "HTTPS:443", "Dead") },
+		want: []string{"shop-02 unhealthy on prod-shop", "https:443"},
+	}, {
+		title:  "It passes again.",
+		do:     func(s *stage) { s.cloud.SetHealth(scf.Region, shop, shop02.ID, "", "Alive") },
+		want:   []string{"shop-02", "prod-shop"},
+		edited: []string{"shop-02"},
+	}, {
 		title: "prod-web is upgraded to an application load balancer. Its backends are the same, and none " +
 			"is reported as removed.",
 		do:   func(s *stage) { s.cloud.SetApplication(scf.Region, web) },
@@ -273,6 +283,7 @@ func (s Story) Tell(ctx context.Context) error {
 	for i := range 5 {
 		st.cloud.Bind(scf.Region, api, instance(fmt.Sprintf("api-%02d", i+1), fmt.Sprintf("10.0.5.%d", 11+i)))
 	}
+	st.addShop()
 	stopDesk, err := st.serveDesk(slackURL)
 	if err != nil {
 		return err
@@ -280,11 +291,11 @@ func (s Story) Tell(ctx context.Context) error {
 	defer stopDesk()
 	own := map[string]string{
 		"CLB_ENDPOINT": apiURL + cloud.APIPath, "CLB_V3_ENDPOINT": v3URL,
-		"CLB_BLIND_AFTER": "3", "CLB_RATE": "100", "SLACK_MENTION": "here",
+		"CLB_BLIND_AFTER": "3", "CLB_HEALTH": "on", "CLB_RATE": "100", "SLACK_MENTION": "here",
 		"SLACK_BOT_TOKEN": st.slack.Token(),
 	}
 	both := map[string]string{
-		"CLB_IDS": web + "=prod-web," + api + "=prod-api", "CLB_REGION": scf.Region, "TMPDIR": cache,
+		"CLB_IDS": web + "=prod-web," + api + "=prod-api," + shop + "=prod-shop", "CLB_REGION": scf.Region, "TMPDIR": cache,
 		"STATE_URL": "cos://sandbox-1250000000/" + stateFolder + "?region=" + scf.Region + "&endpoint=" +
 			cosURL,
 		"SLACK_CHANNEL": st.slack.ChannelID(), "SLACK_API_URL": st.slack.APIURL(slackURL),
@@ -319,7 +330,7 @@ func (s Story) Tell(ctx context.Context) error {
 
 // tell plays all scenes.
 func (s *stage) tell(ctx context.Context) error {
-	s.say("Two load balancers in %s: prod-web with 7 backends, prod-api with 5.\n"+
+	s.say("Three load balancers in %s: prod-web with 7 backends, prod-api with 5, prod-shop with 4.\n"+
 		"Each tick is one call of the built function, as the platform's timer makes it once a minute; here "+
 		"the minutes are short. What Slack shows is drawn below it.", scf.Region)
 	for _, sc := range scenes() {

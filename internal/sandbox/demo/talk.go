@@ -89,6 +89,10 @@ type post struct {
 	slack.Post
 	Channel string `json:"channel"` // its name
 	Private bool   `json:"private"` // only ada sees it
+
+	Replies int       `json:"replies"`            // in its thread, with those that are not shown
+	Last    time.Time `json:"lastReply,omitzero"` // when the last of them came
+	About   string    `json:"about"`              // of a reply that is shown in the channel too: what the thread is about
 }
 
 // posts are the messages of all channels as ada sees them, in the order in which they came.
@@ -97,11 +101,11 @@ func (s *stage) posts() []post {
 	ids := s.channels()
 	for _, name := range slices.Sorted(maps.Keys(ids)) {
 		for _, p := range s.slack.ChannelOf(ids[name]) {
-			all = append(all, post{p, name, false})
+			all = append(all, post{Post: p, Channel: name})
 		}
 		for _, p := range s.slack.Ephemerals(ada) {
 			if p.Channel == ids[name] {
-				all = append(all, post{p.Post, name, true})
+				all = append(all, post{Post: p.Post, Channel: name, Private: true})
 			}
 		}
 	}

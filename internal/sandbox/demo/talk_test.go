@@ -73,7 +73,7 @@ func answers(w http.ResponseWriter, r *http.Request) {
 // shown are the messages that the page shows, a line each.
 func shown(t *testing.T, st *stage) (lines []string) {
 	t.Helper()
-	for _, p := range st.state().Posts {
+	for _, p := range st.state(fewPosts).Posts {
 		var m struct{ Text string }
 		if err := json.Unmarshal(p.Raw, &m); err != nil {
 			t.Fatal(err)
@@ -145,7 +145,7 @@ func TestPageDismissesWhatOnePersonSees(t *testing.T) {
 	public := st.slack.Say("hello")
 	first := st.posts()[0]
 	status, body, _ := request(t, http.MethodPost, url+"/do", `{"action":"dismiss","id":"`+first.TS+`"}`)
-	if got := shown(t, st); status != http.StatusNoContent || len(got) != 2 || st.state().Posts[0].TS == first.TS {
+	if got := shown(t, st); status != http.StatusNoContent || len(got) != 2 || st.state(fewPosts).Posts[0].TS == first.TS {
 		t.Errorf("dismiss: %d %s, and the page shows %q, want the second and hello", status, body, got)
 	}
 	status, body, _ = request(t, http.MethodPost, url+"/do", `{"action":"dismiss","id":"`+public+`"}`)
@@ -243,7 +243,7 @@ func TestDesk(t *testing.T) {
 		}
 		st.desk.close()
 	}
-	runs := st.state().Runs
+	runs := st.state(fewPosts).Runs
 	if len(runs) != 2 || runs[0].What != "slack" || !strings.Contains(runs[1].Answer, `command=%2Fclb`) {
 		t.Errorf("the runs are %+v, want two by Slack", runs)
 	}

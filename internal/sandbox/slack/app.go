@@ -215,12 +215,12 @@ func (s *Workspace) showAnswer(r *Reaction, to *respond, line string) error {
 func (s *Workspace) show(m reply, to *respond) string {
 	if m.inChannel {
 		p := s.post(m.raw, Post{Bot: true, Thread: m.thread, channel: to.channel})
-		s.messages = append(s.messages, Message{At: p.At, Raw: m.raw})
+		s.took(Message{At: p.At, Raw: m.raw})
 		return p.TS
 	}
 	e := Ephemeral{To: to.who.id(), Channel: to.channel}
 	e.Post = Post{TS: s.nextTS(), Thread: m.thread, At: s.now(), Bot: true, Raw: m.raw, channel: to.channel}
-	s.private = append(s.private, e)
+	s.private = newest(s.private, e, s.Keep)
 	s.announce()
 	return e.TS
 }

@@ -48,7 +48,7 @@ func (s *Workspace) postMessage(c apiCall) (func() map[string]any, error) {
 	raw := c.message()
 	return func() map[string]any {
 		p := s.post(raw, Post{Bot: true, Thread: thread, Broadcast: broadcast, channel: channel})
-		s.messages = append(s.messages, Message{At: p.At, Raw: raw})
+		s.took(Message{At: p.At, Raw: raw})
 		return map[string]any{"ok": true, "channel": channel, "ts": p.TS, "message": shown(p, false)}
 	}, nil
 }

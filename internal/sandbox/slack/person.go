@@ -115,7 +115,7 @@ func (s *Workspace) invite(who Person, channel, path string) (*respond, error) {
 	to := &respond{who: who, channel: channel, left: maxUses, until: s.now().Add(useFor),
 		path:    fmt.Sprintf("%s%s/%d/%s", path, Team, number(), sandbox.RandomHex(12)),
 		trigger: fmt.Sprintf("%d.%d.%s", number(), number(), sandbox.RandomHex(16))}
-	s.responses[to.path] = to
+	s.invited(to)
 	return to, nil
 }
 

@@ -112,7 +112,7 @@ func (s *Workspace) take(raw json.RawMessage) (f Fault, wait time.Duration) {
 	}
 	take := func() {
 		p := s.post(raw, Post{channel: mainChannel})
-		s.messages = append(s.messages, Message{At: p.At, Raw: raw})
+		s.took(Message{At: p.At, Raw: raw})
 	}
 	switch f = s.due(Webhook, mainChannel, raw, false); {
 	case f.held:

@@ -44,6 +44,9 @@ type Workspace struct {
 	// how long an app may take to answer a command or a click, by the real clock; 0: 3 s, as Slack has it
 	// (docs.slack.dev/interactivity/implementing-slash-commands). Set it before serving
 	AnswerLimit time.Duration
+	// how many messages are kept of all channels, and as many that one person sees; 0: all. Set it before
+	// serving
+	Keep int
 	// ID of the Enterprise organization that the workspace belongs to, such as "E0SANDBOX"; "" for none. Set
 	// it before serving
 	Enterprise string
@@ -53,6 +56,7 @@ type Workspace struct {
 
 	mu       sync.Mutex
 	messages []Message
+	taken    int // messages, with those that are not kept
 	attempts int
 	refused  []string
 	faults   []*pending
@@ -144,7 +148,7 @@ func (s *Workspace) Invite(id string) { s.setMember(id, true) }
 // Remove takes the bot out of a channel.
 func (s *Workspace) Remove(id string) { s.setMember(id, false) }
 
-// Messages returns what was taken, in order.
+// Messages returns what was taken, in order; with Keep the last of them.
 func (s *Workspace) Messages() []Message {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -173,7 +177,7 @@ func (s *Workspace) Wait(ctx context.Context, n int) error {
 	for {
 		s.mu.Lock()
 		s.settle()
-		have, changed := len(s.messages), s.changed
+		have, changed := s.taken, s.changed
 		s.mu.Unlock()
 		if have >= n {
 			return nil
@@ -253,6 +257,7 @@ func (s *Workspace) setMember(id string, in bool) {
 func (s *Workspace) post(raw json.RawMessage, p Post) Post {
 	p.At, p.Raw, p.TS = s.now(), raw, s.nextTS()
 	s.posts = append(s.posts, p)
+	s.trim()
 	s.announce()
 	return p
 }

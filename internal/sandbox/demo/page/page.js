@@ -1,23 +1,18 @@
 'use strict';
-// Everything shown here may be hostile: it becomes text, never markup.
+// The cloud, the runs and the buttons; what Slack shows is in message.js.
 
-const words = { 1: 'failed', 2: 'running', 3: 'creating', 4: 'shut down', 5: 'returned', 6: 'being returned', 7: 'restarting', 8: 'starting', 9: 'shutting down' };
-const emojis = { red_circle: '🔴', large_orange_circle: '🟠', large_yellow_circle: '🟡', large_green_circle: '🟢', large_blue_circle: '🔵', warning: '⚠️', information_source: 'ℹ️', eyes: '👀', wave: '👋', bar_chart: '📊', clipboard: '📋' };
+const words = {
+  1: 'failed', 2: 'running', 3: 'creating', 4: 'shut down', 5: 'returned', 6: 'being returned',
+  7: 'restarting', 8: 'starting', 9: 'shutting down',
+};
 
-function el(tag, attributes, ...children) {
-  const e = document.createElement(tag);
-  for (const [name, value] of Object.entries(attributes ?? {})) {
-    if (name === 'onclick') e.addEventListener('click', value);
-    else if (value !== false) e.setAttribute(name, value === true ? '' : value);
-  }
-  e.append(...children.filter((c) => c !== null && c !== undefined));
-  return e;
-}
+const byID = (id) => document.getElementById(id);
 
 // send does what a person did, and returns what went wrong; '' if nothing did.
 async function send(route, what) {
+  const headers = { 'Content-Type': 'application/json' };
   try {
-    const answer = await fetch(route, { method: 'POST', headers: { 'Content-Type': 'application/json' }, body: JSON.stringify(what) });
+    const answer = await fetch(route, { method: 'POST', headers, body: JSON.stringify(what) });
     return answer.ok ? '' : await answer.text();
   } catch {
     return 'the sandbox has ended, or is not to be reached';
@@ -30,8 +25,8 @@ async function act(action, about) {
   if (why) refused(why);
 }
 
-const form = document.getElementById('box');
-const line = document.getElementById('line');
+const form = byID('box');
+const line = byID('line');
 let sending = false;
 
 // typed sends what is in the box. It stays there if it was not taken, as in Slack.
@@ -52,7 +47,6 @@ async function typed(event) {
 const end = (id) => async () => refused(await send('type', { text: `/clb end ${id}` }));
 
 const pressing = new Set(); // messages of which a button is pressed, by their ts
-const failed = new Map(); // why the last press failed
 
 async function press(p, id) {
   if (pressing.has(p.ts)) return;
@@ -66,166 +60,115 @@ async function press(p, id) {
 
 // say puts a text somewhere. What is there already is not said again to those who listen.
 function say(id, text) {
-  const e = document.getElementById(id);
+  const e = byID(id);
   if (e.textContent !== text) e.textContent = text;
 }
 
 // refused says why the last order was refused.
 const refused = (why) => say('refused', why);
 
-const button = (text, label, live, action, about) => el('button', { 'aria-label': label, disabled: !live, onclick: () => act(action, about) }, text);
+const button = (text, label, live, action, about) =>
+  el('button', { 'aria-label': label, disabled: !live, onclick: () => act(action, about) }, text);
 
-const group = (label, ...buttons) => el('div', { class: 'group', role: 'group', 'aria-label': label }, ...buttons);
+const group = (label, ...buttons) =>
+  el('div', { class: 'group', role: 'group', 'aria-label': label }, ...buttons);
+
+const fewBackends = 10; // of a load balancer, that are shown at first
 
 function balancer(lb, live) {
   const about = { lb: lb.id };
-  const notes = lb.silences.map((q) => note(lb, `silence ${q.id}`, el('span', { class: 'silenced' }, 'silenced'), ` until ${minute(q.until)}${by(q)} (silence ${q.id})`,
-    ending(`End silence ${q.id} of ${lb.name}`, live, q.id)));
-  if (lb.incident) notes.push(incident(lb, live));
-  return el('article', { class: 'card', 'data-lb': lb.id },
+  const name = `${lb.id} backends`;
+  const shown = unfolded.has(name) ? lb.backends : lb.backends.slice(0, fewBackends);
+  const more = lb.backends.length - shown.length;
+  const word = more ? `Show ${more} more` : 'Show fewer';
+  const kind = lb.places.length ? 'application load balancer' : 'classic load balancer';
+  return el('article', { class: 'card', id: lb.id, 'data-lb': lb.id, 'aria-label': lb.name },
     el('h3', {}, lb.name, ' ', el('small', {}, lb.id)),
-    el('div', { class: 'quiet' }, `${lb.running} of ${lb.backends.length} running`),
+    el('div', { class: 'quiet' }, `${kind} · ${lb.running} of ${lb.backends.length} running`),
     el('div', { class: 'bar' }, bar(lb)),
-    ...notes,
-    ...lb.backends.map((b) => el('div', { class: 'backend', 'data-spot': b.id },
-      el('span', { class: 'name' }, b.name, ' ', el('span', { class: 'quiet' }, b.ip)),
-      el('span', { class: 'state ' + (b.status === 2 ? 'running' : 'down') }, `${b.status === 2 ? '●' : '○'} ${words[b.status] ?? 'unknown'} (${b.status})`),
-      b.status === 2 ? button('Stop', `Stop ${b.name}`, live, 'stop', { ...about, id: b.id }) : button('Start', `Start ${b.name}`, live, 'start', { ...about, id: b.id }),
-      button('Remove', `Remove ${b.name} from ${lb.name}`, live, 'remove', { ...about, id: b.id }))),
+    ...lb.places.map((p) => el('div', { class: 'place' }, el('code', { class: 'name' }, p.name),
+      state(p.passing === p.bound, `${p.passing} of ${p.bound} healthy`))),
+    ...lb.silences.map((q) => silence(lb, q, live)),
+    lb.incident ? incident(lb, live) : null,
+    ...shown.map((b) => backend(lb, b, live)),
+    lb.backends.length > fewBackends ? el('div', { 'data-fold': name },
+      toggle(name, [word], `${word} backends of ${lb.name}`)) : null,
     el('div', { class: 'row' },
       group(`Backends of ${lb.name}`,
         button('Add', `Add a backend to ${lb.name}`, live, 'add', about),
         button('Stop half', `Stop half of ${lb.name}`, live && lb.running > 0, 'stopHalf', about),
-        button(lb.restarting ? `Restarting, ${lb.restarting} to go` : 'Rolling restart', `Rolling restart of ${lb.name}`, live && lb.running > 0 && !lb.restarting, 'restart', about)),
-      group(`The API of ${lb.name}`,
-        el('button', { 'aria-pressed': String(lb.fails), 'aria-label': `Fail the API for ${lb.name}`, disabled: !live, onclick: () => act('failAPI', about) }, lb.fails ? 'The API fails' : 'Fail the API'))));
+        button(lb.restarting ? `Restarting, ${lb.restarting} to go` : 'Rolling restart',
+          `Rolling restart of ${lb.name}`, live && lb.running > 0 && !lb.restarting, 'restart', about)),
+      group(`The API of ${lb.name}`, el('button', {
+        'aria-pressed': String(lb.fails), 'aria-label': `Fail the API for ${lb.name}`, disabled: !live,
+        onclick: () => act('failAPI', about),
+      }, lb.fails ? 'The API fails' : 'Fail the API'))));
+}
+
+const state = (good, text) => el('span', { class: good ? 'state good' : 'state bad' }, text);
+
+function backend(lb, b, live) {
+  const about = { lb: lb.id, id: b.id };
+  const runs = b.status === 2;
+  const failing = b.failing.length > 0;
+  const word = failing ? 'unhealthy' : words[b.status] ?? 'unknown';
+  const check = failing ?
+    button('Pass check', `Have ${b.name} pass its health check`, live, 'passCheck', about) :
+    button('Fail check', `Have ${b.name} fail its health check`, live && runs, 'failCheck', about);
+  return el('div', { class: 'backend', 'data-spot': b.id },
+    el('span', { class: 'name' }, b.name, ' ', el('span', { class: 'quiet' }, b.ip)),
+    state(runs && !failing, `${word} (${b.status})`),
+    el('span', { class: 'group' },
+      runs ? button('Stop', `Stop ${b.name}`, live, 'stop', about) :
+        button('Start', `Start ${b.name}`, live, 'start', about),
+      lb.places.length ? check : null,
+      button('Remove', `Remove ${b.name} from ${lb.name}`, live, 'remove', about)));
 }
 
 // note is a line about a load balancer, with a button at its end, or with null.
-const note = (lb, spot, ...children) => el('div', { class: 'note', 'data-spot': `${lb.id} ${spot}` }, el('span', { class: 'name' }, ...children.slice(0, -1)), ...children.slice(-1));
+const note = (lb, spot, ...children) => el('div', { class: 'note', 'data-spot': `${lb.id} ${spot}` },
+  el('span', { class: 'name' }, ...children.slice(0, -1)), ...children.slice(-1).filter((c) => c));
 
-const ending = (label, live, id) => el('button', { 'aria-label': label, disabled: !live, onclick: end(id) }, 'End');
+const ending = (label, live, id) =>
+  el('button', { 'aria-label': label, disabled: !live, onclick: end(id) }, 'End');
+
+const silence = (lb, q, live) => note(lb, `silence ${q.id}`, el('span', { class: 'silenced' }, 'silenced'),
+  ` until ${minute(q.until)}${by(q)} (silence ${q.id})`,
+  ending(`End silence ${q.id} of ${lb.name}`, live, q.id));
 
 function incident(lb, live) {
   const { id, ack } = lb.incident;
-  if (ack) return note(lb, 'incident', `incident ${id}, acknowledged${by(ack)} since ${minute(ack.made)}`, ending(`End the acknowledgement of incident ${id}`, live, ack.id));
-  return note(lb, 'incident', `incident ${id} is open`, null);
+  if (!ack) return note(lb, 'incident', `incident ${id} is open`, null);
+  return note(lb, 'incident', `incident ${id}, acknowledged${by(ack)} since ${minute(ack.made)}`,
+    ending(`End the acknowledgement of incident ${id}`, live, ack.id));
 }
 
 const by = (q) => (q.by ? ` by ${names.has(q.by) ? person(q.by) : q.by}` : '') + (q.why ? `: ${q.why}` : '');
 
-let names = new Map(); // of users, by ID
-
-const person = (id) => '@' + (names.get(id) ?? id);
+const serving = (lb) => lb.backends.filter((b) => b.status === 2 && !b.failing.length).length;
 
 function bar(lb) {
   const b = el('div', {});
-  b.style.width = lb.backends.length ? `${100 * lb.running / lb.backends.length}%` : '0';
+  b.style.width = lb.backends.length ? `${100 * serving(lb) / lb.backends.length}%` : '0';
   return b;
 }
 
-const clock = (t) => new Date(t).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit', second: '2-digit' });
+const jump = (lb) => el('a', {
+  href: '#' + lb.id, class: serving(lb) === lb.backends.length ? 'good' : 'bad',
+}, `${lb.name} ${serving(lb)}/${lb.backends.length}`);
 
-const minute = (t) => new Date(t).toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-
-function styled(node, style) {
-  for (const [name, tag] of [['code', 'code'], ['strike', 's'], ['italic', 'em'], ['bold', 'strong']]) {
-    if (style?.[name]) node = el(tag, {}, node);
-  }
-  return node;
-}
-
-function inline(e) {
-  switch (e.type) {
-    case 'link': return styled(el('a', { href: /^https:/.test(e.url) ? e.url : '#', rel: 'noreferrer', target: '_blank' }, e.text ?? e.url), e.style);
-    case 'emoji': return emojis[e.name] ?? `:${e.name}:`;
-    case 'date': return el('time', { title: e.fallback ?? '' }, when(e.timestamp, e.format));
-    case 'user': return el('span', { class: 'mention' }, person(e.user_id));
-    case 'usergroup': return el('span', { class: 'mention' }, '@' + e.usergroup_id);
-    case 'broadcast': return el('span', { class: 'mention' }, '@' + e.range);
-    default: return styled(lines(e.text ?? ''), e.style);
-  }
-}
-
-// lines keeps line breaks.
-function lines(text) {
-  const span = document.createElement('span');
-  text.split('\n').forEach((l, i) => span.append(...(i ? [el('br')] : []), l));
-  return span;
-}
-
-function when(unix, format) {
-  const t = new Date(unix * 1000);
-  const time = t.toLocaleTimeString([], { hour: '2-digit', minute: '2-digit' });
-  if (format === '{time}') return time;
-  const days = Math.round((new Date().setHours(0, 0, 0, 0) - new Date(t).setHours(0, 0, 0, 0)) / 864e5);
-  return `${['today', 'yesterday'][days] ?? t.toLocaleDateString()} ${time}`;
-}
-
-// mrkdwn shows what our messages use of it: dates, people, `code` and *bold*.
-function mrkdwn(text) {
-  const span = document.createElement('span');
-  for (const part of text.split(/(<!date\^\d+\^[^|>]*\|[^>]*>|<@\w+>|`[^`\n]+`|\*[^*\n]+\*)/)) {
-    const date = part.match(/^<!date\^(\d+)\^([^|>]*)\|/);
-    if (date) span.append(when(Number(date[1]), date[2]));
-    else if (/^<@\w+>$/.test(part)) span.append(el('span', { class: 'mention' }, person(part.slice(2, -1))));
-    else if (/^`.+`$/.test(part)) span.append(el('code', {}, part.slice(1, -1)));
-    else if (/^\*.+\*$/.test(part)) span.append(el('strong', {}, part.slice(1, -1)));
-    else span.append(part.replaceAll('&lt;', '<').replaceAll('&gt;', '>').replaceAll('&amp;', '&'));
-  }
-  return span;
-}
-
-function rich(e) {
-  switch (e.type) {
-    case 'rich_text_preformatted': return el('pre', {}, ...e.elements.map((x) => x.text ?? ''));
-    case 'rich_text_list': return el('ul', {}, ...e.elements.map((x) => el('li', {}, rich(x))));
-    default: return el('p', {}, ...e.elements.map(inline));
-  }
-}
-
-function block(b, p, live) {
-  switch (b.type) {
-    case 'rich_text': return el('div', {}, ...b.elements.map(rich));
-    case 'section': return el('p', {}, b.text ? mrkdwn(b.text.text) : '');
-    case 'context': return el('p', { class: 'context' }, ...b.elements.map((x) => mrkdwn(x.text ?? '')));
-    case 'header': return el('h3', {}, b.text.text);
-    case 'divider': return el('hr');
-    case 'actions': return el('div', { class: 'buttons group' }, ...b.elements.map((x) =>
-      el('button', { 'aria-label': x.accessibility_label ?? x.text.text, disabled: !live, onclick: () => press(p, x.action_id) }, x.text.text)));
-    default: return el('p', {}, `(${b.type})`);
-  }
-}
-
-function post(p, replies, live) {
-  const m = p.raw;
-  const body = (m.blocks ?? []).map((b) => block(b, p, live));
-  if (!body.length) body.push(el('p', {}, p.user ? lines(m.text ?? '') : mrkdwn(m.text ?? '')));
-  for (const a of m.attachments ?? []) {
-    const box = el('div', { class: 'attachment' }, ...(a.blocks ?? []).map((b) => block(b, p, live)));
-    if (/^#[0-9a-f]{6}$/i.test(a.color ?? '')) box.style.borderColor = a.color;
-    body.push(box);
-  }
-  const wrong = failed.get(p.ts);
-  if (wrong) body.push(el('p', { class: 'wrong', role: 'alert' }, '⚠️ ' + wrong));
-  return el('li', { class: p.private ? 'post private' : 'post', 'data-ts': p.ts },
-    el('div', { class: 'who' }, (p.user ? person(p.user) : 'clbwatch') + ' ',
-      el('span', { class: 'when' }, `#${p.channel} · `, clock(p.at), p.edited ? ' (edited)' : '', p.broadcast ? ' · also shown in the channel' : '')),
-    ...body,
-    p.private ? el('div', { class: 'only' }, 'only visible to you', button('Dismiss', `Dismiss what clbwatch answered at ${clock(p.at)}`, live, 'dismiss', { id: p.ts })) : null,
-    replies.length ? el('ol', { class: 'thread', 'aria-label': `${replies.length} replies` },
-      el('li', { class: 'quiet' }, replies.length === 1 ? '1 reply' : `${replies.length} replies`), ...replies.map((r) => post(r, [], live))) : null);
-}
+const run = (r) => el('li', { class: r.wrong ? 'wrong' : '' },
+  `${second(r.at)}  ${r.what}  ${r.ms} ms  ${r.answer}`);
 
 const drawn = new WeakMap(); // what elements show, as JSON
 
-// redraw has a list show all items. What is as it was stays, so that nobody's press misses a button, and only
-// what is new is read out.
+// redraw has a list show all items. What is as it was stays, so that nobody's press misses a button.
 function redraw(list, items, draw) {
   const old = new Map([...list.children].map((e) => [drawn.get(e), e]));
   const all = items.map((item) => {
     const doc = JSON.stringify(item);
     const e = old.get(doc) ?? draw(...item);
+    old.delete(doc);
     drawn.set(e, doc);
     return e;
   });
@@ -236,35 +179,79 @@ function redraw(list, items, draw) {
 let now; // what is shown
 
 function show(s) {
+  const before = now;
   now = s;
   names = new Map(Object.entries(s.people));
-  say('status', s.live ? 'live: press a button, or type /clb help, and see what Slack is told' : 'the story plays in the terminal; the buttons work when it is told');
-  redraw(document.getElementById('cloud'), s.balancers.map((lb) => [lb, s.live, s.people]), balancer);
-  const channel = s.posts.filter((p) => !p.thread || p.broadcast).reverse();
-  redraw(document.getElementById('channel'), channel.map((p) => {
+  me = s.me;
+  say('status', s.live ? 'live: press a button, or type /clb help, and see what Slack is told' :
+    'the story plays in the terminal; the buttons work when it is told');
+  hear(before, s);
+  forget(s);
+  const common = [s.live, s.people, dayOf(s.now), new Date(s.now).toDateString()];
+  const opened = (id) => [...unfolded].filter((name) => name.startsWith(id + ' '));
+  redraw(byID('cloud'), s.balancers.map((lb) => [lb, ...common, opened(lb.id)]), balancer);
+  redraw(byID('jumps'), s.balancers.map((lb) => [lb]), jump);
+  const roots = new Set(s.posts.filter((p) => !p.thread).map((p) => p.ts));
+  const channel = s.posts.filter((p) => !p.thread || p.broadcast || !roots.has(p.thread)).reverse();
+  redraw(byID('channel'), channel.map((p) => {
     const replies = p.thread ? [] : s.posts.filter((r) => r.thread === p.ts);
-    return [p, replies, s.live, s.people, [p, ...replies].map((x) => failed.get(x.ts))];
+    const all = [p, ...replies];
+    return [p, replies, ...common, all.map((x) => failed.get(x.ts)), all.map((x) => opened(x.ts))];
   }), post);
-  document.getElementById('runs').replaceChildren(...s.runs.map((r) => el('li', { class: r.wrong ? 'wrong' : '' }, `${clock(r.at)}  ${r.what}  ${r.ms} ms  ${r.answer}`)).reverse());
-  const time = document.getElementById('clock');
-  time.textContent = `it is ${minute(s.now)}`;
-  time.dateTime = s.now;
-  refused(s.refused);
-  const slack = document.getElementById('slack');
-  slack.setAttribute('aria-pressed', String(s.slackFails));
-  slack.textContent = s.slackFails ? 'Slack fails' : 'Fail Slack';
-  for (const id of ['slack', 'report', 'line', 'send']) document.getElementById(id).disabled = !s.live;
-  const later = document.getElementById('later');
-  later.disabled = !s.live || s.minutes > 0;
-  later.textContent = s.minutes > 0 ? `${s.minutes} minutes to go` : 'Ten minutes later';
+  redraw(byID('runs'), s.runs.map((r) => [r]).reverse(), run);
+  showOlder(s, channel.length);
+  showControls(s);
 }
+
+function showControls(s) {
+  byID('clock').textContent = `it is ${minute(s.now)}`;
+  byID('clock').dateTime = s.now;
+  refused(s.refused);
+  byID('slack').setAttribute('aria-pressed', String(s.slackFails));
+  byID('slack').textContent = s.slackFails ? 'Slack fails' : 'Fail Slack';
+  for (const id of ['slack', 'report', 'line', 'send']) byID(id).disabled = !s.live;
+  byID('later').disabled = !s.live || s.minutes > 0;
+  byID('later').textContent = s.minutes > 0 ? `${s.minutes} minutes to go` : 'Ten minutes later';
+}
+
+// forget forgets what was unfolded, or failed, of what is not shown any more.
+function forget(s) {
+  const shown = new Set([...s.posts.map((p) => p.ts), ...s.balancers.map((lb) => lb.id)]);
+  for (const name of unfolded) if (!shown.has(name.split(' ')[0])) unfolded.delete(name);
+  for (const ts of failed.keys()) if (!shown.has(ts)) failed.delete(ts);
+}
+
+let unread = 0;
+let looked = true; // the channel is seen
+
+// hear says to those who listen what is new in the channel, and counts it for those who do not see it.
+function hear(before, s) {
+  const last = before?.posts.at(-1)?.ts ?? '';
+  const fresh = before ? s.posts.filter((p) => p.ts > last && p.user !== s.me) : [];
+  const newest = fresh.at(-1);
+  if (newest) {
+    const many = fresh.length === 1 ? 'New message' : `${fresh.length} new messages`;
+    say('heard', `${many} in #${newest.channel}: ${plain(newest.raw.text)}`);
+  }
+  unread = looked ? 0 : unread + fresh.length;
+  say('unread', `${unread} new`);
+  byID('unread').hidden = !unread;
+}
+
+new IntersectionObserver(([e]) => {
+  looked = e.isIntersecting;
+  if (looked && now) hear(now, now);
+}).observe(byID('channel-part'));
 
 // keepFocus shows without taking the focus off the button that was pressed, or off the one in its place. If a
 // message has no button any more, that is the box.
 function keepFocus(s) {
   const was = document.activeElement;
   const label = was?.getAttribute('aria-label');
-  const places = ['spot', 'ts', 'lb'].map((name) => `[data-${name}="${CSS.escape(was?.closest(`[data-${name}]`)?.dataset[name] ?? '')}"] button`);
+  const places = ['fold', 'spot', 'ts', 'lb'].map((name) => {
+    const value = was?.closest(`[data-${name}]`)?.dataset[name] ?? '';
+    return `[data-${name}="${CSS.escape(value)}"] button`;
+  });
   const inChannel = was?.closest('#channel');
   show(s);
   if (!label || document.activeElement === was) return;
@@ -273,10 +260,31 @@ function keepFocus(s) {
   (same ?? near ?? (inChannel ? line : null))?.focus();
 }
 
+const few = matchMedia('(max-width: 800px)').matches ? 6 : 12; // messages of the channel
+let wanted = few;
+let events;
+
+// listen asks for the state, with as many messages as are wanted, whenever it changes.
+function listen() {
+  events?.close();
+  events = new EventSource(`events?messages=${wanted}`);
+  events.onmessage = (e) => keepFocus(JSON.parse(e.data));
+  events.onerror = () => say('status', 'the sandbox has ended, or is not to be reached');
+}
+
+function showOlder(s, count) {
+  say('older', `Older messages (${s.older})`);
+  const had = document.activeElement;
+  byID('older').hidden = !s.older;
+  byID('newest').hidden = count <= few;
+  if (had === byID('older') && !s.older) byID('newest').focus();
+  if (had === byID('newest') && count <= few) byID('older').focus();
+}
+
 form.addEventListener('submit', typed);
-document.getElementById('report').addEventListener('click', () => act('report'));
-document.getElementById('later').addEventListener('click', () => act('later'));
-document.getElementById('slack').addEventListener('click', () => act('failSlack'));
-const events = new EventSource('events');
-events.onmessage = (e) => keepFocus(JSON.parse(e.data));
-events.onerror = () => say('status', 'the sandbox has ended, or is not to be reached');
+byID('report').addEventListener('click', () => act('report'));
+byID('later').addEventListener('click', () => act('later'));
+byID('slack').addEventListener('click', () => act('failSlack'));
+byID('older').addEventListener('click', () => { wanted += 20; listen(); });
+byID('newest').addEventListener('click', () => { wanted = few; listen(); });
+listen();

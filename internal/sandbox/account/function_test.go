@@ -48,8 +48,10 @@ func TestFunctionsAreChecked(t *testing.T) {
 		{"a long description", []any{"Description", strings.Repeat("x", 1001)},
 			"InvalidParameterValue.Description"},
 		{"an empty setting", []any{"Environment", env("A", "")}, "InvalidParameterValue.Environment"},
-		{"a setting twice", []any{"Environment", env("A", "1", "A", "2")}, "InvalidParameterValue.Environment"},
-		{"a setting with a hyphen", []any{"Environment", env("A-B", "1")}, "InvalidParameterValue.Environment"},
+		{"a setting twice", []any{"Environment", env("A", "1", "A", "2")},
+			"InvalidParameterValue.Environment"},
+		{"a setting with a hyphen", []any{"Environment", env("A-B", "1")},
+			"InvalidParameterValue.Environment"},
 		{"a setting of the platform's", []any{"Environment", env("TENCENTCLOUD_REGION", "1")},
 			"InvalidParameterValue.EnvironmentSystemProtect"},
 		{"4 KB of settings", []any{"Environment", env("A", strings.Repeat("x", 4096))},
@@ -65,9 +67,11 @@ func TestFunctionsAreChecked(t *testing.T) {
 		{"a fixed address", []any{"PublicNetConfig", map[string]any{"PublicNetStatus": "ENABLE",
 			"EipConfig": map[string]any{"EipStatus": "ENABLE"}}}, "InvalidParameterValue.EipConfig"},
 		{"no code", []any{"Code", code()}, "MissingParameter.Code"},
-		{"code twice", []any{"Code", code("ZipFile", good, "CosBucketName", "b")}, "InvalidParameterValue.Code"},
+		{"code twice", []any{"Code", code("ZipFile", good, "CosBucketName", "b")},
+			"InvalidParameterValue.Code"},
 		{"code from where it is not", []any{"CodeSource", "Cos"}, "InvalidParameterValue.CodeSource"},
-		{"no base64", []any{"Code", code("ZipFile", "!!")}, "InvalidParameterValue.ZipFileBase64BinasciiError"},
+		{"no base64", []any{"Code", code("ZipFile", "!!")},
+			"InvalidParameterValue.ZipFileBase64BinasciiError"},
 		{"no zip", []any{"Code", code("ZipFile", base64.StdEncoding.EncodeToString([]byte("x")))},
 			"InvalidParameterValue.ZipFile"},
 		{"a zip that leaves its folder", []any{"Code", code("ZipFile", zipOf(t, "../main", 0o755, nil))},
@@ -76,7 +80,8 @@ func TestFunctionsAreChecked(t *testing.T) {
 			"InvalidParameterValue.Handler"},
 		{"a file that may not be executed", []any{"Code", code("ZipFile", zipOf(t, "main", 0o644, nil))},
 			"InvalidParameterValue.Handler"},
-		{"a bucket with its APPID", []any{"Code", code("CosBucketName", "b-1250000000", "CosObjectName", "/z")},
+		{"a bucket with its APPID", []any{"Code", code("CosBucketName", "b-1250000000", "CosObjectName",
+			"/z")},
 			"InvalidParameterValue.CosBucketName"},
 		{"an object without a slash", []any{"Code", code("CosBucketName", "b", "CosObjectName", "z")},
 			"InvalidParameterValue.CosObjectName"},
@@ -119,7 +124,8 @@ func TestFunctionsOverTheirLife(t *testing.T) {
 		{"DeleteFunction", fn, "FailedOperation.DeleteFunction"},
 		{"CreateTrigger", timer, "FailedOperation.CreateTrigger"},
 		{"UpdateTrigger", timer, "FailedOperation.UpdateTrigger"},
-		{"DeleteTrigger", `{"FunctionName":"fn","TriggerName":"t","Type":"timer"}`, "FailedOperation.DeleteTrigger"},
+		{"DeleteTrigger", `{"FunctionName":"fn","TriggerName":"t","Type":"timer"}`,
+			"FailedOperation.DeleteTrigger"},
 		{"Invoke", fn, "FailedOperation.FunctionStatusError"},
 		{"PutReservedConcurrencyConfig", `{"FunctionName":"fn","ReservedConcurrencyMem":128}`, notActive},
 		{"UpdateFunctionEventInvokeConfig", `{"FunctionName":"fn","AsyncTriggerConfig":{"MsgTTL":120,` +
@@ -188,7 +194,8 @@ func TestAChangeFailsLater(t *testing.T) {
 	a.Fail("CreateFunction", Breaks(), 1)
 	a.must(t, "scf", "CreateFunction", a.functionBody(t, "FunctionName", "fn2"))
 	a.must(t, "scf", "GetFunction", `{"FunctionName":"fn2"}`)
-	if got := a.must(t, "scf", "GetFunction", `{"FunctionName":"fn2"}`).get("Status"); got != `"CreateFailed"` {
+	if got := a.must(t, "scf", "GetFunction",
+		`{"FunctionName":"fn2"}`).get("Status"); got != `"CreateFailed"` {
 		t.Errorf("%s, want CreateFailed", got)
 	}
 	if got := a.ask(t, "scf", "UpdateFunctionConfiguration", `{"FunctionName":"fn2"}`); got.code !=
@@ -214,7 +221,8 @@ func TestCodeFromCOS(t *testing.T) {
 	a.must(t, "scf", "CreateFunction", a.functionBody(t, "Code", map[string]string{"CosBucketName": "ops",
 		"CosObjectName": "/code/fn.zip"}, "CodeSource", "Cos"))
 	a.await(t, "fn")
-	a.must(t, "scf", "UpdateFunctionCode", jsonOf("FunctionName", "fn", "CosBucketName", "ops", "CosObjectName",
+	a.must(t, "scf", "UpdateFunctionCode", jsonOf("FunctionName", "fn", "CosBucketName", "ops",
+		"CosObjectName",
 		"/code/fn.zip", "CosBucketRegion", "ap-shanghai"))
 	want := []string{"ops-1250000000 ap-guangzhou code/fn.zip", "ops-1250000000 ap-shanghai code/fn.zip"}
 	if !slices.Equal(asked, want) {
@@ -242,7 +250,8 @@ func TestListsAreInPages(t *testing.T) {
 		}
 	}
 	for body, want := range map[string]string{`{"Limit":0}`: "InvalidParameterValue.Limit",
-		`{"Offset":-1}`: "InvalidParameterValue.Offset", `{"Orderby":"Size"}`: "InvalidParameterValue.Order"} {
+		`{"Offset":-1}`:      "InvalidParameterValue.Offset",
+		`{"Orderby":"Size"}`: "InvalidParameterValue.Order"} {
 		if got := a.ask(t, "scf", "ListFunctions", body); got.code != want {
 			t.Errorf("ListFunctions %s = %s, want %s", body, got, want)
 		}
@@ -297,7 +306,8 @@ func TestAsynchronousRetries(t *testing.T) {
 		t.Errorf("by default %s", got)
 	}
 	for body, want := range map[string]string{config(3, 120): "LimitExceeded.RetryNum",
-		config(0, 59): "LimitExceeded.MsgTTL", `{"FunctionName":"fn","AsyncTriggerConfig":{"RetryConfig":[],` +
+		config(0, 59): "LimitExceeded.MsgTTL",
+		`{"FunctionName":"fn","AsyncTriggerConfig":{"RetryConfig":[],` +
 			`"MsgTTL":60}}`: "InvalidParameterValue.AsyncTriggerConfig", config(0, 120): ""} {
 		if got := a.ask(t, "scf", "UpdateFunctionEventInvokeConfig", body); got.code != want {
 			t.Errorf("%s = %s, want %s", body, got.raw, want)

@@ -3,14 +3,20 @@ package account
 import (
 	"encoding/json"
 	"errors"
+	"net/http"
+	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
+
+	"clbwatch/internal/sandbox/cos"
 
 	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common"
 	sdkerrors "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/errors"
 	sdkhttp "github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/http"
 	"github.com/tencentcloud/tencentcloud-sdk-go/tencentcloud/common/profile"
+	sdk "github.com/tencentyun/cos-go-sdk-v5"
 )
 
 // Tencent's own client is understood, and understands what it gets.
@@ -50,23 +56,65 @@ func TestOfficialClient(t *testing.T) {
 	}
 }
 
-// What this repository deploys is taken.
+// deployed is a document of this repository's deploy/, for a bucket and a prefix.
+func deployed(t *testing.T, name string) string {
+	t.Helper()
+	b, err := os.ReadFile("../../../deploy/" + name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return strings.NewReplacer("REGION", "ap-guangzhou", "APPID", "1250000000", "BUCKET", "ops-1250000000",
+		"PREFIX", "clbwatch").Replace(string(b))
+}
+
+// A role with the policies of this repository may use its part of the bucket, and read load balancers.
 func TestDeployedDocuments(t *testing.T) {
 	t.Parallel()
-	a := New()
-	fill := strings.NewReplacer("REGION", "ap-guangzhou", "APPID", a.AppID, "BUCKET", "ops-"+a.AppID,
-		"PREFIX", "clbwatch")
-	for name, parse := range map[string]func(string) error{
-		"clb-read.json":  func(s string) error { _, err := parsePolicy(s, a.UIN, a.AppID); return err },
-		"cos-state.json": func(s string) error { _, err := parsePolicy(s, a.UIN, a.AppID); return err },
-		"trust.json":     func(s string) error { _, err := parseTrust(s, a.UIN); return err },
-	} {
-		b, err := os.ReadFile("../../../deploy/" + name)
-		if err == nil {
-			err = parse(fill.Replace(string(b)))
+	a := newAccountTest(t)
+	a.must(t, "cam", "CreateRole", jsonOf("RoleName", "fn", "PolicyDocument", deployed(t, "trust.json")))
+	for _, name := range []string{"clb-read.json", "cos-state.json"} {
+		a.must(t, "cam", "CreatePolicy", jsonOf("PolicyName", name, "PolicyDocument", deployed(t, name)))
+		a.must(t, "cam", "AttachRolePolicy", jsonOf("PolicyName", name, "AttachRoleName", "fn"))
+	}
+	cr, ok := a.Assume("fn")
+	if !ok {
+		t.Fatal("a function cannot run as it")
+	}
+	for action, want := range map[string]bool{"DescribeTargets": true, "DeregisterTargets": false} {
+		if got := a.May(cr.SecretID, "name/clb:"+action, "*"); got != want {
+			t.Errorf("May %s = %v, want %v", action, got, want)
 		}
-		if err != nil {
-			t.Errorf("%s: %v", name, err)
+	}
+	s := cos.NewService(a.Credential)
+	s.May = a.May
+	s.Add("ops-1250000000", "ap-guangzhou")
+	srv := httptest.NewServer(s.At("ops-1250000000", "ap-guangzhou"))
+	t.Cleanup(srv.Close)
+	u, err := url.Parse(srv.URL)
+	if err != nil {
+		t.Fatal(err)
+	}
+	client := sdk.NewClient(&sdk.BaseURL{BucketURL: u}, &http.Client{Transport: &sdk.AuthorizationTransport{
+		SecretID: cr.SecretID, SecretKey: cr.SecretKey, SessionToken: cr.Token}})
+	put := func(key string) error {
+		_, err := client.Object.Put(t.Context(), key, strings.NewReader("x"), nil)
+		return err
+	}
+	_, _, listed := client.Bucket.Get(t.Context(), &sdk.BucketGetOptions{Prefix: "clbwatch/"})
+	_, _, acl := client.Bucket.GetACL(t.Context())
+	_, _, versioning := client.Bucket.GetVersioning(t.Context())
+	for _, test := range []struct {
+		name string
+		err  error
+		want string
+	}{
+		{"its own key", put("clbwatch/head"), ""}, {"another's", put("other/head"), "AccessDenied"},
+		{"a name that begins alike", put("clbwatch2"), "AccessDenied"}, {"the listing", listed, ""},
+		{"versioning", versioning, ""}, {"the ACL", acl, "AccessDenied"},
+	} {
+		var e *sdk.ErrorResponse
+		if got := errors.As(test.err, &e); got != (test.want != "") || got && e.Code != test.want {
+			t.Errorf("%s: %v, want %q", test.name, test.err, test.want)
 		}
 	}
 }

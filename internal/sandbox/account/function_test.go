@@ -1,6 +1,8 @@
 package account
 
 import (
+	"archive/zip"
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"slices"
@@ -116,10 +118,10 @@ func TestFunctionsOverTheirLife(t *testing.T) {
 	a.must(t, "scf", "CreateFunction", a.functionBody(t))
 
 	timer := jsonOf("FunctionName", "fn", "TriggerName", "t", "Type", "timer", "TriggerDesc", "0 * * * * * *")
-	zip := jsonOf("FunctionName", "fn", "ZipFile", zipOf(t, "main", 0o755, []byte("y")))
+	newCode := jsonOf("FunctionName", "fn", "ZipFile", zipOf(t, "main", 0o755, []byte("y")))
 	for _, busy := range []struct{ action, body, want string }{
 		{"CreateFunction", a.functionBody(t), "ResourceInUse.Function"},
-		{"UpdateFunctionCode", zip, "FailedOperation.UpdateFunctionCode"},
+		{"UpdateFunctionCode", newCode, "FailedOperation.UpdateFunctionCode"},
 		{"UpdateFunctionConfiguration", fn, "FailedOperation.UpdateFunctionConfiguration"},
 		{"DeleteFunction", fn, "FailedOperation.DeleteFunction"},
 		{"CreateTrigger", timer, "FailedOperation.CreateTrigger"},
@@ -138,7 +140,7 @@ func TestFunctionsOverTheirLife(t *testing.T) {
 		t.Errorf("a new function is %s", got)
 	}
 	was := a.must(t, "scf", "GetFunctionAddress", fn).get("CodeSha256")
-	a.must(t, "scf", "UpdateFunctionCode", zip)
+	a.must(t, "scf", "UpdateFunctionCode", newCode)
 	if got := []string{status(), status(), status()}; !slices.Equal(got,
 		[]string{`"Updating"`, `"Updating"`, `"Active"`}) {
 		t.Errorf("after new code it is %s", got)
@@ -191,6 +193,9 @@ func TestAChangeFailsLater(t *testing.T) {
 	}
 	a.must(t, "scf", "UpdateFunctionConfiguration", fn) // it can be tried again
 	a.await(t, "fn")
+	if got := a.must(t, "scf", "GetFunction", fn).get("StatusReasons"); got != "[]" {
+		t.Errorf("active, it has the reasons %s", got)
+	}
 	a.Fail("CreateFunction", Breaks(), 1)
 	a.must(t, "scf", "CreateFunction", a.functionBody(t, "FunctionName", "fn2"))
 	a.must(t, "scf", "GetFunction", `{"FunctionName":"fn2"}`)
@@ -227,6 +232,33 @@ func TestCodeFromCOS(t *testing.T) {
 	want := []string{"ops-1250000000 ap-guangzhou code/fn.zip", "ops-1250000000 ap-shanghai code/fn.zip"}
 	if !slices.Equal(asked, want) {
 		t.Errorf("asked for %q, want %q", asked, want)
+	}
+}
+
+func TestCodeIsOfABoundedSize(t *testing.T) {
+	t.Parallel()
+	a := newAccountTest(t)
+	a.newFunction(t)
+	a.Object = func(string, string, string) ([]byte, bool) { return make([]byte, maxUpdateZip+1), true }
+	got := a.ask(t, "scf", "UpdateFunctionCode",
+		`{"FunctionName":"fn","CosBucketName":"b","CosObjectName":"/z"}`)
+	if got.code != "InvalidParameterValue.ZipFile" || !strings.Contains(got.raw, "20971521 bytes") {
+		t.Errorf("20 MB and a byte: %s", got.raw)
+	}
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	_, err := w.CreateRaw(&zip.FileHeader{Name: "main", UncompressedSize64: maxUnpacked + 1})
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Object = func(string, string, string) ([]byte, bool) { return b.Bytes(), true }
+	got = a.ask(t, "scf", "UpdateFunctionCode",
+		`{"FunctionName":"fn","CosBucketName":"b","CosObjectName":"/z"}`)
+	if got.code != "InvalidParameterValue.ZipFile" || !strings.Contains(got.raw, "unpacks to") {
+		t.Errorf("500 MB unpacked and a byte: %s", got.raw)
 	}
 }
 
@@ -273,7 +305,8 @@ func TestReservations(t *testing.T) {
 		{"Get", "fn", "", "null"}, {"Put", "fn", "128", ""}, {"Get", "fn", "", "128"},
 		{"Put", "fn2", "256", "LimitExceeded.FunctionReservedConcurrencyMemory"}, {"Put", "fn2", "128", ""},
 		{"Put", "fn", "0", ""}, {"Get", "fn", "", "0"}, {"Put", "fn", "-1", "InvalidParameterValue"},
-		{"Delete", "fn2", "", ""}, {"Get", "fn2", "", "null"}, {"Put", "fn", "256", ""},
+		{"Delete", "fn2", "", ""}, {"Get", "fn2", "", "null"}, {"Put", "fn", "256", ""}, {"Put", "fn", "128",
+			""},
 		{"Put", "none", "128", "ResourceNotFound.Function"}, {"Get", "none", "", "ResourceNotFound.Function"},
 	} {
 		body := `{"FunctionName":"` + step.name + `"}`

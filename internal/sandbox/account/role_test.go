@@ -77,6 +77,12 @@ func TestRolesAndPolicies(t *testing.T) {
 		"name/clb:*") || got.get("Type") != "1" || got.get("PolicyName") != `"p"` {
 		t.Errorf("the policy is %s", got.raw)
 	}
+	for body, want := range map[string]string{`{"PolicyId":10001}`: "none", `{"PolicyName":"p"}`: "10001"} {
+		if got := a.must(t, "cam", "UpdatePolicy", body); got.get("PolicyId") != want && want != "none" ||
+			want == "none" && strings.Contains(got.raw, "PolicyId") {
+			t.Errorf("UpdatePolicy %s = %s, want the id %s", body, got.raw, want)
+		}
+	}
 	list := a.must(t, "cam", "ListAttachedRolePolicies", `{"RoleName":"fn","Page":1,"Rp":200}`)
 	if list.get("TotalNum") != "1" || list.get("List.0.PolicyName") != `"p"` ||
 		list.get("List.0.PolicyId") != "10001" {
@@ -201,6 +207,17 @@ func codeOf(err error) string {
 	}
 	code, _, _ := strings.Cut(strings.TrimPrefix(err.Error(), "3.0 InvalidParameter."), ":")
 	return code
+}
+
+func TestTrustUnderAConditionIsNone(t *testing.T) {
+	t.Parallel()
+	for change, want := range map[string]bool{"": true, `"condition":{},`: true,
+		`"condition":{"ip_equal":{"qcs:ip":"10.0.0.1"}},`: false} {
+		d, err := parseTrust(strings.Replace(trustSCF, `"effect"`, change+`"effect"`, 1), "100000000001")
+		if got := d.trusts(functionService); err != nil || got != want {
+			t.Errorf("with %q it trusts: %v, %v, want %v", change, got, err, want)
+		}
+	}
 }
 
 func TestAllows(t *testing.T) {

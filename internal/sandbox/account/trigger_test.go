@@ -81,6 +81,11 @@ func TestTriggers(t *testing.T) {
 		!strings.Contains(is, ".ap-guangzhou.tencentscf.com") {
 		t.Errorf("the URL is described as %s", is)
 	}
+	const inside = `{"AuthType":"CAM","NetConfig":{"EnableIntranet":true,"EnableExtranet":false}}`
+	if is, err := urlDesc(inside, "host"); err != nil || !strings.Contains(is, "IntranetUrl") ||
+		strings.Contains(is, "ExtranetUrl") {
+		t.Errorf("a URL for the inside is described as %s, %v", is, err)
+	}
 	first := a.must(t, "scf", "ListTriggers", `{"FunctionName":"fn","Limit":1,"Order":"ASC"}`)
 	if first.get("Triggers.0.TriggerName") != `"url"` || first.get("Triggers.1") != "none" {
 		t.Errorf("the first is %s", first.raw)

@@ -305,8 +305,8 @@ func TestReservations(t *testing.T) {
 		{"Get", "fn", "", "null"}, {"Put", "fn", "128", ""}, {"Get", "fn", "", "128"},
 		{"Put", "fn2", "256", "LimitExceeded.FunctionReservedConcurrencyMemory"}, {"Put", "fn2", "128", ""},
 		{"Put", "fn", "0", ""}, {"Get", "fn", "", "0"}, {"Put", "fn", "-1", "InvalidParameterValue"},
-		{"Delete", "fn2", "", ""}, {"Get", "fn2", "", "null"}, {"Put", "fn", "256", ""}, {"Put", "fn", "128",
-			""},
+		{"Delete", "fn2", "", ""}, {"Get", "fn2", "", "null"}, {"Put", "fn", "256", ""},
+		{"Put", "fn", "128", ""},
 		{"Put", "none", "128", "ResourceNotFound.Function"}, {"Get", "none", "", "ResourceNotFound.Function"},
 	} {
 		body := `{"FunctionName":"` + step.name + `"}`

@@ -142,7 +142,7 @@ func TestImports(t *testing.T) {
 			}
 		}
 	}
-	if parts < 7 {
+	if parts < 8 {
 		t.Errorf("only %d packages of the sandbox were looked at", parts)
 	}
 }

@@ -1,6 +1,6 @@
-// Package sandbox has what the parts of a cloud on the laptop share: the credential of a role, the signature of
-// API 3.0, and the ways in which a server hangs, resets or answers with somebody else's page. It refuses to know
-// any of those parts, or to import what they test.
+// Package sandbox has what the parts of a cloud on the laptop share: the credential of a role, the
+// signature of API 3.0, and the ways in which a server hangs, resets or answers with somebody else's page.
+// It refuses to know any of those parts, or to import what they test.
 package sandbox
 
 import (

@@ -27,8 +27,8 @@ type APIError struct{ Code, Message string }
 
 func (e APIError) Error() string { return "3.0 " + e.Code + ": " + e.Message }
 
-// CheckTC3 checks who sent a request to API 3.0, and that it is what they signed, for this service. credential
-// looks a SecretId up. An error is an APIError.
+// CheckTC3 checks who sent a request to API 3.0, and that it is what they signed, for this service.
+// credential looks a SecretId up. An error is an APIError.
 func CheckTC3(r *http.Request, body []byte, service string, now time.Time,
 	credential func(secretID string) (Credential, bool)) error {
 	a, err := ParseTC3(r.Header.Get("Authorization"))

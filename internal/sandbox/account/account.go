@@ -1,11 +1,11 @@
 // Package account is an account of Tencent Cloud on the laptop, as far as deploying a function goes: the
-// functions of SCF, the roles and policies of CAM, and who a caller is (STS), over API 3.0. It is written from
-// the documentation, imports nothing of what it tests, and refuses whatever the documentation calls an error
-// as well as what it has not got.
+// functions of SCF, the roles and policies of CAM, and who a caller is (STS), over API 3.0. It is written
+// from the documentation, imports nothing of what it tests, and refuses whatever the documentation calls an
+// error as well as what it has not got.
 //
-// Names of parameters and fields, and the codes that each action may answer, are those of Tencent's SDK for Go
-// at 144f6c8d (2026-08-21: models.go, and the lists of codes in client.go). Which of these codes a mistake gets
-// follows from what the SDK says of the code; where that leaves a choice, a comment says so.
+// Names of parameters and fields, and the codes that each action may answer, are those of Tencent's SDK for
+// Go at 144f6c8d (2026-08-21: models.go, and the lists of codes in client.go). Which of these codes a
+// mistake gets follows from what the SDK says of the code; where that leaves a choice, a comment says so.
 package account
 
 import (
@@ -63,8 +63,8 @@ type issued struct {
 	role string // "" for the user's
 }
 
-// Runner runs a deployed function once, in a way that the platform would: a process that serves the protocol of
-// its runtime, with the given settings and credential.
+// Runner runs a deployed function once, in a way that the platform would: a process that serves the
+// protocol of its runtime, with the given settings and credential.
 type Runner func(ctx context.Context, d Deployment, event []byte) Outcome
 
 // Deployment is what a Runner needs to know of a function.
@@ -119,7 +119,8 @@ func (a *Account) Close() error {
 
 // Issue returns a new long-term key of the account's user, who may do everything, until it is revoked.
 func (a *Account) Issue() sandbox.Credential {
-	cr := sandbox.Credential{SecretID: "AKIDsandbox" + sandbox.RandomHex(12), SecretKey: sandbox.RandomHex(16)}
+	cr := sandbox.Credential{SecretID: "AKIDsandbox" + sandbox.RandomHex(12),
+		SecretKey: sandbox.RandomHex(16)}
 	a.Accept(cr)
 	return cr
 }
@@ -131,8 +132,8 @@ func (a *Account) Accept(cr sandbox.Credential) {
 	a.credentials[cr.SecretID] = issued{cr, ""}
 }
 
-// Assume returns a new temporary credential of a role, as the platform gives one to a function that runs as it,
-// and false if there is no such role or the platform may not assume it.
+// Assume returns a new temporary credential of a role, as the platform gives one to a function that runs as
+// it, and false if there is no such role or the platform may not assume it.
 func (a *Account) Assume(role string) (sandbox.Credential, bool) {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -199,8 +200,8 @@ func (a *Account) Writes() []Call {
 	return slices.DeleteFunc(a.Calls(), func(c Call) bool { return !c.Writes })
 }
 
-// Refused lists why requests were refused, faults not counted: the last 100, oldest first. What says only that
-// something is not there, or is there already, counts too.
+// Refused lists why requests were refused, faults not counted: the last 100, oldest first. What says only
+// that something is not there, or is there already, counts too.
 func (a *Account) Refused() []string {
 	a.mu.Lock()
 	defer a.mu.Unlock()

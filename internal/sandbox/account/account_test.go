@@ -35,7 +35,8 @@ const (
 		`"principal":{"service":["scf.qcloud.com"]}}]}`
 	trustCVM = `{"version":"2.0","statement":[{"action":"name/sts:AssumeRole","effect":"allow",` +
 		`"principal":{"service":["cvm.qcloud.com"]}}]}`
-	readCLB = `{"version":"2.0","statement":[{"effect":"allow","action":["name/clb:Describe*"],"resource":["*"]}]}`
+	readCLB = `{"version":"2.0","statement":[{"effect":"allow","action":["name/clb:Describe*"],` +
+		`"resource":["*"]}]}`
 )
 
 func newAccountTest(t *testing.T) *accountTest {
@@ -106,7 +107,8 @@ func (a *accountTest) do(ctx context.Context, k call) (got answer, err error) {
 	header["Authorization"] = signTC3(k.service, host, cred.SecretID, cred.SecretKey, k.body, at,
 		header["Content-Type"])
 	maps.Copy(header, k.after)
-	req, err := http.NewRequestWithContext(ctx, k.method, a.srv.URL+k.path, strings.NewReader(cmp.Or(k.sent, k.body)))
+	req, err := http.NewRequestWithContext(ctx, k.method, a.srv.URL+k.path, strings.NewReader(cmp.Or(k.sent,
+		k.body)))
 	if err != nil {
 		return got, err
 	}
@@ -229,7 +231,8 @@ func (a *accountTest) newFunction(t *testing.T) {
 func (a *accountTest) functionBody(t *testing.T, pairs ...any) string {
 	t.Helper()
 	return jsonOf(append([]any{"FunctionName", "fn", "Runtime", "Go1", "Handler", "main", "Role", "fn",
-		"MemorySize", 128, "Timeout", 5, "Code", map[string]any{"ZipFile": zipOf(t, "main", 0o755, []byte("x"))},
+		"MemorySize", 128, "Timeout", 5, "Code", map[string]any{"ZipFile": zipOf(t, "main", 0o755,
+			[]byte("x"))},
 		"Environment", map[string]any{"Variables": []map[string]string{{"Key": "SETTING", "Value": "blue"}}}},
 		pairs...)...)
 }
@@ -263,8 +266,10 @@ func TestRequestsAreChecked(t *testing.T) {
 	}{
 		{"nothing wrong", list, "200"},
 		{"four minutes late", with(func(k *call) { k.at = -4 * time.Minute }), "200"},
-		{"six minutes late", with(func(k *call) { k.at = -6 * time.Minute }), "200 AuthFailure.SignatureExpire"},
-		{"six minutes early", with(func(k *call) { k.at = 6 * time.Minute }), "200 AuthFailure.SignatureExpire"},
+		{"six minutes late", with(func(k *call) { k.at = -6 * time.Minute }),
+			"200 AuthFailure.SignatureExpire"},
+		{"six minutes early", with(func(k *call) { k.at = 6 * time.Minute }),
+			"200 AuthFailure.SignatureExpire"},
 		{"a charset", header("Content-Type", "application/json; charset=utf-8"), "200"},
 		{"a form", header("Content-Type", "application/x-www-form-urlencoded"), "200 InvalidParameter"},
 		{"GET", with(func(k *call) { k.method = "GET" }), "200 UnsupportedProtocol"},
@@ -274,11 +279,14 @@ func TestRequestsAreChecked(t *testing.T) {
 		{"a stranger", with(func(k *call) { k.cred = &stranger }), "200 AuthFailure.SecretIdNotFound"},
 		{"another body than signed", with(func(k *call) { k.sent = `{"Limit":1}` }),
 			"200 AuthFailure.SignatureFailure"},
-		{"a token that is not the key's", with(func(k *call) { k.after = map[string]string{"X-TC-Token": "x"} }),
+		{"a token that is not the key's",
+			with(func(k *call) { k.after = map[string]string{"X-TC-Token": "x"} }),
 			"200 AuthFailure.TokenFailure"},
-		{"another host than signed", with(func(k *call) { k.host = "cam.tencentcloudapi.com" }), "200 NoSuchProduct"},
+		{"another host than signed", with(func(k *call) { k.host = "cam.tencentcloudapi.com" }),
+			"200 NoSuchProduct"},
 		{"the service's host", with(func(k *call) { k.host = "scf.tencentcloudapi.com" }), "200"},
-		{"its host in the region", with(func(k *call) { k.host = "scf.ap-guangzhou.tencentcloudapi.com" }), "200"},
+		{"its host in the region", with(func(k *call) { k.host = "scf.ap-guangzhou.tencentcloudapi.com" }),
+			"200"},
 		{"another service", with(func(k *call) { k.service = "clb" }), "200 NoSuchProduct"},
 		{"an action of another service", with(func(k *call) { k.action = "GetRole" }), "200 InvalidAction"},
 		{"no action", with(func(k *call) { k.action = "" }), "200 InvalidAction"},
@@ -290,7 +298,8 @@ func TestRequestsAreChecked(t *testing.T) {
 		{"too large", with(func(k *call) { k.body = strings.Repeat(" ", sandbox.MaxBodyTC3+1) }),
 			"200 RequestSizeLimitExceeded"},
 		{"no such parameter", with(func(k *call) { k.body = `{"Size":1}` }), "200 UnknownParameter"},
-		{"a parameter in another case", with(func(k *call) { k.body = `{"limit":1}` }), "200 UnknownParameter"},
+		{"a parameter in another case", with(func(k *call) { k.body = `{"limit":1}` }),
+			"200 UnknownParameter"},
 		{"a text for a number", with(func(k *call) { k.body = `{"Limit":"1"}` }), "200 InvalidParameter"},
 		{"half a number", with(func(k *call) { k.body = `{"Limit":1.5}` }), "200 InvalidParameter"},
 		{"a number for a text", with(func(k *call) { k.body = `{"SearchKey":1}` }), "200 InvalidParameter"},
@@ -311,7 +320,8 @@ func TestRequestsAreChecked(t *testing.T) {
 			if got.String() != test.want || err != nil && got.code != "no answer" {
 				t.Errorf("%s, %v, want %s; %s", got, err, test.want, got.raw)
 			}
-			if refused := len(a.Refused()); (test.want == "200" || test.want == "404 not JSON") != (refused == 0) {
+			if refused := len(a.Refused()); (test.want == "200" ||
+				test.want == "404 not JSON") != (refused == 0) {
 				t.Errorf("refused %q", a.Refused())
 			}
 		})
@@ -351,7 +361,8 @@ func TestCallersAreKnown(t *testing.T) {
 	if got := ask("scf", "GetFunction", `{"FunctionName":"fn"}`); got.code != "UnauthorizedOperation" {
 		t.Errorf("a role without a policy gets %s", got)
 	}
-	a.must(t, "cam", "CreatePolicy", jsonOf("PolicyName", "p", "PolicyDocument", `{"version":"2.0","statement":[
+	a.must(t, "cam", "CreatePolicy", jsonOf("PolicyName", "p", "PolicyDocument",
+		`{"version":"2.0","statement":[
 		{"effect":"allow","action":"name/scf:Get*",
 		 "resource":"qcs::scf:ap-guangzhou:uin/100000000001:namespace/default/function/fn"}]}`))
 	a.must(t, "cam", "AttachRolePolicy", jsonOf("PolicyName", "p", "AttachRoleName", "fn"))
@@ -458,7 +469,8 @@ func TestCallsAreListed(t *testing.T) {
 	a.must(t, "cam", "CreateRole", jsonOf("RoleName", "fn", "PolicyDocument", trustSCF))
 	var got []string
 	for _, c := range a.Calls() {
-		got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s %v %s", c.Service, c.Action, c.Region, c.Writes,
+		got = append(got, strings.TrimSpace(fmt.Sprintf("%s %s %s %v %s", c.Service, c.Action, c.Region,
+			c.Writes,
 			c.Code)))
 	}
 	want := []string{"sts GetCallerIdentity ap-guangzhou false", "cam ListPolicies  false",

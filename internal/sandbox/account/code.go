@@ -13,8 +13,8 @@ import (
 	"strings"
 )
 
-// Bounds of code. Sources: Code.ZipFile ("50MB"), ZipFile of UpdateFunctionCode ("20M"), and 583/11637 for what
-// it may unpack to.
+// Bounds of code. Sources: Code.ZipFile ("50MB"), ZipFile of UpdateFunctionCode ("20M"), and 583/11637 for
+// what it may unpack to.
 const (
 	maxCreateZip = 50 << 20
 	maxUpdateZip = 20 << 20
@@ -34,15 +34,16 @@ type codeParams struct {
 
 // checkSource holds CodeSource to what was sent.
 func (p codeParams) checkSource(source *string) error {
-	if source != nil && (*source != "ZipFile" || p.ZipFile == nil) && (*source != "Cos" || p.CosBucketName == nil) {
+	if source != nil && (*source != "ZipFile" || p.ZipFile == nil) && (*source != "Cos" ||
+		p.CosBucketName == nil) {
 		return refusal("InvalidParameterValue.CodeSource", "CodeSource %q", *source)
 	}
 	return nil
 }
 
-// readCode gets the zip, and checks that it has the handler as a file that may be executed. The cloud would let
-// a zip without one pass, and fail at the first invocation. The bucket's name is given without its APPID, and
-// the object's with a slash before it; if the region is not given, it is the function's.
+// readCode gets the zip, and checks that it has the handler as a file that may be executed. The cloud would
+// let a zip without one pass, and fail at the first invocation. The bucket's name is given without its
+// APPID, and the object's with a slash before it; if the region is not given, it is the function's.
 func (a *Account) readCode(p codeParams, region, handler string, limit int) (c code, err error) {
 	switch {
 	case p.ZipFile != nil && (p.CosBucketName != nil || p.CosObjectName != nil):
@@ -178,8 +179,8 @@ func (a *Account) updateCode(q *request, p struct {
 	return nil, nil
 }
 
-// getFunctionAddress tells the digest of the code. The Url, of a download from COS, leads nowhere here. That the
-// digest is that of the zip, in hex, is an assumption: "函数的SHA256编码" is all that is said.
+// getFunctionAddress tells the digest of the code. The Url, of a download from COS, leads nowhere here.
+// That the digest is that of the zip, in hex, is an assumption: "函数的SHA256编码" is all that is said.
 func (a *Account) getFunctionAddress(q *request, p struct {
 	FunctionName         string `api:"required"`
 	Qualifier, Namespace *string

@@ -20,8 +20,9 @@ var cronFields = []cronField{
 	{0, 6, []string{"SUN", "MON", "TUE", "WED", "THU", "FRI", "SAT"}, "?L#"}, {1970, 2099, nil, ""},
 }
 
-// isCron reports whether a timer takes an expression: seven fields, from seconds to years, each *, or a list of
-// numbers, ranges and steps. Of the letters L, W and # only what stands alone behind a number is taken.
+// isCron reports whether a timer takes an expression: seven fields, from seconds to years, each *, or a
+// list of numbers, ranges and steps. Of the letters L, W and # only what stands alone behind a number is
+// taken.
 func isCron(s string) bool {
 	fields := strings.Fields(s)
 	if len(fields) != len(cronFields) {

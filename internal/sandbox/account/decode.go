@@ -9,9 +9,9 @@ import (
 )
 
 // decode reads the parameters of an action into a struct whose fields have their names. A field that is no
-// pointer and is tagged api:"required" must be there; an absent one that is a pointer stays nil. Names count
-// with their case, and numbers are not texts. Codes are those that all of API 3.0 shares: UnknownParameter for
-// what is none, InvalidParameter for a wrong type, MissingParameter.
+// pointer and is tagged api:"required" must be there; an absent one that is a pointer stays nil. Names
+// count with their case, and numbers are not texts. Codes are those that all of API 3.0 shares:
+// UnknownParameter for what is none, InvalidParameter for a wrong type, MissingParameter.
 func decode(body []byte, into any) error {
 	if !isObject(body) {
 		return refusal("InvalidParameter", "the body is no JSON object")
@@ -76,7 +76,8 @@ func fillStruct(raw json.RawMessage, v reflect.Value, name string) error {
 	for i := range v.NumField() {
 		f := v.Type().Field(i)
 		if _, ok := params[f.Name]; !ok && f.Tag.Get("api") == "required" {
-			return refusal("MissingParameter", "the request is missing a required parameter `%s`", prefix+f.Name)
+			return refusal("MissingParameter", "the request is missing a required parameter `%s`",
+				prefix+f.Name)
 		}
 	}
 	return nil

@@ -12,8 +12,9 @@ import (
 // (https://cloud.tencent.com/document/product/583/32389).
 const functionService = "scf.qcloud.com"
 
-// maxDocument is how many characters a policy may have. Source: CAM's use limits, which say 6,144 for a custom
-// policy (https://cloud.tencent.com/document/product/598/10604); whether in characters or bytes they do not.
+// maxDocument is how many characters a policy may have. Source: CAM's use limits, which say 6,144 for a
+// custom policy (https://cloud.tencent.com/document/product/598/10604); whether in characters or bytes they
+// do not.
 const maxDocument = 6144
 
 // services are the names that an action or a resource may begin with here. The cloud knows many more.
@@ -55,8 +56,8 @@ func (t *texts) UnmarshalJSON(raw []byte) error {
 
 // parsePolicy reads what a role may do. Codes are those of CreatePolicy, by what the SDK says of each.
 //
-// Sources: the syntax of policies (https://cloud.tencent.com/document/product/598/10604 and, with resources of
-// six segments, 598/10606).
+// Sources: the syntax of policies (https://cloud.tencent.com/document/product/598/10604 and, with resources
+// of six segments, 598/10606).
 func parsePolicy(text, uin, appID string) (document, error) {
 	d, err := parseDocument(text, []string{"effect", "action", "resource", "condition"})
 	if err != nil {

@@ -21,7 +21,8 @@ func (f Fault) String() string { return f.name }
 // Faults returns every fault of a single call, but those that wait: what a deployment must survive.
 func Faults() []Fault {
 	return []Fault{
-		Refuse(), Throttle(), Code("InternalError", "an internal error"), HTML(http.StatusInternalServerError),
+		Refuse(), Throttle(), Code("InternalError", "an internal error"),
+		HTML(http.StatusInternalServerError),
 		HTML(http.StatusBadGateway), HTML(http.StatusOK), Reset(), AppliesThenDrops(),
 		AppliesThenAnswers("InternalError", "an internal error"),
 	}
@@ -36,7 +37,8 @@ func Code(code, message string) Fault {
 
 // Refuse says that the caller lacks a permission.
 func Refuse() Fault {
-	return Code("UnauthorizedOperation", "you are not authorized to perform this operation. Check your CAM policies")
+	return Code("UnauthorizedOperation",
+		"you are not authorized to perform this operation. Check your CAM policies")
 }
 
 // Throttle says that there were too many calls a second.
@@ -52,7 +54,8 @@ func AppliesThenAnswers(code, message string) Fault {
 
 // HTML answers with an HTTP status and a gateway's page, and nothing takes effect.
 func HTML(status int) Fault {
-	return Fault{name: fmt.Sprintf("%d with HTML", status), instead: func(w http.ResponseWriter, _ *http.Request) {
+	return Fault{name: fmt.Sprintf("%d with HTML", status), instead: func(w http.ResponseWriter,
+		_ *http.Request) {
 		sandbox.WriteHTML(w, status)
 	}}
 }

@@ -11,8 +11,8 @@ import (
 	"clbwatch/internal/sandbox"
 )
 
-// The states of a function here. Publishing, Deleting and what follows on them are others of the cloud: here a
-// function is gone as soon as it is deleted (https://cloud.tencent.com/document/product/583/115197).
+// The states of a function here. Publishing, Deleting and what follows on them are others of the cloud:
+// here a function is gone as soon as it is deleted (https://cloud.tencent.com/document/product/583/115197).
 const (
 	active, creating, updating = "Active", "Creating", "Updating"
 	createFailed, updateFailed = "CreateFailed", "UpdateFailed"
@@ -102,15 +102,17 @@ func (a *Account) functionResource(region, name string) string {
 	return "qcs::scf:" + region + ":uin/" + a.UIN + ":namespace/" + defaultNS + "/function/" + name
 }
 
-// find returns a function. For one that is not there the lists have two codes, …Function and …FunctionName, of
-// the same meaning: this one is what GetFunction is seen to answer (tencent-component-toolkit knows both).
+// find returns a function. For one that is not there the lists have two codes, …Function and …FunctionName,
+// of the same meaning: this one is what GetFunction is seen to answer (tencent-component-toolkit knows
+// both).
 func (a *Account) find(q *request, name string, namespace *string) (*function, error) {
 	if err := checkNamespace(namespace); err != nil {
 		return nil, err
 	}
 	f := a.functions[q.region+"/"+name]
 	if f == nil {
-		return nil, refusal("ResourceNotFound.Function", "the function %s does not exist in %s", name, q.region)
+		return nil, refusal("ResourceNotFound.Function", "the function %s does not exist in %s", name,
+			q.region)
 	}
 	return f, nil
 }
@@ -183,7 +185,8 @@ func (a *Account) createFunction(q *request, p struct {
 		return nil, refusal("InvalidParameterValue.Type", "the sandbox has no functions of type %q", *p.Type)
 	}
 	if p.Runtime == nil || *p.Runtime != "Go1" {
-		return nil, refusal("InvalidParameterValue.Runtime", "the sandbox runs Go1 only; absent means Python2.7")
+		return nil, refusal("InvalidParameterValue.Runtime",
+			"the sandbox runs Go1 only; absent means Python2.7")
 	}
 	f.runtime = *p.Runtime
 	set(&f.handler, p.Handler)
@@ -256,8 +259,8 @@ func (a *Account) configure(c *configuration, p configParams) error {
 		return err
 	}
 	if next.role != "" {
-		// What the cloud says of a role that does not trust it is not documented; that it is no role for functions
-		// comes nearest.
+		// What the cloud says of a role that does not trust it is not documented; that it is no role for
+		// functions comes nearest.
 		if r := a.roles[next.role]; r == nil || !r.trust.trusts(functionService) {
 			return refusal("ResourceNotFound.Role", "there is no role %s that %s may assume", next.role,
 				functionService)
@@ -269,8 +272,9 @@ func (a *Account) configure(c *configuration, p configParams) error {
 
 var variableName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_]*$`)
 
-// checkEnvironment holds settings to what the platform takes: names of letters, digits and _, none of its own,
-// no empty values, 4 KB. Sources: Variable of the SDK; https://cloud.tencent.com/document/product/583/30228.
+// checkEnvironment holds settings to what the platform takes: names of letters, digits and _, none of its
+// own, no empty values, 4 KB. Sources: Variable of the SDK;
+// https://cloud.tencent.com/document/product/583/30228.
 func checkEnvironment(all []variable) error {
 	size, seen := 0, make(map[string]bool)
 	for _, v := range all {
@@ -282,7 +286,8 @@ func checkEnvironment(all []variable) error {
 			return refusal("InvalidParameterValue.Environment", "%s is given twice", v.Key)
 		case strings.HasPrefix(v.Key, "SCF_"), strings.HasPrefix(v.Key, "QCLOUD_"),
 			strings.HasPrefix(v.Key, "TENCENTCLOUD_"):
-			return refusal("InvalidParameterValue.EnvironmentSystemProtect", "%s is the platform's own", v.Key)
+			return refusal("InvalidParameterValue.EnvironmentSystemProtect", "%s is the platform's own",
+				v.Key)
 		}
 		seen[v.Key] = true
 	}
@@ -373,7 +378,8 @@ func (f *function) answer() map[string]any {
 		triggers = append(triggers, t.answer())
 	}
 	return map[string]any{
-		"FunctionName": f.name, "FunctionId": f.id, "Namespace": defaultNS, "Runtime": f.runtime, "Type": "Event",
+		"FunctionName": f.name, "FunctionId": f.id, "Namespace": defaultNS, "Runtime": f.runtime,
+		"Type":    "Event",
 		"Handler": f.handler, "Description": f.config.description, "MemorySize": f.config.memory,
 		"Timeout": f.config.timeout, "InitTimeout": f.config.initTimeout, "Role": f.config.role,
 		"Environment": map[string]any{"Variables": append([]variable{}, f.config.environment...)},
@@ -412,7 +418,8 @@ func (a *Account) listFunctions(q *request, p struct {
 	rows := []map[string]any{}
 	for _, f := range list {
 		all, row := f.answer(), make(map[string]any)
-		for _, key := range []string{"FunctionName", "FunctionId", "Namespace", "Runtime", "Type", "Description",
+		for _, key := range []string{"FunctionName", "FunctionId", "Namespace", "Runtime", "Type",
+			"Description",
 			"Status", "StatusDesc", "StatusReasons", "AddTime", "ModTime", "Tags", "AsyncRunEnable",
 			"TraceEnable"} {
 			row[key] = all[key]

@@ -1,6 +1,8 @@
 package account
 
 import (
+	"archive/zip"
+	"bytes"
 	"encoding/base64"
 	"fmt"
 	"slices"
@@ -48,8 +50,10 @@ func TestFunctionsAreChecked(t *testing.T) {
 		{"a long description", []any{"Description", strings.Repeat("x", 1001)},
 			"InvalidParameterValue.Description"},
 		{"an empty setting", []any{"Environment", env("A", "")}, "InvalidParameterValue.Environment"},
-		{"a setting twice", []any{"Environment", env("A", "1", "A", "2")}, "InvalidParameterValue.Environment"},
-		{"a setting with a hyphen", []any{"Environment", env("A-B", "1")}, "InvalidParameterValue.Environment"},
+		{"a setting twice", []any{"Environment", env("A", "1", "A", "2")},
+			"InvalidParameterValue.Environment"},
+		{"a setting with a hyphen", []any{"Environment", env("A-B", "1")},
+			"InvalidParameterValue.Environment"},
 		{"a setting of the platform's", []any{"Environment", env("TENCENTCLOUD_REGION", "1")},
 			"InvalidParameterValue.EnvironmentSystemProtect"},
 		{"4 KB of settings", []any{"Environment", env("A", strings.Repeat("x", 4096))},
@@ -65,9 +69,11 @@ func TestFunctionsAreChecked(t *testing.T) {
 		{"a fixed address", []any{"PublicNetConfig", map[string]any{"PublicNetStatus": "ENABLE",
 			"EipConfig": map[string]any{"EipStatus": "ENABLE"}}}, "InvalidParameterValue.EipConfig"},
 		{"no code", []any{"Code", code()}, "MissingParameter.Code"},
-		{"code twice", []any{"Code", code("ZipFile", good, "CosBucketName", "b")}, "InvalidParameterValue.Code"},
+		{"code twice", []any{"Code", code("ZipFile", good, "CosBucketName", "b")},
+			"InvalidParameterValue.Code"},
 		{"code from where it is not", []any{"CodeSource", "Cos"}, "InvalidParameterValue.CodeSource"},
-		{"no base64", []any{"Code", code("ZipFile", "!!")}, "InvalidParameterValue.ZipFileBase64BinasciiError"},
+		{"no base64", []any{"Code", code("ZipFile", "!!")},
+			"InvalidParameterValue.ZipFileBase64BinasciiError"},
 		{"no zip", []any{"Code", code("ZipFile", base64.StdEncoding.EncodeToString([]byte("x")))},
 			"InvalidParameterValue.ZipFile"},
 		{"a zip that leaves its folder", []any{"Code", code("ZipFile", zipOf(t, "../main", 0o755, nil))},
@@ -76,7 +82,8 @@ func TestFunctionsAreChecked(t *testing.T) {
 			"InvalidParameterValue.Handler"},
 		{"a file that may not be executed", []any{"Code", code("ZipFile", zipOf(t, "main", 0o644, nil))},
 			"InvalidParameterValue.Handler"},
-		{"a bucket with its APPID", []any{"Code", code("CosBucketName", "b-1250000000", "CosObjectName", "/z")},
+		{"a bucket with its APPID", []any{"Code", code("CosBucketName", "b-1250000000", "CosObjectName",
+			"/z")},
 			"InvalidParameterValue.CosBucketName"},
 		{"an object without a slash", []any{"Code", code("CosBucketName", "b", "CosObjectName", "z")},
 			"InvalidParameterValue.CosObjectName"},
@@ -111,15 +118,16 @@ func TestFunctionsOverTheirLife(t *testing.T) {
 	a.must(t, "scf", "CreateFunction", a.functionBody(t))
 
 	timer := jsonOf("FunctionName", "fn", "TriggerName", "t", "Type", "timer", "TriggerDesc", "0 * * * * * *")
-	zip := jsonOf("FunctionName", "fn", "ZipFile", zipOf(t, "main", 0o755, []byte("y")))
+	newCode := jsonOf("FunctionName", "fn", "ZipFile", zipOf(t, "main", 0o755, []byte("y")))
 	for _, busy := range []struct{ action, body, want string }{
 		{"CreateFunction", a.functionBody(t), "ResourceInUse.Function"},
-		{"UpdateFunctionCode", zip, "FailedOperation.UpdateFunctionCode"},
+		{"UpdateFunctionCode", newCode, "FailedOperation.UpdateFunctionCode"},
 		{"UpdateFunctionConfiguration", fn, "FailedOperation.UpdateFunctionConfiguration"},
 		{"DeleteFunction", fn, "FailedOperation.DeleteFunction"},
 		{"CreateTrigger", timer, "FailedOperation.CreateTrigger"},
 		{"UpdateTrigger", timer, "FailedOperation.UpdateTrigger"},
-		{"DeleteTrigger", `{"FunctionName":"fn","TriggerName":"t","Type":"timer"}`, "FailedOperation.DeleteTrigger"},
+		{"DeleteTrigger", `{"FunctionName":"fn","TriggerName":"t","Type":"timer"}`,
+			"FailedOperation.DeleteTrigger"},
 		{"Invoke", fn, "FailedOperation.FunctionStatusError"},
 		{"PutReservedConcurrencyConfig", `{"FunctionName":"fn","ReservedConcurrencyMem":128}`, notActive},
 		{"UpdateFunctionEventInvokeConfig", `{"FunctionName":"fn","AsyncTriggerConfig":{"MsgTTL":120,` +
@@ -132,7 +140,7 @@ func TestFunctionsOverTheirLife(t *testing.T) {
 		t.Errorf("a new function is %s", got)
 	}
 	was := a.must(t, "scf", "GetFunctionAddress", fn).get("CodeSha256")
-	a.must(t, "scf", "UpdateFunctionCode", zip)
+	a.must(t, "scf", "UpdateFunctionCode", newCode)
 	if got := []string{status(), status(), status()}; !slices.Equal(got,
 		[]string{`"Updating"`, `"Updating"`, `"Active"`}) {
 		t.Errorf("after new code it is %s", got)
@@ -185,10 +193,14 @@ func TestAChangeFailsLater(t *testing.T) {
 	}
 	a.must(t, "scf", "UpdateFunctionConfiguration", fn) // it can be tried again
 	a.await(t, "fn")
+	if got := a.must(t, "scf", "GetFunction", fn).get("StatusReasons"); got != "[]" {
+		t.Errorf("active, it has the reasons %s", got)
+	}
 	a.Fail("CreateFunction", Breaks(), 1)
 	a.must(t, "scf", "CreateFunction", a.functionBody(t, "FunctionName", "fn2"))
 	a.must(t, "scf", "GetFunction", `{"FunctionName":"fn2"}`)
-	if got := a.must(t, "scf", "GetFunction", `{"FunctionName":"fn2"}`).get("Status"); got != `"CreateFailed"` {
+	if got := a.must(t, "scf", "GetFunction",
+		`{"FunctionName":"fn2"}`).get("Status"); got != `"CreateFailed"` {
 		t.Errorf("%s, want CreateFailed", got)
 	}
 	if got := a.ask(t, "scf", "UpdateFunctionConfiguration", `{"FunctionName":"fn2"}`); got.code !=
@@ -214,11 +226,39 @@ func TestCodeFromCOS(t *testing.T) {
 	a.must(t, "scf", "CreateFunction", a.functionBody(t, "Code", map[string]string{"CosBucketName": "ops",
 		"CosObjectName": "/code/fn.zip"}, "CodeSource", "Cos"))
 	a.await(t, "fn")
-	a.must(t, "scf", "UpdateFunctionCode", jsonOf("FunctionName", "fn", "CosBucketName", "ops", "CosObjectName",
+	a.must(t, "scf", "UpdateFunctionCode", jsonOf("FunctionName", "fn", "CosBucketName", "ops",
+		"CosObjectName",
 		"/code/fn.zip", "CosBucketRegion", "ap-shanghai"))
 	want := []string{"ops-1250000000 ap-guangzhou code/fn.zip", "ops-1250000000 ap-shanghai code/fn.zip"}
 	if !slices.Equal(asked, want) {
 		t.Errorf("asked for %q, want %q", asked, want)
+	}
+}
+
+func TestCodeIsOfABoundedSize(t *testing.T) {
+	t.Parallel()
+	a := newAccountTest(t)
+	a.newFunction(t)
+	a.Object = func(string, string, string) ([]byte, bool) { return make([]byte, maxUpdateZip+1), true }
+	got := a.ask(t, "scf", "UpdateFunctionCode",
+		`{"FunctionName":"fn","CosBucketName":"b","CosObjectName":"/z"}`)
+	if got.code != "InvalidParameterValue.ZipFile" || !strings.Contains(got.raw, "20971521 bytes") {
+		t.Errorf("20 MB and a byte: %s", got.raw)
+	}
+	var b bytes.Buffer
+	w := zip.NewWriter(&b)
+	_, err := w.CreateRaw(&zip.FileHeader{Name: "main", UncompressedSize64: maxUnpacked + 1})
+	if err == nil {
+		err = w.Close()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	a.Object = func(string, string, string) ([]byte, bool) { return b.Bytes(), true }
+	got = a.ask(t, "scf", "UpdateFunctionCode",
+		`{"FunctionName":"fn","CosBucketName":"b","CosObjectName":"/z"}`)
+	if got.code != "InvalidParameterValue.ZipFile" || !strings.Contains(got.raw, "unpacks to") {
+		t.Errorf("500 MB unpacked and a byte: %s", got.raw)
 	}
 }
 
@@ -242,7 +282,8 @@ func TestListsAreInPages(t *testing.T) {
 		}
 	}
 	for body, want := range map[string]string{`{"Limit":0}`: "InvalidParameterValue.Limit",
-		`{"Offset":-1}`: "InvalidParameterValue.Offset", `{"Orderby":"Size"}`: "InvalidParameterValue.Order"} {
+		`{"Offset":-1}`:      "InvalidParameterValue.Offset",
+		`{"Orderby":"Size"}`: "InvalidParameterValue.Order"} {
 		if got := a.ask(t, "scf", "ListFunctions", body); got.code != want {
 			t.Errorf("ListFunctions %s = %s, want %s", body, got, want)
 		}
@@ -265,6 +306,7 @@ func TestReservations(t *testing.T) {
 		{"Put", "fn2", "256", "LimitExceeded.FunctionReservedConcurrencyMemory"}, {"Put", "fn2", "128", ""},
 		{"Put", "fn", "0", ""}, {"Get", "fn", "", "0"}, {"Put", "fn", "-1", "InvalidParameterValue"},
 		{"Delete", "fn2", "", ""}, {"Get", "fn2", "", "null"}, {"Put", "fn", "256", ""},
+		{"Put", "fn", "128", ""},
 		{"Put", "none", "128", "ResourceNotFound.Function"}, {"Get", "none", "", "ResourceNotFound.Function"},
 	} {
 		body := `{"FunctionName":"` + step.name + `"}`
@@ -297,7 +339,8 @@ func TestAsynchronousRetries(t *testing.T) {
 		t.Errorf("by default %s", got)
 	}
 	for body, want := range map[string]string{config(3, 120): "LimitExceeded.RetryNum",
-		config(0, 59): "LimitExceeded.MsgTTL", `{"FunctionName":"fn","AsyncTriggerConfig":{"RetryConfig":[],` +
+		config(0, 59): "LimitExceeded.MsgTTL",
+		`{"FunctionName":"fn","AsyncTriggerConfig":{"RetryConfig":[],` +
 			`"MsgTTL":60}}`: "InvalidParameterValue.AsyncTriggerConfig", config(0, 120): ""} {
 		if got := a.ask(t, "scf", "UpdateFunctionEventInvokeConfig", body); got.code != want {
 			t.Errorf("%s = %s, want %s", body, got.raw, want)

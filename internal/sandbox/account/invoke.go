@@ -17,7 +17,8 @@ const (
 	maxTail       = 4 << 10 // bytes of Log
 )
 
-// busyStatus is the platform's own for too many instances (https://cloud.tencent.com/document/product/583/42611).
+// busyStatus is the platform's own for too many instances
+// (https://cloud.tencent.com/document/product/583/42611).
 const busyStatus = 432
 
 // invoke runs a function, and waits for it unless InvocationType is Event.
@@ -155,14 +156,15 @@ func (a *Account) run(ctx context.Context, d Deployment, event []byte) Outcome {
 		}
 	}()
 	if full {
-		return Outcome{Status: busyStatus, Type: "ResourceLimitReached", Message: "too many instances are busy"}
+		return Outcome{Status: busyStatus, Type: "ResourceLimitReached",
+			Message: "too many instances are busy"}
 	}
 	return a.Run(ctx, d, event)
 }
 
-// result is what an invocation comes to. Which fields there are is the SDK's; ErrMsg is empty and InvokeResult 0
-// in the sample of a success (583/17243). How an error looks in there is not documented: its text is in ErrMsg,
-// and RetMsg has it as JSON, with a statusCode.
+// result is what an invocation comes to. Which fields there are is the SDK's; ErrMsg is empty and
+// InvokeResult 0 in the sample of a success (583/17243). How an error looks in there is not documented: its
+// text is in ErrMsg, and RetMsg has it as JSON, with a statusCode.
 func result(o Outcome, log string, took time.Duration) map[string]any {
 	r := map[string]any{"Log": log, "RetMsg": string(o.Payload), "ErrMsg": "", "MemUsage": 10 << 20,
 		"Duration": float64(took.Microseconds()) / 1000, "BillDuration": took.Milliseconds() + 1,

@@ -4,8 +4,8 @@ package account
 // 用户总并发内存配额 - 12800".
 const unreserved = 12_800
 
-// Bounds and defaults of asynchronous invocations. The defaults are documented (583/41138); the bounds are not,
-// and are assumptions: the API has codes for what is over them.
+// Bounds and defaults of asynchronous invocations. The defaults are documented (583/41138); the bounds are
+// not, and are assumptions: the API has codes for what is over them.
 const (
 	defaultRetries = 2
 	defaultTTL     = 21_600 // seconds
@@ -43,7 +43,8 @@ func (a *Account) reserve(q *request, p struct {
 		}
 	}
 	if most := a.Quota - unreserved; sum > most {
-		return nil, refusal("LimitExceeded.FunctionReservedConcurrencyMemory", "%d MB of at most %d", sum, most)
+		return nil, refusal("LimitExceeded.FunctionReservedConcurrencyMemory", "%d MB of at most %d", sum,
+			most)
 	}
 	f.reserved = &p.ReservedConcurrencyMem
 	return nil, nil

@@ -109,7 +109,8 @@ func (a *Account) listPolicies(_ *request, p struct {
 		}
 		list = append(list, map[string]any{"PolicyId": po.id, "PolicyName": po.name,
 			"AddTime": po.added.Format(timeFormat), "Type": 1, "Description": po.description, "CreateMode": 2,
-			"Attachments": a.attachments(po.id), "ServiceType": "cooperator", "IsAttached": nil, "Deactived": 0,
+			"Attachments": a.attachments(po.id), "ServiceType": "cooperator", "IsAttached": nil,
+			"Deactived":       0,
 			"DeactivedDetail": []string{}, "IsServiceLinkedPolicy": 0,
 			"AttachEntityCount": a.attachments(po.id), "AttachEntityBoundaryCount": 0,
 			"UpdateTime": po.updated.Format(timeFormat)})
@@ -157,7 +158,8 @@ func (a *Account) updatePolicy(_ *request, p struct {
 	return map[string]any{"PolicyId": po.id}, nil
 }
 
-// deletePolicy deletes all or, if one of them is not there, none. It takes them from the roles that have them.
+// deletePolicy deletes all or, if one of them is not there, none. It takes them from the roles that have
+// them.
 func (a *Account) deletePolicy(_ *request, p struct {
 	PolicyId []uint64 `api:"required"`
 }) (map[string]any, error) {

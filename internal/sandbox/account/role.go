@@ -18,7 +18,8 @@ const (
 	defaultSession     = 7200                // seconds, if SessionDuration is not given; an assumption
 )
 
-// entityName is what roles and policies are called. Source: RoleName of CreateRole, PolicyName of CreatePolicy.
+// entityName is what roles and policies are called. Source: RoleName of CreateRole, PolicyName of
+// CreatePolicy.
 var entityName = regexp.MustCompile(`^[A-Za-z0-9+=,.@_-]{1,128}$`)
 
 type role struct {
@@ -147,8 +148,8 @@ func (a *Account) updateTrust(_ *request, p struct {
 	return nil, nil
 }
 
-// deleteRole deletes a role with what is attached to it, and whether or not a function runs as it. Credentials
-// that were given out end at once; the real ones are said to live on until they expire.
+// deleteRole deletes a role with what is attached to it, and whether or not a function runs as it.
+// Credentials that were given out end at once; the real ones are said to live on until they expire.
 func (a *Account) deleteRole(_ *request, p struct{ RoleId, RoleName *string }) (map[string]any, error) {
 	r, err := whichRole(p).find(a)
 	if err != nil {
@@ -203,8 +204,8 @@ func (a *Account) pair(w whichRole, of whichPolicy) (*role, *policy, error) {
 	return r, po, err
 }
 
-// listAttached pages over what is attached, by name. Page and Rp are required. The codes that the SDK lists for
-// it are ParamError and SystemError only, so a role that is not there is a ParamError.
+// listAttached pages over what is attached, by name. Page and Rp are required. The codes that the SDK lists
+// for it are ParamError and SystemError only, so a role that is not there is a ParamError.
 func (a *Account) listAttached(_ *request, p struct {
 	Page             int64 `api:"required"`
 	Rp               int64 `api:"required"`
@@ -242,9 +243,10 @@ func page[T any](list []T, number, rows int64) []T {
 	return list[from:min(int64(len(list)), from+rows)]
 }
 
-// Allows reports whether the policies that are attached to a role allow an action, such as name/cos:GetObject,
-// on a resource, such as qcs::cos:ap-guangzhou:uid/1250000000:ops-1250000000/clbwatch/head or, if there is
-// none, "*", which only a policy for * allows. A deny beats every allow.
+// Allows reports whether the policies that are attached to a role allow an action, such as
+// name/cos:GetObject, on a resource, such as
+// qcs::cos:ap-guangzhou:uid/1250000000:ops-1250000000/clbwatch/head or, if there is none, "*", which only a
+// policy for * allows. A deny beats every allow.
 func (a *Account) Allows(role, action, resource string) bool {
 	a.mu.Lock()
 	defer a.mu.Unlock()
@@ -270,8 +272,8 @@ func (a *Account) allows(role, action, resource string) bool {
 
 // getCallerIdentity says who calls.
 //
-// Source: https://cloud.tencent.com/document/api/1312/66098, with samples of both answers. What an account's own
-// key (no user's) looks like is not among them.
+// Source: https://cloud.tencent.com/document/api/1312/66098, with samples of both answers. What an
+// account's own key (no user's) looks like is not among them.
 func (a *Account) getCallerIdentity(q *request, _ struct{}) (map[string]any, error) {
 	if q.caller.role == "" {
 		return map[string]any{"Type": "CAMUser", "AccountId": a.UIN, "UserId": a.UserUIN,
@@ -279,7 +281,8 @@ func (a *Account) getCallerIdentity(q *request, _ struct{}) (map[string]any, err
 	}
 	r := a.roles[q.caller.role]
 	if r == nil {
-		return nil, sandbox.APIError{Code: "InvalidParameter.AccessKeyNotSupport", Message: "the role is gone"}
+		return nil, sandbox.APIError{Code: "InvalidParameter.AccessKeyNotSupport",
+			Message: "the role is gone"}
 	}
 	return map[string]any{"Type": "CAMRole", "AccountId": a.UIN, "UserId": r.id + ":scf",
 		"PrincipalId": a.UIN, "Arn": "qcs::sts:" + a.UIN + ":assumed-role/" + r.id}, nil

@@ -114,7 +114,7 @@ func (a *Account) answer(w http.ResponseWriter, q *request, n int, body []byte) 
 	response, err := a.do(q, body)
 	if q.fault.after != nil {
 		if err != nil {
-			a.note(n, err)
+			_ = a.note(n, err) // the answer does not say it
 		}
 		q.fault.after(w, q.Request)
 		return

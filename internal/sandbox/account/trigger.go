@@ -14,8 +14,8 @@ const (
 	maxArgument = 4096 // bytes of a timer's argument
 )
 
-// triggerName is what triggers are called: up to 100 characters, says CreateTrigger (the page of timer triggers
-// says 60).
+// triggerName is what triggers are called: up to 100 characters, says CreateTrigger (the page of timer
+// triggers says 60).
 var triggerName = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9_-]{0,99}$`)
 
 // trigger is a timer or a Function URL.
@@ -94,8 +94,8 @@ func (a *Account) updateTrigger(q *request, p triggerParams) (map[string]any, er
 	return nil, a.setTrigger(f, t, p)
 }
 
-// setTrigger takes over what was given, or nothing. Enable left out leaves a new trigger closed: which it is, is
-// not documented, and nobody may rely on it.
+// setTrigger takes over what was given, or nothing. Enable left out leaves a new trigger closed: which it
+// is, is not documented, and nobody may rely on it.
 func (a *Account) setTrigger(f *function, t *trigger, p triggerParams) error {
 	next := *t
 	if err := checkQualifier(p.Qualifier, "ResourceNotFound.Qualifier"); err != nil {
@@ -113,7 +113,8 @@ func (a *Account) setTrigger(f *function, t *trigger, p triggerParams) error {
 		}
 	}
 	if p.CustomArgument != nil && (t.kind != "timer" || len(*p.CustomArgument) > maxArgument) {
-		return refusal("InvalidParameterValue.CustomArgument", "not of a timer, or over %d bytes", maxArgument)
+		return refusal("InvalidParameterValue.CustomArgument", "not of a timer, or over %d bytes",
+			maxArgument)
 	}
 	set(&next.argument, p.CustomArgument)
 	set(&next.description, p.Description)
@@ -148,15 +149,16 @@ func timerDesc(s string) (string, error) {
 		s = desc["cron"]
 	}
 	if !isCron(s) {
-		return "", refusal("InvalidParameterValue.TriggerDesc", "TriggerDesc %q is no cron expression of 7 fields",
+		return "", refusal("InvalidParameterValue.TriggerDesc",
+			"TriggerDesc %q is no cron expression of 7 fields",
 			given)
 	}
 	desc, err := json.Marshal(map[string]string{"cron": s})
 	return string(desc), err
 }
 
-// urlDesc takes the description of a Function URL, and returns it with the URL. Sources: the toolkit for what is
-// sent; NetConfig.ExtranetUrl for what is listed was seen by others, and is not documented.
+// urlDesc takes the description of a Function URL, and returns it with the URL. Sources: the toolkit for
+// what is sent; NetConfig.ExtranetUrl for what is listed was seen by others, and is not documented.
 func urlDesc(s, host string) (string, error) {
 	var p struct {
 		AuthType  string `api:"required"`

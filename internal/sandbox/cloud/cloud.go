@@ -47,6 +47,10 @@ type Cloud struct {
 	Latency time.Duration
 	// the clock for Timestamps and the header Date, asked by many at once; set it before serving
 	Now func() time.Time
+	// what the owner of a SecretId may do, such as account.Account.May: action is like
+	// name/clb:DescribeTargets, resource is *, because nothing less is asked for. nil is everything; set it
+	// before serving
+	May func(secretID, action, resource string) bool
 
 	mu                sync.Mutex
 	balancers         map[string]*balancer // by "region/lb"
@@ -124,6 +128,11 @@ func (c *Cloud) ClearFaults() {
 	defer c.mu.Unlock()
 	c.faults, c.faultsV3 = nil, nil
 	clear(c.refusing)
+}
+
+// may reports whether the owner of a SecretId may call an action of a service.
+func (c *Cloud) may(secretID, service, action string) bool {
+	return c.May == nil || c.May(secretID, "name/"+service+":"+action, "*")
 }
 
 // Calls is how many requests of API 2.0 there were, wrong ones included.

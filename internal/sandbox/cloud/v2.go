@@ -116,6 +116,9 @@ func (c *Cloud) check(r *http.Request, form url.Values) (q query, err error) {
 	if !ok {
 		return q, apiError{6100, "ActionNotFound", "no such action [" + a + "]"}
 	}
+	if !c.may(form.Get("SecretId"), clbV3.service, a) {
+		return q, apiError{4101, "AuthFailure", "no permission for the API"}
+	}
 	q = query{action: a, region: form.Get("Region")}
 	if a != DescribeLoadBalancers {
 		if q.lb = form.Get("loadBalancerId"); q.lb == "" {

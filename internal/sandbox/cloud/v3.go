@@ -179,6 +179,10 @@ func (c *Cloud) checkV3(r *http.Request, body []byte) (q queryV3, err error) {
 	if !known || !action.product.at(r.Host) {
 		return q, errorV3{"InvalidAction", fmt.Sprintf("X-TC-Action %q at %s", name, r.Host)}
 	}
+	if auth, err := sandbox.ParseTC3(r.Header.Get("Authorization")); err != nil ||
+		!c.may(auth.SecretID, action.product.service, name) {
+		return q, errorV3{"UnauthorizedOperation", "no policy allows " + name}
+	}
 	switch region := r.Header.Get("X-TC-Region"); {
 	case region == "":
 		return q, errorV3{"MissingParameter", "X-TC-Region is missing"}

@@ -452,3 +452,33 @@ func TestV3HangsUntilTheClientGoesAway(t *testing.T) {
 		t.Errorf("error %v, want the deadline", err)
 	}
 }
+
+func TestMayIsAskedForEachAction(t *testing.T) {
+	t.Parallel()
+	c := newV3Test(t)
+	var asked []string
+	c.May = func(id, action, resource string) bool {
+		asked = append(asked, fmt.Sprint(id == c.cred.SecretID, " ", action, " ", resource))
+		return action == "name/clb:DescribeLoadBalancers"
+	}
+	for action, want := range map[string]string{DescribeLoadBalancers: "",
+		DescribeTargets: "UnauthorizedOperation"} {
+		r, err := c.do(t.Context(), call{header: map[string]string{"X-TC-Action": action},
+			body: map[bool]string{true: "{}", false: `{"LoadBalancerId":"lb-1"}`}[want == ""]})
+		if err != nil || r.Response.Error.Code != want {
+			t.Errorf("%s = %s, %v, want %s", action, r, err, want)
+		}
+	}
+	if got := c.get(t, map[string]string{"Action": DescribeLoadBalancers}); got.code() == "4101" {
+		t.Errorf("2.0: %s", got.code())
+	}
+	c.May = func(string, string, string) bool { return false }
+	if got := c.get(t, map[string]string{"Action": DescribeLoadBalancers}); got.code() != "4101" {
+		t.Errorf("2.0, refused: %s", got.code())
+	}
+	slices.Sort(asked)
+	if asked = slices.Compact(asked); !slices.Equal(asked, []string{"true name/clb:DescribeLoadBalancers *",
+		"true name/clb:DescribeTargets *"}) {
+		t.Errorf("asked %q", asked)
+	}
+}

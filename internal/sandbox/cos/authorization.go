@@ -37,7 +37,8 @@ func (c *Bucket) authorize(r *http.Request, query url.Values) (secretID string, 
 	}
 	cr, ok := c.accepts(a.secretID)
 	if !ok {
-		return "", refusal{http.StatusForbidden, "InvalidAccessKeyId", "the SecretId does not exist", a.secretID}
+		return "", refusal{http.StatusForbidden, "InvalidAccessKeyId", "the SecretId does not exist",
+			a.secretID}
 	}
 	if now := c.Now(); now.Before(a.from) || now.After(a.to) {
 		return "", refusal{http.StatusForbidden, "AccessDenied", "Request has expired",

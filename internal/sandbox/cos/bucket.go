@@ -1,6 +1,6 @@
-// Package cos is Cloud Object Storage on the laptop, one bucket or several, as strict as its documentation, whose
-// answers a test makes go wrong. Whatever the real one knows and this one does not, it refuses rather than
-// ignores.
+// Package cos is Cloud Object Storage on the laptop, one bucket or several, as strict as its documentation,
+// whose answers a test makes go wrong. Whatever the real one knows and this one does not, it refuses rather
+// than ignores.
 package cos
 
 import (
@@ -27,11 +27,11 @@ const (
 	maxChanges = 100 // remembered for StaleList
 )
 
-// Bucket is one bucket of Cloud Object Storage at the root of a server, as a virtual-host address has it: the
-// path is the key. It has PUT, GET, HEAD, DELETE and multi-delete of objects, the listing (without a
-// delimiter), and of buckets HEAD and PUT, the ACL and the versioning status; whatever else the real one knows
-// is refused rather than ignored. A Service has several, which need not be there yet.
-// Requests must be signed in their Authorization header. It is safe for concurrent use. Make one with New.
+// Bucket is one bucket of Cloud Object Storage at the root of a server, as a virtual-host address has it:
+// the path is the key. It has PUT, GET, HEAD, DELETE and multi-delete of objects, the listing (without a
+// delimiter), and of buckets HEAD and PUT, the ACL and the versioning status; whatever else the real one
+// knows is refused rather than ignored. A Service has several, which need not be there yet. Requests must
+// be signed in their Authorization header. It is safe for concurrent use. Make one with New.
 type Bucket struct {
 	// the clock of signatures; set it before serving
 	Now func() time.Time
@@ -39,9 +39,9 @@ type Bucket struct {
 	Prefix string
 	// the policy allows no listing; set it before serving
 	DenyList bool
-	// what whoever has a SecretId may do besides, such as account.Account.May: action is like name/cos:GetObject,
-	// resource like qcs::cos:ap-guangzhou:uid/1250000000:ops-1250000000/key. nil is everything; set it before
-	// serving
+	// what whoever has a SecretId may do besides, such as account.Account.May: action is like
+	// name/cos:GetObject, resource like qcs::cos:ap-guangzhou:uid/1250000000:ops-1250000000/key. nil is
+	// everything; set it before serving
 	May func(secretID, action, resource string) bool
 
 	accepts      func(secretID string) (sandbox.Credential, bool)
@@ -143,9 +143,9 @@ func (c *Bucket) Advance(d time.Duration) {
 func (c *Bucket) time() time.Time { return c.Now().Add(c.ahead) }
 
 // Fail makes the next requests of an operation go wrong, or any if op is "". The operations are PUT, GET,
-// HEAD, DELETE (multi-delete too), LIST, HEAD BUCKET, PUT BUCKET, ACL, PUT ACL, VERSIONING and PUT VERSIONING.
-// times below 0 lasts until ClearFaults. Faults apply one after another, those of the operation first, and only
-// to requests that are right themselves.
+// HEAD, DELETE (multi-delete too), LIST, HEAD BUCKET, PUT BUCKET, ACL, PUT ACL, VERSIONING and PUT
+// VERSIONING. times below 0 lasts until ClearFaults. Faults apply one after another, those of the operation
+// first, and only to requests that are right themselves.
 func (c *Bucket) Fail(op string, f Fault, times int) {
 	c.mu.Lock()
 	defer c.mu.Unlock()

@@ -22,8 +22,8 @@ var bucketForm = regexp.MustCompile(`^[a-z0-9]([a-z0-9-]{0,48}[a-z0-9])?-[1-9][0
 
 // bucketOperation names what a request asks of the bucket itself; "" if it is nothing, or a listing.
 //
-// Sources: HEAD Bucket 436/7735, PUT Bucket 436/7738, GET and PUT Bucket acl 436/7733 and 436/7737, GET and PUT
-// Bucket versioning 436/19888 and 436/19889, each at https://cloud.tencent.com/document/product/.
+// Sources: HEAD Bucket 436/7735, PUT Bucket 436/7738, GET and PUT Bucket acl 436/7733 and 436/7737, GET and
+// PUT Bucket versioning 436/19888 and 436/19889, each at https://cloud.tencent.com/document/product/.
 func bucketOperation(method string, query url.Values) string {
 	of := method
 	for _, name := range []string{"acl", "versioning"} {
@@ -31,7 +31,8 @@ func bucketOperation(method string, query url.Values) string {
 			of += " " + name
 		}
 	}
-	return map[string]string{"HEAD": "HEAD BUCKET", "PUT": "PUT BUCKET", "GET acl": "ACL", "PUT acl": "PUT ACL",
+	return map[string]string{"HEAD": "HEAD BUCKET", "PUT": "PUT BUCKET", "GET acl": "ACL",
+		"PUT acl":        "PUT ACL",
 		"GET versioning": "VERSIONING", "PUT versioning": "PUT VERSIONING"}[of]
 }
 
@@ -45,7 +46,8 @@ func ofBucket(op string) bool {
 func (q *request) readBucket(r *http.Request, body []byte) error {
 	if q.op != "PUT VERSIONING" {
 		if len(body) > 0 {
-			return refusal{http.StatusNotImplemented, "NotImplemented", "not in this sandbox", "a body of " + q.op}
+			return refusal{http.StatusNotImplemented, "NotImplemented", "not in this sandbox", "a body of " +
+				q.op}
 		}
 		q.acl = r.Header.Get("X-Cos-Acl")
 		if !slices.Contains([]string{"", private, "public-read", "public-read-write"}, q.acl) {
@@ -72,20 +74,22 @@ var cosActions = map[string]string{"GET": "GetObject", "HEAD": "HeadObject", "PU
 // may asks May, if there is one. Of a multi-delete it is asked for each key: see denyMulti.
 func (c *Bucket) may(q *request, secretID string) error {
 	multi := q.op == "DELETE" && q.key == ""
-	if action, resource := c.policyOf(q, q.key); !multi && c.May != nil && !c.May(secretID, action, resource) {
+	if action, resource := c.policyOf(q, q.key); !multi && c.May != nil && !c.May(secretID, action,
+		resource) {
 		return refusal{http.StatusForbidden, "AccessDenied", "Access Denied.",
 			"no policy allows " + action + " on " + resource}
 	}
 	return nil
 }
 
-// denyMulti notes which keys of a multi-delete may not be deleted. Source: "each deleted object will be checked
-// individually to see if the current account has the cos:DeleteObject permission" (436/8289).
+// denyMulti notes which keys of a multi-delete may not be deleted. Source: "each deleted object will be
+// checked individually to see if the current account has the cos:DeleteObject permission" (436/8289).
 func (c *Bucket) denyMulti(q *request, secretID string) {
 	q.denied = make(map[string]bool)
 	for _, o := range q.multi.Objects {
 		action, resource := c.policyOf(q, o.Key)
-		q.denied[o.Key] = !strings.HasPrefix(o.Key, c.Prefix) || c.May != nil && !c.May(secretID, action, resource)
+		q.denied[o.Key] = !strings.HasPrefix(o.Key, c.Prefix) || c.May != nil && !c.May(secretID, action,
+			resource)
 	}
 }
 
@@ -108,7 +112,8 @@ func (c *Bucket) applyToBucket(q request) (a answer, done bool) {
 	case q.op == "PUT BUCKET":
 		return c.make(q), true
 	case c.absent || q.region != "" && q.region != c.region:
-		return refusal{http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist.", ""}.answer(q),
+		return refusal{http.StatusNotFound, "NoSuchBucket", "The specified bucket does not exist.",
+				""}.answer(q),
 			true
 	case c.foreign:
 		return refusal{http.StatusForbidden, "AccessDenied", "Access Denied.", ""}.answer(q), true
@@ -143,7 +148,8 @@ func (c *Bucket) make(q request) answer {
 			"The requested bucket name is not available.", ""}.answer(q)
 	case !c.absent:
 		return refusal{http.StatusConflict, "BucketAlreadyOwnedByYou",
-			"Your previous request to create the named bucket succeeded and you already own it.", ""}.answer(q)
+			"Your previous request to create the named bucket succeeded and you already own it.",
+			""}.answer(q)
 	}
 	c.absent = false
 	if q.region != "" {

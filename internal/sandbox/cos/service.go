@@ -11,8 +11,8 @@ import (
 )
 
 // Service is the buckets of one account, as they are reached by their names: at
-// https://<bucket>-<appid>.cos.<region>.myqcloud.com or, if that is not the host, by At. A bucket is there once
-// it was made, by Add or by a PUT. It is safe for concurrent use. Make one with NewService.
+// https://<bucket>-<appid>.cos.<region>.myqcloud.com or, if that is not the host, by At. A bucket is there
+// once it was made, by Add or by a PUT. It is safe for concurrent use. Make one with NewService.
 type Service struct {
 	// of every bucket, see there; set them before serving
 	Now func() time.Time
@@ -29,8 +29,8 @@ func NewService(accepts func(secretID string) (sandbox.Credential, bool)) *Servi
 	return &Service{Now: time.Now, accepts: accepts, buckets: make(map[string]*Bucket)}
 }
 
-// Bucket returns the bucket of a name, such as ops-1250000000, even one that is not there: its faults, requests
-// and refusals are those of that name.
+// Bucket returns the bucket of a name, such as ops-1250000000, even one that is not there: its faults,
+// requests and refusals are those of that name.
 func (s *Service) Bucket(name string) *Bucket {
 	s.mu.Lock()
 	defer s.mu.Unlock()

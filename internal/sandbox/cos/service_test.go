@@ -39,7 +39,8 @@ const opsHost = "ops-1250000000.cos.ap-shanghai.myqcloud.com"
 // try makes a signed request, and returns its status and code, and the answer.
 func (s *serviceTest) try(t *testing.T, method, host, target, body string, header map[string]string) reply {
 	t.Helper()
-	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+host+target, strings.NewReader(body))
+	req, err := http.NewRequestWithContext(t.Context(), method, "http://"+host+target,
+		strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,18 +94,22 @@ func TestBucketsOverTheirLife(t *testing.T) {
 		{"making one without an APPID", "PUT", "ops.cos.ap-shanghai.myqcloud.com", "/", "", nil,
 			"400 InvalidBucketName", ""},
 		{"making it", "PUT", opsHost, "/", "", private, "200", ""},
-		{"making it again", "PUT", opsHost, "/", "", private, "409 BucketAlreadyOwnedByYou", "already own it"},
+		{"making it again", "PUT", opsHost, "/", "", private, "409 BucketAlreadyOwnedByYou",
+			"already own it"},
 		{"making it elsewhere", "PUT", "ops-1250000000.cos.ap-guangzhou.myqcloud.com", "/", "", nil,
 			"409 BucketAlreadyOwnedByYou", ""},
 		{"making somebody else's", "PUT", "taken-1250000000.cos.ap-shanghai.myqcloud.com", "/", "", nil,
 			"409 BucketAlreadyExists", ""},
-		{"asking for somebody else's", "HEAD", "taken-1250000000.cos.ap-shanghai.myqcloud.com", "/", "", nil, "403",
+		{"asking for somebody else's", "HEAD", "taken-1250000000.cos.ap-shanghai.myqcloud.com", "/", "", nil,
+			"403",
 			""},
 		{"it is there", "HEAD", opsHost, "/", "", nil, "200", ""},
-		{"but not elsewhere", "HEAD", "ops-1250000000.cos.ap-guangzhou.myqcloud.com", "/", "", nil, "404", ""},
+		{"but not elsewhere", "HEAD", "ops-1250000000.cos.ap-guangzhou.myqcloud.com", "/", "", nil, "404",
+			""},
 		{"it never had versions", "GET", opsHost, "/?versioning", "", nil, "200",
 			"<VersioningConfiguration></VersioningConfiguration>"},
-		{"an odd status", "PUT", opsHost, "/?versioning", strings.Replace(suspended, "Suspended", "Off", 1), nil,
+		{"an odd status", "PUT", opsHost, "/?versioning", strings.Replace(suspended, "Suspended", "Off", 1),
+			nil,
 			"400 MalformedXML", ""},
 		{"suspended", "PUT", opsHost, "/?versioning", suspended, nil, "200", ""},
 		{"which is shown", "GET", opsHost, "/?versioning", "", nil, "200", "<Status>Suspended</Status>"},
@@ -112,15 +117,18 @@ func TestBucketsOverTheirLife(t *testing.T) {
 		{"open it", "PUT", opsHost, "/?acl", "", map[string]string{"x-cos-acl": "public-read"}, "200", ""},
 		{"which is shown", "GET", opsHost, "/?acl", "", nil, "200", "global/AllUsers"},
 		{"close it", "PUT", opsHost, "/?acl", "", private, "200", ""},
-		{"an ACL by its body", "PUT", opsHost, "/?acl", "<AccessControlPolicy/>", nil, "501 NotImplemented", ""},
-		{"two things at once", "PUT", opsHost, "/?acl&versioning", suspended, nil, "405 MethodNotAllowed", ""},
+		{"an ACL by its body", "PUT", opsHost, "/?acl", "<AccessControlPolicy/>", nil, "501 NotImplemented",
+			""},
+		{"two things at once", "PUT", opsHost, "/?acl&versioning", suspended, nil, "405 MethodNotAllowed",
+			""},
 		{"write a key", "PUT", opsHost, "/k", "x", nil, "200", ""},
 		{"list it", "GET", opsHost, "/", "", nil, "200", "<Name>ops-1250000000</Name>"},
 		{"a host that names none", "GET", "example.com", "/", "", nil, "400 InvalidURI", ""},
 	} {
 		r := s.try(t, step.method, step.host, step.target, step.body, step.header)
 		if r.String() != step.want || !strings.Contains(r.body, step.has) {
-			t.Errorf("%s: %s %s%s = %s %s, want %s with %q", step.name, step.method, step.host, step.target, r,
+			t.Errorf("%s: %s %s%s = %s %s, want %s with %q", step.name, step.method, step.host, step.target,
+				r,
 				r.body, step.want, step.has)
 		}
 	}
@@ -181,16 +189,19 @@ func TestMayIsAskedForEachOperation(t *testing.T) {
 		{"PUT", "/no", "x", "403 AccessDenied", "name/cos:PutObject " + at + "no"},
 		{"GET", "/no", "", "403 AccessDenied", "name/cos:GetObject " + at + "no"},
 		{"DELETE", "/no", "", "403 AccessDenied", "name/cos:DeleteObject " + at + "no"},
-		{"POST", "/?delete", both, "200", "name/cos:DeleteObject " + at + "yes,name/cos:DeleteObject " + at + "no"},
+		{"POST", "/?delete", both, "200", "name/cos:DeleteObject " + at + "yes,name/cos:DeleteObject " + at +
+			"no"},
 	} {
 		asked = nil
 		r := s.try(t, step.method, opsHost, step.target, step.body,
 			map[string]string{"Content-MD5": contentMD5(step.body)})
 		if got := strings.Join(asked, ","); r.String() != step.want || got != step.asks {
-			t.Errorf("%s %s = %s and asks %s, want %s and %s", step.method, step.target, r, got, step.want, step.asks)
+			t.Errorf("%s %s = %s and asks %s, want %s and %s", step.method, step.target, r, got, step.want,
+				step.asks)
 		}
-		if step.body == both && (!strings.Contains(r.body, "<Error>") || s.Bucket("ops-1250000000").Keys("") != nil &&
-			len(s.Bucket("ops-1250000000").Keys("")) != 0) {
+		if step.body == both && (!strings.Contains(r.body, "<Error>") ||
+			s.Bucket("ops-1250000000").Keys("") != nil &&
+				len(s.Bucket("ops-1250000000").Keys("")) != 0) {
 			t.Errorf("a multi-delete answers %s", r.body)
 		}
 	}

@@ -1,10 +1,13 @@
 package e2e
 
 import (
+	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"net/http/httptest"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"strings"
 	"sync"
@@ -47,8 +50,8 @@ func newCustomer(t *testing.T) *customer {
 			t.Error(err)
 		}
 	})
-	api, bucket := httptest.NewServer(c.account), httptest.NewServer(c.buckets.At(customersBucket, region))
-	t.Cleanup(func() { api.CloseClientConnections(); api.Close() })
+	calls, bucket := httptest.NewServer(c.account), httptest.NewServer(c.buckets.At(customersBucket, region))
+	t.Cleanup(func() { calls.CloseClientConnections(); calls.Close() })
 	t.Cleanup(func() { bucket.CloseClientConnections(); bucket.Close() })
 	keys := c.account.Issue()
 	c.cloud.Accept(keys)
@@ -57,25 +60,22 @@ func newCustomer(t *testing.T) *customer {
 		t.Fatalf("deploy --example = %d: %s", code, errs)
 	}
 	filled := strings.NewReplacer(
-		"\nTENCENTCLOUD_SECRET_ID=\n", "\nTENCENTCLOUD_SECRET_ID="+keys.SecretID+"\n",
-		"\nTENCENTCLOUD_SECRET_KEY=\n", "\nTENCENTCLOUD_SECRET_KEY='"+keys.SecretKey+"' # mine\r\n",
-		"\nCLB_IDS=\n", "\nCLB_IDS="+web+"=prod-web, "+api2(c)+"\n",
-		"\nSTATE_URL=\n", fmt.Sprintf("\nSTATE_URL=cos://%s/prod?region=%s&endpoint=%s\n", customersBucket, region, bucket.URL),
-		"\nSLACK_BOT_TOKEN=\n", "\nSLACK_BOT_TOKEN=\""+c.slack.Token()+"\"\n",
-		"\nSLACK_CHANNEL=\n", "\nSLACK_CHANNEL="+c.slack.ChannelID()+"\n",
-		"\nDEPLOY_REGION=ap-guangzhou\n", "\nDEPLOY_REGION="+otherRegion+"\n",
-	).Replace(example) + fmt.Sprintf("\nDEPLOY_API_URL=%s\nCLB_ENDPOINT=%s\nCLB_V3_ENDPOINT=%s\nSLACK_API_URL=%s\n", api.URL,
+		"TENCENTCLOUD_SECRET_ID=\n", "TENCENTCLOUD_SECRET_ID="+keys.SecretID+"\n",
+		"TENCENTCLOUD_SECRET_KEY=\n", "TENCENTCLOUD_SECRET_KEY='"+keys.SecretKey+"' # mine\r\n",
+		"CLB_IDS=\n", "CLB_IDS="+web+"=prod-web, "+api+"\n",
+		"STATE_URL=\n", fmt.Sprintf("STATE_URL=cos://%s/prod?region=%s&endpoint=%s\n", customersBucket, region, bucket.URL),
+		"SLACK_BOT_TOKEN=\n", "SLACK_BOT_TOKEN=\""+c.slack.Token()+"\"\n",
+		"SLACK_CHANNEL=\n", "SLACK_CHANNEL="+c.slack.ChannelID()+"\n",
+		"DEPLOY_REGION=ap-guangzhou\n", "DEPLOY_REGION="+otherRegion+"\n",
+	).Replace(example) + fmt.Sprintf("\nDEPLOY_API_URL=%s\nCLB_ENDPOINT=%s\nCLB_V3_ENDPOINT=%s\nSLACK_API_URL=%s\n", calls.URL,
 		c.settings["CLB_ENDPOINT"], c.settings["CLB_V3_ENDPOINT"], c.settings["SLACK_API_URL"])
-	c.env = filepath.Join(c.dir, ".env")
+	c.env = filepath.Join(t.TempDir(), ".env")
 	if err := os.WriteFile(c.env, []byte(filled), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	c.settings = map[string]string{} // the file has them all
 	return c
 }
-
-// api2 is the lab's second load balancer, without a label.
-func api2(*customer) string { return api }
 
 // run runs a deployed function, as the platform would: the binary that was deployed, with the settings and the role that
 // it was given.
@@ -103,10 +103,20 @@ func (c *customer) run(ctx context.Context, d account.Deployment, event []byte) 
 // clbwatch runs the command line with the user's file of settings.
 func (c *customer) clbwatch(args ...string) (out, errs string, code int) {
 	c.t.Helper()
-	return c.command(append(args, "--env-file", c.env)...)
+	cmd := exec.CommandContext(c.t.Context(), c.function, append(args, "--env-file", c.env)...)
+	cmd.Env = []string{"HOME=" + c.dir, "GORACE=atexit_sleep_ms=0"} // all settings are in the file
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	var exit *exec.ExitError
+	if err != nil && !errors.As(err, &exit) {
+		c.t.Fatal(err)
+	}
+	c.note(stdout.String() + stderr.String())
+	return stdout.String(), stderr.String(), cmd.ProcessState.ExitCode()
 }
 
-// tick lets the timer of a deployed function fire.
+// fire lets the timer of a deployed function fire.
 func (c *customer) fire(name string) {
 	c.t.Helper()
 	d := c.deployed[name]
@@ -146,7 +156,7 @@ func TestDeploy(t *testing.T) {
 		}
 		t.Errorf("nothing in Slack says %q", what)
 	}
-	said("test message")
+	said("clbwatch is connected")
 	c.fire("clbwatch")
 	said("Now watching")
 	c.cloud.SetStatus("ins-web-1", 4)

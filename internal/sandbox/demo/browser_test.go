@@ -44,7 +44,8 @@ pre, code, #runs li { font-family: FrozenMono !important; }
   background: #888; overflow: hidden; vertical-align: middle; }
 `
 
-// fixedPage serves the page with a state that stays as it is, and without a policy, so that it may have fonts.
+// fixedPage serves the page with a state that stays as it is, and without a policy, so that it may have
+// fonts.
 func fixedPage(t *testing.T, state []byte) string {
 	t.Helper()
 	files, err := fs.Sub(pageFiles, "page")
@@ -149,8 +150,8 @@ func awaited(p *runtime.EvaluateParams) *runtime.EvaluateParams { return p.WithA
 // unfold unfolds all that is folded.
 const unfold = `(() => { for (const b of document.querySelectorAll('button.fold')) b.click(); })()`
 
-// TestPagePictures compares the page with the pictures in testdata, which -update rewrites: a phone's beginning,
-// and the cloud further down, and a desk's beginning, and all unfolded, in light and dark.
+// TestPagePictures compares the page with the pictures in testdata, which -update rewrites: the beginning
+// on a phone, the cloud further down, the beginning on a desk, and all unfolded, in light and dark.
 func TestPagePictures(t *testing.T) {
 	address := fixedPage(t, fixedState(t))
 	const cloud = `document.getElementById('cloud-part').scrollIntoView()`
@@ -283,7 +284,8 @@ func TestPageSpeaks(t *testing.T) {
 		hear({posts: now.posts.slice(0, -1)}, now);
 		const said = heard.textContent;
 		hear(now, now);
-		const name = (e) => e.ariaLabel ?? document.getElementById(e.getAttribute('aria-labelledby'))?.textContent ?? '';
+		const by = (e) => document.getElementById(e.getAttribute('aria-labelledby'));
+		const name = (e) => e.ariaLabel ?? by(e)?.textContent ?? '';
 		return {
 			notButtons: all('[onclick], div[tabindex], span[tabindex], [role=button]').length,
 			unnamed: all('button').filter((b) => !(b.ariaLabel || b.textContent.trim())).length,
@@ -294,7 +296,8 @@ func TestPageSpeaks(t *testing.T) {
 			order: all('main > section').map((e) => e.getBoundingClientRect()).map((r) => [r.left, r.top])
 				.map(([x, y], i, rs) => i === 0 || y > rs[i - 1][1] || x > rs[i - 1][0]).join(),
 			headings: all('h1, h2, main h3').map((h) => h.tagName).filter((h, i, hs) => h !== hs[i - 1]).join(),
-			live: all('[aria-live], [role=status], [role=alert]').map((e) => e.id + ' ' + (e.ariaLive ?? e.role)).join(),
+			live: all('[aria-live], [role=status], [role=alert]')
+				.map((e) => e.id + ' ' + (e.ariaLive ?? e.role)).join(),
 			folded: all('#channel button[aria-expanded=false]').map((b) => b.ariaLabel.slice(0, 41)).join('|'),
 			said, again: heard.textContent, language: document.documentElement.lang,
 		};
@@ -302,10 +305,11 @@ func TestPageSpeaks(t *testing.T) {
 	for what, want := range map[string]any{
 		"notButtons": 0.0, "unnamed": 0.0, "unlike": "", "regions": 0.0,
 		"sections": "Slack,Cloud,Runs of the function", "order": "true,true,true", "headings": "H1,H2,H3,H2",
-		"live":   "status status,refused alert,unsent alert,heard polite",
-		"folded": "Show more of the message of 17:17:32, par|1 reply, last reply today at 17:17, to 🟠|2 replies, last reply today at 17:17, to ",
-		"said":   "New message in #alerts: 🔴 prod-web degraded: 3 of 7 running @here",
-		"again":  "New message in #alerts: 🔴 prod-web degraded: 3 of 7 running @here", "language": "en",
+		"live": "status status,refused alert,unsent alert,heard polite",
+		"folded": "Show more of the message of 17:17:32, par|1 reply, last reply today at 17:17, to 🟠|" +
+			"2 replies, last reply today at 17:17, to ",
+		"said":  "New message in #alerts: 🔴 prod-web degraded: 3 of 7 running @here",
+		"again": "New message in #alerts: 🔴 prod-web degraded: 3 of 7 running @here", "language": "en",
 	} {
 		if got[what] != want {
 			t.Errorf("%s: %v, want %v", what, got[what], want)
@@ -313,8 +317,8 @@ func TestPageSpeaks(t *testing.T) {
 	}
 }
 
-// TestPageStaysShortInABrowser lets thousands of messages pass before an open page, and then asks for all older
-// ones.
+// TestPageStaysShortInABrowser lets thousands of messages pass before an open page, and then asks for all
+// older ones.
 func TestPageStaysShortInABrowser(t *testing.T) {
 	st, address := newPageTest(t, true)
 	w := open(t, address)
@@ -328,7 +332,8 @@ func TestPageStaysShortInABrowser(t *testing.T) {
 				time.Sleep(2 * calm) // the page sees it
 			}
 		}
-		last := fmt.Sprintf(`document.querySelector('#channel > li')?.textContent.includes('message %d')`, from+1999)
+		last := fmt.Sprintf(`document.querySelector('#channel > li')?.textContent.includes('message %d')`,
+			from+1999)
 		w.run("the last message", chromedp.Poll(last, nil))
 	}
 	pass(0)

@@ -238,7 +238,8 @@ func (s *stage) dismiss(o order) error {
 	if s.dismissed == nil {
 		s.dismissed = make(map[string]bool)
 	}
-	maps.DeleteFunc(s.dismissed, func(ts string, _ bool) bool { return !private[ts] }) // Slack has forgotten them
+	// what Slack has forgotten
+	maps.DeleteFunc(s.dismissed, func(ts string, _ bool) bool { return !private[ts] })
 	s.dismissed[o.ID] = true
 	return nil
 }

@@ -31,7 +31,7 @@ type state struct {
 type balancerState struct {
 	ID         string         `json:"id"`
 	Name       string         `json:"name"`
-	Places     []placeState   `json:"places"` // where an application load balancer checks its backends; else none
+	Places     []placeState   `json:"places"` // of an application load balancer
 	Running    int            `json:"running"`
 	Fails      bool           `json:"fails"`
 	Restarting int            `json:"restarting"` // backends that a rolling restart has not started again
@@ -113,7 +113,8 @@ func (s *stage) state(messages int) state {
 			if ins.Status == 2 {
 				b.Running++
 			}
-			b.Backends = append(b.Backends, backendState{ins.ID, ins.Name, ins.LanIP, ins.Status, s.failingAt(lb, ins)})
+			b.Backends = append(b.Backends, backendState{ins.ID, ins.Name, ins.LanIP, ins.Status,
+				s.failingAt(lb, ins)})
 		}
 		doc.Balancers = append(doc.Balancers, b)
 	}

@@ -295,7 +295,8 @@ func (s Story) Tell(ctx context.Context) error {
 		"SLACK_BOT_TOKEN": st.slack.Token(),
 	}
 	both := map[string]string{
-		"CLB_IDS": web + "=prod-web," + api + "=prod-api," + shop + "=prod-shop", "CLB_REGION": scf.Region, "TMPDIR": cache,
+		"CLB_IDS":    web + "=prod-web," + api + "=prod-api," + shop + "=prod-shop",
+		"CLB_REGION": scf.Region, "TMPDIR": cache,
 		"STATE_URL": "cos://sandbox-1250000000/" + stateFolder + "?region=" + scf.Region + "&endpoint=" +
 			cosURL,
 		"SLACK_CHANNEL": st.slack.ChannelID(), "SLACK_API_URL": st.slack.APIURL(slackURL),

@@ -92,7 +92,7 @@ type post struct {
 
 	Replies int       `json:"replies"`            // in its thread, with those that are not shown
 	Last    time.Time `json:"lastReply,omitzero"` // when the last of them came
-	About   string    `json:"about"`              // of a reply that is shown in the channel too: what the thread is about
+	About   string    `json:"about"`              // of a broadcast reply: what its thread is about
 }
 
 // posts are the messages of all channels as ada sees them, in the order in which they came.

@@ -145,7 +145,8 @@ func TestPageDismissesWhatOnePersonSees(t *testing.T) {
 	public := st.slack.Say("hello")
 	first := st.posts()[0]
 	status, body, _ := request(t, http.MethodPost, url+"/do", `{"action":"dismiss","id":"`+first.TS+`"}`)
-	if got := shown(t, st); status != http.StatusNoContent || len(got) != 2 || st.state(fewPosts).Posts[0].TS == first.TS {
+	if got := shown(t, st); status != http.StatusNoContent || len(got) != 2 ||
+		st.state(fewPosts).Posts[0].TS == first.TS {
 		t.Errorf("dismiss: %d %s, and the page shows %q, want the second and hello", status, body, got)
 	}
 	status, body, _ = request(t, http.MethodPost, url+"/do", `{"action":"dismiss","id":"`+public+`"}`)

@@ -58,7 +58,8 @@ func (s *Workspace) trim() {
 	})
 }
 
-// invited keeps a response URL, and forgets those that end first if there are too many. The caller holds s.mu.
+// invited keeps a response URL, and forgets those that end first if there are too many. The caller holds
+// s.mu.
 func (s *Workspace) invited(to *respond) {
 	s.responses[to.path] = to
 	if s.Keep == 0 || len(s.responses) <= s.Keep {

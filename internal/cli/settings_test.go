@@ -90,7 +90,7 @@ func TestHelpNamesEverySettingThatIsNeeded(t *testing.T) {
 	examples := map[string]string{"CLB_IDS": "lb-8a3k2m1q", "CLB_REGION": "ap-guangzhou",
 		"TENCENTCLOUD_SECRET_ID": "x", "TENCENTCLOUD_SECRET_KEY": "y", "SLACK_BOT_TOKEN": "xoxb-1-2",
 		"SLACK_CHANNEL": "C0123456789",
-		"STATE_URL": "file://" + t.TempDir()}
+		"STATE_URL":     "file://" + t.TempDir()}
 	open := func(environ map[string]string) error {
 		_, err := app.New(io.Discard, time.Now).Open(environ)
 		return err

@@ -208,11 +208,13 @@ func (l *lines) result(r replay.Result, back time.Duration, s *story.Story, comp
 			head += ", by " + text.Duration(kind.Longest) + " at most"
 		}
 		l.print("%s", head)
+		listed := 0
 		for _, m := range kind.Listed {
+			listed += 1 + m.More
 			l.print("  %s", movedLine(m, kind.by, zone))
 		}
-		if more := kind.N - len(kind.Listed); more > 0 {
-			l.print("  … and %d more", more)
+		if more := kind.N - listed; more > 0 {
+			l.print("  … and %d of other backends", more)
 		}
 	}
 	if none {
@@ -226,6 +228,9 @@ func movedLine(m replay.Moved, by string, zone *time.Location) string {
 		report.MachineName(m.ID, m.Name), report.Happened(m.Kind), report.Name(m.CLB))
 	if by != "" {
 		line += "  " + text.Duration(m.By) + " " + by
+	}
+	if m.More > 0 {
+		line += fmt.Sprintf(", and %d more of it", m.More)
 	}
 	return line
 }

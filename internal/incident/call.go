@@ -459,4 +459,11 @@ type Document struct {
 	Name   func(key string) lb.CLB // the names of a load balancer whose incident does not hold them
 	// Silence: what is known of a silence by its ID; nil if nothing is
 	Silence func(id string) (q Silence, ok bool)
+	// Newer: see State.Newer; nil if that is not known
+	Newer func(i *Incident) string
+}
+
+// Document is a root of the state with all that its message needs; name may be nil.
+func (s *State) Document(r *Root, name func(key string) lb.CLB) Document {
+	return Document{Root: r, Reason: s.Reason, Name: name, Silence: s.SilenceByID, Newer: s.Newer}
 }

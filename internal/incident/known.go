@@ -21,6 +21,22 @@ func (s *State) LastGood(key string) (last time.Time, ok bool) {
 	return time.Time{}, false
 }
 
+// Newer is the number of an incident about the backends of the same load balancer that began after one was closed:
+// how that one stood in the end is not how things stand any more. It is "" if there is none.
+func (s *State) Newer(i *Incident) (id string) {
+	if i.Open() || i.About != Backends {
+		return ""
+	}
+	for _, r := range s.Roots {
+		for _, o := range r.Incidents {
+			if o.About == Backends && o.Key == i.Key && o.ID != i.ID && !o.Began.Before(i.Closed) {
+				id = o.ID
+			}
+		}
+	}
+	return id
+}
+
 // Watches are the keys of load balancers and searches about which something is open or counted.
 func (s *State) Watches() map[string]bool {
 	keys := make(map[string]bool)

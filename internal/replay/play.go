@@ -28,7 +28,8 @@ type Result struct {
 type Shift struct {
 	N       int
 	Longest time.Duration // by which they are later or sooner
-	Listed  []Moved       // by time; the 20 that are moved most, or the first 20
+	// Listed: by time, of each backend the one that is moved most; of the 20 that are moved most, or the first 20
+	Listed []Moved
 }
 
 // Moved is a change that is reported at another time.
@@ -39,6 +40,7 @@ type Moved struct {
 	ID   string // the backend's
 	Name string // untrusted text
 	By   time.Duration
+	More int // changes of the same backend that are moved, too
 }
 
 // news is a change until it is known when it is reported.
@@ -239,7 +241,16 @@ func (g *game) done(w *news) {
 func (s *Shift) add(m Moved) {
 	s.N++
 	s.Longest = max(s.Longest, m.By)
-	if len(s.Listed) == maxListed {
+	same := func(o Moved) bool { return o.ID == m.ID && o.CLB.Key() == m.CLB.Key() }
+	if n := slices.IndexFunc(s.Listed, same); n >= 0 {
+		more := s.Listed[n].More + 1
+		if m.By > s.Listed[n].By {
+			s.Listed[n] = m
+		}
+		s.Listed[n].More = more
+	} else if len(s.Listed) < maxListed {
+		s.Listed = append(s.Listed, m)
+	} else {
 		least := 0
 		for n := range s.Listed {
 			if s.Listed[n].By <= s.Listed[least].By { // of the same, the last
@@ -249,8 +260,7 @@ func (s *Shift) add(m Moved) {
 		if m.By <= s.Listed[least].By {
 			return
 		}
-		s.Listed = slices.Delete(s.Listed, least, least+1)
+		s.Listed[least] = m
 	}
-	s.Listed = append(s.Listed, m)
 	slices.SortStableFunc(s.Listed, func(a, b Moved) int { return a.At.Compare(b.At) })
 }

@@ -208,8 +208,7 @@ func (p *player) sent(s *incident.State, r *incident.Root, call incident.Call) e
 	if p.say == nil {
 		return nil
 	}
-	return p.say(Message{At: p.now, Call: call, Document: incident.Document{Root: r, Reason: s.Reason,
-		Silence: s.SilenceByID}})
+	return p.say(Message{At: p.now, Call: call, Document: s.Document(r, nil)})
 }
 
 var errSlack = errors.New("slack says no")

@@ -203,8 +203,7 @@ func (v *view) shown(id string, silences []incident.Silence) incident.Document {
 		}
 		s := h.Incidents.Clone()
 		s.Foresee(silences, v.at)
-		return incident.Document{Root: s.Roots[at], Reason: s.Reason, Silence: s.SilenceByID,
-			Name: func(key string) lb.CLB { return v.clbs[key] }}
+		return s.Document(s.Roots[at], func(key string) lb.CLB { return v.clbs[key] })
 	}
 	return incident.Document{}
 }

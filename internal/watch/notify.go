@@ -99,8 +99,7 @@ func (r *round) do(ctx context.Context, root *incident.Root, call incident.Call)
 	}
 	callCtx, cancel := context.WithDeadline(ctx, until)
 	defer cancel()
-	doc := incident.Document{Root: root, Reason: r.state.Reason, Name: r.names,
-		Silence: r.state.SilenceByID}
+	doc := r.state.Document(root, r.names)
 	out := r.w.Notifier.Do(callCtx, call, doc)
 	step := incident.Step{Root: root.Prefix(), Call: call, Outcome: out, Now: r.w.Store.Now(), At: r.at}
 	r.steps = append(r.steps, step)

@@ -208,8 +208,7 @@ func (w *Watcher) recall(ctx context.Context, found *Survey, cell time.Duration)
 func (found *Survey) opens(head *state.Head, name func(key string) lb.CLB) {
 	for _, r := range head.Incidents.Roots {
 		if r.Open() {
-			found.Open = append(found.Open, incident.Document{Root: r, Reason: head.Incidents.Reason, Name: name,
-				Silence: head.Incidents.SilenceByID})
+			found.Open = append(found.Open, head.Incidents.Document(r, name))
 		}
 	}
 }

@@ -181,9 +181,7 @@ func (w *Watcher) Preview(ctx context.Context) (posts []Preview, sum Summary, er
 	roots, _ := h.Incidents.Claimed("preview")
 	for _, r := range roots {
 		if call, ok := r.NextPost(); ok {
-			doc := incident.Document{Root: r, Reason: h.Incidents.Reason, Name: seen.name,
-				Silence: h.Incidents.SilenceByID}
-			posts = append(posts, Preview{Call: call, Document: doc})
+			posts = append(posts, Preview{Call: call, Document: h.Incidents.Document(r, seen.name)})
 		}
 	}
 	sum.Head, sum.Pending = b.head.Number(), len(posts)

@@ -97,7 +97,8 @@ func (s channel) Do(_ context.Context, call incident.Call, doc incident.Document
 		return incident.Outcome{Class: incident.Unknown, Err: ErrDied}
 	}
 	root := copyOf(doc.Root) // what is sent now, whatever becomes of the root while it is on its way
-	sent := incident.Document{Root: &root, Reason: doc.Reason, Name: doc.Name, Silence: doc.Silence}
+	sent := incident.Document{Root: &root, Reason: doc.Reason, Name: doc.Name, Silence: doc.Silence,
+		Newer: doc.Newer}
 	h.asked(s.member, call, doc.Root)
 	effect := func(late bool) incident.Outcome { return h.applies(s.member, call, sent, late) }
 	f := h.slackFate(s.member, call)

@@ -76,6 +76,9 @@ func (v view) shared(all []*incident.Incident) string {
 
 // stands says how a load balancer stands or, if its incident is closed, how that ended and how bad it was.
 func (v view) stands(i *incident.Incident) line {
+	if n := v.newer(i); n != "" {
+		return line{words("see incident " + n)}
+	}
 	l := stands(i)
 	if i.End == incident.EndDeleted || i.End == incident.EndDropped {
 		l = line{words(running(i.Now) + " when last read")}

@@ -35,6 +35,24 @@ func serving(i *incident.Incident) string {
 	return fmt.Sprintf("serving %d %%", percent)
 }
 
+// newer is the number of an incident that began on the load balancer after one was closed: how that one ended is
+// not how things stand any more, and where its message comes late, nobody must take it for that. It is "" if there
+// is none.
+func (v view) newer(i *incident.Incident) string {
+	if v.doc.Newer == nil {
+		return ""
+	}
+	return v.doc.Newer(i)
+}
+
+// now says how many run, behind what a title says happened; or which incident says so.
+func (v view) now(i *incident.Incident, before string) string {
+	if n := v.newer(i); n != "" {
+		return ", see incident " + n
+	}
+	return before + running(i.Now)
+}
+
 // stands says how a load balancer stands.
 func stands(i *incident.Incident) line {
 	s := running(i.Now) + report.AndUnhealthy(i.Now.Ill)

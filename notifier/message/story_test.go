@@ -195,16 +195,14 @@ func (s *story) skip(d time.Duration) *story {
 }
 
 func (s *story) document(r *incident.Root) incident.Document {
-	doc := incident.Document{Root: r, Reason: s.state.Reason, Silence: s.state.SilenceByID}
-	doc.Name = func(key string) lb.CLB {
+	return s.state.Document(r, func(key string) lb.CLB {
 		for _, c := range s.clbs {
 			if c.Key() == key {
 				return c
 			}
 		}
 		return lb.CLB{}
-	}
-	return doc
+	})
 }
 
 // notify makes the calls of one run.

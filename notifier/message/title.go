@@ -383,7 +383,7 @@ func (v view) cameAndWent() string {
 	}
 	one := all[0]
 	if keys(all) == 1 {
-		how := ", " + running(one.Now)
+		how := v.now(one, ", ")
 		if one.End == incident.EndAbandoned { // the ending says it
 			how = ""
 		} else if !one.Open() && one.WasOut && one.Worst.Running < one.Before.Running {

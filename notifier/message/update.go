@@ -135,5 +135,5 @@ func (v view) left(mark int, word string) string {
 	case n > 1:
 		return text.Plural(n, "load balancer") + " no longer " + word
 	}
-	return v.name(was[0]) + " no longer " + word + ": " + running(was[0].Now)
+	return v.name(was[0]) + " no longer " + word + v.now(was[0], ": ")
 }

@@ -223,3 +223,37 @@ func contains(t *testing.T, got, want string) {
 		t.Errorf("the message says\n%s, want\n%s", got, want)
 	}
 }
+
+// TestLateEndingDoesNotTellHowThingsStand holds that a message which comes only when its incident is over does not say
+// how many run, once a newer incident of the same load balancer does: by webhook, nobody can edit it.
+func TestLateEndingDoesNotTellHowThingsStand(t *testing.T) {
+	t.Parallel()
+	for name, title := range map[string]string{
+		"web-01": "Resolved after 3 min: web-01 was out on prod-web, at worst 3 of 4 running",
+		"new-05": "new-05 added to prod-web, see incident 2",
+	} {
+		s := newStory(t).watch("prod-web", 4)
+		s.rules.Route = "webhook:abcd"
+		s.answer = func(incident.Call) incident.Class { return incident.Temporary }
+		s.set("prod-web", 4, name).ticks(3).set("prod-web", lb.Running, name).ticks(1)
+		for s.state.Roots[0].Open() { // which nobody is told of
+			s.tick()
+		}
+		s.set("prod-web", 0, "web-02").tick()
+		s.answer = nil
+		s.ticks(6)
+		late := 0
+		for _, p := range s.posts {
+			if !p.call.Post.End {
+				continue
+			}
+			late++
+			if !strings.Contains(p.Text, title) || !strings.Contains(p.Plain, "lb-08a3c2f1  ·  see incident 2") {
+				t.Errorf("a late message about %s says\n%s\nwant it to lead to the newer incident", name, p.Plain)
+			}
+		}
+		if late != 1 || len(s.posts) < 2 {
+			t.Errorf("%d messages, %d of them about %s, want one beside the newer incident's", len(s.posts), late, name)
+		}
+	}
+}

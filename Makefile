@@ -1,6 +1,7 @@
 # Everything people and CI run. `make` alone lists the targets.
 #
-# dist/ holds main and nothing else: serverless.yml uploads the folder whole. All other output goes to build/.
+# dist/ holds main and the licences, and nothing else: serverless.yml uploads the folder whole. All other output goes to
+# build/.
 
 GOLANGCI_LINT := v2.15.0
 GO_LICENSES   := v1.6.0
@@ -24,7 +25,7 @@ proxy    = build/bin/toxiproxy-$(TOXIPROXY)
 draw     = tools/slack-check/draw
 golden   = notifier/message/testdata/$(1).golden.json
 
-.PHONY: help build test check bench sizes demo page package deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz stories campaign month kills break draw images vuln licenses sbom clean
+.PHONY: help build test check bench sizes demo page package release deploy test-page test-versitygw test-s3rver test-sdk lint fmt fuzz stories campaign month kills break draw images vuln licenses sbom clean
 .DEFAULT_GOAL := help
 
 help: ## list the targets
@@ -39,11 +40,29 @@ page: build/clbwatch ## the demo's page without its story: buttons at once, unti
 test: ## every test, under the race detector
 	tools/test
 
-build: ## the function as SCF runs it: dist/main, static, linux/amd64
+build: ## the function as SCF runs it: dist/main, static, linux/amd64, and the licences
 	GOOS=linux GOARCH=amd64 GOAMD64=v1 $(GOBUILD) -o dist/main .
+	install -m 644 LICENSE docs/third-party.md dist/
 
 package: build ## the function as a zip to upload by hand: build/clbwatch.zip, reproducible
-	go run ./cmd/package dist/main build/clbwatch.zip
+	go run ./cmd/package build/clbwatch.zip dist/main dist/LICENSE dist/third-party.md
+
+# The systems that the command line is built for. GOARM64 and GOAMD64 are the oldest.
+RELEASES = linux-amd64 linux-arm64 darwin-amd64 darwin-arm64 windows-amd64 windows-arm64
+
+release: package sbom ## build/release: the function's zip, the command line for Linux, macOS and Windows, SBOM and checksums
+	rm -rf build/release
+	mkdir -p build/release
+	set -e; for r in $(RELEASES); do \
+		os=$${r%-*} exe= end=tar.gz; [ $$os != windows ] || exe=.exe end=zip; \
+		GOOS=$$os GOARCH=$${r#*-} GOAMD64=v1 GOARM64=v8.0 $(GOBUILD) -o build/release/clbwatch$$exe .; \
+		go run ./cmd/package build/release/clbwatch-$(VERSION)-$$r.$$end build/release/clbwatch$$exe LICENSE docs/third-party.md; \
+		tools/in-licenses build/release/clbwatch$$exe; \
+		rm build/release/clbwatch$$exe; done
+	cp build/clbwatch.zip build/release/clbwatch-$(VERSION)-function.zip
+	cp build/sbom.cdx.json build/release/clbwatch-$(VERSION)-function.cdx.json
+	cd build/release && LC_ALL=C sha256sum clbwatch-* >SHA256SUMS
+	cat build/release/SHA256SUMS
 
 deploy: build/clbwatch ## bring the function to your account, as .env says (docs/deploy.md)
 	build/clbwatch deploy --env-file .env
@@ -127,7 +146,7 @@ images: ## the pictures in README and docs, from the golden messages
 vuln: $(vuln) ## known vulnerabilities in what is called, by the database at vuln.go.dev
 	$(vuln) ./...
 
-licenses: $(licenses) ## THIRD_PARTY.md: the licences of all that the function and its tests are built from
+licenses: $(licenses) ## docs/third-party.md: the licences of all that the function and its tests are built from
 	tools/licenses $(licenses)
 
 sbom: $(sbom) build ## build/sbom.cdx.json: what dist/main is made of, in CycloneDX

@@ -1,13 +1,18 @@
 package main
 
 import (
+	"archive/tar"
 	"archive/zip"
 	"bytes"
+	"compress/gzip"
 	"debug/elf"
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,67 +46,113 @@ func program(t *testing.T, change func(*elf.Header64, *elf.Prog64)) []byte {
 	return b.Bytes()
 }
 
-func TestPackHoldsOneExecutableMain(t *testing.T) {
+// written is what an archive holds: for each file its mode and content.
+func written(t *testing.T, archive string) (all []string) {
+	t.Helper()
+	b, err := os.ReadFile(archive)
+	if err != nil {
+		t.Fatal(err)
+	}
+	note := func(name string, mode os.FileMode, r io.Reader) {
+		content, err := io.ReadAll(r)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, fmt.Sprintf("%s %v %x", name, mode, content))
+	}
+	if strings.HasSuffix(archive, ".zip") {
+		z, err := zip.NewReader(bytes.NewReader(b), int64(len(b)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, f := range z.File {
+			r, err := f.Open()
+			if err != nil {
+				t.Fatal(err)
+			}
+			note(f.Name, f.Mode(), r)
+		}
+		return all
+	}
+	g, err := gzip.NewReader(bytes.NewReader(b))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for r := tar.NewReader(g); ; {
+		h, err := r.Next()
+		if errors.Is(err, io.EOF) {
+			return all
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		note(h.Name, os.FileMode(h.Mode), r)
+	}
+}
+
+func TestPackHoldsAnExecutableProgramAndLicences(t *testing.T) {
 	t.Parallel()
 	dir := t.TempDir()
-	in, out := filepath.Join(dir, "built"), filepath.Join(dir, "new", "function.zip")
-	want := program(t, nil)
-	if err := os.WriteFile(in, want, 0o600); err != nil {
-		t.Fatal(err)
+	for name, content := range map[string][]byte{
+		"main": program(t, nil), "clbwatch": []byte("any program"), "LICENSE": []byte("terms"),
+	} {
+		if err := os.WriteFile(filepath.Join(dir, name), content, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
-
-	if err := pack(in, out); err != nil {
-		t.Fatal(err)
+	for _, tt := range []struct{ archive, program, want string }{
+		{"function.zip", "main", fmt.Sprintf("main -rwxr-xr-x %x", program(t, nil))},
+		{"linux.tar.gz", "clbwatch", fmt.Sprintf("clbwatch -rwxr-xr-x %x", "any program")},
+		{"windows.zip", "clbwatch", fmt.Sprintf("clbwatch -rwxr-xr-x %x", "any program")},
+	} {
+		out := filepath.Join(dir, "new", tt.archive)
+		if err := pack(out, filepath.Join(dir, tt.program), filepath.Join(dir, "LICENSE")); err != nil {
+			t.Fatal(err)
+		}
+		want := []string{tt.want, fmt.Sprintf("LICENSE -rw-r--r-- %x", "terms")}
+		if got := written(t, out); !slices.Equal(got, want) {
+			t.Errorf("%s holds %q, want %q", tt.archive, got, want)
+		}
 	}
-
-	z, err := zip.OpenReader(out)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer z.Close()
-	if len(z.File) != 1 || z.File[0].Name != "main" || z.File[0].Mode() != 0o755 {
-		t.Fatalf("zip holds %d entries, the first %q with mode %v; want only main with mode 0755", len(z.File),
-			z.File[0].Name, z.File[0].Mode())
-	}
-	f, err := z.File[0].Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	got, err := io.ReadAll(f)
-	if err != nil || !bytes.Equal(got, want) {
-		t.Errorf("main holds %x, %v; want %x", got, err, want)
+	if err := pack(filepath.Join(dir, "a.rar"), filepath.Join(dir, "clbwatch")); err == nil {
+		t.Error("packed a .rar")
 	}
 }
 
 func TestPackIsReproducible(t *testing.T) {
 	t.Parallel()
-	dir := t.TempDir()
-	var zips [2][]byte
-	for i, built := range []struct {
-		name string
-		mode os.FileMode
-		at   time.Time
-	}{
-		{"here", 0o755, time.Date(2026, 11, 23, 4, 53, 36, 0, time.UTC)},
-		{"there", 0o600, time.Date(2001, 2, 3, 4, 5, 6, 0, time.Local)},
-	} {
-		in, out := filepath.Join(dir, built.name), filepath.Join(dir, built.name+".zip")
-		if err := os.WriteFile(in, program(t, nil), built.mode); err != nil {
-			t.Fatal(err)
+	for _, suffix := range []string{".zip", ".tar.gz"} {
+		dir := t.TempDir()
+		var archives [2][]byte
+		for i, built := range []struct {
+			folder string
+			mode   os.FileMode
+			at     time.Time
+		}{
+			{"here", 0o755, time.Date(2026, 11, 23, 4, 53, 36, 0, time.UTC)},
+			{"there", 0o600, time.Date(2001, 2, 3, 4, 5, 6, 0, time.Local)},
+		} {
+			in, out := filepath.Join(dir, built.folder, "main"), filepath.Join(dir, built.folder+suffix)
+			if err := os.Mkdir(filepath.Dir(in), 0o700); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.WriteFile(in, program(t, nil), built.mode); err != nil {
+				t.Fatal(err)
+			}
+			if err := os.Chtimes(in, built.at, built.at); err != nil {
+				t.Fatal(err)
+			}
+			if err := pack(out, in, in); err != nil {
+				t.Fatal(err)
+			}
+			var err error
+			if archives[i], err = os.ReadFile(out); err != nil {
+				t.Fatal(err)
+			}
 		}
-		if err := os.Chtimes(in, built.at, built.at); err != nil {
-			t.Fatal(err)
+		if !bytes.Equal(archives[0], archives[1]) {
+			t.Errorf("two archives of the same program differ:\n%x\n%x", archives[0], archives[1])
 		}
-		if err := pack(in, out); err != nil {
-			t.Fatal(err)
-		}
-		var err error
-		if zips[i], err = os.ReadFile(out); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if !bytes.Equal(zips[0], zips[1]) {
-		t.Errorf("two zips of the same program differ:\n%x\n%x", zips[0], zips[1])
 	}
 }
 
@@ -128,12 +179,12 @@ func TestPackRefusesWhatSCFCannotStart(t *testing.T) {
 		t.Run(tt.name, func(t *testing.T) {
 			t.Parallel()
 			dir := t.TempDir()
-			in, out := filepath.Join(dir, "built"), filepath.Join(dir, "function.zip")
+			in, out := filepath.Join(dir, "main"), filepath.Join(dir, "function.zip")
 			if err := os.WriteFile(in, tt.in, 0o755); err != nil {
 				t.Fatal(err)
 			}
 
-			err := pack(in, out)
+			err := pack(out, in)
 
 			if err == nil || !strings.Contains(err.Error(), tt.want) || !strings.Contains(err.Error(), "make build") {
 				t.Errorf("pack(%s) = %v; want an error with %q that says how to build it", tt.name, err, tt.want)

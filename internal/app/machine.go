@@ -83,14 +83,6 @@ func (o *overflow) Close() error {
 	return o.file.Close()
 }
 
-func tempFile() (*os.File, error) {
-	f, err := os.CreateTemp("", "clbwatch-*")
-	if err != nil {
-		return nil, err
-	}
-	return f, os.Remove(f.Name())
-}
-
 const doTemp = "see whether the folder for temporary files is there and has room; TMPDIR says which it is"
 
 // probeFiles tries the place for temporary files.

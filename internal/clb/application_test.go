@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"clbwatch/internal/advice"
 	"clbwatch/internal/lb"
@@ -348,4 +349,94 @@ func FuzzRecall(f *testing.F) {
 			t.Errorf("%q is recalled as %+v", s, m)
 		}
 	})
+}
+
+// statuses are those of a reading, as text.
+func statuses(r lb.Reading) string {
+	var all []string
+	for _, b := range r.Backends {
+		all = append(all, fmt.Sprintf("%s %s", b.ID, b.Status))
+	}
+	return strings.Join(all, ", ")
+}
+
+// What is remembered of a load balancer is asked for again before an instance is believed to be terminated.
+func TestTargetRegionIsLookedUpAgain(t *testing.T) {
+	t.Parallel()
+	for _, api := range []API{V2, V3, Auto} {
+		w := newTwins(t)
+		w.SetApplication(app.Region, app.ID)
+		w.Listen(app.Region, app.ID, cloud.Listener{Protocol: "TCP", Port: 80})
+		known := w.readApp(api, "")
+		w.SetTargetRegion(app.Region, app.ID, "ap-hongkong")
+		w.Bind(app.Region, app.ID, cloud.Instance{ID: "ins-a", LanIP: "10.0.0.1", Status: 2, Weight: 10},
+			cloud.Instance{ID: "ins-b", LanIP: "10.0.0.2", Status: 2, Weight: 10})
+		r := w.readApp(api, known.Digest)
+		if got, want := statuses(r), "ins-a running (2), ins-b running (2)"; got != want {
+			t.Errorf("by %s: %s, want %s", api, got, want)
+		}
+		if again := w.readApp(api, r.Digest); !again.Unchanged {
+			t.Errorf("by %s again: %+v, want the new region remembered", api, again)
+		}
+	}
+}
+
+// Two listeners of one protocol and port, and two rules of one domain and path, are told apart by their ids.
+func TestTwinListenersAndRules(t *testing.T) {
+	t.Parallel()
+	w := newTwins(t)
+	w.SetApplication(app.Region, app.ID)
+	w.Listen(app.Region, app.ID, cloud.Listener{Protocol: "TCP", Port: 443},
+		cloud.Listener{Protocol: "TCP", Port: 443, Twin: "b"},
+		cloud.Listener{Protocol: "HTTPS", Port: 8443, Rules: []cloud.Rule{{Domain: "a.com", URL: "/"},
+			{Domain: "a.com", URL: "/", Twin: "b"}}})
+	w.Bind(app.Region, app.ID, cloud.Instance{ID: "ins-a", LanIP: "10.0.0.1", Status: 2, Weight: 10})
+	before := map[API]lb.Reading{V2: w.readApp(V2, ""), V3: w.readApp(V3, "")}
+	w.SetHealth(app.Region, app.ID, "ins-a", "TCP:443#b", "Dead")
+	c := w.client(V3)
+	c.Health = true
+	if r, err := c.Read(t.Context(), app, ""); err != nil ||
+		!slices.Equal(r.Backends[0].Failing, []string{"TCP:443 → 8080"}) || r.Backends[0].Serving() != 30 {
+		t.Errorf("with health: %+v, %v, want one of two listeners failing, and 30 of 40 served", r.Backends, err)
+	}
+	w.UnbindFrom(app.Region, app.ID, "TCP:443#b", "ins-a")
+	w.UnbindFrom(app.Region, app.ID, "HTTPS:8443 a.com/#b", "ins-a")
+	for api, was := range before {
+		now := w.readApp(api, was.Digest)
+		if len(was.Backends[0].Bindings) != 4 || len(now.Backends[0].Bindings) != 2 {
+			t.Fatalf("by %s: %v, then %v, want 4 bindings, then 2", api, was.Backends[0].Bindings,
+				now.Backends[0].Bindings)
+		}
+		if _, changes := lb.Diff(was.Backends, now.Backends, w.now, time.Time{}); len(changes) != 1 ||
+			changes[0].Kind != lb.Unbound || changes[0].Part.N != 2 {
+			t.Errorf("by %s: %+v, want it unbound from two", api, changes)
+		}
+	}
+	two, three := before[V2].Backends, before[V3].Backends
+	lb.Settle(two, three, true)
+	if _, changes := lb.Diff(two, three, w.now, time.Time{}); len(changes) > 0 {
+		t.Errorf("from 2.0 to 3.0: %+v, want no news", changes)
+	}
+}
+
+func TestRangesDomainsAndFunctions(t *testing.T) {
+	t.Parallel()
+	w := newTwins(t)
+	w.SetApplication(app.Region, app.ID)
+	w.Listen(app.Region, app.ID, cloud.Listener{Protocol: "TCP", Port: 8000, EndPort: 8010},
+		cloud.Listener{Protocol: "HTTP", Port: 80, Rules: []cloud.Rule{{Domain: "a.com",
+			Domains: []string{"a.com", "b.com"}, URL: "/x", Functions: 2}}})
+	w.Bind(app.Region, app.ID, cloud.Instance{ID: "ins-a", LanIP: "10.0.0.1", Status: 2, Weight: 10})
+	three, two := w.readApp(V3, ""), w.readApp(V2, "")
+	if got, want := fmt.Sprint(three.Backends[0].Bindings),
+		"[HTTP:80 a.com,b.com/x → 8080 TCP:8000-8010 → 8080]"; got != want || three.Functions != 2 {
+		t.Errorf("read %s and %d functions, want %s and 2", got, three.Functions, want)
+	}
+	lb.Settle(two.Backends, three.Backends, true)
+	if _, changes := lb.Diff(two.Backends, three.Backends, w.now, time.Time{}); len(changes) > 0 {
+		t.Errorf("from 2.0 to 3.0: %+v, want no news", changes)
+	}
+	if two.Functions >= 0 {
+		t.Errorf("API 2.0 tells of %d functions, want that it does not tell", two.Functions)
+	}
 }

@@ -24,6 +24,7 @@ import (
 
 	"clbwatch/internal/advice"
 	"clbwatch/internal/lb"
+	"clbwatch/internal/sandbox/cloud"
 )
 
 func TestSignAgainstPublishedVectors(t *testing.T) {
@@ -152,6 +153,7 @@ var testCLB = lb.CLB{Region: "ap-guangzhou", ID: "lb-byhpduqt"}
 // document is the sample answer of DescribeLoadBalancerBackends,
 // https://cloud.tencent.com/document/api/214/1259.
 const document = `{"code":0,"message":"","codeDesc":"Success","totalCount":1,"backendSet":[
+
  {"instanceId":"qcvmed9e93b0bb2784b043c983761e624639","unInstanceId":"ins-9o9ex9s0","instanceName":"test_k8s_1",
   "lanIp":"10.104.222.152","wanIpSet":["193.112.93.144"],"instanceStatus":4,"weight":44}]}`
 
@@ -630,18 +632,122 @@ func FuzzDecode(f *testing.F) {
 	})
 }
 
-func TestClockAdviceNamesTheHostThatWasAsked(t *testing.T) {
+// TestPermanentErrorsAreNotRetried covers the codes that TestReadRefuses does not.
+func TestPermanentErrorsAreNotRetried(t *testing.T) {
 	t.Parallel()
-	for _, tt := range []struct{ api, want string }{
-		{"v2", "see whether localhost can be reached from here: DNS, firewall, proxy, CLB_ENDPOINT"},
-		{"v3", "see whether 127.0.0.1 can be reached from here: DNS, firewall, proxy, CLB_V3_ENDPOINT"},
-		{"auto", "see whether 127.0.0.1 can be reached from here: DNS, firewall, proxy, CLB_V3_ENDPOINT"},
+	for code, want := range map[int]string{
+		4103: "clb:DescribeLoadBalancerBackends", 4106: "keys are right", 4110: "clb:DescribeLoadBalancerBackends",
+		4600: "https://",
 	} {
-		c := &Client{API: API(tt.api), HTTP: http.DefaultClient, Now: time.Now,
-			Endpoint:   &url.URL{Scheme: "http", Host: "localhost:1", Path: "/"},
-			EndpointV3: &url.URL{Scheme: "http", Host: "127.0.0.1:1", Path: "/"}}
-		if _, err := c.Skew(t.Context()); advice.Of(err) != tt.want {
-			t.Errorf("%s: Skew = %v, advice %q, want %q", tt.api, err, advice.Of(err), tt.want)
+		c := &fake{answer: always(200, `{"code":`+strconv.Itoa(code)+`,"message":""}`)}
+		_, err := c.client(t).Read(t.Context(), testCLB, "")
+		if err == nil || !strings.Contains(advice.Of(err), want) || len(c.seen()) != 1 {
+			t.Errorf("code %d: %v after %d calls, advice %q; want one call and advice with %q", code, err,
+				len(c.seen()), advice.Of(err), want)
 		}
+	}
+}
+
+// TestChangeOnTheLastPageCostsNoThirdReading counts calls: they are what an account has few of.
+func TestChangeOnTheLastPageCostsNoThirdReading(t *testing.T) {
+	t.Parallel()
+	c := &fake{answer: pages(250)}
+	client := c.client(t)
+	r, err := client.Read(t.Context(), testCLB, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	before := len(c.seen())
+	c.answer = func(n int, form url.Values) (int, string) {
+		status, b := pages(250)(n, form)
+		return status, strings.Replace(b, `"ins-0249","instanceName":"web"`, `"ins-0249","instanceName":"new"`, 1)
+	}
+	if _, err := client.Read(t.Context(), testCLB, r.Digest); err != nil || len(c.seen())-before != 6 {
+		t.Errorf("Read = %v in %d calls, want 6: three pages, and once more to be sure", err, len(c.seen())-before)
+	}
+}
+
+// TestOutageUntilTheDeadlineIsAnError has the time end in the pause before a second attempt.
+func TestOutageUntilTheDeadlineIsAnError(t *testing.T) {
+	t.Parallel()
+	c := &fake{answer: pages(1)}
+	client := c.client(t)
+	r, err := client.Read(t.Context(), testCLB, "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	c.answer = always(503, "")
+	client.Sleep = func(context.Context, time.Duration) error { return context.DeadlineExceeded }
+	again, err := client.Read(t.Context(), testCLB, r.Digest)
+	if err == nil || !strings.Contains(err.Error(), "503") {
+		t.Errorf("Read = %+v, %v, want an error with 503", again, err)
+	}
+}
+
+// A role that may do less than everything reads what it may read.
+func TestLeastPrivilege(t *testing.T) {
+	t.Parallel()
+	denied := cloud.V3Code("UnauthorizedOperation", "no")
+	classic := lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}
+	for _, tt := range []struct {
+		name    string
+		api     API
+		clb     lb.CLB
+		refuse  []string // actions
+		want    string   // statuses; "" for an error
+		advices []string
+	}{
+		{"2.0, only the classic action", V2, classic, []string{cloud.DescribeLoadBalancers},
+			"ins-0 running (2), ins-1 shut down (4), ins-2 running (2)", nil},
+		{"3.0, only the classic action", V3, classic, []string{cloud.DescribeLoadBalancers},
+			"ins-0 running (2), ins-1 shut down (4), ins-2 running (2)", nil},
+		{"3.0, only the application actions", V3, app,
+			[]string{cloud.DescribeLoadBalancers, cloud.DescribeClassicalLBTargets}, "running (2)", nil},
+		{"2.0, only the application actions", V2, app,
+			[]string{cloud.DescribeLoadBalancers, cloud.DescribeLoadBalancerBackends}, "running (2)", nil},
+		{"2.0, nothing", V2, classic, []string{cloud.DescribeLoadBalancers, cloud.DescribeLoadBalancerBackends,
+			cloud.DescribeForwardLBBackends}, "",
+			[]string{"clb:DescribeLoadBalancerBackends on this", "clb:DescribeLoadBalancers on all"}},
+		{"3.0, nothing", V3, classic, []string{cloud.DescribeLoadBalancers, cloud.DescribeClassicalLBTargets,
+			cloud.DescribeTargets}, "",
+			[]string{"clb:DescribeClassicalLBTargets on this", "clb:DescribeLoadBalancers on all"}},
+		{"3.0, no CVM", V3, app, []string{cloud.DescribeInstancesStatus}, "",
+			[]string{"cvm:DescribeInstancesStatus on all"}},
+	} {
+		for _, code := range []int{4101, 4102, 4103, 4110} {
+			w := withApplication(t)
+			for _, a := range tt.refuse {
+				w.FailV3On(a, denied, -1)
+				w.Fail(a, cloud.FaultCode(code, "AuthFailure", "no"), -1)
+			}
+			r, err := w.client(tt.api).Read(t.Context(), tt.clb, "")
+			if tt.want != "" && (err != nil || !strings.Contains(statuses(r), tt.want)) {
+				t.Errorf("%s, %d: Read = %s, %v, want %s", tt.name, code, statuses(r), err, tt.want)
+			}
+			if tt.want == "" && err == nil {
+				t.Errorf("%s, %d: Read = %s, want an error", tt.name, code, statuses(r))
+			}
+			for _, want := range tt.advices {
+				if !strings.Contains(advice.Of(err), want) {
+					t.Errorf("%s, %d: %v: advice %q, want %s in it", tt.name, code, err, advice.Of(err), want)
+				}
+			}
+		}
+	}
+}
+
+// Where the instances are is asked of 3.0, which may refuse: that spoils nothing that 2.0 told.
+func TestRefusedLookUpLosesNoReading(t *testing.T) {
+	t.Parallel()
+	w := withApplication(t)
+	w.FailV3On(cloud.DescribeLoadBalancers, cloud.V3Code("UnauthorizedOperation", "no"), -1)
+	c := w.client(V2)
+	var errs [2]error
+	done := make(chan struct{})
+	go func() { defer close(done); _, errs[0] = c.Read(t.Context(), app, "") }()
+	r, err := c.Read(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"}, "")
+	<-done
+	if err != nil || len(r.Backends) != 3 || errs[0] != nil {
+		t.Errorf("classic: %s, %v; application: %v, want both read", statuses(r), err, errs[0])
 	}
 }

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"sync"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"clbwatch/internal/lb"
@@ -74,4 +75,42 @@ func sleepOf(t *testing.T) func(context.Context, time.Duration) error {
 			return ctx.Err()
 		}
 	}
+}
+
+// A reader that is given up does not take the question away from the others that share it.
+func TestCancelledReaderLeavesSharedQuestionsAlone(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		crowd := &crowd{sleep: func(ctx context.Context, d time.Duration) error {
+			select {
+			case <-time.After(d):
+				return nil
+			case <-ctx.Done():
+				return ctx.Err()
+			}
+		}, open: make(map[*gathering]bool)}
+		q := newQuestions(crowd, 10, &extra{left: maxExtra},
+			func(ctx context.Context, _ string, ids []string) (map[string]int, error) {
+				select {
+				case <-time.After(3 * time.Second):
+				case <-ctx.Done():
+					return nil, ctx.Err()
+				}
+				found := make(map[string]int)
+				for _, id := range ids {
+					found[id] = 1
+				}
+				return found, nil
+			})
+		crowd.enter()
+		crowd.enter()
+		ctx, cancel := context.WithCancel(t.Context())
+		defer time.AfterFunc(2*time.Second, cancel).Stop()
+		go func() { _, _, _ = q.get(ctx, "r", []string{"a"}); crowd.leave() }()
+		synctest.Wait()
+		found, failed, err := q.get(t.Context(), "r", []string{"b"})
+		if err != nil || len(failed) > 0 || found["b"] != 1 {
+			t.Errorf("get = %v, %v, %v, want an answer", found, failed, err)
+		}
+	})
 }

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"clbwatch/internal/lb"
+	"clbwatch/internal/sandbox/cloud"
 )
 
 // answersOf makes the answers about rows, by the action whose rows they are.
@@ -175,6 +176,20 @@ func checkRows(t *testing.T, action string, old []lb.Backend, r lb.Reading,
 				t.Errorf("%s, read twice: %v: news of %s is %q, want %q; unnamed %d", action, twice, rowID(i), got, want,
 					r.Unnamed)
 			}
+		}
+	}
+}
+
+// A row that the answer has twice hides no other, in either API.
+func TestRepeatedRowsHideNothing(t *testing.T) {
+	t.Parallel()
+	w := newTwins(t)
+	w.FailV3On(cloud.DescribeClassicalLBTargets, cloud.V3Odd("twice", cloud.In(cloud.Repeat(0), "Targets")), -1)
+	w.Fail(cloud.DescribeLoadBalancerBackends, cloud.FaultOdd("twice", cloud.In(cloud.Repeat(0), "backendSet")),
+		-1)
+	for api, known := range map[API]lb.Digest{V2: classicV2, V3: classicV3} {
+		if r := w.read(api, known); len(r.Backends) != 3 || r.Backends[1].Status != 4 || len(r.Odd) != 1 {
+			t.Errorf("by %s: %s, odd %q, want all three, and that one is there twice", api, statuses(r), r.Odd)
 		}
 	}
 }

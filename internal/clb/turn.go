@@ -89,7 +89,8 @@ func (c *Client) either(ctx context.Context, by3 bool, do func(API) error) error
 		why = t.shut.Load()
 	}
 	if err3 := do(V3); err3 != nil {
-		return advice.Add(fmt.Errorf("%w; and by API 2.0: %w", err3, *why), advice.Of(err3))
+		// what a caller decides by is what 3.0 says
+		return advice.Add(fmt.Errorf("%w; and by API 2.0: %s", err3, (*why).Error()), advice.Of(err3))
 	}
 	return nil
 }

@@ -351,3 +351,19 @@ func FuzzDecodeClassic(f *testing.F) {
 		}
 	})
 }
+
+// TestAutoDecidesByWhat3Says: that 2.0 is closed, which is told along, hides no refusal of 3.0 from whoever
+// decides by it, in the reader that finds it out nor in those that come later.
+func TestAutoDecidesByWhat3Says(t *testing.T) {
+	t.Parallel()
+	w := newTwins(t)
+	w.Fail("", cloud.FaultCode(4300, "RequestForbidden", "closed"), -1)
+	w.FailV3On(cloud.DescribeLoadBalancers, cloud.V3Code("UnauthorizedOperation", "no"), -1)
+	c := w.client(Auto)
+	for range 2 {
+		_, err := c.lookUp(t.Context(), lb.CLB{Region: "ap-guangzhou", ID: "lb-1"})
+		if !denied(err) || !strings.Contains(err.Error(), "and by API 2.0: API 2.0 is closed") {
+			t.Errorf("lookUp = %v, denied %v, want it denied, with what 2.0 says", err, denied(err))
+		}
+	}
+}

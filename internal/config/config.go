@@ -159,6 +159,7 @@ type platform struct {
 	StateHome string `env:"XDG_STATE_HOME"`
 	CacheHome string `env:"XDG_CACHE_HOME"`
 	Home      string `env:"HOME"`
+	Local     string `env:"LOCALAPPDATA"` // of Windows: no path of it is absolute elsewhere
 }
 
 func (p platform) onSCF() bool { return p.RunEnv == "SCF" }

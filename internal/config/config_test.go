@@ -482,3 +482,59 @@ func FuzzParseCLBs(f *testing.F) {
 		}
 	})
 }
+
+func TestSetToNothingIsNotSet(t *testing.T) {
+	t.Parallel()
+	c, err := Parse(with("CLB_RATE", "", "CLB_BLIND_AFTER", " ", "CLB_ENDPOINT", "", "LOG_LEVEL", "\n",
+		"STATE_URL", ""))
+	if err != nil || c.Rate != 20 || c.BlindAfter != 3 || c.Endpoint.Host != "lb.api.qcloud.com" ||
+		c.LogLevel != slog.LevelInfo {
+		t.Errorf("Parse = %+v, %v, want the defaults", c, err)
+	}
+}
+
+func TestBoundsAreInclusive(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct {
+		name, value string
+		ok          bool
+	}{
+		{"CLB_RATE", "0.1", true}, {"CLB_RATE", "0.09", false}, {"CLB_RATE", "100000", true},
+		{"CLB_RATE", "100001", false},
+		{"CLB_BLIND_AFTER", "1", true}, {"CLB_BLIND_AFTER", "1000", true}, {"CLB_BLIND_AFTER", "1001", false},
+		{"CLB_IDS", "lb-byhpduqt=" + strings.Repeat("界", 48), true},
+		{"CLB_IDS", "lb-byhpduqt=" + strings.Repeat("界", 49), false},
+	} {
+		if _, err := Parse(with(tt.name, tt.value)); (err == nil) != tt.ok {
+			t.Errorf("%s=%s: %v, want it taken: %v", tt.name, tt.value, err, tt.ok)
+		}
+	}
+}
+
+// TestEndpointWithoutAPathHasTheRootPath: the path is signed as it is sent.
+func TestEndpointWithoutAPathHasTheRootPath(t *testing.T) {
+	t.Parallel()
+	if c, err := Parse(with("CLB_ENDPOINT", "https://lb.example.com")); err != nil || c.Endpoint.Path != "/" {
+		t.Errorf("the path is %q, %v, want /", c.Endpoint.Path, err)
+	}
+}
+
+// A variable without a name set the parts of SHARD, and its value was shown: found by FuzzParse.
+func TestVariableWithoutANameIsIgnored(t *testing.T) {
+	t.Parallel()
+	if c, err := Parse(with("", "1")); err != nil || c.Shard.N != 0 {
+		t.Errorf("a variable without a name: shard %v, %v", c.Shard, err)
+	}
+}
+
+func TestEndpointsHaveNoQueryOrFragment(t *testing.T) {
+	t.Parallel()
+	for _, u := range []string{"https://:443/", "https://lb.example.com/#x", "https://lb.example.com/?",
+		"https://lb.example.com/?a=b"} {
+		for _, name := range []string{"CLB_ENDPOINT", "CLB_V3_ENDPOINT", "SLACK_API_URL"} {
+			if _, err := Parse(with(name, u)); err == nil || !strings.Contains(err.Error(), name+" is not a URL") {
+				t.Errorf("%s=%s: %v, want it refused", name, u, err)
+			}
+		}
+	}
+}

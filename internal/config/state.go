@@ -23,6 +23,9 @@ var (
 func parseState(s string, p platform) (State, error) {
 	if s == "" {
 		home := p.StateHome
+		if !filepath.IsAbs(home) && p.Local != "" {
+			home = p.Local
+		}
 		if !filepath.IsAbs(home) && p.Home != "" { // a relative one is to be ignored, says its specification
 			home = filepath.Join(p.Home, ".local", "state")
 		}
@@ -38,10 +41,15 @@ func parseState(s string, p platform) (State, error) {
 		return State{}, fmt.Errorf("is not a URL, expected %s", stateForms)
 	case u.Scheme == "cos":
 		return parseCOS(u, p)
-	case u.Scheme != "file" || u.Host != "" || !filepath.IsAbs(u.Path) || u.RawQuery != "":
+	}
+	dir := filepath.FromSlash(u.Path)
+	if filepath.IsAbs(strings.TrimPrefix(dir, `\`)) { // file:///C:/dir, which is only there on Windows
+		dir = strings.TrimPrefix(dir, `\`)
+	}
+	if u.Scheme != "file" || u.Host != "" || !filepath.IsAbs(dir) || u.RawQuery != "" {
 		return State{}, fmt.Errorf("is %.80q, expected %s", s, stateForms)
 	}
-	dir := filepath.Clean(u.Path)
+	dir = filepath.Clean(dir)
 	if p.onSCF() && (dir == "/tmp" || strings.HasPrefix(dir, "/tmp/")) {
 		return State{}, fmt.Errorf("is %.80q: on SCF /tmp dies with the instance, and with it alerts that are "+
 			"owed; expected a place "+
@@ -64,6 +72,8 @@ func parseCOS(u *url.URL, p platform) (State, error) {
 		switch {
 		case filepath.IsAbs(p.CacheHome):
 			state.Cache = p.CacheHome
+		case filepath.IsAbs(p.Local):
+			state.Cache = p.Local
 		case filepath.IsAbs(p.Home):
 			state.Cache = filepath.Join(p.Home, ".cache")
 		}

@@ -13,6 +13,7 @@ import (
 	"testing"
 	"time"
 
+	"clbwatch/internal/sandbox/cloud"
 	"clbwatch/internal/sandbox/cos"
 	"clbwatch/internal/sandbox/scf"
 	"clbwatch/internal/sandbox/slack"
@@ -308,3 +309,48 @@ func testAnIncidentIsOneThread(t *testing.T, in place) {
 }
 
 var inBrackets = regexp.MustCompile(` \([^)]*\)`)
+
+func TestFiveThousandChangesAreOneMessage(t *testing.T) {
+	everywhere(t, testFiveThousandChangesAreOneMessage)
+}
+
+func testFiveThousandChangesAreOneMessage(t *testing.T, in place) {
+	l := newLab(t, in)
+	var ids []string
+	for i := range 50 {
+		lb := fmt.Sprintf("lb-mass%04d", i)
+		ids = append(ids, lb)
+		var pool []cloud.Instance
+		for j := range 100 {
+			pool = append(pool, vm(fmt.Sprintf("m-%d-%d", i, j)))
+		}
+		l.cloud.Bind(region, lb, pool...)
+	}
+	l.settings["CLB_IDS"] = strings.Join(ids, " ")
+	f := l.start(scf.WithTimeout(2 * time.Minute)) // the machine may be busy
+	if sum := l.tick(f); sum.Read != 50 {
+		t.Fatalf("baseline: %+v, want all read", sum)
+	}
+	for i, lb := range ids {
+		var pool []cloud.Instance
+		for j := range 100 {
+			down := vm(fmt.Sprintf("m-%d-%d", i, j))
+			down.Status = 4
+			pool = append(pool, down)
+		}
+		l.cloud.Bind(region, lb, pool...)
+	}
+	if sum := l.tick(f); sum.Changes != 5000 || sum.Sent != 1 || sum.Pending != 0 {
+		t.Fatalf("%+v, want 5000 changes in one message", sum)
+	}
+	if got := text(t, l.slack.Messages()[1].Raw); !strings.Contains(strings.ReplaceAll(got, ",", ""),
+		"5000") || !strings.Contains(got, "50 load balancers") {
+		t.Errorf("the message is %q, want the exact total", got)
+	}
+	if _, err := l.invoke(f, `{}`); err != nil {
+		t.Error(err)
+	}
+	if r := l.slack.Refused(); len(r) > 0 {
+		t.Errorf("Slack refused %q", r)
+	}
+}

@@ -18,8 +18,14 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/klauspost/compress/zstd"
+
+	"clbwatch/internal/sandbox/cloud"
+	"clbwatch/internal/sandbox/cos"
+	"clbwatch/internal/sandbox/scf"
+	"clbwatch/internal/sandbox/slack"
 )
 
 // Guarantee 7, after the whole suite: every lab hands over what its function wrote, answered, failed with,
@@ -224,4 +230,63 @@ func TestLeaksAreFound(t *testing.T) {
 			}
 		}
 	}
+}
+
+// Guarantee 7: no secret in a log, an error, an answer or the stored state.
+
+// TestNoSecretLeaks makes everything go wrong that may say too much. What it saw is searched after all tests
+// (leaks_test.go).
+func TestNoSecretLeaks(t *testing.T) { byV2(t, testNoSecretLeaks) }
+
+func testNoSecretLeaks(t *testing.T, in place) {
+	l := newLab(t, in)
+	f := l.start(scf.WithTimeout(3 * time.Second))
+	l.tick(f)
+	n := 0
+	for _, fault := range cloud.Faults() {
+		l.cloud.Fail("", fault, -1)
+		l.cloud.SetStatus("ins-web-1", 2+2*(n%2))
+		_, _ = l.try(f)
+		l.cloud.ClearFaults()
+		n++
+	}
+	for _, fault := range []slack.Fault{
+		slack.Reset(), slack.Answer(404, "no_service"), slack.Answer(400, "invalid_payload"),
+		slack.Redirect("/x"),
+		slack.RateLimited(""), slack.TakesThenHangs(), slack.TakesThenDrops(), slack.Answer(500, "x"),
+	} {
+		l.slack.Fail(fault, -1)
+		l.cloud.SetStatus("ins-web-1", 2+2*(n%2))
+		_, _ = l.try(f)
+		_, _ = l.invoke(f, `{"action":"report"}`)
+		_, _ = l.invoke(f, `{"action":"test"}`)
+		l.slack.ClearFaults()
+		n++
+	}
+	for _, name := range []string{"SLACK_WEBHOOK_URL", "SLACK_API_URL"} {
+		_, _ = l.try(f, scf.WithSetting(name, strings.Replace(l.settings[name], "127.0.0.1", "127.0.0.9", 1)))
+	}
+	seen.secret("a wrong setting", "hunter2hunter2")
+	_, _ = l.try(f, scf.WithSetting("SLACK_WEBHOOK_URL",
+		"https://hooks.slack.com/services/T0/B0/hunter2hunter2\x7f"))
+	_, _ = l.try(f, scf.WithSetting("SLACK_BOT_TOKEN", "hunter2hunter2"))
+	_, _ = l.try(f, scf.WithSetting("SLACK_CHANNEL", "hunter2hunter2"))
+	_, _ = l.try(f, scf.WithSetting("CLB_RATE", "x"))
+	_, _ = l.invoke(f, `{"action":"nonsense"}`)
+	if in == inCOS {
+		f2 := l.start(scf.WithTimeout(5 * time.Second))
+		for _, fault := range cos.Faults() {
+			l.bucket.Fail("", fault, 4)
+			l.cloud.SetStatus("ins-web-1", 2+2*(n%2))
+			_, _ = l.try(f2)
+			l.bucket.ClearFaults()
+			n++
+		}
+		l.end(f2)
+	}
+	for _, args := range [][]string{{"report"}, {"report", "--json"}, {"check"}, {"check", "--send"},
+		{"tick", "--dry-run"}, {"tick"}, {"version"}, {"x"}} {
+		l.command(args...)
+	}
+	l.end(f)
 }

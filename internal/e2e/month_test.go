@@ -15,7 +15,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"testing"
 	"time"
 
@@ -34,13 +33,13 @@ import (
 var monthFlag = flag.String("month", "", "a folder for what comes of a month of 600 load balancers (make month)")
 
 // TestMonth lets load balancers live through stories, which are mixed by a seed, with ticks of a real watcher in
-// simulated time and the state in files. Then the built command line says what happened, within 128 MB. A few
-// load balancers live for a day in every test; with -month, 600 for a month.
+// simulated time and the state in files. Then the built command line says what happened. A few load balancers live
+// for six hours in every test; with -month, 600 for a month, and no command may take more than 128 MB for it.
 func TestMonth(t *testing.T) {
 	t.Parallel()
-	days, clbs, out := 1, 40, t.TempDir()
+	span, clbs, out := 6*time.Hour, 12, t.TempDir()
 	if *monthFlag != "" {
-		days, clbs, out = 30, 600, *monthFlag
+		span, clbs, out = 30*24*time.Hour, 600, *monthFlag
 	}
 	seed := *seedFlag
 	if seed == 0 {
@@ -48,10 +47,10 @@ func TestMonth(t *testing.T) {
 	}
 	l := newLab(t, byBot)
 	m := newMonth(t, l, clbs, seed)
-	m.live(days)
+	m.live(span)
 	m.settle()
 
-	since := fmt.Sprintf("%dd", days)
+	since := fmt.Sprintf("%.0fh", span.Hours())
 	page := filepath.Join(out, "page.html")
 	for _, tt := range []struct {
 		file string
@@ -176,8 +175,8 @@ func (p *plot) advance(at time.Time) {
 }
 
 // live ticks each minute in which something happens or is open, and every five minutes at least, until now.
-func (m *month) live(days int) {
-	m.now = time.Now().UTC().Truncate(time.Minute).AddDate(0, 0, -days).Add(time.Hour)
+func (m *month) live(span time.Duration) {
+	m.now = time.Now().UTC().Truncate(time.Minute).Add(-span * 29 / 30)
 	made := &state.Silences{Store: m.store, Nonce: rand.Text}
 	last, nextSilence := time.Time{}, m.now.Add(6*time.Hour)
 	for ; m.now.Before(time.Now()); m.now = m.now.Truncate(time.Minute).Add(time.Minute) {
@@ -186,7 +185,7 @@ func (m *month) live(days int) {
 			continue
 		}
 		for _, p := range m.plots {
-			if p.begin.IsZero() && m.rand.IntN(days*24*60/2) == 0 { // about twice
+			if p.begin.IsZero() && m.rand.IntN(int(span/time.Minute)/2) == 0 { // about twice
 				p.begin = m.now.Add(time.Minute)
 				p.back = p.begin.Add(time.Duration(p.story.Ticks+60) * time.Minute)
 			}
@@ -231,7 +230,8 @@ func (m *month) tick(made *state.Silences) {
 	}
 	ctx, cancel := context.WithDeadline(m.t.Context(), time.Now().Add(time.Hour))
 	defer cancel()
-	if _, err := w.Tick(ctx); err != nil {
+	_, err := w.Tick(ctx)
+	if err != nil && !strings.Contains(err.Error(), "no load balancer could be read") { // a story may break them all
 		m.t.Fatalf("tick at %v: %v", m.now, err)
 	}
 	if m.ticks++; m.ticks%500 == 0 {
@@ -323,25 +323,57 @@ func (m *month) runs(file string, args ...string) {
 	var errs bytes.Buffer
 	cmd.Stdout, cmd.Stderr = out, &errs
 	began := time.Now()
-	err = cmd.Run()
+	peak := func() int64 { return 0 }
+	if err = cmd.Start(); err == nil {
+		if *monthFlag != "" {
+			peak = peakOf(cmd.Process.Pid)
+		}
+		err = cmd.Wait()
+	}
 	_ = out.Close() // what is missing, the checks see
 	if err != nil || errs.Len() > 0 {
 		m.t.Errorf("clbwatch %s: %v: %s", strings.Join(args, " "), err, &errs)
 		return
-	}
-	took := int64(0)
-	if usage, ok := cmd.ProcessState.SysUsage().(*syscall.Rusage); ok {
-		took = usage.Maxrss << 10
 	}
 	info, err := os.Stat(file)
 	if err != nil || info.Size() == 0 {
 		m.t.Errorf("clbwatch %s prints nothing", strings.Join(args, " "))
 		return
 	}
+	took := peak()
 	m.t.Logf("%-90s %6.1f s  %4d MB  prints %7d bytes", strings.Join(args, " "), time.Since(began).Seconds(), took>>20,
 		info.Size())
-	if took > most {
+	if took > most || (took == 0 && *monthFlag != "") {
 		m.t.Errorf("clbwatch %s took %d MB, at most %d are allowed", strings.Join(args, " "), took>>20, most>>20)
+	}
+}
+
+// peakOf looks at a process again and again, and gives the most bytes that it had in memory, when it has ended. What
+// the system counts of an ended child (ru_maxrss) includes what the parent had when it started it.
+func peakOf(pid int) func() int64 {
+	peak, ended := int64(0), make(chan struct{})
+	watched := make(chan struct{})
+	go func() {
+		defer close(watched)
+		for {
+			status, _ := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid)) // an ended process has none
+			if _, rest, ok := strings.Cut(string(status), "VmHWM:"); ok {
+				kB := int64(0)
+				if _, err := fmt.Sscan(rest, &kB); err == nil {
+					peak = max(peak, kB<<10)
+				}
+			}
+			select {
+			case <-ended:
+				return
+			case <-time.After(2 * time.Millisecond):
+			}
+		}
+	}()
+	return func() int64 {
+		close(ended)
+		<-watched
+		return peak
 	}
 }
 
@@ -390,7 +422,7 @@ func (m *month) agree(out string) {
 			m.t.Errorf("load balancer %d has no whole course: %+v", n, c)
 		}
 	}
-	if says := fmt.Sprintf("\n%d messages (", m.posted); !strings.Contains(read("replay.txt"), says) {
+	if says := fmt.Sprintf("\n%d messages ", m.posted); !strings.Contains(read("replay.txt"), says) {
 		m.t.Errorf("a replay with the same settings does not have the %d messages that were posted:\n%s", m.posted,
 			read("replay.txt")[max(0, len(read("replay.txt"))-300):])
 	}

@@ -12,7 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"syscall"
 	"time"
 )
 
@@ -89,26 +88,9 @@ func (f files) link(_ context.Context, key string, file *os.File) error {
 	return f.syncDir(key)
 }
 
-// links is how many names a file has.
-func links(file *os.File) uint64 {
-	info, err := file.Stat()
-	if err != nil {
-		return 0
-	}
-	st, ok := info.Sys().(*syscall.Stat_t)
-	if !ok {
-		return 0
-	}
-	return uint64(st.Nlink) //nolint:unconvert // its type differs between systems
-}
-
 // syncDir makes a new name durable.
 func (f files) syncDir(key string) error {
-	d, err := os.Open(filepath.Dir(f.path(key)))
-	if err != nil {
-		return err
-	}
-	return errors.Join(d.Sync(), d.Close())
+	return syncFolder(filepath.Dir(f.path(key)))
 }
 
 func (f files) list(_ context.Context, prefix string, limit int) ([]object, error) {

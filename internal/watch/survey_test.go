@@ -1,6 +1,7 @@
 package watch_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"testing/iotest"
 	"testing/synctest"
 	"time"
 
@@ -125,6 +127,7 @@ func TestSurveySaysWhatItHadToDoWithout(t *testing.T) {
 		"the history cannot be read":     fail("open segment", errors.New("down")),
 		"the snapshot is another's text": nil,
 		"a line of it is damaged":        nil,
+		"its end is damaged":             nil,
 	} {
 		w := watchtest.New()
 		w.Set(web, backend("ins-a", 4), backend("ins-b", 2))
@@ -141,11 +144,14 @@ func TestSurveySaysWhatItHadToDoWithout(t *testing.T) {
 				return strings.Replace(text, `"backends":[{`,
 					`"backends":[[`, 1)
 			}}
+		case strings.HasPrefix(name, "its end"):
+			v.Store = tailless{v.Store}
 		case fault == nil:
 			v.Store = foreign{v.Store}
 		}
 		if got, err := v.Survey(deadline(t, w), time.Time{}, 0); err == nil || len(got.Standings) != 1 ||
-			len(got.Standings[0].NotRunning) != 1 {
+			len(got.Standings[0].NotRunning) != 1 ||
+			strings.Contains(name, "end") && got.Standings[0].NotRunning[0].Out != nil {
 			t.Errorf("%s: Survey = %+v, %v, want the standing and an error", name, got, err)
 		} else if got.Known {
 			t.Errorf("%s: Survey says that it knows all that happened", name)
@@ -171,6 +177,19 @@ func TestSurveyOfADamagedHistory(t *testing.T) {
 		!slices.Equal(past(got), []string{"ins-a"}) || got.Known {
 		t.Errorf("Survey = %q, known: %v, %v, want what is left, and an error", past(got), got.Known, err)
 	}
+}
+
+// tailless has snapshots of which only the end shows that they are damaged, as one of another content.
+type tailless struct{ state.Store }
+
+func (e tailless) OpenSnapshot(ctx context.Context, b state.Blob) (io.ReadCloser, error) {
+	r, err := e.Store.OpenSnapshot(ctx, b)
+	if err != nil {
+		return nil, err
+	}
+	content, err := io.ReadAll(r)
+	damaged := iotest.ErrReader(state.ErrDamaged)
+	return io.NopCloser(io.MultiReader(bytes.NewReader(content), damaged)), errors.Join(err, r.Close())
 }
 
 // foreign has snapshots of another form.

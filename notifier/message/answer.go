@@ -156,8 +156,8 @@ func Silenced(m Made, s Style) Message {
 		p.context = append(p.context, line{words("by "), name})
 	}
 	p.context = append(p.context, when)
-	if len(m.Silences) == 1 {
-		p.context = append(p.context, line{words(report.SilenceName(first))})
+	if len(m.Silences) == 1 { // first, as in view.context
+		p.context = append([]line{{words(report.SilenceName(first))}}, p.context...)
 	}
 	return p.message(func(room) []block {
 		var b block

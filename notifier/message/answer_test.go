@@ -42,15 +42,18 @@ func answers(t *testing.T) map[string]message.Message {
 		At:        at(4, 53),
 		Age:       40 * time.Second,
 		Silences:  []incident.Silence{made("test-*", time.Hour)},
-		Standings: []watch.Standing{standing(web, 1, 3, 0), standing(api, 2, 3, 0)},
+		Standings: []watch.Standing{standing(web, 1, 3, 2), standing(api, 2, 3, 0)},
 	}
 	well := found
-	well.Silences = nil
+	well.Silences, well.Standings = nil, []watch.Standing{standing(web, 1, 3, 0), standing(api, 2, 3, 0)}
 	s.silence(incident.Silence{Incident: "1"}, incident.MaxAck).tick()
 	found.Open = []incident.Document{s.document(s.state.Roots[0])}
 	old := well
 	old.Age = 25 * time.Minute
 	old.Standings = []watch.Standing{{CLB: web, Err: errors.New("LBNotFound: <no> such load balancer")}}
+	for _, v := range []watch.Survey{found, well, old} {
+		checkReport(t, report.Of(v, 24*time.Hour, nil))
+	}
 	strict := made("prod-*", time.Hour)
 	strict.All = true
 	var plain message.Style

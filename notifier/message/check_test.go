@@ -27,7 +27,20 @@ var (
 	)
 )
 
+// checkMrkdwn holds that a text that Slack parses has no markup in it but ours, and nothing that becomes a
+// link.
 func checkMrkdwn(t failer, s string) {
+	t.Helper()
+	checkParsed(t, s, markup)
+}
+
+// checkVerbatim holds the same of a text object with verbatim set, where Slack makes no links of itself.
+func checkVerbatim(t failer, s string) {
+	t.Helper()
+	checkParsed(t, s, regexp.MustCompile(strings.TrimSuffix(markup.String(), `|\.[A-Za-z]`)))
+}
+
+func checkParsed(t failer, s string, markup *regexp.Regexp) {
 	t.Helper()
 	if !utf8.ValidString(s) || s == "" {
 		t.Fatalf("mrkdwn %q: empty or not UTF-8", s)
@@ -116,7 +129,7 @@ func checkMessage(t failer, m message.Message) {
 					t.Fatalf("%v is mentioned", v)
 				}
 			case "mrkdwn":
-				checkMrkdwn(t, v["text"].(string))
+				checkVerbatim(t, v["text"].(string))
 				if v["verbatim"] != true || len(v["text"].(string)) > 3000 {
 					t.Fatalf("mrkdwn %v is not verbatim, or too long", v)
 				}

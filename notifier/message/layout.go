@@ -132,7 +132,7 @@ func (p page) render(details []block) Message {
 		m.Text += " " + mark
 	}
 	m.Blocks = []slack.Block{slack.NewRichTextBlock("", title)}
-	if context := joined(p.context, line.mrkdwn); context != "" {
+	if context := joined(p.context, line.verbatim); context != "" {
 		text := slack.NewTextBlockObject(slack.MarkdownType, context, false, true)
 		m.Blocks = append(m.Blocks, slack.NewContextBlock("", text))
 	}
@@ -180,6 +180,7 @@ func (l line) heavy() (elements []slack.RichTextSectionElement) {
 	return elements
 }
 
+// joined are lines in one, with narrow gaps: it is small print, and a phone's line is short.
 func joined(lines []line, as func(line) string) string {
 	var all []string
 	for _, l := range lines {
@@ -187,7 +188,7 @@ func joined(lines []line, as func(line) string) string {
 			all = append(all, s)
 		}
 	}
-	return strings.Join(all, "  ·  ")
+	return strings.Join(all, " · ")
 }
 
 func nonEmpty(all []string) (some []string) {

@@ -35,6 +35,8 @@ type Style struct {
 	Zone       *time.Location // of times where Slack cannot show them in the reader's zone; nil is UTC
 	// Buttons: open roots have some. Without an app that answers them, people would see a warning sign
 	Buttons bool
+
+	terminal bool // Plain is for a terminal, where nothing is parsed
 }
 
 // Of renders what a call posts or edits, from the document as it is. It is the one function where news

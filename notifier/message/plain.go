@@ -9,8 +9,13 @@ import (
 	"clbwatch/internal/text"
 )
 
-// mrkdwn is a line where Slack parses it.
-func (l line) mrkdwn() string {
+// mrkdwn is a line where Slack parses it, and makes links of what looks like one.
+func (l line) mrkdwn() string { return l.marked(inert) }
+
+// verbatim is a line in a text object with verbatim set: Slack parses marks in it, and makes no links.
+func (l line) verbatim() string { return l.marked(unlinked) }
+
+func (l line) marked(safe func(string) string) string {
 	var b strings.Builder
 	for _, s := range l {
 		switch {
@@ -21,21 +26,22 @@ func (l line) mrkdwn() string {
 		case s.user != "":
 			b.WriteString("<@" + token(s.user) + ">")
 		case s.url != "":
-			b.WriteString("<" + strings.ReplaceAll(s.url, "&", "&amp;") + "|" + inert(s.text) + ">")
+			b.WriteString("<" + strings.ReplaceAll(s.url, "&", "&amp;") + "|" + safe(s.text) + ">")
 		case s.code:
 			b.WriteString("`" + token(s.text) + "`")
 		default:
-			b.WriteString(inert(s.text))
+			b.WriteString(safe(s.text))
 		}
 	}
 	return b.String()
 }
 
-// in is a line as text without marks but those of users, with times in a zone. Slack parses it all the same.
-func (l line) in(zone *time.Location) string {
+// in is a line as text without marks but those of users, with times in a zone. Slack parses it all the same,
+// and safe makes it safe for that.
+func (l line) in(zone *time.Location, safe func(string) string) string {
 	var b, run strings.Builder
 	flush := func() {
-		b.WriteString(inert(run.String()))
+		b.WriteString(safe(run.String()))
 		run.Reset()
 	}
 	for _, s := range l {
@@ -55,11 +61,16 @@ func (l line) in(zone *time.Location) string {
 
 // plain is the message as text only, with whole lines; what does not fit is counted.
 func (p page) plain(details []block) string {
-	as := func(l line) string { return l.in(p.style.zone()) }
+	as := func(l line) string { return l.in(p.style.zone(), inert) }
+	link := line.mrkdwn
+	if p.style.terminal {
+		as = func(l line) string { return l.in(p.style.zone(), func(s string) string { return s }) }
+		link = func(l line) string { return l[0].text + " " + l[0].url }
+	}
 	head := p.headline(as)
 	if context := joined(p.context, func(l line) string {
 		if len(l) == 1 && l[0].url != "" {
-			return l.mrkdwn()
+			return link(l)
 		}
 		return as(l)
 	}); context != "" {
@@ -92,7 +103,12 @@ func (m Message) textOnly() Message { return Message{Text: m.Plain, Plain: m.Pla
 
 // inert makes text safe where Slack parses mrkdwn: &, < and > are escaped, which stops links and mentions,
 // and what would be formatting, an emoji or a bare link becomes the full-width twin of its character.
-func inert(s string) string {
+func inert(s string) string { return disarmed(s, true) }
+
+// unlinked is the same where Slack makes no links of itself: dots stay, so that names can be copied.
+func unlinked(s string) string { return disarmed(s, false) }
+
+func disarmed(s string, links bool) string {
 	var b strings.Builder
 	rs := []rune(s)
 	at := func(i int) rune {
@@ -111,9 +127,9 @@ func inert(s string) string {
 			b.WriteString("&gt;")
 		case strings.ContainsRune("*~`@#", r),
 			r == '_' && !(wordy(at(i-1)) && wordy(at(i+1))), // inside a word it is a letter to Slack too
-			r == ':' && at(i+1) != ' ' && !portColon(rs, i) &&
+			r == ':' && at(i+1) != ' ' && !portColon(rs, i) && !addressColon(rs, i) &&
 				!clockColon(at(i-1), at(i+1), at(i+2), at(i+3)),
-			r == '.' && !unicode.IsDigit(at(i+1)) && at(i+1) != ' ': // "evil.example" becomes a link
+			links && r == '.' && !unicode.IsDigit(at(i+1)) && at(i+1) != ' ': // "evil.example" becomes a link
 			b.WriteRune(r + '＊' - '*')
 		default:
 			b.WriteRune(r)
@@ -122,11 +138,12 @@ func inert(s string) string {
 	return b.String()
 }
 
-// clockColon reports whether a colon between these is that of a time, such as 04:53. No two of them can make
-// an emoji.
+// clockColon reports whether a colon between these is that of a time, such as 04:53, behind which no emoji's
+// name goes on.
 func clockColon(before, tens, ones, after rune) bool {
 	digits := unicode.IsDigit(before) && unicode.IsDigit(tens) && unicode.IsDigit(ones)
-	return digits && !unicode.IsDigit(after) && after != ':'
+	named := unicode.IsLetter(after) || unicode.IsDigit(after) || strings.ContainsRune("_-+':", after)
+	return digits && !named
 }
 
 // portColon reports whether the colon at i is that of a listener, such as HTTPS:443, that stands alone: no
@@ -142,6 +159,21 @@ func portColon(rs []rune, i int) bool {
 	}
 	begins := from < i && (from == 0 || strings.ContainsRune(before, rs[from-1]))
 	return begins && to > i+1 && (to == len(rs) || strings.ContainsRune(after, rs[to]))
+}
+
+// addressColon reports whether the colon at i is that before a port, as in 10.0.0.1:8080. No emoji begins
+// there, because its name would have to end in a colon, nor ends, because of the dot before.
+func addressColon(rs []rune, i int) bool {
+	digit := func(r rune) bool { return r >= '0' && r <= '9' }
+	from, to := i, i+1
+	for from > 0 && digit(rs[from-1]) {
+		from--
+	}
+	for to < len(rs) && digit(rs[to]) {
+		to++
+	}
+	ends := to == len(rs) || strings.ContainsRune(" ,;)", rs[to])
+	return from < i && from > 0 && rs[from-1] == '.' && to > i+1 && ends
 }
 
 // wordy reports whether r is an ASCII letter or digit.

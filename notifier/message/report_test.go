@@ -230,7 +230,8 @@ func silenced(found watch.Survey) watch.Survey {
 		{ID: "window 2", What: "batch-*", Until: at(6, 0)},
 	}
 	found.Open = []incident.Document{{Root: &incident.Root{Incidents: []*incident.Incident{{ID: "12",
-		Key: web.Key(), Label: web.Label, Level: incident.Degraded, Began: at(4, 41)}}}}}
+		Key: web.Key(), Label: web.Label, Level: incident.Impaired, Began: at(4, 41),
+		Now: found.Standings[0].Capacity}}}}}
 	return found
 }
 
@@ -283,6 +284,7 @@ func TestReports(t *testing.T) {
 	for name, r := range tales() {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			checkReport(t, r)
 			m := message.Report(r, message.Style{})
 			checkMessage(t, m)
 			golden(t, name+".golden.json", wire(t, m))
@@ -491,7 +493,8 @@ func TestReportSays(t *testing.T) {
 			"• silence 8  incident 12  until 2026-11-24 04:42 UTC  by <@U0123ABCD>\n" +
 			"• silence 9  ＊ (all)  until 2026-11-23 05:30 UTC  by <@U0123ABCD>: move to another zone\n" +
 			"• window 2  batch-＊  until 2026-11-23 06:00 UTC\n\n" +
-			"• Open incidents (1)\n• incident 12  prod-web  degraded since 2026-11-23 04:41 UTC\n\n• Not running"},
+			"• Open incidents (1)\n• incident 12  prod-web  impaired, 10 of 12 running since " +
+			"2026-11-23 04:41 UTC\n\n• Not running"},
 		"report-unlisted": {"Note  The silences cannot be listed, so some may be missing here: list the silences",
 			"• Silences (1)\n• window 1  batch-＊  until 2026-11-23 06:00 UTC: nightly\n"},
 		"report-no-tick": {"What changed is not known: no tick has run yet"},

@@ -219,6 +219,7 @@ func (s *story) notify() {
 		if !s.quiet {
 			m = message.Of(s.document(r), call, s.style)
 			checkMessage(s.t, m)
+			checkState(s.t, r)
 		}
 		if s.sent != nil {
 			s.sent(r, call, m)

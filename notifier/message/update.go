@@ -28,10 +28,10 @@ func updatePage(doc incident.Document, p incident.Post, s Style) (page, func(roo
 	}
 	pg := v.page(p)
 	pg.look, pg.title = looks.look(), inBetween(title, p)
-	pg.context[1] = line{date(v.last())}
+	pg.context[whenAt] = line{date(v.last())}
 	pg.context = append(pg.context, v.lifted(doc.Delivery.Shown)...)
 	if p.Reminder {
-		pg.context[1] = line{words("since "), date(v.Began())}
+		pg.context[whenAt] = line{words("since "), date(v.Began())}
 	}
 	if p.End && !doc.Open() {
 		pg.after = whole.ending()

@@ -117,14 +117,18 @@ func follows(a, b string) bool {
 	return m >= 0 && n == m+1 && s == t
 }
 
-// context is where and when it is, and under which number.
+// context is under which number it is, where and when. The number comes first: what comes last may take a
+// line of its own on a phone.
 func (v view) context() []line {
 	when := line{date(v.Began())}
 	if last := v.last(); !v.Open() && !v.Notice() && last.Sub(v.Began()) >= 60e9 {
 		when = v.style.between(v.Began(), last)
 	}
-	return []line{{words(v.regions())}, when, {words(v.numbers())}}
+	return []line{{words(v.numbers())}, {words(v.regions())}, when}
 }
+
+// whenAt is which of the context says when it is.
+const whenAt = 2
 
 // regions names where it is.
 func (v view) regions() string {

@@ -1,7 +1,7 @@
 package clb
 
 import (
-	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"net/http/httptest"
@@ -13,63 +13,11 @@ import (
 
 	"clbwatch/internal/advice"
 	"clbwatch/internal/lb"
+	"clbwatch/internal/sandbox/cloud"
+	"clbwatch/internal/watch"
 )
 
-// The tests in this file were each written for a deliberate fault that no other test saw.
-
-// TestWhatNoRepeatMendsIsNotRepeated covers the codes that TestReadRefuses does not.
-func TestWhatNoRepeatMendsIsNotRepeated(t *testing.T) {
-	t.Parallel()
-	for code, want := range map[int]string{
-		4103: "clb:DescribeLoadBalancerBackends", 4106: "keys are right", 4110: "clb:DescribeLoadBalancerBackends",
-		4600: "https://",
-	} {
-		c := &fake{answer: always(200, `{"code":`+strconv.Itoa(code)+`,"message":""}`)}
-		_, err := c.client(t).Read(t.Context(), testCLB, "")
-		if err == nil || !strings.Contains(advice.Of(err), want) || len(c.seen()) != 1 {
-			t.Errorf("code %d: %v after %d calls, advice %q; want one call and advice with %q", code, err,
-				len(c.seen()), advice.Of(err), want)
-		}
-	}
-}
-
-// TestChangeOnTheLastPageCostsNoThirdReading counts calls: they are what an account has few of.
-func TestChangeOnTheLastPageCostsNoThirdReading(t *testing.T) {
-	t.Parallel()
-	c := &fake{answer: pages(250)}
-	client := c.client(t)
-	r, err := client.Read(t.Context(), testCLB, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	before := len(c.seen())
-	c.answer = func(n int, form url.Values) (int, string) {
-		status, b := pages(250)(n, form)
-		return status, strings.Replace(b, `"ins-0249","instanceName":"web"`, `"ins-0249","instanceName":"new"`, 1)
-	}
-	if _, err := client.Read(t.Context(), testCLB, r.Digest); err != nil || len(c.seen())-before != 6 {
-		t.Errorf("Read = %v in %d calls, want 6: three pages, and once more to be sure", err, len(c.seen())-before)
-	}
-}
-
-// TestOutageUntilTheDeadlineIsNotUnchanged has the time end in the pause before a second attempt.
-func TestOutageUntilTheDeadlineIsNotUnchanged(t *testing.T) {
-	t.Parallel()
-	c := &fake{answer: pages(1)}
-	client := c.client(t)
-	r, err := client.Read(t.Context(), testCLB, "")
-	if err != nil {
-		t.Fatal(err)
-	}
-	c.answer = always(503, "")
-	client.Sleep = func(context.Context, time.Duration) error { return context.DeadlineExceeded }
-	again, err := client.Read(t.Context(), testCLB, r.Digest)
-	if err == nil || !strings.Contains(err.Error(), "503") {
-		t.Errorf("Read = %+v, %v, want an error with 503", again, err)
-	}
-}
-
-func TestDescribeTellsWhatIsKnown(t *testing.T) {
+func TestDescribeByV2(t *testing.T) {
 	t.Parallel()
 	var ids []string
 	for i := range 41 {
@@ -128,7 +76,7 @@ func answering(t *testing.T, f http.HandlerFunc) *Client {
 	return client
 }
 
-func TestSkewIsHowFarOurClockIsAhead(t *testing.T) {
+func TestSkew(t *testing.T) {
 	t.Parallel()
 	now := time.Date(2026, 11, 23, 4, 53, 0, 0, time.UTC)
 	for date, want := range map[string]time.Duration{
@@ -149,5 +97,75 @@ func TestSkewIsHowFarOurClockIsAhead(t *testing.T) {
 	if got, err := client.Skew(t.Context()); err == nil || !strings.Contains(advice.Of(err), "CLB_ENDPOINT") {
 		t.Errorf("no answer: Skew = %v, %v, advice %q, want an error that names CLB_ENDPOINT", got, err,
 			advice.Of(err))
+	}
+}
+
+// No list of load balancers, or none in it, is an answer: there are none.
+func TestEmptyAnswers(t *testing.T) {
+	t.Parallel()
+	null := func(keys ...string) cloud.Change {
+		return func(v any) any {
+			for _, k := range keys {
+				cloud.Set(k, nil)(v)
+			}
+			return v
+		}
+	}
+	w := withApplication(t)
+	for _, change := range []cloud.Change{null("LoadBalancers"), cloud.Set("LoadBalancers", []any{})} {
+		w.ClearFaults()
+		w.FailV3On(cloud.DescribeTargetHealth, cloud.V3Odd("none", change), -1)
+		c := w.client(V3)
+		c.Health = true
+		if r, err := c.Read(t.Context(), app, ""); err != nil || !r.Health || r.HealthErr != nil ||
+			r.Backends[0].Checked != 0 {
+			t.Errorf("Read = %+v, %v, want that nothing is checked", r, err)
+		}
+	}
+	none := func(total, set string) cloud.Change {
+		return func(v any) any { cloud.Set(total, 0)(v); return cloud.Set(set, nil)(v) }
+	}
+	w.ClearFaults()
+	w.FailV3On(cloud.DescribeLoadBalancers, cloud.V3Odd("none", none("TotalCount", "LoadBalancerSet")), -1)
+	w.Fail(cloud.DescribeLoadBalancers, cloud.FaultOdd("none", none("totalCount", "loadBalancerSet")), -1)
+	w.Fail(cloud.DescribeLoadBalancerBackends, cloud.FaultOdd("none", none("totalCount", "backendSet")), -1)
+	for _, api := range []API{V2, V3} {
+		if list, err := w.client(api).List(t.Context(), "ap-guangzhou"); err != nil || len(list) != 0 {
+			t.Errorf("List by %s = %v, %v, want none", api, list, err)
+		}
+	}
+	if r := w.read(V2, classicV2); len(r.Backends) != 0 {
+		t.Errorf("read %+v, want none", r)
+	}
+}
+
+func TestUnknownRegion(t *testing.T) {
+	t.Parallel()
+	w := newTwins(t)
+	for _, code := range []string{"UnsupportedRegion", "InvalidParameter.RegionNotFound"} {
+		w.ClearFaults()
+		w.FailV3On(cloud.DescribeLoadBalancers, cloud.V3Code(code, "no"), -1)
+		w.Fail(cloud.DescribeLoadBalancers, cloud.FaultCode(4000, "InvalidParameter", "region "+w.cr.SecretID), -1)
+		for _, api := range []API{V2, V3} {
+			if _, err := w.client(api).List(t.Context(), "ap-nowhere"); !errors.Is(err, watch.ErrNoRegion) {
+				t.Errorf("List by %s with %s: %v, want that there is no such region", api, code, err)
+			}
+		}
+	}
+}
+
+func TestClockAdviceNamesTheHostThatWasAsked(t *testing.T) {
+	t.Parallel()
+	for _, tt := range []struct{ api, want string }{
+		{"v2", "see whether localhost can be reached from here: DNS, firewall, proxy, CLB_ENDPOINT"},
+		{"v3", "see whether 127.0.0.1 can be reached from here: DNS, firewall, proxy, CLB_V3_ENDPOINT"},
+		{"auto", "see whether 127.0.0.1 can be reached from here: DNS, firewall, proxy, CLB_V3_ENDPOINT"},
+	} {
+		c := &Client{API: API(tt.api), HTTP: http.DefaultClient, Now: time.Now,
+			Endpoint:   &url.URL{Scheme: "http", Host: "localhost:1", Path: "/"},
+			EndpointV3: &url.URL{Scheme: "http", Host: "127.0.0.1:1", Path: "/"}}
+		if _, err := c.Skew(t.Context()); advice.Of(err) != tt.want {
+			t.Errorf("%s: Skew = %v, advice %q, want %q", tt.api, err, advice.Of(err), tt.want)
+		}
 	}
 }

@@ -15,9 +15,9 @@ import (
 	"clbwatch/internal/state"
 )
 
-// TestSnapshotThatWantsMuchMemoryIsRefused: one that somebody else put there, under the right name, whose
+// TestSnapshotWithALargeWindowIsRefused: one that somebody else put there, under the right name, whose
 // frame asks for a window of its own.
-func TestSnapshotThatWantsMuchMemoryIsRefused(t *testing.T) {
+func TestSnapshotWithALargeWindowIsRefused(t *testing.T) {
 	t.Parallel()
 	for size, refused := range map[int]bool{window: false, 64 << 20: true} {
 		var stored bytes.Buffer

@@ -163,16 +163,16 @@ func TestPackRefusesWhatSCFCannotStart(t *testing.T) {
 		in   []byte
 		want string // in the error
 	}{
-		{"empty file", nil, "not a Linux program"},
-		{"script", []byte("#!/bin/sh\nexit 0\n"), "not a Linux program"},
-		{"cut short", program(t, nil)[:70], "not a Linux program"},
+		{"empty file", nil, "not built for Linux on amd64"},
+		{"script", []byte("#!/bin/sh\nexit 0\n"), "not built for Linux on amd64"},
+		{"cut short", program(t, nil)[:70], "not built for Linux on amd64"},
 		{"for another system", program(t, func(h *elf.Header64,
 			_ *elf.Prog64) {
 			h.Ident[elf.EI_OSABI] = byte(elf.ELFOSABI_FREEBSD)
-		}), "ELFOSABI_FREEBSD"},
-		{"object file", program(t, func(h *elf.Header64, _ *elf.Prog64) { h.Type = uint16(elf.ET_REL) }), "ET_REL"},
+		}), "not built for Linux on amd64"},
+		{"object file", program(t, func(h *elf.Header64, _ *elf.Prog64) { h.Type = uint16(elf.ET_REL) }), "not built for Linux on amd64"},
 		{"for arm64", program(t, func(h *elf.Header64, _ *elf.Prog64) { h.Machine = uint16(elf.EM_AARCH64) }),
-			"EM_AARCH64"},
+			"not built for Linux on amd64"},
 		{"dynamically linked", program(t, func(_ *elf.Header64, p *elf.Prog64) { p.Type = uint32(elf.PT_INTERP) }),
 			"dynamically linked"},
 	} {

@@ -69,7 +69,7 @@ func FromProgram(file string) (Code, error) {
 		return Code{}, fmt.Errorf("%s: %w", file, err)
 	}
 	var packed bytes.Buffer
-	if err := Pack(&packed, binary); err != nil {
+	if err := Pack(&packed, File{handler, 0o755, binary}); err != nil {
 		return Code{}, fmt.Errorf("pack %s: %w", file, err)
 	}
 	return codeOf(packed.Bytes()), nil
@@ -82,8 +82,12 @@ func Startable(binary []byte) error {
 	if err != nil || f.OSABI != elf.ELFOSABI_NONE && f.OSABI != elf.ELFOSABI_LINUX || f.Machine != elf.EM_X86_64 {
 		return errOtherMachine
 	}
-	if f.Type != elf.ET_EXEC {
+	switch f.Type {
+	case elf.ET_EXEC:
+	case elf.ET_DYN:
 		return errLinked
+	default:
+		return errOtherMachine
 	}
 	for _, p := range f.Progs {
 		if p.Type == elf.PT_INTERP {
@@ -93,22 +97,33 @@ func Startable(binary []byte) error {
 	return nil
 }
 
-// Pack writes the zip of a program. What a machine would leave in it, such as the time and the mode of the file, is
-// fixed: the same program gives the same bytes.
-func Pack(w io.Writer, binary []byte) error {
-	h := &zip.FileHeader{Name: handler, Method: zip.Deflate,
-		Modified: time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC)} // the first time that a zip can hold
-	h.SetMode(0o755) // without the executable bit SCF cannot start it
+// File is one file of an archive.
+type File struct {
+	Name    string
+	Mode    os.FileMode // with its executable bits, without which SCF cannot start a program
+	Content []byte
+}
+
+// Pack writes a zip of files. What a machine would leave in it, such as times and owners, is fixed: the same files
+// give the same bytes.
+func Pack(w io.Writer, all ...File) error {
 	z := zip.NewWriter(w)
-	entry, err := z.CreateHeader(h)
-	if err != nil {
-		return err
-	}
-	if _, err := entry.Write(binary); err != nil {
-		return err
+	for _, f := range all {
+		h := &zip.FileHeader{Name: f.Name, Method: zip.Deflate, Modified: First()}
+		h.SetMode(f.Mode)
+		entry, err := z.CreateHeader(h)
+		if err != nil {
+			return err
+		}
+		if _, err := entry.Write(f.Content); err != nil {
+			return err
+		}
 	}
 	return z.Close()
 }
+
+// First is the first time that a zip can hold.
+func First() time.Time { return time.Date(1980, 1, 1, 0, 0, 0, 0, time.UTC) }
 
 // errLinked is the error of a program that needs a C library.
 var errLinked = advice.Add(errors.New("this program is dynamically linked, and SCF's C library is old"),

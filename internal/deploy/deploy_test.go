@@ -80,7 +80,7 @@ func newSite(t *testing.T) *site {
 func (s *site) pack(content string) deploy.Code {
 	s.t.Helper()
 	var b bytes.Buffer
-	if err := deploy.Pack(&b, []byte(content)); err != nil {
+	if err := deploy.Pack(&b, deploy.File{Name: "main", Mode: 0o755, Content: []byte(content)}); err != nil {
 		s.t.Fatal(err)
 	}
 	file := filepath.Join(s.t.TempDir(), "x.zip")

@@ -65,7 +65,7 @@ release: package sbom ## build/release: the function's zip, the command line for
 	cat build/release/SHA256SUMS
 
 deploy: build/clbwatch ## bring the function to your account, as .env says (docs/deploy.md)
-	build/clbwatch deploy --env-file .env
+	build/clbwatch deploy
 
 check: lint package build/clbwatch $(licenses) ## what CI wants beyond test: lint, modules, licences, Slack's rules, deployment, the zip, the story
 	go mod tidy -diff
@@ -120,7 +120,7 @@ stories: build/clbwatch ## what a day does to the channel: every story replayed,
 	go test -c -o build/stories.test ./internal/watchtest/stories
 	build/stories.test -stories -test.timeout 1h
 
-month: ## 600 load balancers live a month of stories: build/month has its history, report, page and replays (10 minutes)
+month: ## 600 load balancers live a month of stories: build/month has its history, report, page and replays (14 minutes)
 	mkdir -p build/month
 	go test ./internal/e2e -run '^TestMonth$$' -v -timeout 2h -month $(CURDIR)/build/month
 

@@ -44,7 +44,7 @@ func pages(t *testing.T) map[string]*page {
 			return err
 		case d.IsDir() && slices.Contains([]string{".git", "build", "dist", "node_modules", "testdata"}, d.Name()):
 			return filepath.SkipDir
-		case filepath.Ext(path) == ".md" && path != "THIRD_PARTY.md":
+		case filepath.Ext(path) == ".md" && path != filepath.Join("docs", "third-party.md"):
 			all[path], err = readPage(path)
 		}
 		return err

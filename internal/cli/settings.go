@@ -4,7 +4,9 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"maps"
+	"os"
 
 	"github.com/urfave/cli/v3"
 
@@ -19,13 +21,16 @@ const needs = "Settings come from the environment, and those that are not in it 
 	"TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY  to read them\n" +
 	"SLACK_BOT_TOKEN, SLACK_CHANNEL, or SLACK_WEBHOOK_URL  to post: for tick and check\n" +
 	"STATE_URL                of the state, if not in your own ~/.local/state/clbwatch\n\n" +
-	"Times are in the zone TZ, or UTC. All settings: README, Settings.\n" +
+	"Times are in the zone TZ, or UTC. All settings: docs/settings.md.\n" +
 	"Exit codes: 0 done, 1 failed or something is wrong, 2 wrong usage."
+
+// deployed is the file that deploy reads if it is there and no other is named.
+const deployed = ".env"
 
 // envFileFlag is the flag that every command takes.
 func envFileFlag() cli.Flag {
 	return &cli.StringFlag{Name: "env-file",
-		Usage: "read settings that are not in the environment from `FILE`, such as .env"}
+		Usage: "read settings that are not in the environment from `FILE`, such as .env, which deploy reads by itself"}
 }
 
 // withSettings makes commands read the file of settings first. What is in the environment goes before it,
@@ -33,13 +38,20 @@ func envFileFlag() cli.Flag {
 func (p *Program) withSettings(all []*cli.Command) []*cli.Command {
 	for _, c := range all {
 		c.Before = func(ctx context.Context, c *cli.Command) (context.Context, error) {
-			if !c.IsSet("env-file") {
+			file := c.String("env-file")
+			switch {
+			case c.IsSet("env-file") && file == "":
+				return ctx, usageError{errors.New("--env-file needs a file, such as .env")}
+			case c.IsSet("env-file"):
+			case c.Name == "deploy" && !c.Bool("example"):
+				if _, err := os.Stat(deployed); errors.Is(err, fs.ErrNotExist) {
+					return ctx, nil
+				}
+				file = deployed
+			default:
 				return ctx, nil
 			}
-			if c.String("env-file") == "" {
-				return ctx, usageError{errors.New("--env-file needs a file, such as .env")}
-			}
-			settings, err := envfile.Read(c.String("env-file"))
+			settings, err := envfile.Read(file)
 			if err != nil {
 				return ctx, fmt.Errorf("--env-file: %w", err)
 			}

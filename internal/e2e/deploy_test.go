@@ -103,7 +103,8 @@ func (c *customer) run(ctx context.Context, d account.Deployment, event []byte) 
 // clbwatch runs the command line with the user's file of settings.
 func (c *customer) clbwatch(args ...string) (out, errs string, code int) {
 	c.t.Helper()
-	cmd := exec.CommandContext(c.t.Context(), c.function, append(args, "--env-file", c.env)...)
+	cmd := exec.CommandContext(c.t.Context(), c.function, args...)
+	cmd.Dir = filepath.Dir(c.env)
 	cmd.Env = []string{"HOME=" + c.dir, "GORACE=atexit_sleep_ms=0"} // all settings are in the file
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr

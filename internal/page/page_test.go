@@ -182,7 +182,7 @@ func TestWhatIsLeftOutIsSaid(t *testing.T) {
 				"the weight in service."}},
 		{"all bad", write(t, worst(70)), 50, 70, 60,
 			[]string{"Only in the table: 20 load balancers less bad than these.",
-				"540 more incidents have no mark.", "The worst 500, newest first; 36100 more are not listed",
+				"540 more incidents have no mark.", "The worst 500, newest first; 35560 more are not listed",
 				"… and 350 more.",
 				"… and 50 more", "… and 160 more."}},
 		{"more than a table holds", write(t, many(maxRows+100)), 50, maxRows, 6, []string{"… and 100 more."}},

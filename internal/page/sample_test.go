@@ -259,7 +259,7 @@ func worst(balancers int) report.Report {
 		c := w.add(fmt.Sprintf("%d %s", n, long), 97)
 		dips, length := 600, 36*time.Minute
 		if n >= 60 { // it has no chart
-			dips = 60
+			dips = 6
 		}
 		every := 30 * day / time.Duration(dips)
 		for k := range dips {

@@ -71,7 +71,7 @@ func deployed(t *testing.T, name string) string {
 func TestDeployedDocuments(t *testing.T) {
 	t.Parallel()
 	a := newAccountTest(t)
-	a.must(t, "cam", "CreateRole", jsonOf("RoleName", "fn", "PolicyDocument", deployed(t, "trust.json")))
+	a.must(t, "cam", "CreateRole", jsonOf("RoleName", "fn", "PolicyDocument", trustSCF))
 	for _, name := range []string{"clb-read.json", "cos-state.json"} {
 		a.must(t, "cam", "CreatePolicy", jsonOf("PolicyName", name, "PolicyDocument", deployed(t, name)))
 		a.must(t, "cam", "AttachRolePolicy", jsonOf("PolicyName", name, "AttachRoleName", "fn"))

@@ -34,10 +34,10 @@ var monthFlag = flag.String("month", "", "a folder for what comes of a month of 
 
 // TestMonth lets load balancers live through stories, which are mixed by a seed, with ticks of a real watcher in
 // simulated time and the state in files. Then the built command line says what happened. A few load balancers live
-// for six hours in every test; with -month, 600 for a month, and no command may take more than 128 MB for it.
+// for three hours in every test; with -month, 600 for a month, and no command may take more than 128 MB for it.
 func TestMonth(t *testing.T) {
 	t.Parallel()
-	span, clbs, out := 6*time.Hour, 12, t.TempDir()
+	span, clbs, out := 3*time.Hour, 8, t.TempDir()
 	if *monthFlag != "" {
 		span, clbs, out = 30*24*time.Hour, 600, *monthFlag
 	}

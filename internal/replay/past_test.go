@@ -209,7 +209,7 @@ func TestPastIsPlayedAsItWas(t *testing.T) {
 		clbs := rapid.IntRange(1, 3).Draw(t, "load balancers")
 		stable, passing := drawSettings(t)
 		l := newLife(stable, passing, clbs)
-		for range rapid.IntRange(10, 40).Draw(t, "steps") {
+		for range rapid.IntRange(5, 16).Draw(t, "steps") {
 			if err := drawStep(t, clbs, true)(l); err != nil {
 				t.Fatal(err)
 			}
@@ -231,7 +231,7 @@ func TestOtherSettingsArePlayedAsTheyWouldHaveBeen(t *testing.T) {
 		was := newLife(stable, passing, clbs)
 		stable, passing = drawSettings(t)
 		other := newLife(stable, passing, clbs)
-		for range rapid.IntRange(10, 25).Draw(t, "steps") {
+		for range rapid.IntRange(5, 12).Draw(t, "steps") {
 			s := drawStep(t, clbs, false)
 			if err := errors.Join(s(was), s(other)); err != nil {
 				t.Fatal(err)

@@ -99,8 +99,8 @@ func readPage(path string) (*page, error) {
 	return p, nil
 }
 
-// anchor is what GitHub makes of a heading: lower case, hyphens for spaces, without punctuation, and with a number
-// if the page has it already.
+// anchor is what GitHub makes of a heading: lower case, hyphens for spaces, without punctuation, and with a
+// number if the page has it already.
 func (p *page) anchor(heading string) string {
 	heading = strings.ReplaceAll(heading, "`", "")
 	slug := strings.Map(func(r rune) rune {

@@ -1,5 +1,5 @@
-// Command animate puts pictures one after the other into an animated GIF, and one below the other into a PNG for
-// people who would rather see nothing move.
+// Command animate puts pictures one after the other into an animated GIF, and one below the other into a PNG
+// for people who would rather see nothing move.
 //
 //	animate NAME TIME PICTURE.png [TIME PICTURE.png ...]
 //
@@ -80,8 +80,8 @@ func write(path string, encode func(io.Writer) error) error {
 	return f.Close()
 }
 
-// animate shows each picture for its time. All frames are as large as the largest picture: smaller ones have white
-// below them.
+// animate shows each picture for its time. All frames are as large as the largest picture: smaller ones have
+// white below them.
 func animate(pictures []image.Image, times []time.Duration) *gif.GIF {
 	var size image.Point
 	for _, p := range pictures {
@@ -119,9 +119,9 @@ func outline(canvas draw.Image) {
 	}
 }
 
-// paletted draws the pictures on white, one below the other, in the 256 colours that most of their pixels have. For
-// what is nearly all text that is as good as the original, and a fifth of its size. The other colours become the
-// nearest of these: dots of two colours beside each other would show.
+// paletted draws the pictures on white, one below the other, in the 256 colours that most of their pixels
+// have. For what is nearly all text that is as good as the original, and a fifth of its size. The other
+// colours become the nearest of these: dots of two colours beside each other would show.
 func paletted(size image.Point, pictures ...image.Image) *image.Paletted {
 	canvas := image.NewRGBA(image.Rectangle{Max: size})
 	draw.Draw(canvas, canvas.Bounds(), image.White, image.Point{}, draw.Src)

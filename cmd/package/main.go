@@ -1,6 +1,6 @@
-// Command package puts a built program and the licences that go with it into an archive: the zip that SCF takes,
-// or what people download for their system. The same files give the same bytes. A function that SCF could not
-// start is refused. It builds and uploads nothing.
+// Command package puts a built program and the licences that go with it into an archive: the zip that SCF
+// takes, or what people download for their system. The same files give the same bytes. A function that SCF
+// could not start is refused. It builds and uploads nothing.
 package main
 
 import (
@@ -32,8 +32,8 @@ func main() {
 // function is what SCF calls the program: the handler of serverless.yml.
 const function = "main"
 
-// pack writes the archive out, with the program and other files at its root. Nothing is written if the program
-// is the function and SCF could not start it.
+// pack writes the archive out, with the program and other files at its root. Nothing is written if the
+// program is the function and SCF could not start it.
 func pack(out, program string, others ...string) error {
 	var all []deploy.File
 	for i, name := range append([]string{program}, others...) {

@@ -16,8 +16,9 @@ import (
 	"clbwatch/internal/deploy"
 )
 
-// Deploy deploys clbwatch as the settings in an environment say, or takes it away. Before anything is changed, the
-// settings are checked, as `clbwatch check` does, but for the state, whose bucket may not be there yet.
+// Deploy deploys clbwatch as the settings in an environment say, or takes it away. Before anything is
+// changed, the settings are checked, as `clbwatch check` does, but for the state, whose bucket may not be
+// there yet.
 func (p *Process) Deploy(ctx context.Context, environ map[string]string, r deploy.Request, out io.Writer) error {
 	environ = maps.Clone(environ)
 	if environ["TENCENTCLOUD_REGION"] == "" { // as the platform sets it
@@ -103,8 +104,8 @@ func codeOf(zip string) (deploy.Code, error) {
 // leastMemory is the least that a function can have, in MB.
 const leastMemory = 128
 
-// memoryFor is how many MB a function needs for so many load balancers. With the memory comes the share of a core: a
-// tenth with 128 MB (docs/performance.md).
+// memoryFor is how many MB a function needs for so many load balancers. With the memory comes the share of a
+// core: a tenth with 128 MB (docs/performance.md).
 func memoryFor(clbs int) int {
 	switch {
 	case clbs <= 300:

@@ -30,9 +30,9 @@ func (a *App) Rules(webhook bool) incident.Rules {
 	return r
 }
 
-// Replay plays a story, or if that is nil the history of the time before, through rules, and compares that with
-// others, if there are any. say is given each message of the first in words. It posts nothing and changes no
-// state; for a story it needs none.
+// Replay plays a story, or if that is nil the history of the time before, through rules, and compares that
+// with others, if there are any. say is given each message of the first in words. It posts nothing and
+// changes no state; for a story it needs none.
 func (a *App) Replay(ctx context.Context, back time.Duration, s *story.Story, rules incident.Rules,
 	others *incident.Rules, say func(m replay.Message, words string) error) (replay.Result, error) {
 	ticks := replay.Past(func(take func(incident.Record, time.Time) error) error {

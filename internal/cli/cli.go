@@ -42,13 +42,13 @@ type App interface {
 	// Silences are those that are active, with the windows of the setting SILENCES that are open. If those
 	// that people made cannot be listed, the windows come along with the error.
 	Silences(ctx context.Context) ([]incident.Silence, error)
-	// History hands on each line of the history of the time before, oldest first, and then what goes on. now is
-	// the time by the state's clock. What cannot be read is left out, and the error at the end says why.
+	// History hands on each line of the history of the time before, oldest first, and then what goes on. now
+	// is the time by the state's clock. What cannot be read is left out, and the error at the end says why.
 	History(ctx context.Context, back time.Duration, take func(r incident.Record, now time.Time) error) error
 	// Rules are the rules of notification that the settings make; with webhook set, those of a webhook.
 	Rules(webhook bool) incident.Rules
-	// Replay plays a story, or if that is nil the history of the time before, through rules, and compares that
-	// with others, if there are any. say is given each message of the first, in words.
+	// Replay plays a story, or if that is nil the history of the time before, through rules, and compares
+	// that with others, if there are any. say is given each message of the first, in words.
 	Replay(ctx context.Context, back time.Duration, s *story.Story, rules incident.Rules, others *incident.Rules,
 		say func(m replay.Message, words string) error) (replay.Result, error)
 	// Zone is the zone of times in the terminal.

@@ -42,8 +42,8 @@ func (p *Program) replayCommand() *cli.Command {
 	return c
 }
 
-// replay plays the history or a file with the settings as they are and, if some are to be tried, with those. A
-// file may say how many messages it may take at most: then more are an error.
+// replay plays the history or a file with the settings as they are and, if some are to be tried, with those.
+// A file may say how many messages it may take at most: then more are an error.
 func (p *Program) replay(ctx context.Context, c *cli.Command) error {
 	if c.Args().Len() > 1 {
 		return usageError{errors.New("replay takes one file at most")}

@@ -26,14 +26,14 @@ func parseDeploy(s settings) (d Deploy, errs []error) {
 // ofDeploy begin the names of settings that are for the deployment, and not for the function.
 const ofDeploy = "DEPLOY_"
 
-// answering are the settings of a function that does nothing but answer Slack: it is given no secret but one, and no
-// permission on load balancers.
+// answering are the settings of a function that does nothing but answer Slack: it is given no secret but one,
+// and no permission on load balancers.
 var answering = []string{"SLACK_SIGNING_SECRET", "SLACK_CHANNEL", "SLACK_ROUTES", "STATE_URL", "CLB_IDS", "CLB_REGION",
 	"CLB_DISCOVER", "STABLE_AFTER", "SILENCES", "SLACK_MENTION_AT", "CONSOLE_URL", "RUNBOOK_URL", "TZ", "LOG_LEVEL",
 	"SLACK_API_URL"}
 
-// ForFunction are those of the settings in an environment that a function is given; if answers is set, one that does
-// nothing but answer Slack.
+// ForFunction are those of the settings in an environment that a function is given; if answers is set, one
+// that does nothing but answer Slack.
 func ForFunction(environ map[string]string, answers bool) map[string]string {
 	given := maps.Clone(environ)
 	names := Names()

@@ -26,7 +26,8 @@ func TestDeployRegion(t *testing.T) {
 	}
 }
 
-// TestFunctionsAreGivenTheirSettings holds that a function gets what it needs, and no key or secret beside that.
+// TestFunctionsAreGivenTheirSettings holds that a function gets what it needs, and no key or secret beside
+// that.
 func TestFunctionsAreGivenTheirSettings(t *testing.T) {
 	t.Parallel()
 	environ := map[string]string{"HOME": "/root", "PATH": "/bin", "EMPTY": "", "CLB_RATE": " ", "DEPLOY_API_URL": "x",

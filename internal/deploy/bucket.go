@@ -89,8 +89,8 @@ func failed(name string, err error) error {
 		status: status, unknown: status >= http.StatusInternalServerError}
 }
 
-// step makes the bucket, unless it is there. One that is there must be private, and never have had versions: in
-// such a one the state is not safe (docs/design.md, State).
+// step makes the bucket, unless it is there. One that is there must be private, and never have had versions:
+// in such a one the state is not safe (docs/design.md, State).
 func (b Bucket) step() step {
 	return step{what: "bucket " + b.Name + " in " + b.Region, look: func(ctx context.Context) ([]change, error) {
 		client, err := b.client()

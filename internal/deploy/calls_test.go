@@ -12,8 +12,8 @@ import (
 
 var callsFlag = flag.String("calls", "", "a file for all calls that are made, for tools/deploy-check")
 
-// TestCallsAreOnesOfTheAPI makes every call that there is, none of which the account refuses for its form, and writes
-// them down to be held against Tencent's SDKs.
+// TestCallsAreOnesOfTheAPI makes every call that there is, none of which the account refuses for its form,
+// and writes them down to be held against Tencent's SDKs.
 func TestCallsAreOnesOfTheAPI(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)

@@ -75,8 +75,8 @@ func FromProgram(file string) (Code, error) {
 	return codeOf(packed.Bytes()), nil
 }
 
-// Startable is nil for a static linux/amd64 program. A dynamic one is refused because SCF runs CentOS 7.6, whose C
-// library is older than the one it would be linked with.
+// Startable is nil for a static linux/amd64 program. A dynamic one is refused because SCF runs CentOS 7.6,
+// whose C library is older than the one it would be linked with.
 func Startable(binary []byte) error {
 	f, err := elf.NewFile(bytes.NewReader(binary))
 	if err != nil || f.OSABI != elf.ELFOSABI_NONE && f.OSABI != elf.ELFOSABI_LINUX || f.Machine != elf.EM_X86_64 {
@@ -104,8 +104,8 @@ type File struct {
 	Content []byte
 }
 
-// Pack writes a zip of files. What a machine would leave in it, such as times and owners, is fixed: the same files
-// give the same bytes.
+// Pack writes a zip of files. What a machine would leave in it, such as times and owners, is fixed: the same
+// files give the same bytes.
 func Pack(w io.Writer, all ...File) error {
 	z := zip.NewWriter(w)
 	for _, f := range all {

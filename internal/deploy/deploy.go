@@ -1,6 +1,6 @@
-// Package deploy brings clbwatch to an account of Tencent Cloud, and takes it away again: bucket, role, function,
-// timer and what belongs to them. It looks before it changes anything, changes only what is not as it should be,
-// and refuses to touch what it did not make.
+// Package deploy brings clbwatch to an account of Tencent Cloud, and takes it away again: bucket, role,
+// function, timer and what belongs to them. It looks before it changes anything, changes only what is not as
+// it should be, and refuses to touch what it did not make.
 package deploy
 
 import (
@@ -42,7 +42,8 @@ type step struct {
 	what string
 	// look says what must be changed about it; nothing if it is as it should be
 	look func(ctx context.Context) ([]change, error)
-	// without says what it is like to do without it, where the account may not have it; "" if that will not do
+	// without says what it is like to do without it, where the account may not have it; "" if that will not
+	// do
 	without string
 }
 
@@ -152,8 +153,8 @@ func (d *Deployer) print(format string, args ...any) error {
 	return err
 }
 
-// again reports whether looking once more may help: it is not known whether something happened, or the function
-// is being changed.
+// again reports whether looking once more may help: it is not known whether something happened, or the
+// function is being changed.
 func again(err error) bool {
 	var e *apiError
 	var b *bucketError

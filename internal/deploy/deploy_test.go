@@ -206,8 +206,8 @@ clbwatch-slack answers Slack at https://`
 	}
 }
 
-// TestDryRunWritesNothing holds that a dry run makes no call that writes, and shows those that it would make, but no
-// secret.
+// TestDryRunWritesNothing holds that a dry run makes no call that writes, and shows those that it would make,
+// but no secret.
 func TestDryRunWritesNothing(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -273,8 +273,8 @@ func TestOnlyWhatDiffersIsChanged(t *testing.T) {
 	}
 }
 
-// TestAnyCallMayFail lets each call of a deployment fail once in each way. Then either the run mends it, or the next
-// one goes on, and in the end everything is as it should be.
+// TestAnyCallMayFail lets each call of a deployment fail once in each way. Then either the run mends it, or
+// the next one goes on, and in the end everything is as it should be.
 func TestAnyCallMayFail(t *testing.T) {
 	t.Parallel()
 	s := newSite(t)
@@ -358,8 +358,8 @@ the state is left in the bucket clbwatch-1250000000 below "prod": delete that in
 	s.mustDeploy()
 }
 
-// TestWhatIsNotAllowed holds what comes of a permission that is missing: a warning with the consequence where it can be
-// done without, else an error with advice.
+// TestWhatIsNotAllowed holds what comes of a permission that is missing: a warning with the consequence where
+// it can be done without, else an error with advice.
 func TestWhatIsNotAllowed(t *testing.T) {
 	t.Parallel()
 	for action, want := range map[string]string{

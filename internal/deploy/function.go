@@ -55,8 +55,8 @@ func (f Function) timeout() int {
 	return tickTimeout
 }
 
-// instances is how many may run at once. Two ticks at once would do no harm, only work for nothing; two people may
-// click at once, and more would only let strangers, who can reach the URL, run up a bill.
+// instances is how many may run at once. Two ticks at once would do no harm, only work for nothing; two
+// people may click at once, and more would only let strangers, who can reach the URL, run up a bill.
 func (f Function) instances() int {
 	if f.Answers {
 		return 2
@@ -212,7 +212,8 @@ func (d *Deployer) configure(f Function) change {
 	}}
 }
 
-// coded is a change that brings code: SCF fetches it from the bucket, where it is put before and dropped after.
+// coded is a change that brings code: SCF fetches it from the bucket, where it is put before and dropped
+// after.
 func (d *Deployer) coded(f Function, says string, c call) change {
 	return change{says: says, call: c, do: func(ctx context.Context) error {
 		if err := d.Bucket.putCode(ctx, f.Code.Sum, f.Code.Zip); err != nil {

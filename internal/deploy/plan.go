@@ -11,8 +11,8 @@ import (
 	"clbwatch/internal/text"
 )
 
-// Deploy makes everything that functions need, and then the functions, in the order in which they need one another.
-// The first is the one that ticks: it is invoked in the end, to see whether it has what it needs.
+// Deploy makes everything that functions need, and then the functions, in the order in which they need one
+// another. The first is the one that ticks: it is invoked in the end, to see whether it has what it needs.
 func (d *Deployer) Deploy(ctx context.Context, functions ...Function) error {
 	if err := d.greet(ctx); err != nil {
 		return err
@@ -48,8 +48,8 @@ func (d *Deployer) greet(ctx context.Context) error {
 	return d.print("account %.40s, region %s", who.AccountID, d.API.Region)
 }
 
-// try invokes the function that ticks: it says whether it has what it needs, and posts a test message if something
-// was changed.
+// try invokes the function that ticks: it says whether it has what it needs, and posts a test message if
+// something was changed.
 func (d *Deployer) try(ctx context.Context, functions []Function) error {
 	for _, f := range functions {
 		if !f.Answers {

@@ -77,8 +77,8 @@ func newCustomer(t *testing.T) *customer {
 	return c
 }
 
-// run runs a deployed function, as the platform would: the binary that was deployed, with the settings and the role that
-// it was given.
+// run runs a deployed function, as the platform would: the binary that was deployed, with the settings and
+// the role that it was given.
 func (c *customer) run(ctx context.Context, d account.Deployment, event []byte) account.Outcome {
 	c.mu.Lock()
 	c.deployed[d.Name] = d

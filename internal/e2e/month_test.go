@@ -32,9 +32,10 @@ import (
 
 var monthFlag = flag.String("month", "", "a folder for what comes of a month of 600 load balancers (make month)")
 
-// TestMonth lets load balancers live through stories, which are mixed by a seed, with ticks of a real watcher in
-// simulated time and the state in files. Then the built command line says what happened. A few load balancers live
-// for three hours in every test; with -month, 600 for a month, and no command may take more than 128 MB for it.
+// TestMonth lets load balancers live through stories, which are mixed by a seed, with ticks of a real watcher
+// in simulated time and the state in files. Then the built command line says what happened. A few load
+// balancers live for three hours in every test; with -month, 600 for a month, and no command may take more
+// than 128 MB for it.
 func TestMonth(t *testing.T) {
 	t.Parallel()
 	span, clbs, out := 3*time.Hour, 8, t.TempDir()
@@ -348,8 +349,9 @@ func (m *month) runs(file string, args ...string) {
 	}
 }
 
-// peakOf looks at a process again and again, and gives the most bytes that it had in memory, when it has ended. What
-// the system counts of an ended child (ru_maxrss) includes what the parent had when it started it.
+// peakOf looks at a process again and again, and gives the most bytes that it had in memory, when it has
+// ended. What the system counts of an ended child (ru_maxrss) includes what the parent had when it started
+// it.
 func peakOf(pid int) func() int64 {
 	peak, ended := int64(0), make(chan struct{})
 	watched := make(chan struct{})

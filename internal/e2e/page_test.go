@@ -49,7 +49,8 @@ func TestPage(t *testing.T) {
 		}
 	}
 	press := func(label string) chromedp.Action { return click(fmt.Sprintf("@aria-label=%q", label)) }
-	// shows waits until a message with all these words is in the channel, or in a thread, and unfolds them all.
+	// shows waits until a message with all these words is in the channel, or in a thread, and unfolds them
+	// all.
 	shows := func(words ...string) chromedp.Action {
 		var conditions []string
 		for _, w := range words {

@@ -154,8 +154,8 @@ func (r *Root) records(at time.Time, undelivered string) (all []Record) {
 	return all
 }
 
-// SoFar is what the history would have, at a time, of the incidents that have not left the state, most of which
-// are open, and of the load balancers that cannot be read.
+// SoFar is what the history would have, at a time, of the incidents that have not left the state, most of
+// which are open, and of the load balancers that cannot be read.
 func (s *State) SoFar(at time.Time) (all []Record) {
 	blind := func(key string, since time.Time) {
 		all = append(all, Record{At: at, CLB: lb.ParseKey(key), Unseen: &since})

@@ -21,8 +21,8 @@ func (s *State) LastGood(key string) (last time.Time, ok bool) {
 	return time.Time{}, false
 }
 
-// Newer is the number of an incident about the backends of the same load balancer that began after one was closed:
-// how that one stood in the end is not how things stand any more. It is "" if there is none.
+// Newer is the number of an incident about the backends of the same load balancer that began after one was
+// closed: how that one stood in the end is not how things stand any more. It is "" if there is none.
 func (s *State) Newer(i *Incident) (id string) {
 	if i.Open() || i.About != Backends {
 		return ""

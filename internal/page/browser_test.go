@@ -21,8 +21,8 @@ import (
 
 var shots = flag.String("shots", "", "a folder for pictures of the pages, to be looked at")
 
-// TestPageInABrowser opens pages as files in a real browser, at the widths of a phone, a tablet and a desk, in
-// light and dark: nothing may be wider than the window, be asked for, run, or be complained about.
+// TestPageInABrowser opens pages as files in a real browser, at the widths of a phone, a tablet and a desk,
+// in light and dark: nothing may be wider than the window, be asked for, run, or be complained about.
 // tools/page-test runs it.
 func TestPageInABrowser(t *testing.T) {
 	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)

@@ -216,8 +216,8 @@ func TestWhatIsLeftOutIsSaid(t *testing.T) {
 	}
 }
 
-// TestPageIsBounded holds how large a page of 30 days becomes: of 600 load balancers, and of more than there is
-// room for, where every cell of each chart is another, and all texts are as long as can be.
+// TestPageIsBounded holds how large a page of 30 days becomes: of 600 load balancers, and of more than there
+// is room for, where every cell of each chart is another, and all texts are as long as can be.
 func TestPageIsBounded(t *testing.T) {
 	t.Parallel()
 	const mb = 1_000_000

@@ -17,11 +17,12 @@ const maxKept = 500_000
 // errTooMuch is the error of a period that has more than that.
 var errTooMuch = errors.New("too much could not be read in this time: choose a shorter one")
 
-// Lines hands on the lines of the history, oldest first, and then of what goes on now. An error of take ends it.
+// Lines hands on the lines of the history, oldest first, and then of what goes on now. An error of take ends
+// it.
 type Lines func(take func(r incident.Record, now time.Time) error) error
 
-// Past are the observations that the history has. It reads the lines twice: that something could not be read is
-// written when it can be again.
+// Past are the observations that the history has. It reads the lines twice: that something could not be read
+// is written when it can be again.
 //
 // What the history does not have is played as if it were not: what was open before its first line, why
 // something could not be read, addresses of backends, and ticks that only one of several shards missed.

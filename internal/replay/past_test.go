@@ -201,8 +201,8 @@ func drawSettings(t *rapid.T) (stable, passing time.Duration) {
 		rapid.SampledFrom([]time.Duration{0, 3 * time.Minute}).Draw(t, "passing")
 }
 
-// TestPastIsPlayedAsItWas holds that a replay of random lives has the very messages that there were, minute by
-// minute and word for word.
+// TestPastIsPlayedAsItWas holds that a replay of random lives has the very messages that there were, minute
+// by minute and word for word.
 func TestPastIsPlayedAsItWas(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -241,8 +241,8 @@ func TestOtherSettingsArePlayedAsTheyWouldHaveBeen(t *testing.T) {
 	})
 }
 
-// TestWhatIsLeftAsItIsUnderOtherSettings has a backend that is out for so long that one of two watchers takes it
-// for granted, and then something else happens.
+// TestWhatIsLeftAsItIsUnderOtherSettings has a backend that is out for so long that one of two watchers takes
+// it for granted, and then something else happens.
 func TestWhatIsLeftAsItIsUnderOtherSettings(t *testing.T) {
 	t.Parallel()
 	for name, then := range map[string]func(pool map[string]int){
@@ -284,8 +284,8 @@ func TestWhatIsLeftAsItIsUnderOtherSettings(t *testing.T) {
 	}
 }
 
-// mustReplay holds that a replay of the history of a life with the settings of another has the messages of the
-// other.
+// mustReplay holds that a replay of the history of a life with the settings of another has the messages of
+// the other.
 func (l *life) mustReplay(t *rapid.T, other *life) {
 	t.Helper()
 	got, err := l.replayed(other.watcher().Rules)

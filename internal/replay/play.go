@@ -15,7 +15,8 @@ const maxListed = 20
 type Result struct {
 	Counts Counts
 	// With other settings, which are compared: what these would have posted, and the changes that would have
-	// been reported at another time by the first ones, or not at all. Changes that neither reports are in none.
+	// been reported at another time by the first ones, or not at all. Changes that neither reports are in
+	// none.
 	Other   Counts
 	Changes int // that were compared
 	Later   Shift
@@ -28,7 +29,8 @@ type Result struct {
 type Shift struct {
 	N       int
 	Longest time.Duration // by which they are later or sooner
-	// Listed: by time, of each backend the one that is moved most; of the 20 that are moved most, or the first 20
+	// Listed: by time, of each backend the one that is moved most; of the 20 that are moved most, or the
+	// first 20
 	Listed []Moved
 }
 
@@ -50,9 +52,9 @@ type news struct {
 	open int          // how many players have not settled it
 }
 
-// Play plays observations through rules, and at the same time through others, if those are not nil, to compare
-// them. Each message of the first is handed to say as it would be posted; say may be nil. An error of ticks or
-// say ends it.
+// Play plays observations through rules, and at the same time through others, if those are not nil, to
+// compare them. Each message of the first is handed to say as it would be posted; say may be nil. An error of
+// ticks or say ends it.
 func Play(ticks Ticks, rules incident.Rules, others *incident.Rules, say func(Message) error) (Result, error) {
 	g := &game{}
 	g.join(rules, say)

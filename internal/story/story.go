@@ -1,6 +1,6 @@
-// Package story reads stories: what happens to a few load balancers, to the cloud's API and to Slack, minute by
-// minute, as JSON Lines that anybody can write or export; docs/stories.md says how. It knows nothing of how
-// that is reported, and refuses a line that it does not understand.
+// Package story reads stories: what happens to a few load balancers, to the cloud's API and to Slack, minute
+// by minute, as JSON Lines that anybody can write or export; docs/stories.md says how. It knows nothing of
+// how that is reported, and refuses a line that it does not understand.
 package story
 
 import (

@@ -1,7 +1,7 @@
-// Package timeline says how load balancers stood over a period, as the history has it: the share of the weight
-// in service hour by hour or day by day, how long nothing ran, how often something happened and how long it
-// took, and what was not seen. It reads lines one after the other, keeps no more than sums, and refuses to
-// count as well or as bad what nobody saw.
+// Package timeline says how load balancers stood over a period, as the history has it: the share of the
+// weight in service hour by hour or day by day, how long nothing ran, how often something happened and how
+// long it took, and what was not seen. It reads lines one after the other, keeps no more than sums, and
+// refuses to count as well or as bad what nobody saw.
 package timeline
 
 import (
@@ -60,8 +60,8 @@ func New(from, to time.Time, cell time.Duration, owns func(shard, key string) bo
 		silences: make(map[silenceID]*Silence)}
 }
 
-// CellOf is how long the cells of a period are that are shown as a line of characters: an hour, or a day where
-// the period is longer than two days.
+// CellOf is how long the cells of a period are that are shown as a line of characters: an hour, or a day
+// where the period is longer than two days.
 func CellOf(period time.Duration) time.Duration {
 	if period <= 48*time.Hour {
 		return time.Hour

@@ -170,8 +170,8 @@ func TestFigures(t *testing.T) {
 	}
 }
 
-// TestManyTimesWithoutAReading holds that they count once and in their places, however many there are, and that
-// what changed when it could be read again changed then.
+// TestManyTimesWithoutAReading holds that they count once and in their places, however many there are, and
+// that what changed when it could be read again changed then.
 func TestManyTimesWithoutAReading(t *testing.T) {
 	t.Parallel()
 	for change := range 100 {

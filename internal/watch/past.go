@@ -15,11 +15,11 @@ import (
 // keptFor is how long the history goes back, at least: a report that asks for more gets no more.
 const keptFor = 90 * 24 * time.Hour
 
-// History hands on each line of the history in the time before, oldest first, and then what goes on: incidents
-// that have not left the state, of which Ended is zero if they are open, and what is not seen now. now is the time by the store's clock. It
-// holds no more in memory than a segment of the history of each shard takes, asks the cloud nothing, and
-// changes no state. What cannot be read is left out, and the first reason is the error that comes at the end.
-// An error of take ends it.
+// History hands on each line of the history in the time before, oldest first, and then what goes on:
+// incidents that have not left the state, of which Ended is zero if they are open, and what is not seen now.
+// now is the time by the store's clock. It holds no more in memory than a segment of the history of each
+// shard takes, asks the cloud nothing, and changes no state. What cannot be read is left out, and the first
+// reason is the error that comes at the end. An error of take ends it.
 func (w *Watcher) History(ctx context.Context, back time.Duration,
 	take func(r incident.Record, now time.Time) error) error {
 	all, err := w.current(ctx)

@@ -10,8 +10,8 @@ import (
 	"clbwatch/internal/watch"
 )
 
-// Course is the timeline of the time before, by lines of the history that do not say how load balancers stood:
-// as they stand now, without what changed since. A backend's weight is 10.
+// Course is the timeline of the time before, by lines of the history that do not say how load balancers
+// stood: as they stand now, without what changed since. A backend's weight is 10.
 func Course(to time.Time, back time.Duration, log []incident.Record, now ...watch.Standing) *timeline.Past {
 	stood := make(map[string]lb.Capacity)
 	var standing []timeline.Standing

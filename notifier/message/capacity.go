@@ -35,9 +35,9 @@ func serving(i *incident.Incident) string {
 	return fmt.Sprintf("serving %d %%", percent)
 }
 
-// newer is the number of an incident that began on the load balancer after one was closed: how that one ended is
-// not how things stand any more, and where its message comes late, nobody must take it for that. It is "" if there
-// is none.
+// newer is the number of an incident that began on the load balancer after one was closed: how that one ended
+// is not how things stand any more, and where its message comes late, nobody must take it for that. It is ""
+// if there is none.
 func (v view) newer(i *incident.Incident) string {
 	if v.doc.Newer == nil {
 		return ""

@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// TestAddressesCanBeCopied holds what stays as it is where Slack parses, and what does not because it would be
-// a link, an emoji or formatting.
+// TestAddressesCanBeCopied holds what stays as it is where Slack parses, and what does not because it would
+// be a link, an emoji or formatting.
 func TestAddressesCanBeCopied(t *testing.T) {
 	t.Parallel()
 	for in, want := range map[string]string{

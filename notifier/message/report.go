@@ -23,8 +23,8 @@ const (
 )
 
 // Report renders a report: silences and open incidents, then what is not running or unhealthy and what could
-// not be read, then the load balancers, the worst first, then what changed, then how they stood over time, as far
-// as there is room.
+// not be read, then the load balancers, the worst first, then what changed, then how they stood over time, as
+// far as there is room.
 func Report(r report.Report, s Style) Message {
 	pools := r.WorstFirst()
 	p := s.reportPage(r, pools)
@@ -307,8 +307,8 @@ func (s Style) openBlocks(r report.Report, room room) []block {
 	return []block{b}
 }
 
-// courseBlocks show how load balancers stood over the time of the report: a character for each hour or day, the
-// worst first.
+// courseBlocks show how load balancers stood over the time of the report: a character for each hour or day,
+// the worst first.
 func courseBlocks(r report.Report, room room) []block {
 	all := r.Course()
 	if all == "" {

@@ -224,8 +224,9 @@ func contains(t *testing.T, got, want string) {
 	}
 }
 
-// TestLateEndingDoesNotTellHowThingsStand holds that a message which comes only when its incident is over does not say
-// how many run, once a newer incident of the same load balancer does: by webhook, nobody can edit it.
+// TestLateEndingDoesNotTellHowThingsStand holds that a message which comes only when its incident is over
+// does not say how many run, once a newer incident of the same load balancer does: by webhook, nobody can
+// edit it.
 func TestLateEndingDoesNotTellHowThingsStand(t *testing.T) {
 	t.Parallel()
 	for name, title := range map[string]string{

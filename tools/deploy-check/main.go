@@ -1,6 +1,7 @@
-// Deploy-check holds the calls that `clbwatch deploy` makes against Tencent's own SDK for Go: it reads them from
-// standard input, a line of JSON for each, and fails if one has a parameter that the SDK does not know, or of another
-// type. It knows CAM; the calls of SCF, which are newer than this SDK, tools/serverless-check holds against npm's.
+// Deploy-check holds the calls that `clbwatch deploy` makes against Tencent's own SDK for Go: it reads them
+// from standard input, a line of JSON for each, and fails if one has a parameter that the SDK does not know,
+// or of another type. It knows CAM; the calls of SCF, which are newer than this SDK, tools/serverless-check
+// holds against npm's.
 package main
 
 import (

@@ -1,6 +1,6 @@
-// Package stories has stories, as package story reads them, with the number of messages that each may take, and
-// what is true of their load balancers minute by minute. It knows nothing of how that is reported: whoever
-// plays a story counts what came of it and holds it against this.
+// Package stories has stories, as package story reads them, with the number of messages that each may take,
+// and what is true of their load balancers minute by minute. It knows nothing of how that is reported:
+// whoever plays a story counts what came of it and holds it against this.
 package stories
 
 import (

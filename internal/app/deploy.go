@@ -19,7 +19,8 @@ import (
 // Deploy deploys clbwatch as the settings in an environment say, or takes it away. Before anything is
 // changed, the settings are checked, as `clbwatch check` does, but for the state, whose bucket may not be
 // there yet.
-func (p *Process) Deploy(ctx context.Context, environ map[string]string, r deploy.Request, out io.Writer) error {
+func (p *Process) Deploy(ctx context.Context, environ map[string]string, r deploy.Request,
+	out io.Writer) error {
 	environ = maps.Clone(environ)
 	if environ["TENCENTCLOUD_REGION"] == "" { // as the platform sets it
 		environ["TENCENTCLOUD_REGION"] = environ["DEPLOY_REGION"]
@@ -54,8 +55,8 @@ func (a *App) deployable(r deploy.Request) error {
 	switch {
 	case a.cfg.State.Bucket == "":
 		err := errors.New("STATE_URL is not in COS: a function keeps nothing on a disk")
-		return advice.Add(err, "set STATE_URL to cos://BUCKET-APPID/clbwatch?region=ap-guangzhou; the bucket is made if it "+
-			"is not there, and the console shows your APPID under Account Information")
+		return advice.Add(err, "set STATE_URL to cos://BUCKET-APPID/clbwatch?region=ap-guangzhou; the bucket is "+
+			"made if it is not there, and the console shows your APPID under Account Information")
 	case a.slack == nil && !r.Remove:
 		return errNoSlack
 	}
@@ -63,30 +64,32 @@ func (a *App) deployable(r deploy.Request) error {
 }
 
 func (a *App) deployer(out io.Writer, r deploy.Request) *deploy.Deployer {
-	keys := deploy.Keys{SecretID: a.cfg.SecretID, SecretKey: a.cfg.SecretKey.Reveal(), Token: a.cfg.Token.Reveal()}
+	keys := deploy.Keys{SecretID: a.cfg.SecretID, SecretKey: a.cfg.SecretKey.Reveal(),
+		Token: a.cfg.Token.Reveal()}
 	at := a.cfg.State
 	return &deploy.Deployer{
 		API: &deploy.API{Keys: keys, Region: a.cfg.Deploy.Region, Base: a.cfg.Deploy.API, HTTP: a.http.Transport},
-		Bucket: deploy.Bucket{Name: at.Bucket, Region: at.Region, Prefix: at.Prefix, Endpoint: at.Endpoint, Keys: keys,
-			HTTP: a.http.Transport},
-		Out: out, DryRun: r.DryRun, Sleep: sleep,
+		Bucket: deploy.Bucket{Name: at.Bucket, Region: at.Region, Prefix: at.Prefix, Endpoint: at.Endpoint,
+			Keys: keys, HTTP: a.http.Transport},
+		Secrets: config.Secrets(), Out: out, DryRun: r.DryRun, Sleep: sleep,
 	}
 }
 
 // functions are those to be deployed.
-func (a *App) functions(ctx context.Context, environ map[string]string, r deploy.Request) ([]deploy.Function, error) {
+func (a *App) functions(ctx context.Context, environ map[string]string,
+	r deploy.Request) ([]deploy.Function, error) {
 	code, err := codeOf(r.Zip)
 	if err != nil {
 		return nil, err
 	}
 	clbs, _ := a.watcher.Watched(ctx) // why a search fails, the check says
-	f := deploy.Function{Name: r.Name, Settings: config.ForFunction(environ, false), Memory: memoryFor(len(clbs)),
-		Code: code, Version: r.Version}
+	f := deploy.Function{Name: r.Name, Settings: config.ForFunction(environ, false),
+		Memory: memoryFor(len(clbs)), Code: code, Version: r.Version}
 	if !r.Slack {
 		return []deploy.Function{f}, nil
 	}
-	talks := deploy.Function{Name: r.Name + answersAs, Answers: true, Settings: config.ForFunction(environ, true),
-		Memory: leastMemory, Code: code, Version: r.Version}
+	talks := deploy.Function{Name: r.Name + answersAs, Answers: true,
+		Settings: config.ForFunction(environ, true), Memory: leastMemory, Code: code, Version: r.Version}
 	return []deploy.Function{f, talks}, nil
 }
 

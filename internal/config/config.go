@@ -139,8 +139,8 @@ type settings struct {
 	Zone     zone       `env:"TZ"                envDefault:"UTC"  expect:"a time zone, such as Asia/Shanghai"`
 	SlackAPI string     `env:"SLACK_API_URL"     envDefault:"https://slack.com/api/"`
 	State    string     `env:"STATE_URL"`
-	DeployTo string     `env:"DEPLOY_REGION"     envDefault:"ap-guangzhou"`
-	DeployBy string     `env:"DEPLOY_API_URL"`
+	Target   string     `env:"DEPLOY_REGION"     envDefault:"ap-guangzhou"`
+	Control  string     `env:"DEPLOY_API_URL"`
 	Level    slog.Level `env:"LOG_LEVEL"         envDefault:"info" expect:"debug, info, warn or error"`
 }
 

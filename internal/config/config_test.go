@@ -459,7 +459,8 @@ func TestDocsListEverySetting(t *testing.T) {
 	}
 	for name, def := range want {
 		if d, ok := got[name]; !ok || def != "" && d != def {
-			t.Errorf("docs/settings.md says that the default of %s is %q (in the table: %v), want %q", name, d, ok, def)
+			t.Errorf("docs/settings.md says that the default of %s is %q (in the table: %v), want %q", name, d,
+				ok, def)
 		}
 		delete(got, name)
 	}

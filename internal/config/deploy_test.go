@@ -18,7 +18,8 @@ func TestDeployRegion(t *testing.T) {
 	} {
 		c, err := Parse(with("DEPLOY_REGION", tt.region, "DEPLOY_API_URL", tt.api))
 		switch {
-		case tt.wrong == "" && (err != nil || c.Deploy.Region != tt.want || (c.Deploy.API == nil) != (tt.api == "")):
+		case tt.wrong == "" && (err != nil || c.Deploy.Region != tt.want ||
+			(c.Deploy.API == nil) != (tt.api == "")):
 			t.Errorf("%q, %q: %+v, %v, want %s", tt.region, tt.api, c.Deploy, err, tt.want)
 		case tt.wrong != "" && (err == nil || !strings.Contains(err.Error(), tt.wrong)):
 			t.Errorf("%q, %q: %v, want %q", tt.region, tt.api, err, tt.wrong)
@@ -30,8 +31,8 @@ func TestDeployRegion(t *testing.T) {
 // that.
 func TestFunctionsAreGivenTheirSettings(t *testing.T) {
 	t.Parallel()
-	environ := map[string]string{"HOME": "/root", "PATH": "/bin", "EMPTY": "", "CLB_RATE": " ", "DEPLOY_API_URL": "x",
-		"TENCENTCLOUD_SECRET_ID": "id", "TENCENTCLOUD_SECRET_KEY": "key", "TENCENTCLOUD_TOKEN": "token"}
+	environ := map[string]string{"HOME": "/root", "PATH": "/bin", "EMPTY": "", "CLB_RATE": " ",
+		"DEPLOY_API_URL": "x", "TENCENTCLOUD_SECRET_ID": "id", "TENCENTCLOUD_SECRET_KEY": "key", "TENCENTCLOUD_TOKEN": "token"}
 	for _, name := range Names() {
 		if environ[name] == "" && name != "CLB_RATE" {
 			environ[name] = "x"
@@ -43,6 +44,10 @@ func TestFunctionsAreGivenTheirSettings(t *testing.T) {
 	})
 	if got := slices.Sorted(maps.Keys(ticks)); !slices.Equal(got, want) {
 		t.Errorf("the function that ticks gets %q, want %q", got, want)
+	}
+	secrets := []string{"HEARTBEAT_URL", "SLACK_BOT_TOKEN", "SLACK_SIGNING_SECRET", "SLACK_WEBHOOK_URL"}
+	if got := Secrets(); !slices.Equal(got, secrets) {
+		t.Errorf("the settings that are secrets are %q, want %q", got, secrets)
 	}
 	for _, secret := range []string{"SLACK_BOT_TOKEN", "SLACK_WEBHOOK_URL", "HEARTBEAT_URL"} {
 		if _, ok := answers[secret]; ok {

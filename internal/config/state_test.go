@@ -25,7 +25,8 @@ func TestStateURLHasNoUnsafeDefault(t *testing.T) {
 func TestStateNamesItsPlace(t *testing.T) {
 	t.Parallel()
 	for url, want := range map[string]string{
-		"file:///mnt/state/": "/mnt/state", "cos://ops-1250000000/watch?region=ap-guangzhou": "COS ops-1250000000/watch",
+		"file:///mnt/state/":                             "/mnt/state",
+		"cos://ops-1250000000/watch?region=ap-guangzhou": "COS ops-1250000000/watch",
 	} {
 		if c, err := Parse(with("STATE_URL", url)); err != nil || c.State.String() != want {
 			t.Errorf("STATE_URL=%s: %q, %v, want %q", url, c.State, err, want)

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -84,13 +85,13 @@ func (a *API) do(ctx context.Context, c call, into any) error {
 	}
 	var answer struct{ Response json.RawMessage }
 	if err := json.Unmarshal(resp.GetBody(), &answer); err != nil || len(answer.Response) == 0 {
-		return &apiError{call: c.name(), message: "the answer is not one of API 3.0", unknown: true}
+		return &callError{call: c.name(), message: "the answer is not one of API 3.0", unknown: true}
 	}
 	if into == nil {
 		return nil
 	}
 	if err := json.Unmarshal(answer.Response, into); err != nil {
-		return &apiError{call: c.name(), message: "the answer is not what the API documents: " + err.Error(),
+		return &callError{call: c.name(), message: "the answer is not what the API documents: " + err.Error(),
 			unknown: true}
 	}
 	return nil
@@ -112,55 +113,52 @@ func (b bounded) RoundTrip(r *http.Request) (*http.Response, error) {
 	return resp, nil
 }
 
-// apiError is what a call failed with.
-type apiError struct {
+// callError is what a call of API 3.0 or of COS failed with.
+type callError struct {
 	call, code, message, request string
-	// unknown: it may have happened all the same
-	unknown bool
+	unknown                      bool   // it may have happened all the same
+	do                           string // what a person can do about it
 }
 
 // Error says what came.
-func (e *apiError) Error() string {
-	switch {
-	case e.code == "":
-		return fmt.Sprintf("%s: %s", e.call, e.message)
-	case e.request == "":
-		return fmt.Sprintf("%s: %.80s: %.300s", e.call, e.code, e.message)
+func (e *callError) Error() string {
+	text := e.call
+	if e.code != "" {
+		text += fmt.Sprintf(": %.80s", e.code)
 	}
-	return fmt.Sprintf("%s: %.80s: %.300s (request %.60s)", e.call, e.code, e.message, e.request)
+	text += fmt.Sprintf(": %.300s", e.message)
+	if e.request != "" {
+		text += fmt.Sprintf(" (request %.60s)", e.request)
+	}
+	return text
 }
 
 // Do says what a person can do about it.
-func (e *apiError) Do() string {
-	switch {
-	case e.denied():
-		return "allow " + e.call + " to the user whose keys these are, in the console under CAM, or deploy with " +
-			"the keys of somebody who may"
-	case strings.HasPrefix(e.code, "AuthFailure"):
-		return "see whether TENCENTCLOUD_SECRET_ID and TENCENTCLOUD_SECRET_KEY are right, and this machine's clock"
-	case e.unknown:
-		return "run the command again: it goes on from where it stopped"
+func (e *callError) Do() string {
+	if e.do == "" && e.unknown {
+		return "run the command again: it continues where it stopped"
 	}
-	return ""
-}
-
-// denied reports whether the account, or its user, may not make the call.
-func (e *apiError) denied() bool {
-	return strings.HasPrefix(e.code, "UnauthorizedOperation") || strings.HasPrefix(e.code, "AuthFailure.Unauthorized")
+	return e.do
 }
 
 // refusedBy is what an error of the SDK means.
 func refusedBy(c call, err error) error {
 	var sdk *sdkerrors.TencentCloudSDKError
 	if !errors.As(err, &sdk) {
-		return &apiError{call: c.name(), message: plain(err), unknown: true}
+		return &callError{call: c.name(), message: plain(err), unknown: true}
 	}
-	e := &apiError{call: c.name(), code: sdk.Code, message: sdk.Message, request: sdk.RequestId}
+	e := &callError{call: c.name(), code: sdk.Code, message: sdk.Message, request: sdk.RequestId}
 	family, _, _ := strings.Cut(sdk.Code, ".")
-	switch family {
-	case "ClientError":
+	switch {
+	case family == "ClientError":
 		e.code, e.message, e.unknown = "", plain(err), true
-	case "InternalError", "RequestLimitExceeded", "ResourceUnavailable", "ServiceUnavailable":
+	case family == "UnauthorizedOperation" || strings.HasPrefix(sdk.Code, "AuthFailure.Unauthorized"):
+		e.do = "in the console, under CAM, allow " + e.call + " to the user whose keys these are, or deploy with " +
+			"the keys of somebody who may"
+	case family == "AuthFailure":
+		e.do = "check TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY and this machine's clock"
+	case slices.Contains([]string{"InternalError", "RequestLimitExceeded", "ResourceUnavailable",
+		"ServiceUnavailable"}, family):
 		e.unknown = true
 	}
 	return e
@@ -177,7 +175,7 @@ func plain(err error) string {
 
 // codeIs reports whether a call was refused with one of some codes, or one that begins so before a dot.
 func codeIs(err error, codes ...string) bool {
-	var e *apiError
+	var e *callError
 	if !errors.As(err, &e) {
 		return false
 	}

@@ -48,33 +48,6 @@ func (b Bucket) client() (*cos.Client, error) {
 	return c, nil
 }
 
-// bucketError is what a call of COS failed with.
-type bucketError struct {
-	call, code, message string
-	status              int
-	unknown             bool // it may have happened all the same
-}
-
-// Error says what came.
-func (e *bucketError) Error() string {
-	if e.code == "" {
-		return fmt.Sprintf("%s: %.300s", e.call, e.message)
-	}
-	return fmt.Sprintf("%s: %.80s: %.300s", e.call, e.code, e.message)
-}
-
-// Do says what a person can do about it.
-func (e *bucketError) Do() string {
-	switch {
-	case e.status == http.StatusForbidden:
-		return "see whether the bucket in STATE_URL is your account's, and allow " + e.call +
-			" to the user whose keys these are"
-	case e.unknown:
-		return "run the command again: it goes on from where it stopped"
-	}
-	return ""
-}
-
 // failed is what a call of COS failed with; nil if it did not.
 func failed(name string, err error) error {
 	if err == nil {
@@ -82,11 +55,16 @@ func failed(name string, err error) error {
 	}
 	var answer *cos.ErrorResponse
 	if !errors.As(err, &answer) || answer.Response == nil {
-		return &bucketError{call: name, message: plain(err), unknown: true}
+		return &callError{call: name, message: plain(err), unknown: true}
 	}
 	status := answer.Response.StatusCode
-	return &bucketError{call: name, code: answer.Code, message: fmt.Sprintf("%s (HTTP %d)", answer.Message, status),
-		status: status, unknown: status >= http.StatusInternalServerError}
+	e := &callError{call: name, code: answer.Code, message: fmt.Sprintf("%s (HTTP %d)", answer.Message, status),
+		unknown: status >= http.StatusInternalServerError}
+	if status == http.StatusForbidden {
+		e.do = "check that the bucket in STATE_URL is your account's, and allow " + name +
+			" to the user whose keys these are"
+	}
+	return e
 }
 
 // step makes the bucket, unless it is there. One that is there must be private, and never have had versions:
@@ -99,13 +77,11 @@ func (b Bucket) step() step {
 		}
 		ctx, cancel := context.WithTimeout(ctx, callTime)
 		defer cancel()
-		_, err = client.Bucket.Head(ctx)
-		var e *bucketError
-		if err = failed("cos:HeadBucket", err); errors.As(err, &e) && e.status == http.StatusNotFound {
+		switch _, err = client.Bucket.Head(ctx); {
+		case cos.IsNotFoundError(err):
 			return []change{b.create(client)}, nil
-		}
-		if err != nil {
-			return nil, err
+		case err != nil:
+			return nil, failed("cos:HeadBucket", err)
 		}
 		return b.private(ctx, client)
 	}}
@@ -134,7 +110,8 @@ func (b Bucket) private(ctx context.Context, client *cos.Client) ([]change, erro
 		return nil, err
 	}
 	if versions.Status != "" {
-		err := fmt.Errorf("versioning is %s there, and then two runs can overwrite each other's state", versions.Status)
+		err := fmt.Errorf("versioning is %s there, and then two runs can overwrite each other's state",
+			versions.Status)
 		return nil, advice.Add(err, "take another bucket for STATE_URL: versioning cannot be undone")
 	}
 	acl, _, err := client.Bucket.GetACL(ctx)

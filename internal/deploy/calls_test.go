@@ -27,11 +27,12 @@ func TestCallsAreOnesOfTheAPI(t *testing.T) {
 		params          map[string]any
 	}{ // by somebody else
 		{"cam", "UpdatePolicy", map[string]any{"PolicyName": "clbwatch-clb-read",
-			"PolicyDocument": `{"version":"2.0","statement":[{"effect":"allow","action":["name/clb:*"],"resource":["*"]}]}`}},
-		{"scf", "UpdateTrigger", map[string]any{"FunctionName": "clbwatch", "TriggerName": "every-minute", "Type": "timer",
-			"TriggerDesc": "0 */5 * * * * *", "Enable": "OPEN", "Qualifier": "$DEFAULT"}},
+			"PolicyDocument": allCLB}},
+		{"scf", "UpdateTrigger", map[string]any{"FunctionName": "clbwatch", "TriggerName": "every-minute",
+			"Type": "timer", "TriggerDesc": "0 */5 * * * * *", "Enable": "OPEN", "Qualifier": "$DEFAULT"}},
 	} {
-		if err := s.deployer(false).API.Call(t.Context(), change.service, change.action, change.params); err != nil {
+		err := s.deployer(false).API.Call(t.Context(), change.service, change.action, change.params)
+		if err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -80,12 +81,16 @@ func TestPoliciesAreThoseOfTheFiles(t *testing.T) {
 			made[p.PolicyName] = p.PolicyDocument
 		}
 	}
-	for name, file := range map[string]string{"clbwatch-clb-read": "clb-read.json", "clbwatch-cos-state": "cos-state.json"} {
+	for name, file := range map[string]string{
+		"clbwatch-clb-read":  "clb-read.json",
+		"clbwatch-cos-state": "cos-state.json",
+	} {
 		text, err := os.ReadFile("../../deploy/" + file)
 		if err != nil {
 			t.Fatal(err)
 		}
-		filled := strings.NewReplacer("REGION", region, "APPID", "1250000000", "BUCKET", bucket, "PREFIX", "prod").Replace(string(text))
+		filled := strings.NewReplacer("REGION", region, "APPID", "1250000000", "BUCKET", bucket,
+			"PREFIX", "prod").Replace(string(text))
 		var is, want any
 		if err := json.Unmarshal([]byte(filled), &want); err != nil {
 			t.Fatal(err)

@@ -79,7 +79,8 @@ func FromProgram(file string) (Code, error) {
 // whose C library is older than the one it would be linked with.
 func Startable(binary []byte) error {
 	f, err := elf.NewFile(bytes.NewReader(binary))
-	if err != nil || f.OSABI != elf.ELFOSABI_NONE && f.OSABI != elf.ELFOSABI_LINUX || f.Machine != elf.EM_X86_64 {
+	if err != nil || f.OSABI != elf.ELFOSABI_NONE && f.OSABI != elf.ELFOSABI_LINUX ||
+		f.Machine != elf.EM_X86_64 {
 		return errOtherMachine
 	}
 	switch f.Type {

@@ -25,9 +25,10 @@ type Request struct {
 
 // Deployer deploys. All fields must be set, unless they say otherwise.
 type Deployer struct {
-	API    *API
-	Bucket Bucket
-	Out    io.Writer // what was done, a line each
+	API     *API
+	Bucket  Bucket
+	Secrets []string  // names of the settings whose values nobody is shown
+	Out     io.Writer // what was done, a line each
 	// DryRun: nothing is changed. What would be is printed, with the calls that would change it
 	DryRun bool
 	Sleep  func(ctx context.Context, d time.Duration) error // returns early, with an error, when ctx ends
@@ -128,7 +129,8 @@ func (d *Deployer) make(ctx context.Context, s step, changes []change) error {
 func (d *Deployer) foretell(s step, changes []change) error {
 	for _, c := range changes {
 		d.changed++
-		if err := d.print("would be %-8s %s\n         %s %s", c.says, s.what, c.call.name(), shown(c.call)); err != nil {
+		if err := d.print("would be %-8s %s\n         %s %s", c.says, s.what, c.call.name(),
+			shown(c.call, d.Secrets)); err != nil {
 			return err
 		}
 	}
@@ -156,20 +158,13 @@ func (d *Deployer) print(format string, args ...any) error {
 // again reports whether looking once more may help: it is not known whether something happened, or the
 // function is being changed.
 func again(err error) bool {
-	var e *apiError
-	var b *bucketError
-	switch {
-	case errors.As(err, &e):
-		return e.unknown || busy(err)
-	case errors.As(err, &b):
-		return b.unknown
-	}
-	return false
+	var e *callError
+	return errors.As(err, &e) && (e.unknown || busy(err))
 }
 
 // busy reports whether a function cannot be changed yet, because it is being changed.
 func busy(err error) bool {
 	return codeIs(err, "FailedOperation.FunctionStatusError", "FailedOperation.FunctionNameStatusError",
-		"ResourceInUse.FunctionUpdating", "FailedOperation.UpdateFunctionCode", "InvalidParameterValue.FunctionStatus",
-		"ResourceUnavailable.Function")
+		"ResourceInUse.FunctionUpdating", "FailedOperation.UpdateFunctionCode",
+		"InvalidParameterValue.FunctionStatus", "ResourceUnavailable.Function")
 }

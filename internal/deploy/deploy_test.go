@@ -95,8 +95,9 @@ func (s *site) pack(content string) deploy.Code {
 }
 
 func (s *site) function() deploy.Function {
-	return deploy.Function{Name: "clbwatch", Memory: 128, Code: s.code, Version: "v1", Settings: map[string]string{
-		"CLB_IDS": "lb-1=web", "SLACK_BOT_TOKEN": "xoxb-hunter2", "SLACK_CHANNEL": "C1", "EMPTY": ""}}
+	return deploy.Function{Name: "clbwatch", Memory: 128, Code: s.code, Version: "v1",
+		Settings: map[string]string{
+			"CLB_IDS": "lb-1=web", "SLACK_BOT_TOKEN": "xoxb-hunter2", "SLACK_CHANNEL": "C1", "EMPTY": ""}}
 }
 
 func (s *site) talks() deploy.Function {
@@ -104,12 +105,15 @@ func (s *site) talks() deploy.Function {
 		Settings: map[string]string{"SLACK_CHANNEL": "C1"}}
 }
 
+// allCLB is a policy that clbwatch has no use for.
+const allCLB = `{"version":"2.0","statement":[{"effect":"allow","action":["name/clb:*"],"resource":["*"]}]}`
+
 func (s *site) deployer(dry bool) *deploy.Deployer {
 	return &deploy.Deployer{
 		API: &deploy.API{Keys: s.keys, Region: region, Base: s.api, HTTP: http.DefaultTransport},
 		Bucket: deploy.Bucket{Name: bucket, Region: region, Prefix: "prod", Endpoint: s.cos, Keys: s.keys,
 			HTTP: http.DefaultTransport},
-		Out: &s.out, DryRun: dry,
+		Secrets: []string{"SLACK_BOT_TOKEN"}, Out: &s.out, DryRun: dry,
 		Sleep: func(ctx context.Context, d time.Duration) error { s.slept += d; return ctx.Err() },
 	}
 }
@@ -226,10 +230,12 @@ func TestDryRunWritesNothing(t *testing.T) {
 		t.Errorf("a dry run shows a secret, or invokes %q:\n%s", s.invoked, out)
 	}
 	s.mustDeploy()
-	if out, writes, err := s.deploy(true); err != nil || writes != 0 || !strings.HasSuffix(out, "nothing would be changed\n") {
+	if out, writes, err := s.deploy(true); err != nil || writes != 0 ||
+		!strings.HasSuffix(out, "nothing would be changed\n") {
 		t.Errorf("a dry run afterwards: %v, %d calls that write, prints\n%s", err, writes, out)
 	}
-	if out, writes, err := s.remove(true); err != nil || writes != 0 || !strings.Contains(out, "would be deleted") {
+	if out, writes, err := s.remove(true); err != nil || writes != 0 ||
+		!strings.Contains(out, "would be deleted") {
 		t.Errorf("a dry run of removing: %v, %d calls that write, prints\n%s", err, writes, out)
 	}
 }
@@ -344,18 +350,42 @@ deleted  function clbwatch-slack in ap-guangzhou
 detached policy clbwatch-slack-cos-state of the role clbwatch-slack
 deleted  policy clbwatch-slack-cos-state
 deleted  role clbwatch-slack
-the state is left in the bucket clbwatch-1250000000 below "prod": delete that in the console of COS if you need ` +
-		"neither history nor open incidents any more\n"
+the state is left in the bucket clbwatch-1250000000 below "prod": delete that in the console of COS if you ` +
+		"need neither history nor open incidents any more\n"
 	if err != nil || out != want {
 		t.Errorf("%v, prints\n%s\nwant\n%s", err, out, want)
 	}
 	if _, ok := s.buckets.Bucket(bucket).Get("prod/head/1.json"); !ok {
 		t.Error("the state is gone")
 	}
-	if out, writes, err := s.remove(false); err != nil || writes != 0 || !strings.Contains(out, "there was nothing to remove") {
+	out, writes, err := s.remove(false)
+	if err != nil || writes != 0 || !strings.Contains(out, "there was nothing to remove") {
 		t.Errorf("once more: %v, %d calls that write, prints\n%s", err, writes, out)
 	}
 	s.mustDeploy()
+}
+
+// TestRoleOfOthersIsKept holds that a role to which somebody attached a policy is not deleted, and that a dry
+// run says so.
+func TestRoleOfOthersIsKept(t *testing.T) {
+	t.Parallel()
+	s := newSite(t)
+	s.mustDeploy()
+	api := s.deployer(false).API
+	if err := errors.Join(
+		api.Call(t.Context(), "cam", "CreatePolicy", map[string]any{"PolicyName": "theirs",
+			"PolicyDocument": allCLB}),
+		api.Call(t.Context(), "cam", "AttachRolePolicy", map[string]any{"PolicyName": "theirs",
+			"AttachRoleName": "clbwatch"}),
+	); err != nil {
+		t.Fatal(err)
+	}
+	for _, dry := range []bool{true, false} {
+		_, _, err := s.remove(dry)
+		if err == nil || !strings.Contains(err.Error(), "role clbwatch: it is kept") {
+			t.Errorf("Remove (dry run: %v) = %v, want that the role is kept", dry, err)
+		}
+	}
 }
 
 // TestWhatIsNotAllowed holds what comes of a permission that is missing: a warning with the consequence where
@@ -395,7 +425,8 @@ func TestReservationBeyondTheQuota(t *testing.T) {
 	s := newSite(t)
 	s.account.Quota = 12_800
 	out, _, err := s.deploy(false)
-	if err != nil || strings.Count(out, "warning  reservation") != 2 || !strings.Contains(out, "has all that it needs") {
+	if err != nil || strings.Count(out, "warning  reservation") != 2 ||
+		!strings.Contains(out, "has all that it needs") {
 		t.Errorf("%v, prints\n%s\nwant two warnings, and functions that work", err, out)
 	}
 }
@@ -409,10 +440,14 @@ func TestDeployRefuses(t *testing.T) {
 		"a bucket of somebody else's": {func(s *site) { s.buckets.AddForeign(bucket, region) }, "cos:HeadBucket"},
 		"a bucket with versions": {func(s *site) { s.buckets.Add(bucket, region).SetVersioning("Enabled") },
 			"versioning is Enabled there"},
-		"a bucket whose versions are suspended": {func(s *site) { s.buckets.Add(bucket, region).SetVersioning("Suspended") },
+		"a bucket whose versions are suspended": {func(s *site) {
+			s.buckets.Add(bucket, region).SetVersioning("Suspended")
+		},
 			"versioning is Suspended there"},
 		"wrong keys": {func(s *site) { s.keys.SecretKey = "x" }, "ask whose keys these are"},
-		"a function that fails to be made": {func(s *site) { s.account.Fail("CreateFunction", account.Breaks(), 1) },
+		"a function that fails to be made": {func(s *site) {
+			s.account.Fail("CreateFunction", account.Breaks(), 1)
+		},
 			"it is in the status CreateFailed"},
 		"a check that finds something wrong": {func(s *site) {
 			s.answer = `[{"name":"Slack","ok":false,"wrong":"channel_not_found","do":"invite the bot"}]`
@@ -437,12 +472,14 @@ func TestOthersAreLeftAlone(t *testing.T) {
 	s := newSite(t)
 	s.mustDeploy()
 	d := s.deployer(false)
-	if err := d.API.Call(t.Context(), "scf", "UpdateFunctionConfiguration", map[string]any{"FunctionName": "clbwatch",
-		"Description": "somebody else's"}); err != nil {
+	if err := d.API.Call(t.Context(), "scf", "UpdateFunctionConfiguration", map[string]any{
+		"FunctionName": "clbwatch",
+		"Description":  "somebody else's"}); err != nil {
 		t.Fatal(err)
 	}
 	for name, run := range map[string]func(bool) (string, int, error){"deploy": s.deploy, "remove": s.remove} {
-		if out, writes, err := run(false); err == nil || writes != 0 || !strings.Contains(err.Error(), "clbwatch deploy did not make") {
+		out, writes, err := run(false)
+		if err == nil || writes != 0 || !strings.Contains(err.Error(), "clbwatch deploy did not make") {
 			t.Errorf("%s: %v, %d calls that write, want none; prints\n%s", name, err, writes, out)
 		}
 	}
@@ -483,7 +520,8 @@ func TestCodeThatCannotRun(t *testing.T) {
 	if _, err := deploy.FromProgram(script); err == nil || !strings.Contains(advice.Of(err), "--zip") {
 		t.Errorf("a script: %v, want advice to give a zip", err)
 	}
-	if _, err := deploy.ReadZip(write("good.zip", map[string]os.FileMode{"main": 0o755, "LICENSE": 0o644})); err != nil {
+	good := write("good.zip", map[string]os.FileMode{"main": 0o755, "LICENSE": 0o644})
+	if _, err := deploy.ReadZip(good); err != nil {
 		t.Errorf("a good zip: %v", err)
 	}
 }

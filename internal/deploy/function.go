@@ -143,7 +143,9 @@ func (d *Deployer) settled(ctx context.Context, f Function) (*found, error) {
 // functionSteps make the function and what triggers it.
 func (d *Deployer) functionSteps(f Function) []step {
 	what := "function " + f.Name + " in " + d.API.Region
-	steps := []step{{what: what, look: func(ctx context.Context) ([]change, error) { return d.lookAtFunction(ctx, f) }}}
+	steps := []step{{what: what, look: func(ctx context.Context) ([]change, error) {
+		return d.lookAtFunction(ctx, f)
+	}}}
 	if !f.Answers {
 		steps = append(steps, step{what: "retries and waiting of " + what,
 			look:    func(ctx context.Context) ([]change, error) { return d.lookAtRetries(ctx, f) },
@@ -160,8 +162,8 @@ func (f Function) unreserved() string {
 	if f.Answers {
 		return "it works without, but strangers who call its URL may take every instance of the account"
 	}
-	return "it works without, but two ticks may run at once, and if other functions use up the account's instances " +
-		"a tick may have to wait"
+	return "it works without, but two ticks may run at once, and if other functions use up the account's " +
+		"instances a tick may have to wait"
 }
 
 func (d *Deployer) lookAtFunction(ctx context.Context, f Function) ([]change, error) {
@@ -198,7 +200,8 @@ func (d *Deployer) lookAtFunction(ctx context.Context, f Function) ([]change, er
 func (f Function) differs(is *found) bool {
 	slices.SortFunc(is.Environment.Variables, func(a, b variable) int { return strings.Compare(a.Key, b.Key) })
 	return is.Description != f.description() || is.Role != f.Name || is.MemorySize != f.Memory ||
-		is.Timeout != f.timeout() || is.InitTimeout != initTimeout || is.PublicNetConfig.PublicNetStatus != "ENABLE" ||
+		is.Timeout != f.timeout() || is.InitTimeout != initTimeout ||
+		is.PublicNetConfig.PublicNetStatus != "ENABLE" ||
 		!slices.Equal(is.Environment.Variables, f.variables())
 }
 
@@ -241,7 +244,8 @@ func (d *Deployer) lookAtRetries(ctx context.Context, f Function) ([]change, err
 	if err != nil && !codeIs(err, "ResourceNotFound") {
 		return nil, err
 	}
-	if c := is.AsyncTriggerConfig; err == nil && len(c.RetryConfig) == 1 && c.RetryConfig[0].RetryNum == retries &&
+	if c := is.AsyncTriggerConfig; err == nil && len(c.RetryConfig) == 1 &&
+		c.RetryConfig[0].RetryNum == retries &&
 		c.MsgTTL == eventTTL {
 		return nil, nil
 	}
@@ -305,7 +309,8 @@ func (t foundTrigger) url() string {
 			ExtranetURL string `json:"ExtranetUrl"`
 		}
 	}
-	if json.Unmarshal([]byte(t.TriggerDesc), &desc) != nil || !strings.HasPrefix(desc.NetConfig.ExtranetURL, "https://") {
+	if json.Unmarshal([]byte(t.TriggerDesc), &desc) != nil ||
+		!strings.HasPrefix(desc.NetConfig.ExtranetURL, "https://") {
 		return ""
 	}
 	return desc.NetConfig.ExtranetURL

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"clbwatch/internal/advice"
@@ -42,7 +43,8 @@ func (d *Deployer) greet(ctx context.Context) error {
 	var who struct {
 		AccountID string `json:"AccountId"`
 	}
-	if err := d.API.do(ctx, call{service: "sts", version: stsVersion, action: "GetCallerIdentity"}, &who); err != nil {
+	c := call{service: "sts", version: stsVersion, action: "GetCallerIdentity"}
+	if err := d.API.do(ctx, c, &who); err != nil {
 		return fmt.Errorf("ask whose keys these are: %w", err)
 	}
 	return d.print("account %.40s, region %s", who.AccountID, d.API.Region)
@@ -52,31 +54,34 @@ func (d *Deployer) greet(ctx context.Context) error {
 // something was changed.
 func (d *Deployer) try(ctx context.Context, functions []Function) error {
 	for _, f := range functions {
-		if !f.Answers {
-			if err := d.check(ctx, f); err != nil {
-				return err
-			}
-			continue
+		try := d.check
+		if f.Answers {
+			try = d.introduce
 		}
-		all, err := d.triggers(ctx, f)
-		if err != nil {
+		if err := try(ctx, f); err != nil {
 			return err
-		}
-		for _, t := range all {
-			if u := t.url(); t.Type == "http" && u != "" {
-				if err := d.print("%s answers Slack at %s", f.Name, u); err != nil {
-					return err
-				}
-				if f.Settings["SLACK_SIGNING_SECRET"] == "" {
-					if err := d.print("next: clbwatch manifest --url %s, make the Slack app, put its signing secret into "+
-						"SLACK_SIGNING_SECRET, and deploy again: until then every call is refused", u); err != nil {
-						return err
-					}
-				}
-			}
 		}
 	}
 	return nil
+}
+
+// introduce says where a function answers Slack, and what is still to do.
+func (d *Deployer) introduce(ctx context.Context, f Function) error {
+	all, err := d.triggers(ctx, f)
+	if err != nil {
+		return err
+	}
+	i := slices.IndexFunc(all, func(t foundTrigger) bool { return t.Type == "http" && t.url() != "" })
+	if i < 0 {
+		return fmt.Errorf("%s has no URL", f.Name)
+	}
+	u := all[i].url()
+	if err := d.print("%s answers Slack at %s", f.Name, u); err != nil ||
+		f.Settings["SLACK_SIGNING_SECRET"] != "" {
+		return err
+	}
+	return d.print("next: clbwatch manifest --url %s, make the Slack app, put its signing secret into "+
+		"SLACK_SIGNING_SECRET, and deploy again: until then every call is refused", u)
 }
 
 // result is what the function's check says of one thing.
@@ -103,7 +108,8 @@ func (d *Deployer) check(ctx context.Context, f Function) error {
 		if !r.Optional {
 			verdict, wrong = "WRONG", wrong+1
 		}
-		says := fmt.Sprintf("%-8s %s, from inside the function: %s", verdict, r.Name, strings.ReplaceAll(r.Wrong, "\n", "; "))
+		says := fmt.Sprintf("%-8s %s, from inside the function: %s", verdict, r.Name,
+			strings.ReplaceAll(r.Wrong, "\n", "; "))
 		if r.Do != "" {
 			says += "\n         → " + r.Do
 		}
@@ -147,8 +153,8 @@ func (d *Deployer) Remove(ctx context.Context, functions ...Function) error {
 			return err
 		}
 	}
-	return d.print("the state is left in the bucket %s below %q: delete that in the console of COS if you need neither "+
-		"history nor open incidents any more", d.Bucket.Name, d.Bucket.Prefix)
+	return d.print("the state is left in the bucket %s below %q: delete that in the console of COS if you need "+
+		"neither history nor open incidents any more", d.Bucket.Name, d.Bucket.Prefix)
 }
 
 // removal takes a function away, and then its role.
@@ -166,15 +172,14 @@ func (d *Deployer) removal(f Function) []step {
 			return []change{{says: "deleted", call: scf("DeleteFunction", f.named(nil))}}, nil
 		}}}
 	for _, p := range f.policies(d.Bucket) {
-		steps = append(steps, step{what: "policy " + p.name + " of the role " + f.Name,
-			look: func(ctx context.Context) ([]change, error) {
-				all, err := d.attached(ctx, f.Name)
-				if _, ok := all[p.name]; err != nil || !ok {
-					return nil, err
-				}
-				return []change{{says: "detached", call: cam("DetachRolePolicy", map[string]any{"PolicyName": p.name,
-					"DetachRoleName": f.Name})}}, nil
-			}}, step{what: "policy " + p.name, look: func(ctx context.Context) ([]change, error) {
+		steps = append(steps, step{what: p.of(f), look: func(ctx context.Context) ([]change, error) {
+			all, err := d.attached(ctx, f.Name)
+			if _, ok := all[p.name]; err != nil || !ok {
+				return nil, err
+			}
+			return []change{{says: "detached", call: cam("DetachRolePolicy", map[string]any{"PolicyName": p.name,
+				"DetachRoleName": f.Name})}}, nil
+		}}, step{what: "policy " + p.name, look: func(ctx context.Context) ([]change, error) {
 			id, err := d.policyID(ctx, p.name)
 			if err != nil || id == 0 {
 				return nil, err
@@ -183,15 +188,19 @@ func (d *Deployer) removal(f Function) []step {
 		}})
 	}
 	return append(steps, step{what: "role " + f.Name, look: func(ctx context.Context) ([]change, error) {
-		if there, err := d.hasRole(ctx, f.Name); err != nil || !there {
+		_, there, err := d.trusted(ctx, f.Name)
+		if err != nil || !there {
 			return nil, err
 		}
 		others, err := d.attached(ctx, f.Name)
 		if err != nil {
 			return nil, err
 		}
-		if len(others) > 0 && !d.DryRun {
-			return nil, errors.New("it has policies that clbwatch deploy did not attach: it is left as it is")
+		for _, p := range f.policies(d.Bucket) {
+			delete(others, p.name) // in a dry run they are still attached
+		}
+		if len(others) > 0 {
+			return nil, errors.New("it is kept, because it has policies that clbwatch deploy did not attach")
 		}
 		return []change{{says: "deleted", call: cam("DeleteRole", map[string]any{"RoleName": f.Name})}}, nil
 	}})

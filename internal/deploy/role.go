@@ -73,6 +73,9 @@ type policy struct {
 	document
 }
 
+// of says that the role of a function has the policy.
+func (p policy) of(f Function) string { return "policy " + p.name + " of the role " + f.Name }
+
 // policies are those of a function's role.
 func (f Function) policies(b Bucket) []policy {
 	all := []policy{{f.Name + "-cos-state", keepState(b)}}
@@ -90,7 +93,7 @@ func (d *Deployer) roleSteps(f Function) []step {
 	for _, p := range f.policies(d.Bucket) {
 		steps = append(steps, step{what: "policy " + p.name, look: func(ctx context.Context) ([]change, error) {
 			return d.lookAtPolicy(ctx, p)
-		}}, step{what: "policy " + p.name + " of the role " + f.Name, look: func(ctx context.Context) ([]change, error) {
+		}}, step{what: p.of(f), look: func(ctx context.Context) ([]change, error) {
 			return d.lookAtGrant(ctx, f, p)
 		}})
 	}
@@ -100,49 +103,72 @@ func (d *Deployer) roleSteps(f Function) []step {
 // noRole are the codes that say that there is no such role.
 var noRole = []string{"InvalidParameter.RoleNotExist", "ResourceNotFound.RoleNotExist", "ResourceNotFound"}
 
-func (d *Deployer) lookAtRole(ctx context.Context, f Function) ([]change, error) {
+// trusted is whom a role trusts, as JSON; there is false if there is no such role.
+func (d *Deployer) trusted(ctx context.Context, role string) (policy string, there bool, err error) {
 	var found struct {
 		RoleInfo struct{ PolicyDocument string }
 	}
-	err := d.API.do(ctx, cam("GetRole", map[string]any{"RoleName": f.Name}), &found)
+	err = d.API.do(ctx, cam("GetRole", map[string]any{"RoleName": role}), &found)
+	if codeIs(err, noRole...) {
+		return "", false, nil
+	}
+	return found.RoleInfo.PolicyDocument, err == nil, err
+}
+
+func (d *Deployer) lookAtRole(ctx context.Context, f Function) ([]change, error) {
+	trusts, there, err := d.trusted(ctx, f.Name)
 	switch {
-	case codeIs(err, noRole...):
-		return []change{{says: "created", call: cam("CreateRole", map[string]any{"RoleName": f.Name,
-			"PolicyDocument": trust().String(), "Description": f.purpose()})}}, nil
 	case err != nil:
 		return nil, err
-	case !trust().same(found.RoleInfo.PolicyDocument):
-		err := fmt.Errorf("it is there, and trusts somebody else than SCF: %.200s", found.RoleInfo.PolicyDocument)
+	case !there:
+		return []change{{says: "created", call: cam("CreateRole", map[string]any{"RoleName": f.Name,
+			"PolicyDocument": trust().String(), "Description": f.purpose()})}}, nil
+	case !trust().same(trusts):
+		err := fmt.Errorf("a role of that name trusts something else than SCF: %.200s", trusts)
 		return nil, advice.Add(err, "delete it, or deploy under another --name")
 	}
 	return nil, nil
 }
 
-// policyID finds a policy of the account by its name; 0 if there is none.
-func (d *Deployer) policyID(ctx context.Context, name string) (id int64, err error) {
+// listed are the policies that an action of CAM lists, page by page: their ids by name.
+func (d *Deployer) listed(ctx context.Context, action string,
+	params map[string]any) (map[string]int64, error) {
 	const each = 200
+	all := make(map[string]int64)
+	params["Rp"] = each
 	for page := 1; page <= 50; page++ {
+		params["Page"] = page
 		var found struct {
-			TotalNum int
-			List     []struct {
+			List []struct {
 				PolicyID   int64 `json:"PolicyId"`
 				PolicyName string
 			}
 		}
-		if err := d.API.do(ctx, cam("ListPolicies", map[string]any{"Scope": "Local", "Keyword": name, "Page": page,
-			"Rp": each}), &found); err != nil {
-			return 0, err
+		if err := d.API.do(ctx, cam(action, params), &found); err != nil {
+			return nil, err
 		}
 		for _, p := range found.List {
-			if p.PolicyName == name {
-				return p.PolicyID, nil
-			}
+			all[p.PolicyName] = p.PolicyID
 		}
 		if len(found.List) < each {
 			break
 		}
 	}
-	return 0, nil
+	return all, nil
+}
+
+// policyID finds a policy of the account by its name; 0 if there is none.
+func (d *Deployer) policyID(ctx context.Context, name string) (int64, error) {
+	all, err := d.listed(ctx, "ListPolicies", map[string]any{"Scope": "Local", "Keyword": name})
+	return all[name], err
+}
+
+// attached are the policies of a role, by name; none if there is no such role.
+func (d *Deployer) attached(ctx context.Context, role string) (map[string]int64, error) {
+	if _, there, err := d.trusted(ctx, role); err != nil || !there {
+		return nil, err
+	}
+	return d.listed(ctx, "ListAttachedRolePolicies", map[string]any{"RoleName": role})
 }
 
 func (d *Deployer) lookAtPolicy(ctx context.Context, p policy) ([]change, error) {
@@ -163,43 +189,6 @@ func (d *Deployer) lookAtPolicy(ctx context.Context, p policy) ([]change, error)
 	}
 	return []change{{says: "updated", call: cam("UpdatePolicy", map[string]any{"PolicyId": id,
 		"PolicyDocument": p.String()})}}, nil
-}
-
-// hasRole reports whether there is such a role.
-func (d *Deployer) hasRole(ctx context.Context, name string) (bool, error) {
-	err := d.API.do(ctx, cam("GetRole", map[string]any{"RoleName": name}), nil)
-	if codeIs(err, noRole...) {
-		return false, nil
-	}
-	return err == nil, err
-}
-
-// attached are the policies of a role, by name; none if there is no such role.
-func (d *Deployer) attached(ctx context.Context, role string) (map[string]int64, error) {
-	if there, err := d.hasRole(ctx, role); err != nil || !there {
-		return nil, err
-	}
-	const each = 200
-	all := make(map[string]int64)
-	for page := 1; page <= 50; page++ {
-		var found struct {
-			List []struct {
-				PolicyID   int64 `json:"PolicyId"`
-				PolicyName string
-			}
-		}
-		if err := d.API.do(ctx, cam("ListAttachedRolePolicies", map[string]any{"RoleName": role, "Page": page,
-			"Rp": each}), &found); err != nil {
-			return nil, err
-		}
-		for _, p := range found.List {
-			all[p.PolicyName] = p.PolicyID
-		}
-		if len(found.List) < each {
-			break
-		}
-	}
-	return all, nil
 }
 
 func (d *Deployer) lookAtGrant(ctx context.Context, f Function, p policy) ([]change, error) {

@@ -8,14 +8,11 @@ import (
 	"strings"
 )
 
-// secretSettings are settings whose values nobody is shown.
-var secretSettings = []string{"SLACK_BOT_TOKEN", "SLACK_WEBHOOK_URL", "SLACK_SIGNING_SECRET", "HEARTBEAT_URL"}
-
-// shown are the parameters of a call, without what is secret or too long for people.
-func shown(c call) string {
+// shown are the parameters of a call, without the values of settings that are secrets.
+func shown(c call, secrets []string) string {
 	clean := maps.Clone(c.params)
 	if env, ok := clean["Environment"].(map[string]any); ok {
-		clean["Environment"] = withoutSecrets(env)
+		clean["Environment"] = withoutSecrets(env, secrets)
 	}
 	text, err := json.Marshal(clean)
 	if err != nil {
@@ -25,14 +22,14 @@ func shown(c call) string {
 }
 
 // withoutSecrets are the variables of a function as people may see them.
-func withoutSecrets(env map[string]any) map[string]any {
+func withoutSecrets(env map[string]any, secrets []string) map[string]any {
 	variables, ok := env["Variables"].([]variable)
 	if !ok {
 		return nil
 	}
 	shown := make([]variable, 0, len(variables))
 	for _, v := range variables {
-		if slices.Contains(secretSettings, v.Key) {
+		if slices.Contains(secrets, v.Key) {
 			v.Value = "[secret]"
 		}
 		shown = append(shown, v)

@@ -207,7 +207,8 @@ func TestReadmeInChinese(t *testing.T) {
 		slices.Sort(all) // a sentence may have another order
 		return all
 	}
-	if got, want := sorted(zh.links, "README.md"), sorted(en.links, "README.zh-CN.md"); !slices.Equal(got, want) {
+	got, want := sorted(zh.links, "README.md"), sorted(en.links, "README.zh-CN.md")
+	if !slices.Equal(got, want) {
 		t.Errorf("the links are\n%q, want\n%q", got, want)
 	}
 }
@@ -241,8 +242,8 @@ func TestAnimatedPicture(t *testing.T) {
 		t.Fatal(err)
 	}
 	if len(g.Image) != 3 || slices.Min(g.Delay) < 300 || g.LoopCount != 0 || info.Size() > 400_000 {
-		t.Errorf("the GIF has %d frames with delays of %v, %d loops and %d bytes, want 3 of 3 s or more, for ever, "+
-			"in 400 kB", len(g.Image), g.Delay, g.LoopCount, info.Size())
+		t.Errorf("the GIF has %d frames with delays of %v, %d loops and %d bytes, want 3 of 3 s or more, for "+
+			"ever, in 400 kB", len(g.Image), g.Delay, g.LoopCount, info.Size())
 	}
 	s, err := os.Open("docs/img/incident.png")
 	if err != nil {

@@ -20,11 +20,12 @@ var example string
 
 // deployCommand brings the function to an account.
 func (p *Program) deployCommand() *cli.Command {
-	return command("deploy", "bring the function to your account, or bring it up to date; a second run changes only "+
-		"what differs", p.deploy,
+	return command("deploy", "bring the function to your account, or bring it up to date; a second run changes "+
+		"only what differs", p.deploy,
 		&cli.BoolFlag{Name: "example", Usage: "print a .env to fill in, and do nothing else"},
 		&cli.BoolFlag{Name: "dry-run", Usage: "print each call that would change something; change nothing"},
-		&cli.BoolFlag{Name: "slack", Usage: "the function that answers Slack's commands and buttons too, and its URL"},
+		&cli.BoolFlag{Name: "slack",
+			Usage: "the function that answers Slack's commands and buttons too, and its URL"},
 		&cli.BoolFlag{Name: "remove", Usage: "remove all that deploy made, but for the state"},
 		&cli.StringFlag{Name: "name", Value: "clbwatch", Usage: "of the function, its role and its policies"},
 		&cli.StringFlag{Name: "zip", Usage: "the function's zip, where this program is not for Linux on amd64"})
@@ -42,8 +43,8 @@ func (p *Program) deploy(ctx context.Context, c *cli.Command) error {
 		_, err := io.WriteString(p.Stdout, example)
 		return err
 	case !functionName.MatchString(r.Name):
-		return usageError{fmt.Errorf("--name is %.60q, expected 2 to 45 letters, digits, - and _ that begin with a letter",
-			r.Name)}
+		return usageError{fmt.Errorf("--name is %.60q, expected 2 to 45 letters, digits, - and _ that begin with "+
+			"a letter", r.Name)}
 	case r.Remove && (r.Slack || r.Zip != ""):
 		return usageError{errors.New("--remove takes all away: --slack and --zip are for deploying")}
 	}

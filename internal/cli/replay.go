@@ -33,7 +33,8 @@ func (p *Program) replayCommand() *cli.Command {
 		&cli.StringFlag{Name: "since", Value: "30d", Usage: "how far back to look: 1m to 90d"},
 		&cli.StringFlag{Name: "stable-after", Usage: "STABLE_AFTER to try, such as 5m"},
 		&cli.StringFlag{Name: "transient-for", Usage: "TRANSIENT_FOR to try, such as 2m"},
-		&cli.StringFlag{Name: "silences", Usage: "SILENCES to try, such as 'dev-*@Mon-Fri 20:00-08:00 UTC'; '' for none"},
+		&cli.StringFlag{Name: "silences",
+			Usage: "SILENCES to try, such as 'dev-*@Mon-Fri 20:00-08:00 UTC'; '' for none"},
 		&cli.BoolFlag{Name: "webhook", Usage: "as a webhook would post, whatever is set"},
 		&cli.BoolFlag{Name: "quiet", Usage: "print no messages, only how many"})
 	c.ArgsUsage = "[FILE]"
@@ -100,7 +101,8 @@ func (p *Program) replay(ctx context.Context, c *cli.Command) error {
 }
 
 // try returns the rules to be tried and, if they differ from those that are set, these as others.
-func (p *Program) try(c *cli.Command, environ map[string]string, a App) (incident.Rules, *incident.Rules, error) {
+func (p *Program) try(c *cli.Command, environ map[string]string,
+	a App) (incident.Rules, *incident.Rules, error) {
 	rules := a.Rules(c.Bool("webhook"))
 	environ = maps.Clone(environ)
 	var flags []string
@@ -139,8 +141,9 @@ func (p *Program) readStory(file string) (*story.Story, error) {
 
 // ofStory are the settings of a story, with what a replay does not need and settings cannot do without.
 func ofStory(s story.Story, zone string) map[string]string {
-	environ := map[string]string{"CLB_IDS": "lb-story", "CLB_REGION": "ap-guangzhou", "STATE_URL": "file:///story",
-		"TENCENTCLOUD_SECRET_ID": "story", "TENCENTCLOUD_SECRET_KEY": "story", "TZ": zone}
+	environ := map[string]string{"CLB_IDS": "lb-story", "CLB_REGION": "ap-guangzhou",
+		"STATE_URL": "file:///story", "TENCENTCLOUD_SECRET_ID": "story", "TENCENTCLOUD_SECRET_KEY": "story",
+		"TZ": zone}
 	maps.Copy(environ, story.Base())
 	maps.Copy(environ, s.Settings)
 	delete(environ, "SLACK_MENTION") // whom it mentions does not matter, and needs a bot or a webhook
@@ -175,7 +178,8 @@ func (l *lines) print(format string, args ...any) {
 }
 
 // result prints what came of a replay.
-func (l *lines) result(r replay.Result, back time.Duration, s *story.Story, compared bool, zone *time.Location) {
+func (l *lines) result(r replay.Result, back time.Duration, s *story.Story, compared bool,
+	zone *time.Location) {
 	period := "in the last " + text.Duration(back)
 	if s != nil {
 		back = time.Duration(s.Ticks+story.Settle) * time.Minute

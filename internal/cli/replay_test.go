@@ -35,7 +35,9 @@ func replays(t *testing.T, file, stdin string, environ map[string]string, args .
 	}
 	var o, e bytes.Buffer
 	p := cli.Program{Environ: environ, Stdin: strings.NewReader(stdin), Stdout: &o, Stderr: &e,
-		Open: func(environ map[string]string) (cli.App, error) { return app.New(io.Discard, time.Now).Open(environ) }}
+		Open: func(environ map[string]string) (cli.App, error) {
+			return app.New(io.Discard, time.Now).Open(environ)
+		}}
 	code = p.Run(t.Context(), append([]string{"clbwatch", "replay"}, args...))
 	return o.String(), e.String(), code
 }
@@ -69,13 +71,14 @@ of 4 changes:
 		{"settings to try", aDay, "", nil, []string{"--transient-for", "3m", "--quiet"}, tried},
 		{"the same settings", aDay, "", nil, []string{"--stable-after", "10m", "--quiet"},
 			"4 messages (2 in the channel, 2 updates, 0 of them in the channel too) in 1 h 40 min\n" +
-				"with the settings as they are: 4 messages (2 in the channel, 2 updates, 0 of them in the channel too)\n" +
+				"with the settings as they are: 4 messages (2 in the channel, 2 updates, 0 of them in the channel " +
+				"too)\n" +
 				"of 4 changes:\neach is reported when it is now\n"},
 		{"a webhook", aDay, "", nil, []string{"--webhook", "--quiet"},
 			"4 messages in 1 h 40 min\nwithin its bounds\n"},
 		{"a silence", aDay, "", nil, []string{"--silences", "prod-*@Mon-Sun 00:00-12:00 UTC all", "--quiet"},
-			"0 messages in 1 h 40 min\nwith the settings as they are: 4 messages (2 in the channel, 2 updates, 0 of them " +
-				"in the channel too)\nof 4 changes:\n4 not reported any more\n" +
+			"0 messages in 1 h 40 min\nwith the settings as they are: 4 messages (2 in the channel, 2 updates, 0 of " +
+				"them in the channel too)\nof 4 changes:\n4 not reported any more\n" +
 				"  2026-11-30 00:00 UTC  web-1 stopped running on prod-web, and 1 more of it\n" +
 				"  2026-11-30 00:30 UTC  web-2 stopped running on prod-web, and 1 more of it\n"},
 		{"a zone", "", aDay, map[string]string{"TZ": "Asia/Shanghai"}, []string{"-"},
@@ -103,7 +106,8 @@ func TestReplayRefuses(t *testing.T) {
 		code        int
 		want        string
 	}{
-		{"nothing", "", []string{"-"}, 1, `it is empty, expected a first line such as {"story":"my-day","ticks":1440}`},
+		{"nothing", "", []string{"-"}, 1,
+			`it is empty, expected a first line such as {"story":"my-day","ticks":1440}`},
 		{"no story", `{"ticks":3}`, []string{"-"}, 1, "line 1: it has no story"},
 		{"no ticks", `{"story":"x"}`, []string{"-"}, 1, "line 1: ticks is 0, expected the minutes that it lasts"},
 		{"too many ticks", `{"story":"x","ticks":1000000}`, []string{"-"}, 1, "line 1: ticks is 1000000"},
@@ -115,14 +119,17 @@ func TestReplayRefuses(t *testing.T) {
 		{"two objects", with(`{"t":0,"api":"well"}{"t":0,"api":"well"}`), []string{"-"}, 1,
 			"line 2: there is something behind the object"},
 		{"an unknown field", with(`{"t":0,"lb":"a"}`), []string{"-"}, 1, `line 2: json: unknown field "lb"`},
-		{"nothing happens", with(`{"t":0}`), []string{"-"}, 1, "line 2: expected exactly one of clb, api and slack"},
-		{"two things happen", with(`{"t":0,"clb":"a","api":"well"}`), []string{"-"}, 1, "line 2: expected exactly one"},
+		{"nothing happens", with(`{"t":0}`), []string{"-"}, 1,
+			"line 2: expected exactly one of clb, api and slack"},
+		{"two things happen", with(`{"t":0,"clb":"a","api":"well"}`), []string{"-"}, 1,
+			"line 2: expected exactly one"},
 		{"before the beginning", with(`{"t":-2,"clb":"a"}`), []string{"-"}, 1, "line 2: t is -2"},
 		{"an odd API", with(`{"t":0,"api":"slow"}`), []string{"-"}, 1, `line 2: api is "slow", expected`},
 		{"an odd Slack", with(`{"t":0,"slack":"slow"}`), []string{"-"}, 1, `line 2: slack is "slow", expected`},
 		{"backends of nothing", with(`{"t":0,"api":"well","set":{"a":2}}`), []string{"-"}, 1,
 			"line 2: set, weights and failing are of a load balancer"},
-		{"an odd status", with(`{"t":0,"clb":"a","set":{"w":-1}}`), []string{"-"}, 1, `line 2: set gives "w" the status -1`},
+		{"an odd status", with(`{"t":0,"clb":"a","set":{"w":-1}}`), []string{"-"}, 1,
+			`line 2: set gives "w" the status -1`},
 		{"an odd weight", with(`{"t":0,"clb":"a","weights":{"w":-1}}`), []string{"-"}, 1,
 			`line 2: weights gives "w" the weight -1`},
 		{"a long line", with(`{"t":0,"clb":"` + strings.Repeat("x", 5<<20) + `"}`), []string{"-"}, 1,
@@ -149,7 +156,8 @@ func TestReplayRefuses(t *testing.T) {
 // TestReplayPrintsNoControls holds that names of a file cannot move the cursor or start a line.
 func TestReplayPrintsNoControls(t *testing.T) {
 	t.Parallel()
-	hostile := strings.NewReplacer("prod-web", `a\u001b[2J\nb\u202e`, "web-1", `w\u001b]0;x\u0007\n1`).Replace(aDay)
+	hostile := strings.NewReplacer("prod-web", `a\u001b[2J\nb\u202e`, "web-1",
+		`w\u001b]0;x\u0007\n1`).Replace(aDay)
 	out, errs, code := replays(t, "", hostile, nil, "--transient-for", "3m", "-")
 	if code != 0 || errs != "" || strings.ContainsAny(out, "\x1b\x07\u202e") || strings.Count(out, "\n") != 10 {
 		t.Errorf("exit code %d, %q, prints %q", code, errs, out)

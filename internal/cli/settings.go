@@ -30,7 +30,8 @@ const deployed = ".env"
 // envFileFlag is the flag that every command takes.
 func envFileFlag() cli.Flag {
 	return &cli.StringFlag{Name: "env-file",
-		Usage: "read settings that are not in the environment from `FILE`, such as .env, which deploy reads by itself"}
+		Usage: "read settings that are not in the environment from `FILE`, such as .env, which deploy reads by " +
+			"itself"}
 }
 
 // withSettings makes commands read the file of settings first. What is in the environment goes before it,

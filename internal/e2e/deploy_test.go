@@ -63,11 +63,14 @@ func newCustomer(t *testing.T) *customer {
 		"TENCENTCLOUD_SECRET_ID=\n", "TENCENTCLOUD_SECRET_ID="+keys.SecretID+"\n",
 		"TENCENTCLOUD_SECRET_KEY=\n", "TENCENTCLOUD_SECRET_KEY='"+keys.SecretKey+"' # mine\r\n",
 		"CLB_IDS=\n", "CLB_IDS="+web+"=prod-web, "+api+"\n",
-		"STATE_URL=\n", fmt.Sprintf("STATE_URL=cos://%s/prod?region=%s&endpoint=%s\n", customersBucket, region, bucket.URL),
+		"STATE_URL=\n", fmt.Sprintf("STATE_URL=cos://%s/prod?region=%s&endpoint=%s\n", customersBucket, region,
+			bucket.URL),
 		"SLACK_BOT_TOKEN=\n", "SLACK_BOT_TOKEN=\""+c.slack.Token()+"\"\n",
 		"SLACK_CHANNEL=\n", "SLACK_CHANNEL="+c.slack.ChannelID()+"\n",
 		"DEPLOY_REGION=ap-guangzhou\n", "DEPLOY_REGION="+otherRegion+"\n",
-	).Replace(example) + fmt.Sprintf("\nDEPLOY_API_URL=%s\nCLB_ENDPOINT=%s\nCLB_V3_ENDPOINT=%s\nSLACK_API_URL=%s\n", calls.URL,
+	).Replace(example) + fmt.Sprintf("\nDEPLOY_API_URL=%s\nCLB_ENDPOINT=%s\nCLB_V3_ENDPOINT=%s\n"+
+		"SLACK_API_URL=%s\n",
+		calls.URL,
 		c.settings["CLB_ENDPOINT"], c.settings["CLB_V3_ENDPOINT"], c.settings["SLACK_API_URL"])
 	c.env = filepath.Join(t.TempDir(), ".env")
 	if err := os.WriteFile(c.env, []byte(filled), 0o600); err != nil {
@@ -144,7 +147,8 @@ func TestDeploy(t *testing.T) {
 		!strings.Contains(out, "clbwatch-slack answers Slack at https://") {
 		t.Fatalf("deploy = %d: %s\n%s", code, errs, out)
 	}
-	if d := c.deployed["clbwatch"]; d.Region != otherRegion || d.MemoryMB != 128 || d.Environment["CLB_REGION"] != region ||
+	if d := c.deployed["clbwatch"]; d.Region != otherRegion || d.MemoryMB != 128 ||
+		d.Environment["CLB_REGION"] != region ||
 		d.Environment["TENCENTCLOUD_SECRET_KEY"] != "" {
 		t.Errorf("it is deployed as %+v", d)
 	}
@@ -166,7 +170,8 @@ func TestDeploy(t *testing.T) {
 
 	before := len(c.account.Writes())
 	out, errs, code = c.clbwatch("deploy", "--slack")
-	if n := len(c.account.Writes()) - before; code != 0 || n > 1 || !strings.Contains(out, "everything is as it should be") {
+	if n := len(c.account.Writes()) - before; code != 0 || n > 1 ||
+		!strings.Contains(out, "everything is as it should be") {
 		t.Errorf("a second deploy = %d, %d calls beside the check: %s\n%s", code, n-1, errs, out)
 	}
 	out, errs, code = c.clbwatch("deploy", "--remove")
@@ -196,7 +201,8 @@ func TestDeployChecksFirst(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if err := os.WriteFile(c.env, []byte(strings.Replace(string(filled), "\n"+tt.from, "\n"+tt.to, 1)), 0o600); err != nil {
+			wrong := strings.Replace(string(filled), "\n"+tt.from, "\n"+tt.to, 1)
+			if err := os.WriteFile(c.env, []byte(wrong), 0o600); err != nil {
 				t.Fatal(err)
 			}
 			out, errs, code := c.clbwatch("deploy")

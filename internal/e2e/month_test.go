@@ -30,7 +30,8 @@ import (
 	"clbwatch/internal/watchtest/stories"
 )
 
-var monthFlag = flag.String("month", "", "a folder for what comes of a month of 600 load balancers (make month)")
+var monthFlag = flag.String("month", "",
+	"a folder for what comes of a month of 600 load balancers (make month)")
 
 // TestMonth lets load balancers live through stories, which are mixed by a seed, with ticks of a real watcher
 // in simulated time and the state in files. Then the built command line says what happened. A few load
@@ -136,7 +137,8 @@ func newMonth(t *testing.T, l *lab, n int, seed uint64) *month {
 	}
 	l.settings["CLB_IDS"] = strings.Join(ids, ",")
 	settings := maps.Clone(l.settings)
-	settings["CLB_REGION"], settings["TENCENTCLOUD_SECRET_ID"], settings["TENCENTCLOUD_SECRET_KEY"] = region, "x", "x"
+	settings["CLB_REGION"] = region
+	settings["TENCENTCLOUD_SECRET_ID"], settings["TENCENTCLOUD_SECRET_KEY"] = "x", "x"
 	cfg, err := config.Parse(settings)
 	if err != nil {
 		t.Fatal(err)
@@ -232,7 +234,8 @@ func (m *month) tick(made *state.Silences) {
 	ctx, cancel := context.WithDeadline(m.t.Context(), time.Now().Add(time.Hour))
 	defer cancel()
 	_, err := w.Tick(ctx)
-	if err != nil && !strings.Contains(err.Error(), "no load balancer could be read") { // a story may break them all
+	// A story may make all of them unreadable.
+	if err != nil && !strings.Contains(err.Error(), "no load balancer could be read") {
 		m.t.Fatalf("tick at %v: %v", m.now, err)
 	}
 	if m.ticks++; m.ticks%500 == 0 {
@@ -342,8 +345,8 @@ func (m *month) runs(file string, args ...string) {
 		return
 	}
 	took := peak()
-	m.t.Logf("%-90s %6.1f s  %4d MB  prints %7d bytes", strings.Join(args, " "), time.Since(began).Seconds(), took>>20,
-		info.Size())
+	m.t.Logf("%-90s %6.1f s  %4d MB  prints %7d bytes", strings.Join(args, " "), time.Since(began).Seconds(),
+		took>>20, info.Size())
 	if took > most || (took == 0 && *monthFlag != "") {
 		m.t.Errorf("clbwatch %s took %d MB, at most %d are allowed", strings.Join(args, " "), took>>20, most>>20)
 	}
@@ -429,13 +432,14 @@ func (m *month) agree(out string) {
 			read("replay.txt")[max(0, len(read("replay.txt"))-300):])
 	}
 	tried := read("replay-tried.txt")
-	if says := fmt.Sprintf("with the settings as they are: %d messages", m.posted); !strings.Contains(tried, says) {
+	says := fmt.Sprintf("with the settings as they are: %d messages", m.posted)
+	if !strings.Contains(tried, says) {
 		m.t.Errorf("the other replay does not say %q", says)
 	}
 	page, err := os.Stat(filepath.Join(out, "page.html"))
 	if err != nil || page.Size() > 8<<20 {
 		m.t.Errorf("the page: %v", err)
 	}
-	m.t.Logf("%d load balancers, %d incidents, %d messages; the page has %d bytes", len(m.clbs), incidents, m.posted,
-		page.Size())
+	m.t.Logf("%d load balancers, %d incidents, %d messages; the page has %d bytes", len(m.clbs), incidents,
+		m.posted, page.Size())
 }

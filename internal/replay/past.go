@@ -131,7 +131,9 @@ func subject(key string, about incident.About) string { return key + " " + strin
 func (p *past) order() {
 	slices.SortStableFunc(p.dark, func(a, b dark) int { return a.from.Compare(b.from) })
 	slices.SortStableFunc(p.notices, func(a, b notice) int { return a.at.Compare(b.at) })
-	slices.SortStableFunc(p.left, func(a, b incident.Record) int { return a.Closed.Ended.Compare(b.Closed.Ended) })
+	slices.SortStableFunc(p.left, func(a, b incident.Record) int {
+		return a.Closed.Ended.Compare(b.Closed.Ended)
+	})
 }
 
 // take collects the lines of one observation.

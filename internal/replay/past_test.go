@@ -329,7 +329,8 @@ var (
 func stops(minute int, c lb.CLB, id string, running int) incident.Record {
 	was, is := lb.Capacity{Running: running + 1, Total: 10, Weight: 100, Serving: 10*running + 10},
 		lb.Capacity{Running: running, Total: 10, Weight: 100, Serving: 10 * running, Lost: 10, Out: 1}
-	return record(minute, incident.Record{CLB: c, Incident: "1", Change: &incident.Past{Kind: lb.LeftRunning, ID: id,
+	return record(minute, incident.Record{CLB: c, Incident: "1", Change: &incident.Past{Kind: lb.LeftRunning,
+		ID: id,
 		Is: 4, Was: 2, Lost: 10}, Stood: &incident.Stood{Before: was, Now: is}})
 }
 
@@ -338,8 +339,10 @@ func TestNoticesArePlayed(t *testing.T) {
 	t.Parallel()
 	rules := incident.Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot}
 	first := record(0, incident.Record{CLB: prodA, First: &lb.Capacity{Running: 10, Total: 10}})
-	deleted := record(22, incident.Record{CLB: prodA, Incident: "2", Closed: &incident.Summary{About: incident.Deleted,
-		Began: record(10, incident.Record{}).At, Ended: record(10, incident.Record{}).At, End: incident.EndNotice}})
+	deleted := record(22, incident.Record{CLB: prodA, Incident: "2",
+		Closed: &incident.Summary{About: incident.Deleted,
+			Began: record(10, incident.Record{}).At, Ended: record(10, incident.Record{}).At,
+			End: incident.EndNotice}})
 	if got, want := playLines(t, rules, first, deleted), (replay.Counts{Messages: 2, Channel: 2}); got != want {
 		t.Errorf("%+v, want %+v", got, want)
 	}

@@ -55,7 +55,8 @@ type news struct {
 // Play plays observations through rules, and at the same time through others, if those are not nil, to
 // compare them. Each message of the first is handed to say as it would be posted; say may be nil. An error of
 // ticks or say ends it.
-func Play(ticks Ticks, rules incident.Rules, others *incident.Rules, say func(Message) error) (Result, error) {
+func Play(ticks Ticks, rules incident.Rules, others *incident.Rules,
+	say func(Message) error) (Result, error) {
 	g := &game{}
 	g.join(rules, say)
 	if others != nil {

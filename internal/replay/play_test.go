@@ -50,8 +50,10 @@ func TestSettingsAreCompared(t *testing.T) {
 	night := day(t, 60, `{"t":10,"clb":"web","set":{"w0":4}}`, `{"t":12,"clb":"web","set":{"w0":2}}`,
 		`{"t":40,"clb":"web","set":{"w0":4}}`)
 	// dev is silenced, and shares messages with web; so does what restarts while something else stops
-	both := day(t, 60, `{"t":-1,"clb":"dev","set":{"d0":2,"d1":2,"d2":2}}`, `{"t":10,"clb":"web","set":{"w0":4}}`,
-		`{"t":10,"clb":"dev","set":{"d0":4}}`, `{"t":12,"clb":"web","set":{"w0":2}}`, `{"t":12,"clb":"dev","set":{"d0":2}}`)
+	both := day(t, 60, `{"t":-1,"clb":"dev","set":{"d0":2,"d1":2,"d2":2}}`,
+		`{"t":10,"clb":"web","set":{"w0":4}}`,
+		`{"t":10,"clb":"dev","set":{"d0":4}}`, `{"t":12,"clb":"web","set":{"w0":2}}`,
+		`{"t":12,"clb":"dev","set":{"d0":2}}`)
 	beside := day(t, 60, `{"t":0,"clb":"web","set":{"w0":4}}`, `{"t":1,"clb":"web","set":{"w1":7}}`,
 		`{"t":2,"clb":"web","set":{"w1":2}}`, `{"t":3,"clb":"web","set":{"w0":2}}`)
 	rooted := day(t, 60, `{"t":0,"clb":"web","set":{"w1":7}}`, `{"t":1,"clb":"web","set":{"w0":4}}`,
@@ -135,9 +137,11 @@ func TestManyMovedChangesAreCounted(t *testing.T) {
 	}
 	list := got.Later.Listed
 	sorted := slices.IsSortedFunc(list, func(a, b replay.Moved) int { return a.At.Compare(b.At) })
-	if got.Later.N != 31 || len(list) != 20 || !sorted || got.Later.Longest.Round(time.Minute) != 5*time.Minute ||
+	if got.Later.N != 31 || len(list) != 20 || !sorted ||
+		got.Later.Longest.Round(time.Minute) != 5*time.Minute ||
 		list[0].More != 1 {
-		t.Errorf("%d later, %d listed, in order: %v, by %v at most, %d more of the first, want 31, 20, in order, by 5 min, 1",
+		t.Errorf("%d later, %d listed, in order: %v, by %v at most, %d more of the first, want 31, 20, in order, "+
+			"by 5 min, 1",
 			got.Later.N, len(list), sorted, got.Later.Longest, list[0].More)
 	}
 }
@@ -175,7 +179,8 @@ func TestReplayEndsWhereItsReaderFails(t *testing.T) {
 	enough := errors.New("enough")
 	rules := incident.Rules{StableAfter: 10 * time.Minute, MentionAt: 50, BlindAfter: 3, Route: bot}
 	s := day(t, 10, `{"t":0,"clb":"web","set":{"w0":4}}`)
-	if _, err := replay.Play(replay.Story(s), rules, nil, func(replay.Message) error { return enough }); !errors.Is(
+	if _, err := replay.Play(replay.Story(s), rules, nil,
+		func(replay.Message) error { return enough }); !errors.Is(
 		err, enough) {
 		t.Errorf("Play = %v, want what say failed with", err)
 	}

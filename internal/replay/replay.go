@@ -215,5 +215,7 @@ var errSlack = errors.New("slack says no")
 
 // names reports whether a message about a root would contain a text in the name of a load balancer.
 func names(r *incident.Root, what string) bool {
-	return slices.ContainsFunc(r.Incidents, func(i *incident.Incident) bool { return strings.Contains(i.Label, what) })
+	return slices.ContainsFunc(r.Incidents, func(i *incident.Incident) bool {
+		return strings.Contains(i.Label, what)
+	})
 }

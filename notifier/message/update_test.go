@@ -254,7 +254,8 @@ func TestLateEndingDoesNotTellHowThingsStand(t *testing.T) {
 			}
 		}
 		if late != 1 || len(s.posts) < 2 {
-			t.Errorf("%d messages, %d of them about %s, want one beside the newer incident's", len(s.posts), late, name)
+			t.Errorf("%d messages, %d of them about %s, want one beside the newer incident's", len(s.posts), late,
+				name)
 		}
 	}
 }

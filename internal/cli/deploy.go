@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"regexp"
 
 	"github.com/urfave/cli/v3"
@@ -17,6 +18,9 @@ import (
 //
 //go:embed example.env
 var example string
+
+// settingsFile is read if it is there and --env-file names no other.
+const settingsFile = ".env"
 
 // deployCommand brings the function to an account.
 func (p *Program) deployCommand() *cli.Command {
@@ -48,5 +52,11 @@ func (p *Program) deploy(ctx context.Context, c *cli.Command) error {
 	case r.Remove && (r.Slack || r.Zip != ""):
 		return usageError{errors.New("--remove takes all away: --slack and --zip are for deploying")}
 	}
+	if _, err := os.Stat(settingsFile); !c.IsSet("env-file") && err == nil {
+		if err := p.readSettings(settingsFile); err != nil {
+			return err
+		}
+	}
 	return p.Deploy(ctx, p.Environ, r, p.Stdout)
+
 }

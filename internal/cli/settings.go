@@ -4,9 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io/fs"
 	"maps"
-	"os"
 
 	"github.com/urfave/cli/v3"
 
@@ -24,9 +22,6 @@ const needs = "Settings come from the environment, and those that are not in it 
 	"Times are in the zone TZ, or UTC. All settings: docs/settings.md.\n" +
 	"Exit codes: 0 done, 1 failed or something is wrong, 2 wrong usage."
 
-// deployed is the file that deploy reads if it is there and no other is named.
-const deployed = ".env"
-
 // envFileFlag is the flag that every command takes.
 func envFileFlag() cli.Flag {
 	return &cli.StringFlag{Name: "env-file",
@@ -34,32 +29,34 @@ func envFileFlag() cli.Flag {
 			"itself"}
 }
 
-// withSettings makes commands read the file of settings first. What is in the environment goes before it,
-// even if that is empty: so one run can do without a setting of the file.
+// withSettings makes commands read the file that --env-file names first.
 func (p *Program) withSettings(all []*cli.Command) []*cli.Command {
 	for _, c := range all {
 		c.Before = func(ctx context.Context, c *cli.Command) (context.Context, error) {
 			file := c.String("env-file")
 			switch {
-			case c.IsSet("env-file") && file == "":
-				return ctx, usageError{errors.New("--env-file needs a file, such as .env")}
-			case c.IsSet("env-file"):
-			case c.Name == "deploy" && !c.Bool("example"):
-				if _, err := os.Stat(deployed); errors.Is(err, fs.ErrNotExist) {
-					return ctx, nil
-				}
-				file = deployed
-			default:
+			case !c.IsSet("env-file"):
 				return ctx, nil
+			case file == "":
+				return ctx, usageError{errors.New("--env-file needs a file, such as .env")}
 			}
-			settings, err := envfile.Read(file)
-			if err != nil {
+			if err := p.readSettings(file); err != nil {
 				return ctx, fmt.Errorf("--env-file: %w", err)
 			}
-			maps.Copy(settings, p.Environ)
-			p.Environ = settings
 			return ctx, nil
 		}
 	}
 	return all
+}
+
+// readSettings reads a file of settings. A setting that is in the environment too keeps that value, even an
+// empty one: so one run can do without a setting of the file.
+func (p *Program) readSettings(file string) error {
+	settings, err := envfile.Read(file)
+	if err != nil {
+		return err
+	}
+	maps.Copy(settings, p.Environ)
+	p.Environ = settings
+	return nil
 }

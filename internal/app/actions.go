@@ -39,8 +39,8 @@ func (a *App) Report(ctx context.Context, since time.Duration) (report.Report, e
 	return r, a.slack.Report(ctx, r)
 }
 
-// Read reads how things stand, and what happened in the time before, which is divided into cells of a length;
-// 0: as people look at them. It posts nothing, and needs no Slack.
+// Read reads how things stand, and what happened in the time before. It posts nothing, and needs no Slack.
+// cell is how long each cell of the timeline is; 0 lets timeline.CellOf choose.
 func (a *App) Read(ctx context.Context, since, cell time.Duration) report.Report {
 	start := a.now()
 	found, err := a.watcher.Survey(ctx, start.Add(-since), cell)

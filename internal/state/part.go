@@ -12,7 +12,6 @@ import (
 
 	"clbwatch/internal/advice"
 	"clbwatch/internal/incident"
-	"clbwatch/internal/lb"
 )
 
 const (
@@ -333,18 +332,6 @@ func (s Shard) inherit(h, old *Head, from Shard) {
 		}
 	}
 	s.inheritIncidents(&h.Incidents, old.Incidents.Clone())
-}
-
-// keeps reports whether a line of the history goes to this shard: that of its load balancer, or the first if
-// it is about none.
-func (s Shard) keeps(r incident.Record) bool {
-	switch {
-	case r.CLB == (lb.CLB{}):
-		return s.First()
-	case r.Closed != nil:
-		return s.reports(r.CLB.Key(), r.Closed.About)
-	}
-	return s.Owns(r.CLB.Key())
 }
 
 // takesSegment reports whether a segment goes to this shard: the one whose store has it or, if no shard of

@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"clbwatch/internal/incident"
+	"clbwatch/internal/lb"
 )
 
 // Shard is one of several parts that load balancers are divided into where one function cannot read them all
@@ -79,6 +80,18 @@ func (s Shard) reports(key string, about incident.About) bool {
 		return s.First()
 	}
 	return s.Owns(key)
+}
+
+// keeps reports whether a line of the history goes to this shard: that of its load balancer, or the first if
+// it is about none.
+func (s Shard) keeps(r incident.Record) bool {
+	switch {
+	case r.CLB == (lb.CLB{}):
+		return s.First()
+	case r.Closed != nil:
+		return s.reports(r.CLB.Key(), r.Closed.About)
+	}
+	return s.Owns(r.CLB.Key())
 }
 
 // has reports whether a root goes to the shard: where the first incident in it that is still open belongs.

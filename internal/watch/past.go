@@ -77,7 +77,7 @@ func lines(all state.Level, history iter.Seq2[incident.Record, error],
 }
 
 // remember adds to a survey what changed and how everything stood since a time, until now. cell is how long
-// the cells of its timeline are; 0: as people look at them.
+// each cell of the timeline is; 0 lets timeline.CellOf choose.
 func (found *Survey) remember(ctx context.Context, all state.Level, since, now time.Time,
 	cell time.Duration) (err error) {
 	from := since

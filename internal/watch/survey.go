@@ -59,9 +59,9 @@ const (
 	maxListedCLBs = 100  // beyond it no backends are listed but those not running
 )
 
-// Survey reads every load balancer and says how it stands. It changes no state. Of the state it needs only
-// what was before, since a time, which is divided into cells of a length; 0: as people look at them. If that
-// cannot be had, the standings come without it, and the error says why.
+// Survey reads every load balancer and says how it stands. It changes no state. From the state it takes only
+// what happened since a time; if it cannot, the standings come without that, and the error says why. cell is
+// how long each cell of the timeline is; 0 lets timeline.CellOf choose.
 func (w *Watcher) Survey(ctx context.Context, since time.Time, cell time.Duration) (Survey, error) {
 	t := w.schedule(ctx)
 	readCtx, cancel := context.WithDeadline(ctx, t.readUntil) // or no time is left to tell

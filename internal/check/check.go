@@ -53,7 +53,7 @@ type Result struct {
 // columns; 0: not at all.
 func Run(ctx context.Context, w io.Writer, probes []Probe, asJSON bool, columns int) (well bool, err error) {
 	well = true
-	t := table{w: w, columns: columns}
+	t := table{w: w, width: text.Width{Columns: columns}}
 	results := make([]Result, 0, len(probes))
 	for _, p := range probes {
 		found, err := p.Run(ctx)
@@ -79,18 +79,17 @@ func Run(ctx context.Context, w io.Writer, probes []Probe, asJSON bool, columns 
 		e.SetIndent("", "  ")
 		return well, e.Encode(results)
 	}
-	if t.cut {
-		_, err = fmt.Fprintln(w, "errors are cut to this terminal's width; --json has them whole")
+	if t.width.Cut {
+		_, err = fmt.Fprintln(w, text.IsCut)
 	}
 	return well, err
 }
 
 // table writes results as text.
 type table struct {
-	w       io.Writer
-	columns int
-	said    []Result // that were wrong
-	cut     bool     // something was
+	w     io.Writer
+	width text.Width
+	said  []Result // that were wrong
 }
 
 // margin is how many columns are before what a result says.
@@ -109,10 +108,7 @@ func (t *table) write(r Result) error {
 		}
 		t.said = append(t.said, r)
 		for i := range lines {
-			lines[i] = text.Printable(lines[i])
-			if most := max(t.columns-margin, minWrong); t.columns > 0 && text.Cells(lines[i]) > most {
-				lines[i], t.cut = text.Short(lines[i], most), true
-			}
+			lines[i] = t.width.Fit(text.Printable(lines[i]), margin)
 		}
 	}
 	if do != "" {
@@ -128,9 +124,6 @@ func (t *table) write(r Result) error {
 	}
 	return nil
 }
-
-// minWrong is how many columns an error is not cut below.
-const minWrong = 40
 
 // refer is an error in which what was said before of other probes is their names.
 func (t *table) refer(wrong string) string {

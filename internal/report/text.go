@@ -44,7 +44,7 @@ type Look struct {
 // what is not running or unhealthy, what could not be read, and what changed. Names cannot move the cursor,
 // change a colour or start a line of their own.
 func (r Report) WriteText(w io.Writer, look Look) error {
-	t := terminal{Look: look, at: r.At}
+	t := terminal{Look: look, at: r.At, width: text.Width{Columns: look.Columns}}
 	if t.Zone == nil {
 		t.Zone = time.UTC
 	}
@@ -52,7 +52,7 @@ func (r Report) WriteText(w io.Writer, look Look) error {
 	t.line(paint{dim}, fmt.Sprintf("read %s in %.1f s; times are %s",
 		r.At.In(t.Zone).Format("2006-01-02 15:04:05"), r.Took, zoneName(r.At.In(t.Zone))))
 	if r.Note != "" {
-		t.line(paint{yellow}, t.cut("Note: "+text.Clean(r.Note, maxWhy)))
+		t.line(paint{yellow}, t.width.Fit("Note: "+text.Clean(r.Note, maxWhy), 0))
 	}
 	t.silences(r)
 	t.open(r)
@@ -65,9 +65,9 @@ func (r Report) WriteText(w io.Writer, look Look) error {
 	t.odd(pools)
 	t.unread(r)
 	t.changes(r)
-	if t.short {
+	if t.width.Cut {
 		t.line(nil, "")
-		t.line(paint{dim}, "errors are cut to this terminal's width; --json has them whole")
+		t.line(paint{dim}, text.IsCut)
 	}
 	_, err := io.WriteString(w, t.String())
 	return err
@@ -102,25 +102,13 @@ type terminal struct {
 	strings.Builder
 	Look
 	at    time.Time // of the report
-	short bool      // an error was cut
+	width text.Width
 }
 
 // zoneName is the zone of a time, and how far it is from UTC.
 func zoneName(t time.Time) string {
 	return strings.TrimSuffix(t.Format("MST (UTC-07:00)"), " (UTC+00:00)")
 }
-
-// cut is an error, cut to the terminal's width.
-func (t *terminal) cut(s string) string {
-	if most := max(t.Columns, minColumns); t.Columns > 0 && text.Cells(s) > most {
-		t.short = true
-		return text.Short(s, most)
-	}
-	return s
-}
-
-// minColumns is how many columns an error has on the narrowest terminal.
-const minColumns = 40
 
 // line writes one line, in colour if that is wanted.
 func (t *terminal) line(p paint, s string) {
@@ -319,7 +307,7 @@ func (t *terminal) unread(r Report) {
 				what = append(what, Objects(v.What, v.CLB, 1))
 			}
 		}
-		t.line(nil, t.cut(text.Few(what, maxNamed)+"  "+text.Clean(u.Err, maxWhy)))
+		t.line(nil, t.width.Fit(text.Few(what, maxNamed)+"  "+text.Clean(u.Err, maxWhy), 0))
 		if u.Do != "" {
 			t.line(nil, "  → "+text.Clean(u.Do, maxWhy))
 		}

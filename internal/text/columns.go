@@ -84,3 +84,25 @@ func Short(s string, n int) string {
 	}
 	return strings.TrimRight(string(rs[:from]), " ") + "…" + strings.TrimLeft(string(rs[to:]), " ")
 }
+
+// minColumns is how many columns a text has on the narrowest terminal.
+const minColumns = 40
+
+// IsCut says that a Width has cut an error.
+const IsCut = "errors are cut to this terminal's width; --json has them whole"
+
+// Width cuts errors to the width of a terminal.
+type Width struct {
+	Columns int  // of the terminal; 0 if there is none: then nothing is cut
+	Cut     bool // something was
+}
+
+// Fit is an error as far as there is room behind a margin: 40 columns at least.
+func (w *Width) Fit(s string, margin int) string {
+	most := max(w.Columns-margin, minColumns)
+	if w.Columns == 0 || Cells(s) <= most {
+		return s
+	}
+	w.Cut = true
+	return Short(s, most)
+}

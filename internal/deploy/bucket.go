@@ -129,29 +129,33 @@ func (b Bucket) private(ctx context.Context, client *cos.Client) ([]change, erro
 }
 
 // codeKey is where code is put for SCF to fetch: an API call has no room for it.
-func (b Bucket) codeKey(sum string) string {
-	return strings.TrimPrefix(b.Prefix+"/code/"+sum+".zip", "/")
+func (b Bucket) codeKey(c Code) string {
+	return strings.TrimPrefix(b.Prefix+"/code/"+c.sum+".zip", "/")
 }
 
-func (b Bucket) putCode(ctx context.Context, sum string, zip []byte) error {
+func (b Bucket) putCode(ctx context.Context, c Code) error {
+	zip, err := c.zip()
+	if err != nil {
+		return err
+	}
 	client, err := b.client()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, 10*callTime)
 	defer cancel()
-	_, err = client.Object.Put(ctx, b.codeKey(sum), bytes.NewReader(zip), nil)
+	_, err = client.Object.Put(ctx, b.codeKey(c), bytes.NewReader(zip), nil)
 	return failed("cos:PutObject", err)
 }
 
 // dropCode deletes code that SCF has fetched.
-func (b Bucket) dropCode(ctx context.Context, sum string) error {
+func (b Bucket) dropCode(ctx context.Context, c Code) error {
 	client, err := b.client()
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithTimeout(ctx, callTime)
 	defer cancel()
-	_, err = client.Object.Delete(ctx, b.codeKey(sum))
+	_, err = client.Object.Delete(ctx, b.codeKey(c))
 	return failed("cos:DeleteObject", err)
 }

@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"sync"
 	"time"
 
 	"clbwatch/internal/advice"
@@ -17,15 +18,17 @@ import (
 
 // Code is the program as SCF wants it.
 type Code struct {
-	Zip []byte
-	Sum string // tells it from others: 16 hexadecimal digits
+	sum string // tells it from other code: 16 hexadecimal digits
+	// zip is made when it is needed, and once: packing takes longer than all else that is done here
+	zip func() ([]byte, error)
 }
 
 const maxZip = 50 << 20 // bytes that SCF takes (https://cloud.tencent.com/document/product/583/11637)
 
-func codeOf(zip []byte) Code {
-	sum := sha256.Sum256(zip)
-	return Code{zip, hex.EncodeToString(sum[:8])}
+// codeOf is the code of which content tells what it is.
+func codeOf(content []byte, zip func() ([]byte, error)) Code {
+	sum := sha256.Sum256(content)
+	return Code{hex.EncodeToString(sum[:8]), sync.OnceValues(zip)}
 }
 
 // ReadZip reads a zip that `make package` or a release made.
@@ -40,7 +43,7 @@ func ReadZip(file string) (Code, error) {
 	}
 	for _, f := range z.File {
 		if f.Name == handler && f.Mode()&0o111 != 0 {
-			return codeOf(text), nil
+			return codeOf(text, func() ([]byte, error) { return text, nil }), nil
 		}
 	}
 	return Code{}, fmt.Errorf("%s: there is no program %s in it", file, handler)
@@ -68,11 +71,13 @@ func FromProgram(file string) (Code, error) {
 	if err := Startable(binary); err != nil {
 		return Code{}, fmt.Errorf("%s: %w", file, err)
 	}
-	var packed bytes.Buffer
-	if err := Pack(&packed, File{handler, 0o755, binary}); err != nil {
-		return Code{}, fmt.Errorf("pack %s: %w", file, err)
-	}
-	return codeOf(packed.Bytes()), nil
+	return codeOf(binary, func() ([]byte, error) {
+		var packed bytes.Buffer
+		if err := Pack(&packed, File{handler, 0o755, binary}); err != nil {
+			return nil, fmt.Errorf("pack %s: %w", file, err)
+		}
+		return packed.Bytes(), nil
+	}), nil
 }
 
 // Startable is nil for a static linux/amd64 program. A dynamic one is refused because SCF runs CentOS 7.6,

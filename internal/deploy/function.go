@@ -45,7 +45,7 @@ func (f Function) purpose() string {
 
 // description tells the version, and by its sum the code: the platform has no other place for that.
 func (f Function) description() string {
-	return fmt.Sprintf("%s%s, code %s. %s", mark, f.Version, f.Code.Sum, f.purpose())
+	return fmt.Sprintf("%s%s, code %s. %s", mark, f.Version, f.Code.sum, f.purpose())
 }
 
 func (f Function) timeout() int {
@@ -97,7 +97,7 @@ func (f Function) configuration() map[string]any {
 
 // code is where SCF fetches the code, which an API call has no room for.
 func (d *Deployer) code(f Function) map[string]any {
-	return map[string]any{"CosBucketName": d.Bucket.short(), "CosObjectName": "/" + d.Bucket.codeKey(f.Code.Sum),
+	return map[string]any{"CosBucketName": d.Bucket.short(), "CosObjectName": "/" + d.Bucket.codeKey(f.Code),
 		"CosBucketRegion": d.Bucket.Region}
 }
 
@@ -184,7 +184,7 @@ func (d *Deployer) lookAtFunction(ctx context.Context, f Function) ([]change, er
 		err := fmt.Errorf("its runtime is %.20s, which cannot be changed to %s", is.Runtime, runtime)
 		return nil, advice.Add(err, "delete it in the console, and run the command again: the state stays")
 	}
-	if !strings.Contains(is.Description, " code "+f.Code.Sum+".") {
+	if !strings.Contains(is.Description, " code "+f.Code.sum+".") {
 		// The description is changed last: until then the next run takes the code for old.
 		update := f.named(d.code(f))
 		update["Handler"] = handler
@@ -219,7 +219,7 @@ func (d *Deployer) configure(f Function) change {
 // after.
 func (d *Deployer) coded(f Function, says string, c call) change {
 	return change{says: says, call: c, do: func(ctx context.Context) error {
-		if err := d.Bucket.putCode(ctx, f.Code.Sum, f.Code.Zip); err != nil {
+		if err := d.Bucket.putCode(ctx, f.Code); err != nil {
 			return err
 		}
 		if err := d.API.do(ctx, c, nil); err != nil {
@@ -229,7 +229,7 @@ func (d *Deployer) coded(f Function, says string, c call) change {
 			return err
 		}
 		// If we stop here, it stays there, and costs next to nothing.
-		return d.Bucket.dropCode(ctx, f.Code.Sum)
+		return d.Bucket.dropCode(ctx, f.Code)
 	}}
 }
 
